@@ -1,0 +1,239 @@
+import { AppSessions } from "./app-sessions.js";
+import { checkClient, openClient } from "./client.js";
+import { encodeChanges } from "./codec.js";
+import { Connection } from "./connection.js";
+import { invalidValue } from "./errors.js";
+import { appsKey, Keys, quoteId } from "./keys.js";
+import { method, plainMethod } from "./method.js";
+import { aBoolean, anInteger, anObject, checkOptions, text } from "./options.js";
+import { createToken, refOf } from "./token.js";
+import type {
+  ActivityOptions,
+  Client,
+  Created,
+  CreateOptions,
+  DefaultData,
+  GetOptions,
+  KillallOptions,
+  Killed,
+  KillOptions,
+  KillsoidOptions,
+  RedisSessionsOptions,
+  RotateOptions,
+  Session,
+  SessionList,
+  SetOptions,
+  SoappOptions,
+  SoidOptions,
+} from "./types.js";
+import {
+  checkApp,
+  checkBoolean,
+  checkData,
+  checkDevice,
+  checkId,
+  checkInteger,
+  checkIp,
+  checkRef,
+  checkSeconds,
+  checkSpan,
+  checkToken,
+  isToken,
+} from "./validate.js";
+import { Wiper } from "./wiper.js";
+
+/** Options that a later version brings. Until then they are refused rather than ignored. */
+const LATER = { be: "left out: this version does not have it yet", test: () => false };
+
+/**
+ * Sessions in Redis that belong to an app and a user.
+ *
+ * Every method takes one options object and returns a promise, or takes a node-style callback as its last argument.
+ * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
+ *
+ * @example
+ * const rs = new RedisSessions({ client: new Redis() });
+ * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
+ * await rs.set({ app: "webapp", token, d: { cart: 3 } });
+ * await rs.killsoid({ app: "webapp", id: "alice" });
+ */
+export class RedisSessions<Data extends object = DefaultData> {
+  readonly #client: Client;
+  readonly #ownsClient: boolean;
+  readonly #connection: Connection;
+  readonly #namespace: string;
+  readonly #nested: boolean;
+  readonly #maxBytes: number;
+  readonly #apps = new Map<string, AppSessions>();
+  readonly #wiper: Wiper;
+
+  /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
+  constructor(options: RedisSessionsOptions = {}) {
+    checkOptions("RedisSessions", options, {
+      client: anObject,
+      port: anInteger(0, 65535),
+      host: text,
+      options: anObject,
+      namespace: {
+        be: "a string without { and }",
+        test: (value) => typeof value === "string" && /^[^{}]+$/.test(value),
+      },
+      wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
+      timeout: anInteger(1),
+      nested: aBoolean,
+      maxBytes: anInteger(1),
+      cachetime: LATER,
+      cachemax: LATER,
+      shards: LATER,
+    });
+    if (options.client !== undefined && (options.port ?? options.host ?? options.options) !== undefined) {
+      throw invalidValue("RedisSessions takes a client, or port, host and options to open one, but not both");
+    }
+    const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false, maxBytes = 1024 * 1024 } = options;
+    this.#client = client === undefined ? openClient(options) : checkClient(client);
+    this.#ownsClient = client === undefined;
+    this.#connection = new Connection(this.#client, timeout);
+    this.#namespace = namespace;
+    this.#nested = nested;
+    this.#maxBytes = maxBytes;
+    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).wipe());
+    if (wipe > 0) this.#wiper.start(wipe);
+  }
+
+  /** Creates a session for a user. */
+  readonly create = method(async (options: CreateOptions<Data>): Promise<Created> => {
+    const app = checkApp(options.app);
+    const id = quoteId(checkId(options.id));
+    const ip = checkIp(options.ip);
+    const ttl = checkSeconds("ttl", options.ttl ?? 7200);
+    const device = checkDevice(options.device);
+    const noResave = checkBoolean("no_resave", options.no_resave ?? false);
+    const data = options.d === undefined ? [] : encodeChanges(this.#check(options.d)).write;
+
+    const token = createToken();
+    const ref = refOf(token);
+    const now = Date.now();
+    const fields = ["id", id, "ip", JSON.stringify(ip), "ttl", ttl, "created", now, "la", now, "r", 1, "w", 1];
+    if (device !== undefined) fields.push("device", JSON.stringify(device));
+    if (noResave) fields.push("no_resave", 1);
+
+    await this.#wiper.register(app);
+    await this.#app(app).create({ ref, id, now, ttl, fields: [...fields, ...data] });
+    return { token, ref };
+  });
+
+  /** Reads a session, counts the read and prolongs the session (unless `touch: false`). */
+  readonly get = method(async (options: GetOptions): Promise<Session<Data> | null> => {
+    const app = checkApp(options.app);
+    const ref = checkWhich(options);
+    const touch = checkBoolean("touch", options.touch ?? true);
+    return (await this.#app(app).get(ref, touch)) as Session<Data> | null;
+  });
+
+  /** Merges data into a session, key by key, and gives the session as it is then. */
+  readonly set = method(async (options: SetOptions<Data>): Promise<Session<Data> | null> => {
+    const app = checkApp(options.app);
+    const ref = checkWhich(options);
+    const changes = encodeChanges(this.#check(options.d));
+    return (await this.#app(app).set(ref, changes)) as Session<Data> | null;
+  });
+
+  /** Ends a session. */
+  readonly kill = method(async (options: KillOptions): Promise<Killed> => {
+    const app = checkApp(options.app);
+    return { kill: await this.#app(app).kill(checkWhich(options)) };
+  });
+
+  /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
+  readonly killsoid = method(async (options: KillsoidOptions): Promise<Killed> => {
+    const app = checkApp(options.app);
+    const id = checkId(options.id);
+    const { except } = options;
+    const spare = except === undefined ? undefined : isToken(except) ? refOf(except) : checkRef(except);
+    return { kill: await this.#app(app).killUser(quoteId(id), spare) };
+  });
+
+  /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
+  readonly killall = method(async (options: KillallOptions): Promise<Killed> => {
+    return { kill: await this.#app(checkApp(options.app)).killAll() };
+  });
+
+  /** The sessions of a user, newest first. Leaves no trace in them. */
+  readonly soid = method(async (options: SoidOptions): Promise<SessionList<Data>> => {
+    const app = checkApp(options.app);
+    const id = checkId(options.id);
+    return { sessions: (await this.#app(app).ofUser(quoteId(id))) as Session<Data>[] };
+  });
+
+  /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
+  readonly soapp = method(async (options: SoappOptions): Promise<SessionList<Data>> => {
+    const app = checkApp(options.app);
+    const since = Date.now() - checkSpan(options) * 1000;
+    const offset = checkInteger("offset", options.offset ?? 0, 0);
+    const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", options.limit, 1);
+    return { sessions: (await this.#app(app).active(since, offset, limit)) as Session<Data>[] };
+  });
+
+  /**
+   * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
+   * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
+   * the sessions' `ttl`.
+   */
+  readonly activity = method(async (options: ActivityOptions): Promise<{ activity: number }> => {
+    const app = checkApp(options.app);
+    return { activity: await this.#app(app).countUsers(Date.now() - checkSpan(options) * 1000) };
+  });
+
+  /**
+   * Gives a session a new token, as one does when privileges change. The present token goes on working for `grace`
+   * seconds, so that other requests of the same browser survive; it ends with the session.
+   *
+   * Gives `null` when there is no such session, and also when this token was rotated before: whoever did that got the
+   * new token, and an old one shall not buy another.
+   */
+  readonly rotate = method(async (options: RotateOptions): Promise<Created | null> => {
+    const app = checkApp(options.app);
+    const old = refOf(checkToken(options.token));
+    const grace = checkInteger("grace", options.grace ?? 10, 0);
+    const token = createToken();
+    const ref = refOf(token);
+    return (await this.#app(app).rotate(old, ref, grace * 1000)) ? { token, ref } : null;
+  });
+
+  /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
+  readonly wipe = plainMethod(async (): Promise<{ wiped: number }> => ({ wiped: await this.#wiper.wipe() }));
+
+  /** Asks Redis for a sign of life. */
+  readonly ping = plainMethod((): Promise<string> => this.#connection.command((client) => client.ping()));
+
+  /** Ends the wiper and the engine's own connection. A client that was handed in stays open. */
+  readonly quit = plainMethod(async (): Promise<void> => {
+    this.#wiper.stop();
+    if (!this.#ownsClient) return;
+    try {
+      await this.#connection.command((client) => client.quit());
+    } finally {
+      this.#client.disconnect();
+    }
+  });
+
+  #check(d: object): Record<string, unknown> {
+    return checkData(d, this.#nested, this.#maxBytes);
+  }
+
+  #app(name: string): AppSessions {
+    let app = this.#apps.get(name);
+    if (app === undefined) {
+      app = new AppSessions(this.#connection, new Keys(this.#namespace, name));
+      this.#apps.set(name, app);
+    }
+    return app;
+  }
+}
+
+/** The ref of the session that a call names, by token or by ref. */
+function checkWhich(options: { token?: unknown; ref?: unknown }): string {
+  if (options.ref === undefined) return refOf(checkToken(options.token));
+  if (options.token !== undefined) throw invalidValue("Give a token or a ref, not both");
+  return checkRef(options.ref);
+}

@@ -1,0 +1,77 @@
+/** What went wrong, as `error.name`. The first three are those of redis-sessions. */
+export type SessionErrorName =
+  | "missingParameter"
+  | "invalidFormat"
+  | "invalidValue"
+  | "timeout"
+  | "unavailable"
+  | "redisError";
+
+/** The same as `error.code`, for those who switch on codes. */
+export type SessionErrorCode =
+  | "ERR_MISSING_PARAMETER"
+  | "ERR_INVALID_FORMAT"
+  | "ERR_INVALID_VALUE"
+  | "ERR_TIMEOUT"
+  | "ERR_UNAVAILABLE"
+  | "ERR_REDIS";
+
+const CODES: Record<SessionErrorName, SessionErrorCode> = {
+  missingParameter: "ERR_MISSING_PARAMETER",
+  invalidFormat: "ERR_INVALID_FORMAT",
+  invalidValue: "ERR_INVALID_VALUE",
+  timeout: "ERR_TIMEOUT",
+  unavailable: "ERR_UNAVAILABLE",
+  redisError: "ERR_REDIS",
+};
+
+/**
+ * Every error that this package raises. It never carries a token, a key or session data.
+ *
+ * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
+ * - `timeout`: no answer within the engine's `timeout`. Whether the call took effect is unknown.
+ * - `unavailable`: Redis cannot be reached, or cannot serve at the moment.
+ * - `redisError`: Redis answered with an error, see `cause`.
+ */
+export class SessionError extends Error {
+  override readonly name: SessionErrorName;
+  readonly code: SessionErrorCode;
+  /** What would have been right, where the message alone does not say it. */
+  declare readonly hint?: string;
+
+  constructor(name: SessionErrorName, message: string, details: { hint?: string; cause?: unknown } = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = name;
+    this.code = CODES[name];
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+}
+
+export function missingParameter(item: string, hint?: string): SessionError {
+  return new SessionError("missingParameter", `No ${item} supplied`, hint === undefined ? {} : { hint });
+}
+
+export function invalidFormat(item: string, hint: string): SessionError {
+  return new SessionError("invalidFormat", `Invalid ${item} format`, { hint });
+}
+
+export function invalidValue(message: string, hint?: string): SessionError {
+  return new SessionError("invalidValue", message, hint === undefined ? {} : { hint });
+}
+
+/** Errors of ioredis and Redis that mean "not now": the connection is away, or the server cannot serve yet. */
+const UNAVAILABLE =
+  /^(LOADING|MASTERDOWN|CLUSTERDOWN|READONLY|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
+
+/**
+ * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
+ * arguments and with them the session's data.
+ */
+export function fromRedis(error: unknown): SessionError {
+  if (error instanceof SessionError) return error;
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const cause = Object.assign(new Error(message), { name });
+  if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
+  if (UNAVAILABLE.test(message)) return new SessionError("unavailable", "Redis is not available", { cause });
+  return new SessionError("redisError", `Redis answered with an error: ${message}`, { cause });
+}

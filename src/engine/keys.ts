@@ -1,0 +1,64 @@
+/**
+ * Where an app's sessions lie in Redis. All keys of an app share the hash tag `{app}` and so one Cluster slot.
+ * The README's chapter "Storage layout" is the public description; it changes with this file.
+ */
+export class Keys {
+  /** zset, ref → last activity (ms): the sessions of the app. */
+  readonly active: string;
+  /** zset, id → last activity (ms): the users of the app. */
+  readonly users: string;
+  /** zset, id and ref → when the wiper looks at it (ms). */
+  readonly expiry: string;
+  /** zset, id and ref → 0, in the order of the ids: the sessions of a user. */
+  readonly owners: string;
+  /** The four as every script takes them first. */
+  readonly index: readonly string[];
+
+  readonly #session: string;
+
+  constructor(namespace: string, app: string) {
+    const base = `${namespace}:{${app}}:`;
+    this.active = `${base}active`;
+    this.users = `${base}users`;
+    this.expiry = `${base}expiry`;
+    this.owners = `${base}owners`;
+    this.index = [this.active, this.users, this.expiry, this.owners];
+    this.#session = `${base}s:`;
+  }
+
+  /** hash with a TTL: one session. */
+  session(ref: string): string {
+    return this.#session + ref;
+  }
+}
+
+/** set: the apps that the wiper visits. */
+export function appsKey(namespace: string): string {
+  return `${namespace}:apps`;
+}
+
+/** What stands for the user of an anonymous session, in the index as in the scripts. */
+export const NOBODY = '""';
+
+/** A session as it was met in the index. */
+export interface Entry {
+  /** Its user as JSON, or NOBODY. Empty when it was met in `active`, which does not tell. */
+  id: string;
+  ref: string;
+}
+
+/** A user's id as it stands in Redis: as JSON, so that it ends where its closing quotation mark is. */
+export function quoteId(id: string): string {
+  return JSON.stringify(id);
+}
+
+/** Splits a member of `expiry` or `owners`. */
+export function parseEntry(member: string): Entry {
+  const id = /^"(?:[^"\\]|\\.)*"/.exec(member)?.[0] ?? "";
+  return { id, ref: member.slice(id.length) };
+}
+
+/** The members of `owners` that belong to a user, as limits for ZRANGE BYLEX. */
+export function ownerRange(id: string): { first: string; last: string } {
+  return { first: `[${id}`, last: `[${id}\u{10ffff}` };
+}

@@ -1,0 +1,45 @@
+import { closestMatch } from "leven";
+import { invalidValue } from "./errors.js";
+
+/**
+ * Checks options when something is constructed: a misspelt option would otherwise be ignored in silence, and its
+ * default take effect in production.
+ *
+ * @param owner what is being constructed, for the message
+ * @param rules for each known option what it must be, and the test for it
+ * @throws SessionError `invalidValue` that names the option, and for an unknown one the option that was meant
+ */
+export function checkOptions(owner: string, options: unknown, rules: Record<string, Rule>): void {
+  if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
+  const known = Object.keys(rules);
+  for (const [name, value] of Object.entries(options)) {
+    const rule = rules[name];
+    if (rule === undefined) {
+      const meant = closestMatch(name, known, { maxDistance: 3 });
+      const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;
+      throw invalidValue(`${owner} has no option "${name}". ${help}`);
+    }
+    if (value !== undefined && !rule.test(value)) throw invalidValue(`${owner}: ${name} must be ${rule.be}`);
+  }
+}
+
+export interface Rule {
+  /** Completes "… must be …". */
+  be: string;
+  test: (value: unknown) => boolean;
+}
+
+export const aBoolean: Rule = { be: "true or false", test: (value) => typeof value === "boolean" };
+
+export const aFunction: Rule = { be: "a function", test: (value) => typeof value === "function" };
+
+export const anObject: Rule = { be: "an object", test: (value) => typeof value === "object" && value !== null };
+
+export const text: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
+
+export function anInteger(min: number, max = Number.MAX_SAFE_INTEGER): Rule {
+  return {
+    be: max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`,
+    test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
+  };
+}

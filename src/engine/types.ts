@@ -1,0 +1,162 @@
+import type { Cluster, Redis, RedisOptions } from "ioredis";
+
+/** What a data value may be without `nested: true`. */
+export type Primitive = string | number | boolean | null;
+
+/** What the data looks like unless a type is given: `new RedisSessions<{ cart: number }>()`. */
+export type DefaultData = Record<string, Primitive>;
+
+/** Changes to the data: a value sets its key, `null` removes it, keys that are not named stay as they are. */
+export type Changes<Data> = { [Key in keyof Data]?: Data[Key] | null };
+
+/** Node-style callback; called once, instead of a promise. */
+export type Callback<Result> = (error: Error | null, result?: Result) => void;
+
+/** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
+export interface Method<Options, Result> {
+  (options: Options): Promise<Result>;
+  (options: Options, callback: Callback<Result>): void;
+}
+
+/** A method without options that returns a promise, or takes a callback. */
+export interface PlainMethod<Result> {
+  (): Promise<Result>;
+  (callback: Callback<Result>): void;
+}
+
+/** An ioredis client, version 5 or 6. */
+export type Client = Redis | Cluster;
+
+export interface RedisSessionsOptions {
+  /**
+   * An ioredis `Redis` or `Cluster`. It stays yours: nothing is defined on it, and `quit()` leaves it open.
+   * Without it the engine opens a connection of its own with `port`, `host` and `options`.
+   */
+  client?: Client;
+  /** Port of the engine's own connection. Default 6379. */
+  port?: number;
+  /** Host of the engine's own connection. Default "127.0.0.1". */
+  host?: string;
+  /** Handed to ioredis for the engine's own connection. `options.url` ("redis://…") works, too. */
+  options?: RedisOptions & { url?: string };
+  /** First part of every key in Redis. Any text without braces. Default "rs". */
+  namespace?: string;
+  /**
+   * Seconds between two rounds of the wiper, which drops index entries whose session has expired (sessions
+   * themselves are ended by Redis, on time). At least 10; 0 means never. Default 600.
+   */
+  wipe?: number;
+  /** Milliseconds after which a call that Redis does not answer ends with the error `timeout`. Default 2000. */
+  timeout?: number;
+  /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
+  nested?: boolean;
+  /** The most bytes that the `d` of one call may have as JSON. Default 1048576 (1 MiB). */
+  maxBytes?: number;
+}
+
+export interface Session<Data = DefaultData> {
+  /** The session's public handle: names it in `get`, `set`, `kill`, but is no token. Safe to show in a page. */
+  ref: string;
+  /** The user. */
+  id: string;
+  /** The address given at creation. */
+  ip: string;
+  /** How often it was read. Counts from 1, and the first `get` shows 1, as in redis-sessions. */
+  r: number;
+  /** How often it was written, the creation included. */
+  w: number;
+  /** Seconds that it may rest. For a `no_resave` session: seconds until it ends. */
+  ttl: number;
+  /** Seconds since it was last used (exact to a second). */
+  idle: number;
+  /** When it was created, in milliseconds since 1970. */
+  created: number;
+  /** What the user signed in with, if it was given at creation. */
+  device?: string;
+  /** Present and true when using the session does not prolong it. */
+  no_resave?: true;
+  /** The data. Absent when there is none. */
+  d?: Data;
+}
+
+interface App {
+  /** The app: 3 to 20 of `A-Z a-z 0-9 _ -`. */
+  app: string;
+}
+
+interface User extends App {
+  /** The user: 1 to 128 characters of any kind. */
+  id: string;
+}
+
+/** A session, by the token that the browser holds or by its public handle. */
+export type Which = App & ({ token: string; ref?: never } | { ref: string; token?: never });
+
+/** A span of time, in seconds (at least 10); `deltaTime` is the name in redis-sessions. */
+type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never };
+
+export interface CreateOptions<Data = DefaultData> extends User {
+  /** The user's address, 1 to 39 characters. */
+  ip: string;
+  /** Seconds that the session may rest before it ends, at least 10. Default 7200. */
+  ttl?: number;
+  /** Data to begin with. Keys whose value is null are left out. */
+  d?: Changes<Data>;
+  /** Using the session does not prolong it: it ends exactly `ttl` after now. Default false. */
+  no_resave?: boolean;
+  /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
+  device?: string;
+}
+
+export type GetOptions = Which & {
+  /** Whether this read counts and prolongs the session. With false it leaves no trace. Default true. */
+  touch?: boolean;
+};
+
+export type SetOptions<Data = DefaultData> = Which & {
+  /** The changes. `null` removes a key; keys that are not named are untouched. */
+  d: Changes<Data>;
+};
+
+export type KillOptions = Which;
+
+export interface KillsoidOptions extends User {
+  /** The one session to spare, by token or ref. */
+  except?: string;
+}
+
+export interface KillallOptions extends App {}
+
+export interface SoidOptions extends User {}
+
+export type SoappOptions = App &
+  Span & {
+    /** The most sessions to return. Default: all. */
+    limit?: number;
+    /** How many of the most recently active sessions to pass over. Default 0. */
+    offset?: number;
+  };
+
+export type ActivityOptions = App & Span;
+
+export interface RotateOptions extends App {
+  /** The session's present token. */
+  token: string;
+  /** Seconds that the present token goes on working beside the new one. Default 10; 0 ends it at once. */
+  grace?: number;
+}
+
+/** A new token (the secret, for the browser) and its ref (the public handle). */
+export interface Created {
+  token: string;
+  ref: string;
+}
+
+/** How many sessions were ended. */
+export interface Killed {
+  kill: number;
+}
+
+export interface SessionList<Data = DefaultData> {
+  sessions: Session<Data>[];
+}

@@ -1,0 +1,131 @@
+import { invalidFormat, invalidValue, missingParameter } from "./errors.js";
+
+/**
+ * The rules for what callers pass in. Each takes the value and gives it back checked, or throws the SessionError
+ * that redis-sessions users know. Nothing is sent to Redis before all of a call's rules have passed.
+ */
+
+type Unchecked = unknown;
+
+const APP = /^[\w-]{3,20}$/;
+const TOKEN = /^[A-Za-z0-9]{64}$/;
+const REF = /^[\w-]{27}$/;
+
+export function checkApp(app: Unchecked): string {
+  if (isMissing(app)) throw missingParameter("app");
+  if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", "3 to 20 of A-Z a-z 0-9 _ -");
+  return app;
+}
+
+export function checkId(id: Unchecked): string {
+  return checkText("id", id, 128);
+}
+
+export function checkIp(ip: Unchecked): string {
+  return checkText("ip", ip, 39);
+}
+
+export function checkDevice(device: Unchecked): string | undefined {
+  return device === undefined ? undefined : checkText("device", device, 64);
+}
+
+function checkText(item: string, text: Unchecked, max: number): string {
+  if (isMissing(text)) throw missingParameter(item);
+  // Half a surrogate pair becomes U+FFFD on its way to Redis: two ids would be one.
+  if (typeof text !== "string" || text.length > max || !text.isWellFormed()) {
+    throw invalidFormat(item, `a string of 1 to ${max} characters`);
+  }
+  return text;
+}
+
+export function checkToken(token: Unchecked): string {
+  if (isMissing(token)) throw missingParameter("token");
+  if (!isToken(token)) throw invalidFormat("token", "64 of A-Z a-z 0-9");
+  return token;
+}
+
+export function checkRef(ref: Unchecked): string {
+  if (typeof ref !== "string" || !REF.test(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -");
+  return ref;
+}
+
+/** Whether it has the form of a token. Says nothing about whether there is such a session. */
+export function isToken(token: Unchecked): token is string {
+  return typeof token === "string" && TOKEN.test(token);
+}
+
+/** Seconds that a session may live or a span may reach back: an integer of at least 10. */
+export function checkSeconds(item: string, value: Unchecked): number {
+  if (!Number.isInteger(value) || (value as number) < 10 || !Number.isSafeInteger((value as number) * 1000)) {
+    throw invalidValue(`${item} must be a positive integer >= 10`);
+  }
+  return value as number;
+}
+
+/** `dt`, or `deltaTime` as redis-sessions called it. */
+export function checkSpan(options: { dt?: Unchecked; deltaTime?: Unchecked }): number {
+  return checkSeconds("deltaTime", options.dt ?? options.deltaTime);
+}
+
+export function checkInteger(item: string, value: Unchecked, min: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < min) {
+    throw invalidValue(`${item} must be an integer >= ${min}`);
+  }
+  return value as number;
+}
+
+export function checkBoolean(item: string, value: Unchecked): boolean {
+  if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`);
+  return value;
+}
+
+/** The data of one call. `nested` allows any JSON, else values are primitives. */
+export function checkData(d: Unchecked, nested: boolean, maxBytes: number): Record<string, unknown> {
+  if (d === undefined || d === null) throw missingParameter("d");
+  if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
+  const entries = Object.entries(d);
+  if (entries.length === 0) throw invalidValue("d must contain at least one key.");
+
+  let bytes = 0;
+  for (const [key, value] of entries) {
+    if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(`d.${key}`, value, nested);
+    bytes += Buffer.byteLength(key) + jsonBytes(`d.${key}`, value);
+    if (bytes > maxBytes) throw invalidValue(`d is larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
+  }
+  return d as Record<string, unknown>;
+}
+
+function isPrimitive(value: unknown): boolean {
+  return value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
+}
+
+/** The length of a value as JSON. Throws where JSON.stringify would quietly lose something, or cannot. */
+function jsonBytes(path: string, value: unknown): number {
+  if (typeof value !== "object") return Buffer.byteLength(String(value));
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value, (key, inner) => {
+      if (isPrimitive(inner) || (typeof inner === "object" && !isCollection(inner))) return inner;
+      throw forbiddenType(key === "" ? path : `${path}…${key}`, inner, true);
+    });
+  } catch (error) {
+    if (error instanceof TypeError) throw invalidValue(`${path} cannot be written as JSON: it refers to itself`);
+    throw error;
+  }
+  return Buffer.byteLength(json);
+}
+
+/** What JSON.stringify would write as `{}`. */
+function isCollection(value: object | null): boolean {
+  return value instanceof Map || value instanceof Set;
+}
+
+function forbiddenType(path: string, value: unknown, nested: boolean): Error {
+  const allowed = nested ? "Only JSON values" : "Only strings, numbers, boolean and null";
+  const hint = typeof value === "object" && !nested ? "construct RedisSessions with nested: true" : undefined;
+  return invalidValue(`${path} has a forbidden type. ${allowed} are allowed.`, hint);
+}
+
+function isMissing(value: unknown): boolean {
+  return value === undefined || value === null || value === "";
+}

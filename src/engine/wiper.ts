@@ -1,0 +1,49 @@
+import type { Connection } from "./connection.js";
+
+/** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
+const REGISTERED_FOR = 60_000;
+
+/** Visits every app from time to time and drops what expired sessions have left in the index. */
+export class Wiper {
+  readonly #connection: Connection;
+  readonly #appsKey: string;
+  readonly #wipeApp: (app: string) => Promise<number>;
+  readonly #registered = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(connection: Connection, appsKey: string, wipeApp: (app: string) => Promise<number>) {
+    this.#connection = connection;
+    this.#appsKey = appsKey;
+    this.#wipeApp = wipeApp;
+  }
+
+  /** Makes sure that the wipers of all servers know the app. Asks Redis once a minute and app. */
+  async register(app: string): Promise<void> {
+    const now = performance.now();
+    const since = this.#registered.get(app);
+    if (since !== undefined && now - since < REGISTERED_FOR) return;
+    await this.#connection.command((client) => client.sadd(this.#appsKey, app));
+    this.#registered.set(app, now);
+  }
+
+  async wipe(): Promise<number> {
+    const apps = await this.#connection.command((client) => client.smembers(this.#appsKey));
+    let wiped = 0;
+    for (const app of apps) wiped += await this.#wipeApp(app);
+    return wiped;
+  }
+
+  /** Wipes every so many seconds, beginning at a random moment: servers that start together take turns. */
+  start(seconds: number): void {
+    const round = () => {
+      this.#timer = setTimeout(round, seconds * 1000).unref();
+      // A Redis that is away is for the calls to report; the next round makes up for this one.
+      this.wipe().catch(() => {});
+    };
+    this.#timer = setTimeout(round, Math.random() * seconds * 1000).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

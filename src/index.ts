@@ -1,0 +1,16 @@
+/**
+ * Sessions in Redis that belong to a user.
+ *
+ * @example
+ * import { Redis } from "ioredis";
+ * import { RedisSessions } from "ioredis-sessions";
+ *
+ * const rs = new RedisSessions({ client: new Redis() });
+ * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
+ * const session = await rs.get({ app: "webapp", token });
+ *
+ * @module
+ */
+export { RedisSessions, RedisSessions as default } from "./engine/engine.js";
+export { SessionError, type SessionErrorCode, type SessionErrorName } from "./engine/errors.js";
+export type * from "./engine/types.js";

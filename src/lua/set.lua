@@ -1,0 +1,32 @@
+-- Merges data into a session, key by key, counts the write and prolongs the session.
+--
+-- KEYS   1-4  the index, see include/index.lua
+--        5    the session
+-- ARGV   1    ref
+--        2    now, ms of the caller's clock
+--        3    n, how many of the following are fields and values to write
+--        4..  fields and values; after them the fields to remove
+-- Reply  fields and values joined by line feeds, as they are now
+--        "to\n<ref>" when the session was rotated to <ref>; nothing is written
+--        nil when there is no session; nothing is written
+
+--@include index
+--@include prolong
+
+local session = KEYS[5]
+local ref, now, written = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local own = redis.call('HMGET', session, 'id', 'ttl', 'la', 'no_resave', 'to')
+if type(own[5]) == 'string' then return 'to\n' .. own[5] end
+if type(own[2]) ~= 'string' then return nil end
+
+local last = 3 + written
+for i = 4, last, 1000 do
+  redis.call('HSET', session, unpack(ARGV, i, math.min(i + 999, last)))
+end
+for i = last + 1, #ARGV, 1000 do
+  redis.call('HDEL', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('HINCRBY', session, 'w', 1)
+prolong(session, ref, { id = own[1], ttl = own[2], la = own[3], no_resave = own[4] }, now)
+return table.concat(redis.call('HGETALL', session), '\n')
