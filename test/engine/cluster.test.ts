@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { startCluster, type TestCluster } from "../support/cluster.js";
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+
+afterAll(() => cluster.stop());
+
+test("every method works on a Cluster, with the apps on different nodes", async () => {
+  const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
+  for (const app of ["shop", "forum", "intranet"]) {
+    const { token } = await rs.create({ app, id: "alice", ip: "127.0.0.1", d: { n: 1 } });
+    const other = await rs.create({ app, id: "alice", ip: "127.0.0.2" });
+    expect((await rs.get({ app, token }))?.d).toEqual({ n: 1 });
+    expect((await rs.set({ app, token, d: { n: 2 } }))?.d).toEqual({ n: 2 });
+    const rotated = await rs.rotate({ app, token });
+    expect((await rs.get({ app, token }))?.ref).toBe(rotated?.ref);
+    expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(2);
+    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+    expect(await rs.kill({ app, ref: other.ref })).toEqual({ kill: 1 });
+    expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+    await rs.create({ app, id: "bob", ip: "127.0.0.1" });
+    expect(await rs.killall({ app })).toEqual({ kill: 1 });
+  }
+  expect(await rs.wipe()).toEqual({ wiped: 0 });
+  const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
+  expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
+});
