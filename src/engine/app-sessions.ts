@@ -51,26 +51,38 @@ export class AppSessions {
     return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace });
   }
 
-  /** Ends the sessions of a user until none is left but `spare`. */
+  /**
+   * Ends the sessions of a user until none is left but `spare`. When all entries were read at once and each was
+   * ended, that is done: to wait for an empty index would take for ever where sessions are created all the time.
+   * When fewer were ended, one was rotated meanwhile (or was gone), so it looks again.
+   */
   async killUser(id: string, spare?: string): Promise<number> {
     let spared = spare;
     let killed = 0;
     for (;;) {
-      const entries = (await this.#owned(id, ownerRange(id).first, CHUNK + 1)).filter(({ ref }) => ref !== spared);
+      const owned = await this.#owned(id, ownerRange(id).first, CHUNK + 1);
+      const entries = owned.filter(({ ref }) => ref !== spared);
       if (entries.length === 0) return killed;
       const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: spared });
-      if (ended >= 0) killed += ended;
-      else spared = await this.#whereIs(spared as string);
+      if (ended < 0) {
+        // Where it is now. One that has ended needs no sparing.
+        spared = (await this.get(spared as string, false))?.ref;
+        continue;
+      }
+      killed += ended;
+      if (ended === entries.length && owned.length <= CHUNK) return killed;
     }
   }
 
-  /** Ends the sessions of the app until none is left. */
+  /** Ends the sessions of the app until none is left; as `killUser` does. */
   async killAll(): Promise<number> {
     let killed = 0;
     for (;;) {
       const entries = await this.#connection.run(operations.first, this.#keys, { limit: CHUNK });
       if (entries.length === 0) return killed;
-      killed += await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined });
+      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined });
+      killed += ended;
+      if (ended === entries.length && entries.length < CHUNK) return killed;
     }
   }
 
@@ -130,11 +142,6 @@ export class AppSessions {
     return null;
   }
 
-  /** The present ref of a session that may have been rotated. */
-  async #whereIs(ref: string): Promise<string> {
-    return (await this.get(ref, false))?.ref ?? ref;
-  }
-
   async #owned(id: string, from: string, limit: number): Promise<Entry[]> {
     const members = await this.#connection.command((client) =>
       client.zrangebylex(this.#keys.owners, from, ownerRange(id).last, "LIMIT", 0, limit),
@@ -142,24 +149,27 @@ export class AppSessions {
     return members.map(parseEntry);
   }
 
-  /** The refs in `active` since `since`, latest first. A session that is used meanwhile moves out of the way. */
+  /**
+   * The refs in `active` since `since`, latest first. Pages go on at the millisecond where the last one ended and
+   * pass over what was met there by name: a count would be wrong as soon as one of them is dropped or used.
+   */
   async *#recent(since: number): AsyncGenerator<string, void> {
     let max = "+inf";
-    let passed = 0;
+    let met = new Set<string>();
     for (;;) {
-      const page = await this.#connection.run(operations.recent, this.#keys, {
-        max,
-        min: since,
-        passed,
-        limit: CHUNK,
-      });
+      const limit = CHUNK + met.size;
+      const page = await this.#connection.run(operations.recent, this.#keys, { max, min: since, limit });
       for (let i = 0; i < page.length; i += 2) {
-        const score = page[i + 1] as string;
-        passed = score === max ? passed + 1 : 1;
-        max = score;
-        yield page[i] as string;
+        const [ref, score] = [page[i] as string, page[i + 1] as string];
+        if (score !== max) {
+          max = score;
+          met = new Set();
+        }
+        if (met.has(ref)) continue;
+        met.add(ref);
+        yield ref;
       }
-      if (page.length < 2 * CHUNK) return;
+      if (page.length < 2 * limit) return;
     }
   }
 

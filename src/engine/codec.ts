@@ -35,7 +35,7 @@ export function encodeChanges(d: object): { write: string[]; remove: string[] } 
  * @param now ms of our clock, for `idle`
  */
 export function decodeSession<Data>(reply: string | null, ref: string, now: number): Session<Data> | Moved | null {
-  if (reply === null || reply === "") return null;
+  if (!reply) return null;
   const lines = reply.split("\n");
   const own: Record<string, string> = {};
   let data = "";

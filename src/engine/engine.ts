@@ -108,7 +108,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const ttl = checkSeconds("ttl", options.ttl ?? 7200);
     const device = checkDevice(options.device);
     const noResave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? [] : encodeChanges(this.#check(options.d)).write;
+    const data = options.d === undefined ? [] : this.#changes(options.d, options.nested).write;
 
     const token = createToken();
     const ref = refOf(token);
@@ -134,7 +134,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly set = method(async (options: SetOptions<Data>): Promise<Session<Data> | null> => {
     const app = checkApp(options.app);
     const ref = checkWhich(options);
-    const changes = encodeChanges(this.#check(options.d));
+    const changes = this.#changes(options.d, options.nested);
     return (await this.#app(app).set(ref, changes)) as Session<Data> | null;
   });
 
@@ -217,8 +217,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
   });
 
-  #check(d: object): Record<string, unknown> {
-    return checkData(d, this.#nested, this.#maxBytes);
+  #changes(d: unknown, nested: unknown): { write: string[]; remove: string[] } {
+    return encodeChanges(checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes));
   }
 
   #app(name: string): AppSessions {

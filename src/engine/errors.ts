@@ -5,7 +5,8 @@ export type SessionErrorName =
   | "invalidValue"
   | "timeout"
   | "unavailable"
-  | "redisError";
+  | "redisError"
+  | "headersSent";
 
 /** The same as `error.code`, for those who switch on codes. */
 export type SessionErrorCode =
@@ -14,7 +15,8 @@ export type SessionErrorCode =
   | "ERR_INVALID_VALUE"
   | "ERR_TIMEOUT"
   | "ERR_UNAVAILABLE"
-  | "ERR_REDIS";
+  | "ERR_REDIS"
+  | "ERR_HEADERS_SENT";
 
 const CODES: Record<SessionErrorName, SessionErrorCode> = {
   missingParameter: "ERR_MISSING_PARAMETER",
@@ -23,6 +25,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   timeout: "ERR_TIMEOUT",
   unavailable: "ERR_UNAVAILABLE",
   redisError: "ERR_REDIS",
+  headersSent: "ERR_HEADERS_SENT",
 };
 
 /**
@@ -32,6 +35,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
  * - `timeout`: no answer within the engine's `timeout`. Whether the call took effect is unknown.
  * - `unavailable`: Redis cannot be reached, or cannot serve at the moment.
  * - `redisError`: Redis answered with an error, see `cause`.
+ * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
  */
 export class SessionError extends Error {
   override readonly name: SessionErrorName;

@@ -85,9 +85,9 @@ export const list = {
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],
-  args: ({ max, min, passed, limit }) => [max, min, passed, limit],
+  args: ({ max, min, limit }) => [max, min, limit],
   reply: (reply: string[]) => reply,
-} satisfies Operation<{ max: string; min: number; passed: number; limit: number }, string[]>;
+} satisfies Operation<{ max: string; min: number; limit: number }, string[]>;
 
 export const first = {
   script: scripts.first,

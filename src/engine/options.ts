@@ -43,3 +43,10 @@ export function anInteger(min: number, max = Number.MAX_SAFE_INTEGER): Rule {
     test: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
   };
 }
+
+export function oneOf(...values: readonly (string | boolean)[]): Rule {
+  return {
+    be: values.map((value) => JSON.stringify(value)).join(" or "),
+    test: (value) => values.includes(value as string),
+  };
+}

@@ -3,6 +3,9 @@ import type { Cluster, Redis, RedisOptions } from "ioredis";
 /** What a data value may be without `nested: true`. */
 export type Primitive = string | number | boolean | null;
 
+/** What a data value may be with `nested: true`. */
+export type Json = Primitive | Json[] | { [key: string]: Json };
+
 /** What the data looks like unless a type is given: `new RedisSessions<{ cart: number }>()`. */
 export type DefaultData = Record<string, Primitive>;
 
@@ -102,6 +105,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   ttl?: number;
   /** Data to begin with. Keys whose value is null are left out. */
   d?: Changes<Data>;
+  /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
+  nested?: boolean;
   /** Using the session does not prolong it: it ends exactly `ttl` after now. Default false. */
   no_resave?: boolean;
   /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
@@ -116,6 +121,8 @@ export type GetOptions = Which & {
 export type SetOptions<Data = DefaultData> = Which & {
   /** The changes. `null` removes a key; keys that are not named are untouched. */
   d: Changes<Data>;
+  /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
+  nested?: boolean;
 };
 
 export type KillOptions = Which;

@@ -3,8 +3,7 @@
 -- KEYS   1    active
 -- ARGV   1    the latest activity to return, ms, or '+inf'
 --        2    the earliest activity to return, ms
---        3    how many sessions to pass over, from the latest on
---        4    limit
+--        3    limit
 -- Reply  refs, each followed by its last activity, ms
 
-return redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES', 'LIMIT', ARGV[3], ARGV[4])
+return redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[2], 'WITHSCORES', 'LIMIT', 0, ARGV[3])

@@ -1,0 +1,51 @@
+// Finds a Redis for an example: the one in REDIS_URL, else a private redis-server that ends with the example, else
+// ioredis-mock inside this process, so that the examples run on any machine with Node alone.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+
+export async function openRedis() {
+  if (process.env.REDIS_URL) {
+    console.log("Redis: the one in REDIS_URL");
+    return new Redis(process.env.REDIS_URL);
+  }
+  const port = await startServer();
+  if (port !== undefined) {
+    console.log(`Redis: a private redis-server on port ${port}, which ends with this example`);
+    return new Redis(port);
+  }
+  console.log("Redis: none found, so an in-process stand-in (ioredis-mock); sessions last as long as this process");
+  const { default: RedisMock } = await import("ioredis-mock");
+  return new RedisMock();
+}
+
+async function startServer() {
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-example-"));
+  const options = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--dir", dir];
+  const server = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] });
+  process.on("exit", () => {
+    server.kill();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit());
+  return await new Promise((resolve) => {
+    server.once("error", () => resolve(undefined));
+    server.once("exit", () => resolve(undefined));
+    server.stdout.on("data", (line) => {
+      if (String(line).includes("Ready to accept connections")) resolve(port);
+    });
+  });
+}
+
+async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  probe.close();
+  return port;
+}

@@ -1,0 +1,39 @@
+import type { RedisSessions } from "../engine/engine.js";
+import type {
+  ActivityOptions,
+  Killed,
+  KillOptions,
+  KillsoidOptions,
+  SessionList,
+  SoappOptions,
+  SoidOptions,
+} from "../engine/types.js";
+
+type InApp<Options> = Options extends unknown ? Omit<Options, "app"> : never;
+
+/** The engine's methods for lists and for ending sessions, with the middleware's app filled in. */
+export interface Admin<Data> {
+  /** The sessions of a user, newest first. */
+  soid(options: InApp<SoidOptions>): Promise<SessionList<Data>>;
+  /** The sessions that were active in the last `dt` seconds, most recently active first. */
+  soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
+  /** How many users were active in the last `dt` seconds. */
+  activity(options: InApp<ActivityOptions>): Promise<{ activity: number }>;
+  /** Ends a session, by token or ref. */
+  kill(options: InApp<KillOptions>): Promise<Killed>;
+  /** Ends all sessions of a user, or all but one. */
+  killsoid(options: InApp<KillsoidOptions>): Promise<Killed>;
+  /** Ends all sessions of the app. */
+  killall(): Promise<Killed>;
+}
+
+export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
+  return {
+    soid: (options) => rs.soid({ ...options, app }),
+    soapp: (options) => rs.soapp({ ...options, app } as SoappOptions),
+    activity: (options) => rs.activity({ ...options, app } as ActivityOptions),
+    kill: (options) => rs.kill({ ...options, app } as KillOptions),
+    killsoid: (options) => rs.killsoid({ ...options, app }),
+    killall: () => rs.killall({ app }),
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Middleware for Express 4 and 5, Connect and node:http: the session's token travels in a signed cookie or a header,
+ * and `req.rs` reads, writes, creates and ends the session.
+ *
+ * @example
+ * import express from "express";
+ * import { Redis } from "ioredis";
+ * import { RedisSessions } from "ioredis-sessions";
+ * import { sessions } from "ioredis-sessions/middleware";
+ *
+ * const rs = new RedisSessions({ client: new Redis() });
+ * const auth = sessions({ rs, app: "webapp", secret: process.env.SESSION_SECRET });
+ *
+ * const app = express();
+ * app.use(auth);
+ * app.get("/", async (req, res) => res.json(await req.rs.get()));
+ *
+ * @module
+ */
+import type { Json } from "../engine/types.js";
+import type { RequestSession } from "./request-session.js";
+
+/**
+ * The type of the data in `req.rs`. Merge your own into it:
+ *
+ * @example
+ * declare module "ioredis-sessions/middleware" {
+ *   interface SessionData { cart: { sku: string; count: number }[] }
+ * }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: it is there to be merged into
+export interface SessionData {}
+
+type RequestData = keyof SessionData extends never ? Record<string, Json> : SessionData;
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** The request's session, by ioredis-sessions. */
+      rs: RequestSession<RequestData>;
+    }
+  }
+}
+
+export type { Admin } from "./admin.js";
+export type { CookieOptions } from "./cookie.js";
+export type { RequestSession, SignInOptions } from "./request-session.js";
+export { type Sessions, type SessionsOptions, sessions } from "./sessions.js";
