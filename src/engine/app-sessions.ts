@@ -1,47 +1,99 @@
-import { Moved } from "./codec.js";
+import { Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
+import { tooManySessions } from "./errors.js";
 import { type Entry, type Keys, ownerRange, parseEntry } from "./keys.js";
 import * as operations from "./operations.js";
-import type { Session } from "./types.js";
-
-/** How many sessions one command may concern: lists never block Redis or the event loop. */
-const CHUNK = 100;
+import type { Limits } from "./validate.js";
+import { CHUNK, take, walk } from "./walk.js";
 
 /** How often a session can have been rotated while an old token still has grace; a longer chain is not followed. */
 const MOST_MOVES = 16;
 
+/** How often `create` makes room for a user with whom others sign in at the same time. */
+const MOST_TRIES = 100;
+
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
+
+interface Changes {
+  /** fields and values */
+  write: readonly string[];
+  /** fields */
+  remove: readonly string[];
+}
+
+interface NewSession {
+  ref: string;
+  /** as JSON, or NOBODY */
+  id: string;
+  /** ms of our clock */
+  now: number;
+  /** seconds */
+  ttl: number;
+  /** fields and values */
+  fields: readonly (string | number)[];
+}
 
 /** The sessions of one app, by ref. Takes checked input; the doors and the engine check. */
 export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
+  readonly #register: () => Promise<void>;
 
-  constructor(connection: Connection, keys: Keys) {
+  /** @param register makes the app known to the wipers; awaited before a session is written */
+  constructor(connection: Connection, keys: Keys, register: () => Promise<void>) {
     this.#connection = connection;
     this.#keys = keys;
+    this.#register = register;
   }
 
-  create(session: { ref: string; id: string; now: number; ttl: number; fields: (string | number)[] }): Promise<void> {
-    return this.#connection.run(operations.create, this.#keys, session);
+  /**
+   * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
+   * ended (or it is rejected), and it asks again: others may sign in at the same time.
+   */
+  async create({ overflow = "oldest", ...session }: NewSession & Limits): Promise<void> {
+    await this.#register();
+    const most = session.maxPerUser ?? 0;
+    for (let tries = 0; !(await this.#connection.run(operations.create, this.#keys, session)); tries++) {
+      if (tries === MOST_TRIES) throw tooManySessions(most);
+      // Listing also drops the entries of sessions that have expired, which the script has counted.
+      const living = await this.ofUser(session.id);
+      const surplus = living.slice(most - 1);
+      if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
+      for (let i = 0; i < surplus.length; i += CHUNK) {
+        const entries = surplus.slice(i, i + CHUNK).map(({ ref }) => ({ id: session.id, ref }));
+        await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined, grave: 0 });
+      }
+    }
   }
 
-  get(ref: string, touch: boolean): Promise<Session<unknown> | null> {
+  get(ref: string, touch: boolean): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
       this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), touch }, deadline),
     );
   }
 
-  set(ref: string, changes: { write: string[]; remove: string[] }): Promise<Session<unknown> | null> {
+  set(ref: string, changes: Changes): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
       this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), ...changes }, deadline),
     );
   }
 
-  async kill(ref: string): Promise<number> {
+  /** Writes a session whole. Gives whether it was written. */
+  async replace(session: NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
+    await this.#register();
+    return this.#connection.run(operations.replace, this.#keys, session);
+  }
+
+  /** Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds. */
+  update(ref: string, now: number, change: Changes & { id: string; ttl: number }): Promise<boolean> {
+    return this.#connection.run(operations.update, this.#keys, { ref, now, ...change });
+  }
+
+  /** @param grave ms that a mark keeps the session from coming back; see include/bury.lua */
+  async kill(ref: string, grave = 0): Promise<number> {
     const killed = await this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.kill, this.#keys, { ref: at }, deadline),
+      this.#connection.run(operations.kill, this.#keys, { ref: at, grave }, deadline),
     );
     return killed ?? 0;
   }
@@ -56,14 +108,14 @@ export class AppSessions {
    * ended, that is done: to wait for an empty index would take for ever where sessions are created all the time.
    * When fewer were ended, one was rotated meanwhile (or was gone), so it looks again.
    */
-  async killUser(id: string, spare?: string): Promise<number> {
+  async killUser(id: string, spare?: string, grave = 0): Promise<number> {
     let spared = spare;
     let killed = 0;
     for (;;) {
       const owned = await this.#owned(id, ownerRange(id).first, CHUNK + 1);
       const entries = owned.filter(({ ref }) => ref !== spared);
       if (entries.length === 0) return killed;
-      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: spared });
+      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: spared, grave });
       if (ended < 0) {
         // Where it is now. One that has ended needs no sparing.
         spared = (await this.get(spared as string, false))?.ref;
@@ -75,33 +127,34 @@ export class AppSessions {
   }
 
   /** Ends the sessions of the app until none is left; as `killUser` does. */
-  async killAll(): Promise<number> {
+  async killAll(grave = 0): Promise<number> {
     let killed = 0;
     for (;;) {
-      const entries = await this.#connection.run(operations.first, this.#keys, { limit: CHUNK });
+      const entries = (await take(this.#queue(), CHUNK)).map(parseEntry);
       if (entries.length === 0) return killed;
-      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined });
+      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined, grave });
       killed += ended;
       if (ended === entries.length && entries.length < CHUNK) return killed;
     }
   }
 
   /** The sessions of a user, newest first. */
-  async ofUser(id: string): Promise<Session<unknown>[]> {
-    const sessions: Session<unknown>[] = [];
+  async ofUser(id: string): Promise<Stored[]> {
+    const sessions: Stored[] = [];
     let from = ownerRange(id).first;
     for (;;) {
       const entries = await this.#owned(id, from, CHUNK);
-      sessions.push(...(await this.#read(entries)));
+      // One that was given to another user since the index was read is not theirs any more.
+      sessions.push(...(await this.#read(entries)).filter(({ own }) => own.id === id));
       const last = entries[CHUNK - 1];
-      if (last === undefined) return sessions.sort((a, b) => b.created - a.created);
+      if (last === undefined) return sessions.sort((a, b) => Number(b.own.created) - Number(a.own.created));
       from = `(${last.id}${last.ref}`;
     }
   }
 
   /** The sessions that were active since `since` (ms), most recently active first. */
-  async active(since: number, offset: number, limit: number): Promise<Session<unknown>[]> {
-    const sessions: Session<unknown>[] = [];
+  async active(since: number, offset: number, limit: number): Promise<Stored[]> {
+    const sessions: Stored[] = [];
     const end = offset + limit;
     const refs = this.#recent(since);
     while (sessions.length < end) {
@@ -113,8 +166,32 @@ export class AppSessions {
   }
 
   /** How many users were active since `since` (ms). */
-  countUsers(since: number): Promise<number> {
-    return this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf"));
+  async countUsers(since: number): Promise<number> {
+    return Number(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
+  }
+
+  /** All sessions, those that end first first. */
+  async *all(): AsyncGenerator<Stored, void> {
+    const members = this.#queue();
+    for (;;) {
+      const chunk = await take(members, CHUNK);
+      if (chunk.length === 0) return;
+      yield* await this.#read(chunk.map(parseEntry));
+    }
+  }
+
+  /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
+  async count(): Promise<number> {
+    await this.wipe();
+    return Number(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
+  }
+
+  /** The refs of all sessions. */
+  async refs(): Promise<string[]> {
+    await this.wipe();
+    const refs = new Set<string>();
+    for await (const member of this.#queue()) refs.add(parseEntry(member).ref);
+    return [...refs];
   }
 
   /** Drops what expired sessions have left in the index. */
@@ -134,7 +211,7 @@ export class AppSessions {
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
     let at = ref;
-    for (let moves = 0; moves <= MOST_MOVES; moves++) {
+    for (let moves = 0; moves <= MOST_MOVES && at !== ""; moves++) {
       const result = await call(at, deadline);
       if (!(result instanceof Moved)) return result;
       at = result.to;
@@ -153,31 +230,22 @@ export class AppSessions {
    * The refs in `active` since `since`, latest first. Pages go on at the millisecond where the last one ended and
    * pass over what was met there by name: a count would be wrong as soon as one of them is dropped or used.
    */
-  async *#recent(since: number): AsyncGenerator<string, void> {
-    let max = "+inf";
-    let met = new Set<string>();
-    for (;;) {
-      const limit = CHUNK + met.size;
-      const page = await this.#connection.run(operations.recent, this.#keys, { max, min: since, limit });
-      for (let i = 0; i < page.length; i += 2) {
-        const [ref, score] = [page[i] as string, page[i + 1] as string];
-        if (score !== max) {
-          max = score;
-          met = new Set();
-        }
-        if (met.has(ref)) continue;
-        met.add(ref);
-        yield ref;
-      }
-      if (page.length < 2 * limit) return;
-    }
+  #recent(since: number): AsyncGenerator<string, void> {
+    return walk("+inf", (max, limit) =>
+      this.#connection.run(operations.recent, this.#keys, { max, min: since, limit }),
+    );
+  }
+
+  /** The members of `expiry`, earliest first. One that is put off meanwhile comes again. */
+  #queue(): AsyncGenerator<string, void> {
+    return walk("-inf", (min, limit) => this.#connection.run(operations.queue, this.#keys, { min, limit }));
   }
 
   /** Reads sessions that were met in the index, and drops the entries of those that are gone. */
-  async #read(entries: readonly Entry[]): Promise<Session<unknown>[]> {
+  async #read(entries: readonly Entry[]): Promise<Stored[]> {
     if (entries.length === 0) return [];
     const refs = entries.map(({ ref }) => ref);
-    const found = await this.#connection.run(operations.list, this.#keys, { refs, now: Date.now() });
+    const found = await this.#connection.run(operations.list, this.#keys, { refs });
 
     const gone = entries.filter((_, i) => found[i] === null);
     if (gone.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: gone });
@@ -185,14 +253,4 @@ export class AppSessions {
     const sessions = await Promise.all(found.map((one) => (one instanceof Moved ? this.get(one.to, false) : one)));
     return sessions.filter((session) => session !== null);
   }
-}
-
-async function take<Item>(items: AsyncGenerator<Item, void>, count: number): Promise<Item[]> {
-  const taken: Item[] = [];
-  while (taken.length < count) {
-    const next = await items.next();
-    if (next.done === true) break;
-    taken.push(next.value);
-  }
-  return taken;
 }

@@ -6,7 +6,7 @@ import type { Session } from "./types.js";
  * a whole session as one string of lines.
  */
 
-/** A session that goes on under another ref, as long as the rotated token has grace. */
+/** What was left where a session was: it goes on under another ref, or (an empty one) shall not come back. */
 export class Moved {
   readonly to: string;
   constructor(to: string) {
@@ -30,22 +30,32 @@ export function encodeChanges(d: object): { write: string[]; remove: string[] } 
   return { write, remove };
 }
 
-/**
- * What a script answered for the session `ref`.
- * @param now ms of our clock, for `idle`
- */
-export function decodeSession<Data>(reply: string | null, ref: string, now: number): Session<Data> | Moved | null {
+/** A session as Redis holds it. */
+export interface Stored {
+  ref: string;
+  /** The session's own fields, by name. */
+  own: Readonly<Record<string, string>>;
+  /** The data: JSON-quoted keys with JSON values. */
+  data: readonly (readonly [name: string, json: string])[];
+}
+
+/** What a script answered for the session `ref`: lines, or nothing. */
+export function decode(reply: string | null, ref: string): Stored | Moved | null {
   if (!reply) return null;
   const lines = reply.split("\n");
   const own: Record<string, string> = {};
-  let data = "";
+  const data: [string, string][] = [];
   for (let i = 0; i + 1 < lines.length; i += 2) {
     const name = lines[i] as string;
-    if (name.startsWith('"')) data += `,${name}:${lines[i + 1]}`;
-    else own[name] = lines[i + 1] as string;
+    const value = lines[i + 1] as string;
+    if (name.startsWith('"')) data.push([name, value]);
+    else own[name] = value;
   }
-  if (own.to !== undefined) return new Moved(own.to);
+  return own.to === undefined ? { ref, own, data } : new Moved(own.to);
+}
 
+/** The session as callers see it. `now` is ms of our clock. */
+export function toSession<Data>({ ref, own, data }: Stored, now: number): Session<Data> {
   const created = Number(own.created);
   const ttl = Number(own.ttl);
   return {
@@ -60,7 +70,7 @@ export function decodeSession<Data>(reply: string | null, ref: string, now: numb
     ...(own.device !== undefined && { device: JSON.parse(own.device) }),
     ...(own.no_resave === "1" && { no_resave: true }),
     // One parse for all keys; it takes "__proto__" for a key like any other.
-    ...(data !== "" && { d: JSON.parse(`{${data.slice(1)}}`) }),
+    ...(data.length > 0 && { d: JSON.parse(`{${data.map(([name, json]) => `${name}:${json}`).join()}}`) }),
   };
 }
 

@@ -6,11 +6,11 @@ import type { Client } from "./types.js";
 
 /** The one way to Redis: every round trip has a deadline, every error is a SessionError. */
 export class Connection {
-  readonly #client: Client;
+  readonly client: Client;
   readonly #timeout: number;
 
   constructor(client: Client, timeout: number) {
-    this.#client = client;
+    this.client = client;
     this.#timeout = timeout;
   }
 
@@ -23,14 +23,14 @@ export class Connection {
   ): Promise<Output> {
     const reply = await this.#within(
       deadline,
-      runScript(this.#client, operation.script, operation.keys(keys, input), operation.args(input)),
+      runScript(this.client, operation.script, operation.keys(keys, input), operation.args(input)),
     );
     return operation.reply(reply as never, input);
   }
 
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
-    return this.#within(this.deadline(), send(this.#client));
+    return this.#within(this.deadline(), send(this.client));
   }
 
   /** When a call that begins now has to end. */

@@ -1,6 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { checkClient, openClient } from "./client.js";
-import { encodeChanges } from "./codec.js";
+import { encodeChanges, type Stored, toSession } from "./codec.js";
 import { Connection } from "./connection.js";
 import { invalidValue } from "./errors.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
@@ -34,16 +34,26 @@ import {
   checkId,
   checkInteger,
   checkIp,
+  checkLimits,
   checkRef,
-  checkSeconds,
   checkSpan,
   checkToken,
   isToken,
+  MOST_SECONDS,
 } from "./validate.js";
 import { Wiper } from "./wiper.js";
 
 /** Options that a later version brings. Until then they are refused rather than ignored. */
 const LATER = { be: "left out: this version does not have it yet", test: () => false };
+
+/** An engine, whatever the type of its data. */
+export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
+
+/** An app's sessions by ref and without checks, for the doors that bring checks of their own. */
+export let sessionsOf: (rs: AnyRedisSessions, app: string) => AppSessions;
+
+/** An engine's connection, for the same doors. */
+export let connectionOf: (rs: AnyRedisSessions) => Connection;
 
 /**
  * Sessions in Redis that belong to an app and a user.
@@ -58,6 +68,12 @@ const LATER = { be: "left out: this version does not have it yet", test: () => f
  * await rs.killsoid({ app: "webapp", id: "alice" });
  */
 export class RedisSessions<Data extends object = DefaultData> {
+  static {
+    // AnyRedisSessions is this class, whatever its data.
+    sessionsOf = (rs, app) => (rs as RedisSessions).#app(app);
+    connectionOf = (rs) => (rs as RedisSessions).#connection;
+  }
+
   readonly #client: Client;
   readonly #ownsClient: boolean;
   readonly #connection: Connection;
@@ -105,7 +121,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = checkApp(options.app);
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
-    const ttl = checkSeconds("ttl", options.ttl ?? 7200);
+    const { ttl = 7200, ...limits } = checkLimits(options);
     const device = checkDevice(options.device);
     const noResave = checkBoolean("no_resave", options.no_resave ?? false);
     const data = options.d === undefined ? [] : this.#changes(options.d, options.nested).write;
@@ -117,8 +133,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (device !== undefined) fields.push("device", JSON.stringify(device));
     if (noResave) fields.push("no_resave", 1);
 
-    await this.#wiper.register(app);
-    await this.#app(app).create({ ref, id, now, ttl, fields: [...fields, ...data] });
+    await this.#app(app).create({ ...limits, ref, id, now, ttl, fields: [...fields, ...data] });
     return { token, ref };
   });
 
@@ -127,7 +142,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = checkApp(options.app);
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
-    return (await this.#app(app).get(ref, touch)) as Session<Data> | null;
+    const stored = await this.#app(app).get(ref, touch);
+    return stored && toSession(stored, Date.now());
   });
 
   /** Merges data into a session, key by key, and gives the session as it is then. */
@@ -135,7 +151,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = checkApp(options.app);
     const ref = checkWhich(options);
     const changes = this.#changes(options.d, options.nested);
-    return (await this.#app(app).set(ref, changes)) as Session<Data> | null;
+    const stored = await this.#app(app).set(ref, changes);
+    return stored && toSession(stored, Date.now());
   });
 
   /** Ends a session. */
@@ -162,7 +179,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly soid = method(async (options: SoidOptions): Promise<SessionList<Data>> => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
-    return { sessions: (await this.#app(app).ofUser(quoteId(id))) as Session<Data>[] };
+    return toList(await this.#app(app).ofUser(quoteId(id)));
   });
 
   /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
@@ -171,7 +188,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const since = Date.now() - checkSpan(options) * 1000;
     const offset = checkInteger("offset", options.offset ?? 0, 0);
     const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", options.limit, 1);
-    return { sessions: (await this.#app(app).active(since, offset, limit)) as Session<Data>[] };
+    return toList(await this.#app(app).active(since, offset, limit));
   });
 
   /**
@@ -194,7 +211,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly rotate = method(async (options: RotateOptions): Promise<Created | null> => {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
-    const grace = checkInteger("grace", options.grace ?? 10, 0);
+    const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
     const token = createToken();
     const ref = refOf(token);
     return (await this.#app(app).rotate(old, ref, grace * 1000)) ? { token, ref } : null;
@@ -224,11 +241,16 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): AppSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = new AppSessions(this.#connection, new Keys(this.#namespace, name));
+      app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
       this.#apps.set(name, app);
     }
     return app;
   }
+}
+
+function toList<Data>(stored: readonly Stored[]): SessionList<Data> {
+  const now = Date.now();
+  return { sessions: stored.map((one) => toSession(one, now)) };
 }
 
 /** The ref of the session that a call names, by token or by ref. */

@@ -6,6 +6,7 @@ export type SessionErrorName =
   | "timeout"
   | "unavailable"
   | "redisError"
+  | "tooManySessions"
   | "headersSent";
 
 /** The same as `error.code`, for those who switch on codes. */
@@ -16,6 +17,7 @@ export type SessionErrorCode =
   | "ERR_TIMEOUT"
   | "ERR_UNAVAILABLE"
   | "ERR_REDIS"
+  | "ERR_TOO_MANY_SESSIONS"
   | "ERR_HEADERS_SENT";
 
 const CODES: Record<SessionErrorName, SessionErrorCode> = {
@@ -25,6 +27,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   timeout: "ERR_TIMEOUT",
   unavailable: "ERR_UNAVAILABLE",
   redisError: "ERR_REDIS",
+  tooManySessions: "ERR_TOO_MANY_SESSIONS",
   headersSent: "ERR_HEADERS_SENT",
 };
 
@@ -35,6 +38,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
  * - `timeout`: no answer within the engine's `timeout`. Whether the call took effect is unknown.
  * - `unavailable`: Redis cannot be reached, or cannot serve at the moment.
  * - `redisError`: Redis answered with an error, see `cause`.
+ * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
  */
 export class SessionError extends Error {
@@ -63,6 +67,10 @@ export function invalidValue(message: string, hint?: string): SessionError {
   return new SessionError("invalidValue", message, hint === undefined ? {} : { hint });
 }
 
+export function tooManySessions(most: number): SessionError {
+  return new SessionError("tooManySessions", `The user has ${most} sessions already, as many as maxPerUser allows`);
+}
+
 /** Errors of ioredis and Redis that mean "not now": the connection is away, or the server cannot serve yet. */
 const UNAVAILABLE =
   /^(LOADING|MASTERDOWN|CLUSTERDOWN|READONLY|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
@@ -73,7 +81,9 @@ const UNAVAILABLE =
  */
 export function fromRedis(error: unknown): SessionError {
   if (error instanceof SessionError) return error;
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const { name, message: full } = error instanceof Error ? error : new Error(String(error));
+  // Where a command is forbidden or renamed, Redis quotes its arguments: our keys.
+  const message = full.replace(/, with args beginning with: .*/s, "");
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
   if (UNAVAILABLE.test(message)) return new SessionError("unavailable", "Redis is not available", { cause });

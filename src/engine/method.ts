@@ -2,30 +2,34 @@ import { callbackify } from "node:util";
 import type { Callback, Method, PlainMethod } from "./types.js";
 
 /**
- * Gives an async function the second face that redis-sessions users know: with a callback as its last argument it
- * calls that, once, and returns nothing. What the callback throws is an uncaught exception, as anywhere in Node.
+ * Hands a result to a callback where there is one, else gives the promise. The callback is called once; what it throws
+ * is an uncaught exception, as anywhere in Node.
  */
+export function deliver<Result>(
+  answer: Promise<Result>,
+  callback: Callback<Result> | undefined,
+): Promise<Result> | void {
+  if (callback === undefined) return answer;
+  callbackify(() => answer)(callback);
+}
+
+/** Gives an async function the second face that redis-sessions users know: a callback as its last argument. */
 export function method<Options, Result>(answer: (options: Options) => Promise<Result>): Method<Options, Result> {
-  const withCallback = callbackify(answer);
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
     // Without options the first check names what is missing.
-    const given = options ?? ({} as Options);
-    if (callback === undefined) return answer(given);
-    withCallback(given, callback);
+    return deliver(answer(options ?? ({} as Options)), callback);
   }
   return call;
 }
 
 /** The same for a method without options. */
 export function plainMethod<Result>(answer: () => Promise<Result>): PlainMethod<Result> {
-  const withCallback = callbackify(answer);
   function call(): Promise<Result>;
   function call(callback: Callback<Result>): void;
   function call(callback?: Callback<Result>): Promise<Result> | void {
-    if (callback === undefined) return answer();
-    withCallback(callback);
+    return deliver(answer(), callback);
   }
   return call;
 }

@@ -1,10 +1,12 @@
 import * as scripts from "../lua/index.js";
-import { decodeSession, Moved } from "./codec.js";
+import { decode, Moved, type Stored } from "./codec.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
-import type { Session } from "./types.js";
 
-/** One script: the keys that it declares, its arguments, and what its reply means. */
+/**
+ * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
+ * a client with ioredis's option `stringNumbers` gives them as strings.
+ */
 export interface Operation<Input, Output> {
   readonly script: Script;
   keys(keys: Keys, input: Input): readonly string[];
@@ -21,6 +23,28 @@ interface Timed extends One {
   now: number;
 }
 
+interface Owned {
+  /** as JSON, or NOBODY */
+  id: string;
+  /** seconds */
+  ttl: number;
+}
+
+interface Grave {
+  /** How long a mark is left where a session was, in ms; 0 for none. */
+  grave: number;
+}
+
+/** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
+export type ReplaceMode = "any" | "unended" | "absent";
+
+interface Changes {
+  /** fields and values */
+  write: readonly string[];
+  /** fields */
+  remove: readonly string[];
+}
+
 function indexAndSession(keys: Keys, ref: string): string[] {
   return [...keys.index, keys.session(ref)];
 }
@@ -32,36 +56,61 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
 export const create = {
   script: scripts.create,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, id, now, ttl, fields }) => [ref, id, now, ttl, ...fields],
-  reply: () => undefined,
-} satisfies Operation<Timed & { id: string; ttl: number; fields: readonly (string | number)[] }, void>;
+  args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, fields }) => [
+    ref,
+    id,
+    now,
+    ttl,
+    absolute,
+    maxPerUser,
+    ...fields,
+  ],
+  reply: (reply: number) => Number(reply) === 1,
+} satisfies Operation<
+  Timed & Owned & { /** seconds */ absolute?: number; maxPerUser?: number; fields: readonly (string | number)[] },
+  boolean
+>;
 
 export const get = {
   script: scripts.get,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch }) => [ref, now, touch ? 1 : 0],
-  reply: (reply: string | null, { ref, now }) => decodeSession(reply, ref, now),
-} satisfies Operation<Timed & { touch: boolean }, Session<unknown> | Moved | null>;
+  reply: (reply: string | null, { ref }) => decode(reply, ref),
+} satisfies Operation<Timed & { touch: boolean }, Stored | Moved | null>;
 
 export const set = {
   script: scripts.set,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, write, remove }) => [ref, now, write.length, ...write, ...remove],
-  reply: (reply: string | null, { ref, now }) => decodeSession(reply, ref, now),
-} satisfies Operation<Timed & { write: readonly string[]; remove: readonly string[] }, Session<unknown> | Moved | null>;
+  reply: (reply: string | null, { ref }) => decode(reply, ref),
+} satisfies Operation<Timed & Changes, Stored | Moved | null>;
+
+export const replace = {
+  script: scripts.replace,
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, ...fields],
+  reply: (reply: number) => Number(reply) === 1,
+} satisfies Operation<Timed & Owned & { mode: ReplaceMode; fields: readonly (string | number)[] }, boolean>;
+
+export const update = {
+  script: scripts.update,
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl, write.length, ...write, ...remove],
+  reply: (reply: number) => Number(reply) === 1,
+} satisfies Operation<Timed & Owned & Changes, boolean>;
 
 export const kill = {
   script: scripts.kill,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref }) => [ref],
-  reply: (reply: number | string) => (typeof reply === "string" ? new Moved(reply) : reply),
-} satisfies Operation<One, number | Moved>;
+  args: ({ ref, grave }) => [ref, grave],
+  reply: (reply: number | string) => (`${reply}`.length > 1 ? new Moved(`${reply}`) : Number(reply)),
+} satisfies Operation<One & Grave, number | Moved>;
 
 export const rotate = {
   script: scripts.rotate,
   keys: (keys, { ref, to }) => [...keys.index, keys.session(ref), keys.session(to)],
   args: ({ ref, to, grace }) => [ref, to, grace],
-  reply: (reply: number | null) => reply === 1,
+  reply: (reply: number | null) => Number(reply) === 1,
 } satisfies Operation<One & { to: string /** ms */; grace: number }, boolean>;
 
 export const killMany = {
@@ -71,16 +120,16 @@ export const killMany = {
     spare === undefined ? keys.active : keys.session(spare),
     ...entries.map(({ ref }) => keys.session(ref)),
   ],
-  args: ({ entries }) => idsAndRefs(entries),
-  reply: (reply: number) => reply,
-} satisfies Operation<{ entries: readonly Entry[]; spare: string | undefined }, number>;
+  args: ({ entries, grave }) => [...idsAndRefs(entries), grave],
+  reply: (reply: number) => Number(reply),
+} satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
 export const list = {
   script: scripts.list,
   keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
   args: () => [],
-  reply: (reply: string[], { refs, now }) => reply.map((one, i) => decodeSession(one, refs[i] as string, now)),
-} satisfies Operation<{ refs: readonly string[]; now: number }, (Session<unknown> | Moved | null)[]>;
+  reply: (reply: string[], { refs }) => reply.map((one, i) => decode(one, refs[i] as string)),
+} satisfies Operation<{ refs: readonly string[] }, (Stored | Moved | null)[]>;
 
 export const recent = {
   script: scripts.recent,
@@ -89,12 +138,12 @@ export const recent = {
   reply: (reply: string[]) => reply,
 } satisfies Operation<{ max: string; min: number; limit: number }, string[]>;
 
-export const first = {
-  script: scripts.first,
+export const queue = {
+  script: scripts.queue,
   keys: (keys) => [keys.expiry],
-  args: ({ limit }) => [limit],
-  reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies Operation<{ limit: number }, Entry[]>;
+  args: ({ min, limit }) => [min, limit],
+  reply: (reply: string[]) => reply,
+} satisfies Operation<{ min: string; limit: number }, string[]>;
 
 export const due = {
   script: scripts.due,
@@ -107,5 +156,5 @@ export const sweep = {
   script: scripts.sweep,
   keys: (keys, { entries }) => [...keys.index, ...entries.map(({ ref }) => keys.session(ref))],
   args: ({ entries }) => idsAndRefs(entries),
-  reply: (reply: number) => reply,
+  reply: (reply: number) => Number(reply),
 } satisfies Operation<{ entries: readonly Entry[] }, number>;

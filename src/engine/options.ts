@@ -13,7 +13,7 @@ export function checkOptions(owner: string, options: unknown, rules: Record<stri
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
   const known = Object.keys(rules);
   for (const [name, value] of Object.entries(options)) {
-    const rule = rules[name];
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) {
       const meant = closestMatch(name, known, { maxDistance: 3 });
       const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;

@@ -111,6 +111,12 @@ export interface CreateOptions<Data = DefaultData> extends User {
   no_resave?: boolean;
   /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
   device?: string;
+  /** Seconds after which the session ends however much it is used, at least 10. Default: none. */
+  absolute?: number;
+  /** How many sessions the user may have, this one included. Default: any number. */
+  maxPerUser?: number;
+  /** What happens when the user has that many: the oldest end, or this one is rejected. Default "oldest". */
+  overflow?: "oldest" | "reject";
 }
 
 export type GetOptions = Which & {

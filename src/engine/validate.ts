@@ -1,4 +1,5 @@
 import { invalidFormat, invalidValue, missingParameter } from "./errors.js";
+import type { CreateOptions } from "./types.js";
 
 /**
  * The rules for what callers pass in. Each takes the value and gives it back checked, or throws the SessionError
@@ -6,6 +7,8 @@ import { invalidFormat, invalidValue, missingParameter } from "./errors.js";
  */
 
 type Unchecked = unknown;
+
+export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
 
 const APP = /^[\w-]{3,20}$/;
 const TOKEN = /^[A-Za-z0-9]{64}$/;
@@ -54,9 +57,12 @@ export function isToken(token: Unchecked): token is string {
   return typeof token === "string" && TOKEN.test(token);
 }
 
+/** The most seconds that are still exact in ms. Redis refuses a longer life in the midst of a script. */
+export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+
 /** Seconds that a session may live or a span may reach back: an integer of at least 10. */
 export function checkSeconds(item: string, value: Unchecked): number {
-  if (!Number.isInteger(value) || (value as number) < 10 || !Number.isSafeInteger((value as number) * 1000)) {
+  if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
     throw invalidValue(`${item} must be a positive integer >= 10`);
   }
   return value as number;
@@ -67,9 +73,22 @@ export function checkSpan(options: { dt?: Unchecked; deltaTime?: Unchecked }): n
   return checkSeconds("deltaTime", options.dt ?? options.deltaTime);
 }
 
-export function checkInteger(item: string, value: Unchecked, min: number): number {
-  if (!Number.isSafeInteger(value) || (value as number) < min) {
-    throw invalidValue(`${item} must be an integer >= ${min}`);
+/** How long and how many sessions may be: those of the options that are given. */
+export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Limits {
+  if (overflow !== undefined && overflow !== "oldest" && overflow !== "reject") {
+    throw invalidValue('overflow must be "oldest" or "reject"');
+  }
+  return {
+    ...(ttl !== undefined && { ttl: checkSeconds("ttl", ttl) }),
+    ...(absolute !== undefined && { absolute: checkSeconds("absolute", absolute) }),
+    ...(maxPerUser !== undefined && { maxPerUser: checkInteger("maxPerUser", maxPerUser, 1) }),
+    ...(overflow !== undefined && { overflow }),
+  };
+}
+
+export function checkInteger(item: string, value: Unchecked, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+    throw invalidValue(`${item} must be an integer >= ${min}`, `at most ${max}`);
   }
   return value as number;
 }

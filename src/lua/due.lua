@@ -14,6 +14,8 @@ local lease, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = clock()
 local entries = redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT', 0, limit)
 for i = 1, #entries do
+  -- A Redis that is out of memory refuses ZADD, unless the script has written before.
+  redis.call('ZREM', expiry, entries[i])
   redis.call('ZADD', expiry, now + lease, entries[i])
 end
 return entries

@@ -19,6 +19,9 @@ local ref, now, touch = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local fields = redis.call('HGETALL', session)
 if #fields == 0 then return nil end
 if touch and fields[1] ~= 'to' then
+  -- A Redis that is out of memory refuses to count, unless the script has written before. Removing a field that no
+  -- session has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
+  redis.call('HDEL', session, '')
   redis.call('HINCRBY', session, 'r', 1)
   prolong(session, ref, meta_of(fields), now)
 end

@@ -4,24 +4,28 @@
 --        5    the session to spare; the first index key again when there is none
 --        6..  the sessions
 -- ARGV   1..  for each session its id, as JSON, and its ref
+--        last how long a mark is left where each session was, ms; absent or 0 for none
 -- Reply  how many sessions were ended
 --        -1 when the session to spare was rotated meanwhile; nothing is written
 
 --@include index
 --@include owner
 --@include forget
+--@include bury
 
-local spared = KEYS[5]
+local spared, count = KEYS[5], #KEYS - 5
+local grave = tonumber(ARGV[2 * count + 1] or 0)
 
 if spared ~= active and redis.call('HEXISTS', spared, 'to') == 1 then return -1 end
 
 local ended = 0
-for i = 1, #KEYS - 5 do
+for i = 1, count do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
   local own = redis.call('HMGET', session, 'id', 'to')
   local here = type(own[2]) ~= 'string'
   if here and owner(own[1]) == id then
     ended = ended + redis.call('DEL', session)
+    bury(session, grave)
     forget(id, ref)
   elseif here and redis.call('EXISTS', session) == 1 then
     -- It belongs to another user by now and stands in the index anew: only this entry is stale.

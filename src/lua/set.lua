@@ -16,7 +16,7 @@
 local session = KEYS[5]
 local ref, now, written = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local own = redis.call('HMGET', session, 'id', 'ttl', 'la', 'no_resave', 'to')
+local own = redis.call('HMGET', session, 'id', 'ttl', 'la', 'no_resave', 'to', 'end')
 if type(own[5]) == 'string' then return 'to\n' .. own[5] end
 if type(own[2]) ~= 'string' then return nil end
 
@@ -28,5 +28,5 @@ for i = last + 1, #ARGV, 1000 do
   redis.call('HDEL', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('HINCRBY', session, 'w', 1)
-prolong(session, ref, { id = own[1], ttl = own[2], la = own[3], no_resave = own[4] }, now)
+prolong(session, ref, { id = own[1], ttl = own[2], la = own[3], no_resave = own[4], ['end'] = own[6] }, now)
 return table.concat(redis.call('HGETALL', session), '\n')

@@ -29,7 +29,8 @@ for i = 1, #KEYS - 4 do
     -- Otherwise it was rotated, or given to another user, since the index was read.
     if type(own[3]) ~= 'string' and owner(own[1]) == id then
       redis.call('ZREM', expiry, id .. ref)
-      remember(id, ref, own[2], now + math.max(left, 1000))
+      -- One without end (-1) is looked at again in a day.
+      remember(id, ref, own[2], now + (left < 0 and 86400000 or math.max(left, 1000)))
     end
   end
 end

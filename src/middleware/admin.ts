@@ -1,6 +1,7 @@
 import type { RedisSessions } from "../engine/engine.js";
 import type {
   ActivityOptions,
+  KillallOptions,
   Killed,
   KillOptions,
   KillsoidOptions,
@@ -27,7 +28,18 @@ export interface Admin<Data> {
   killall(): Promise<Killed>;
 }
 
+/** The same where the middleware serves many apps: each call names its `app`. */
+export interface TenantAdmin<Data> {
+  soid(options: SoidOptions): Promise<SessionList<Data>>;
+  soapp(options: SoappOptions): Promise<SessionList<Data>>;
+  activity(options: ActivityOptions): Promise<{ activity: number }>;
+  kill(options: KillOptions): Promise<Killed>;
+  killsoid(options: KillsoidOptions): Promise<Killed>;
+  killall(options: KillallOptions): Promise<Killed>;
+}
+
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
+  // The casts put together again what InApp took apart.
   return {
     soid: (options) => rs.soid({ ...options, app }),
     soapp: (options) => rs.soapp({ ...options, app } as SoappOptions),
@@ -35,5 +47,16 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     kill: (options) => rs.kill({ ...options, app } as KillOptions),
     killsoid: (options) => rs.killsoid({ ...options, app }),
     killall: () => rs.killall({ app }),
+  };
+}
+
+export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
+  return {
+    soid: (options) => rs.soid(options),
+    soapp: (options) => rs.soapp(options),
+    activity: (options) => rs.activity(options),
+    kill: (options) => rs.kill(options),
+    killsoid: (options) => rs.killsoid(options),
+    killall: (options) => rs.killall(options),
   };
 }

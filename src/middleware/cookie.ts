@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseCookie, stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
-import { invalidValue, SessionError } from "../engine/errors.js";
+import { invalidValue } from "../engine/errors.js";
 import { aBoolean, anInteger, checkOptions, oneOf, text } from "../engine/options.js";
 import { isToken } from "../engine/validate.js";
 import { isSecure } from "./request.js";
+import { assertWritable, type Transport } from "./transport.js";
 
 /** How the token travels in a cookie. */
 export interface CookieOptions {
-  /** The cookie's name. Default "rs". */
+  /** The cookie's name. The prefixes `__Host-` and `__Secure-` are held to their rules (RFC 6265bis). Default "rs". */
   name?: string;
   /** Default "/". */
   path?: string;
@@ -20,7 +21,7 @@ export interface CookieOptions {
   secure?: boolean | "auto";
   /** Whether it is kept from the page's JavaScript. Default true. */
   httpOnly?: boolean;
-  /** Seconds that the browser keeps the cookie. Default: until the browser is closed. */
+  /** Seconds that the browser keeps the cookie after its last use. Default: until the browser is closed. */
   maxAge?: number;
   /** Keeps the cookie apart for each top-level site (CHIPS). Default false. */
   partitioned?: boolean;
@@ -28,56 +29,62 @@ export interface CookieOptions {
   priority?: "low" | "medium" | "high";
 }
 
-/** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. Anything else is no cookie of ours. */
+/** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
 const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 
-/** Reads and writes the signed cookie. */
-export class SessionCookie {
+/** The signed cookie. */
+export class SessionCookie implements Transport {
+  readonly name: string;
+  readonly maxAge: number | undefined;
   readonly #options: CookieOptions;
-  readonly #name: string;
   readonly #secrets: readonly string[];
+  #warned = false;
 
-  constructor(options: CookieOptions, secret: string | readonly string[] | undefined) {
-    checkOptions("cookie", options, {
-      name: { be: "a cookie name: letters, digits, - and _", test: (name) => /^[\w-]+$/.test(String(name)) },
-      path: text,
-      domain: text,
-      sameSite: oneOf("strict", "lax", "none"),
-      secure: oneOf(true, false, "auto"),
-      httpOnly: aBoolean,
-      maxAge: anInteger(1),
-      partitioned: aBoolean,
-      priority: oneOf("low", "medium", "high"),
-    });
+  /** @throws SessionError `invalidValue` for bad options, or without a secret */
+  constructor(options: CookieOptions, secret: unknown) {
+    checkCookieOptions(options);
+    this.name = options.name ?? "rs";
+    this.maxAge = options.maxAge;
     this.#options = { path: "/", sameSite: "lax", secure: "auto", httpOnly: true, ...options };
-    this.#name = options.name ?? "rs";
-    this.#secrets = [secret ?? []].flat();
-    if (this.#secrets.length === 0 || this.#secrets.some((one) => typeof one !== "string" || one === "")) {
-      throw invalidValue(
-        "sessions needs a secret to sign its cookie: a long random string, or a list whose first signs and all verify",
-      );
-    }
+    this.#secrets = checkSecrets(secret);
   }
 
   /** The token of the first cookie of our name that verifies. */
   read(req: IncomingMessage): string | undefined {
-    const header = req.headers.cookie;
-    if (header === undefined || !header.includes(this.#name)) return undefined;
-    // One by one: a name that comes twice (another path, a parent domain) would hide the second.
-    for (const pair of header.split(";")) {
-      const value = parseCookie(pair)[this.#name];
-      const token = value === undefined ? undefined : this.#verify(value);
+    for (const value of this.#values(req)) {
+      const token = this.#verify(value);
       if (token !== undefined) return token;
     }
     return undefined;
   }
 
-  write(req: IncomingMessage, res: ServerResponse, token: string): void {
-    this.#set(req, res, sign(token, this.#secrets[0] as string), this.#options.maxAge);
+  /** Whether the request has a cookie of our name, be it good or bad. */
+  isIn(req: IncomingMessage): boolean {
+    return this.#values(req).length > 0;
   }
 
-  clear(req: IncomingMessage, res: ServerResponse): void {
-    this.#set(req, res, "", 0);
+  write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
+    assertWritable(res);
+    const secure = this.#options.secure === "auto" ? isSecure(req) : (this.#options.secure ?? false);
+    if (secure && !isSecure(req)) {
+      this.#warn();
+      return;
+    }
+    const cookie = stringifySetCookie({
+      ...this.#options,
+      name: this.name,
+      secure,
+      ...(token === undefined ? { value: "", maxAge: 0 } : { value: sign(token, this.#secrets[0] as string) }),
+    });
+    const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
+    res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
+  }
+
+  /** The values of all cookies of our name: another path or a parent domain may have set one, too. */
+  #values(req: IncomingMessage): string[] {
+    const header = req.headers.cookie;
+    if (header === undefined || !header.includes(this.name)) return [];
+    return header.split(";").flatMap((pair) => parseCookie(pair)[this.name] ?? []);
   }
 
   #verify(value: string): string | undefined {
@@ -89,26 +96,47 @@ export class SessionCookie {
     return undefined;
   }
 
-  /** @throws SessionError `headersSent` when it is too late for a cookie */
-  assertSettable(res: ServerResponse): void {
-    if (!res.headersSent) return;
-    throw new SessionError(
-      "headersSent",
-      "The session's cookie cannot be set any more: the response has begun. Call create and kill before you send.",
+  #warn(): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    process.emitWarning(
+      `The cookie "${this.name}" is Secure, but the request did not come by HTTPS, so it is not set. ` +
+        "Behind a proxy that ends TLS, tell Express: app.set('trust proxy', 1).",
+      { type: "IoredisSessionsWarning", code: "INSECURE_REQUEST" },
     );
   }
+}
 
-  #set(req: IncomingMessage, res: ServerResponse, value: string, maxAge: number | undefined): void {
-    this.assertSettable(res);
-    const { secure, ...options } = this.#options;
-    const cookie = stringifySetCookie({
-      ...options,
-      name: this.#name,
-      value,
-      secure: secure === "auto" ? isSecure(req) : (secure ?? false),
-      ...(maxAge !== undefined && { maxAge }),
-    });
-    const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
-    res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.#name}=`)), cookie]);
+function checkSecrets(secret: unknown): string[] {
+  const secrets = [secret ?? []].flat();
+  if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one === "")) {
+    throw invalidValue(
+      "sessions needs a secret to sign its cookie: a long random string, or a list whose first signs and all verify",
+    );
+  }
+  return secrets as string[];
+}
+
+function checkCookieOptions(options: CookieOptions): void {
+  checkOptions("cookie", options, {
+    name: { be: "a cookie name: letters, digits, - and _", test: (name) => /^[\w-]+$/.test(String(name)) },
+    path: { be: 'a path: "/…"', test: (path) => typeof path === "string" && path.startsWith("/") },
+    domain: text,
+    sameSite: oneOf("strict", "lax", "none"),
+    secure: oneOf(true, false, "auto"),
+    httpOnly: aBoolean,
+    maxAge: anInteger(1),
+    partitioned: aBoolean,
+    priority: oneOf("low", "medium", "high"),
+  });
+  const { name = "rs", path = "/", domain, sameSite, secure, partitioned } = options;
+  if (/^__(Host|Secure)-/i.test(name) && secure !== true) {
+    throw invalidValue(`cookie: browsers take "${name}" with secure: true only`);
+  }
+  if (/^__Host-/i.test(name) && (path !== "/" || domain !== undefined)) {
+    throw invalidValue(`cookie: browsers take "${name}" with path "/" and without domain only`);
+  }
+  if ((sameSite === "none" || partitioned === true) && secure === false) {
+    throw invalidValue('cookie: browsers take sameSite "none" and partitioned with secure only');
   }
 }

@@ -42,7 +42,9 @@ declare global {
   }
 }
 
-export type { Admin } from "./admin.js";
+export type { Admin, TenantAdmin } from "./admin.js";
 export type { CookieOptions } from "./cookie.js";
-export type { RequestSession, SignInOptions } from "./request-session.js";
-export { type Sessions, type SessionsOptions, sessions } from "./sessions.js";
+export type { Middleware, RequiredOptions } from "./guard.js";
+export type { AppOf, SessionsOptions } from "./options.js";
+export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";
+export { type Sessions, sessions } from "./sessions.js";

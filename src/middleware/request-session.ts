@@ -1,34 +1,57 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RedisSessions } from "../engine/engine.js";
-import type { Changes, Created, CreateOptions, Session } from "../engine/types.js";
+import { missingParameter, SessionError } from "../engine/errors.js";
+import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import type { SessionCookie } from "./cookie.js";
-import { addressOf } from "./request.js";
+import { assertWritable, type Transport } from "./transport.js";
 
-/** What `create` takes beside the user's id: as the engine's, with `ip` taken from the request. */
+/** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
 export type SignInOptions<Data> = Partial<Omit<CreateOptions<Data>, "app" | "id" | "nested">>;
 
-/** What a request's session needs to know. */
-export interface Context<Data extends object> {
-  readonly rs: RedisSessions<Data>;
-  readonly app: string;
-  readonly cookie: SessionCookie | undefined;
-  readonly ttl: number | undefined;
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-}
+/** One of the user's sessions. */
+export type Device<Data> = Session<Data> & {
+  /** Whether it is the session of this request. */
+  current: boolean;
+};
 
 /**
- * The session of one request, `req.rs`. It asks Redis for nothing before you do. What was written is in Redis when
- * the promise resolves.
+ * What happened to the request's session so far: there is none, it is as it came, it was written (or is new), or it was
+ * ended.
+ */
+export type SessionState = "none" | "unmodified" | "modified" | "ended";
+
+/** What the middleware knows that made a request's session. */
+export interface Context<Data extends object> {
+  readonly rs: RedisSessions<Data>;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly app: () => string | undefined | Promise<string | undefined>;
+  /** What writes the token; none where the app hands it out by itself. */
+  readonly transport: Transport | undefined;
+  /** The cookie, if the token came with it or it came without a good one. */
+  readonly cookie: SessionCookie | undefined;
+  readonly signIn: () => SignInOptions<Data> & { ip: string };
+  readonly anonymousOnOutage: boolean;
+}
+
+/** How often a cookie with `maxAge` is sent anew, in ms. */
+const RENEW_EVERY = 60_000;
+
+/**
+ * The session of one request, `req.rs`. It asks Redis for nothing before you do. What was written is in Redis when the
+ * promise resolves. While Redis is away methods reject with a SessionError whose `status` is 503.
  */
 export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
   #token: string | undefined;
+  #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
+  #askedApp: Promise<string | undefined> | undefined;
 
   constructor(context: Context<Data>, token: string | undefined) {
     this.#context = context;
     this.#token = token;
+    this.#state = token === undefined ? "none" : "unmodified";
   }
 
   /** The token that the browser sent or is about to get. Says nothing about whether there is such a session. */
@@ -36,10 +59,17 @@ export class RequestSession<Data extends object> {
     return this.#token;
   }
 
-  /** The session, or null when there is none. Asks Redis once, counts as one read, and prolongs the session. */
-  get(): Promise<Session<Data> | null> {
-    const { rs, app } = this.#context;
-    this.#loaded ??= this.#token === undefined ? Promise.resolve(null) : rs.get({ app, token: this.#token });
+  /** What happened to the session so far. Before `get`, a token counts as a session. */
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /**
+   * The session, or null when there is none. Asks Redis once, counts as one read, and prolongs the session; with
+   * `touch: false` it does neither (for requests that come by themselves, and shall not keep a session alive).
+   */
+  get(options: { touch?: boolean } = {}): Promise<Session<Data> | null> {
+    this.#loaded ??= this.#load(options.touch ?? true);
     return this.#loaded;
   }
 
@@ -48,10 +78,11 @@ export class RequestSession<Data extends object> {
    * then, or null when there is none, and then nothing is written.
    */
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
-    const { rs, app } = this.#context;
-    if (this.#token === undefined) return null;
-    const session = await rs.set({ app, token: this.#token, d, nested: true });
+    const present = await this.#present();
+    if (present === null) return null;
+    const session = await this.#redis((rs) => rs.set({ ...present, d, nested: true }));
     this.#loaded = Promise.resolve(session);
+    this.#state = session === null ? "none" : "modified";
     return session;
   }
 
@@ -60,29 +91,153 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; nothing is changed then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    const { rs, app, cookie, ttl, req, res } = this.#context;
-    cookie?.assertSettable(res);
-    if (this.#token !== undefined) await rs.kill({ app, token: this.#token });
-    const defaults = { ip: addressOf(req), ...(ttl !== undefined && { ttl }) };
-    const created = await rs.create({ ...defaults, ...options, app, id, nested: true });
-    cookie?.write(req, res, created.token);
-    this.#token = created.token;
+    this.#assertWritable();
+    const app = await this.#app();
+    if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
+    const present = await this.#present();
+    if (present !== null) await this.#redis((rs) => rs.kill(present));
+    const signIn = { ...this.#context.signIn(), ...options, app, id, nested: true };
+    const created = await this.#redis((rs) => rs.create(signIn));
+    this.#moveTo(created.token);
     this.#loaded = undefined;
     return created;
   }
 
   /**
-   * Ends the session and clears the cookie. Gives whether there was one.
+   * Gives the session a new token, as one does when privileges change; the old one works for another 10 seconds, for
+   * the other requests of this browser. Gives null when there is no session, or another request has just rotated it.
+   * @throws SessionError `headersSent` when the response has begun; nothing is changed then
+   */
+  async rotate(options: { grace?: number } = {}): Promise<Created | null> {
+    this.#assertWritable();
+    const present = await this.#present();
+    const rotated = present && (await this.#redis((rs) => rs.rotate({ ...options, ...present })));
+    if (rotated === null) return null;
+    this.#moveTo(rotated.token);
+    this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
+    return rotated;
+  }
+
+  /**
+   * Ends the session and clears the cookie.
    * @throws SessionError `headersSent` when the response has begun; the session goes on then
    */
-  async kill(): Promise<boolean> {
-    const { rs, app, cookie, req, res } = this.#context;
-    if (this.#token === undefined) return false;
-    cookie?.assertSettable(res);
-    const { kill } = await rs.kill({ app, token: this.#token });
-    cookie?.clear(req, res);
-    this.#token = undefined;
-    this.#loaded = undefined;
-    return kill === 1;
+  async kill(): Promise<Killed> {
+    this.#assertWritable();
+    const present = await this.#present();
+    if (present === null) return { kill: 0 };
+    const killed = await this.#redis((rs) => rs.kill(present));
+    this.#end();
+    return killed;
   }
+
+  /** The sessions of this session's user, newest first, the present one marked; none when there is no session. */
+  async devices(): Promise<Device<Data>[]> {
+    const [present, session] = [await this.#present(), await this.get()];
+    if (present === null || session === null) return [];
+    const { sessions } = await this.#redis((rs) => rs.soid({ app: present.app, id: session.id }));
+    return sessions.map((one) => ({ ...one, current: one.ref === session.ref }));
+  }
+
+  /** Ends all sessions of this session's user but this one. */
+  async killOthers(): Promise<Killed> {
+    const [present, session] = [await this.#present(), await this.get()];
+    if (present === null || session === null) return { kill: 0 };
+    return this.#redis((rs) => rs.killsoid({ app: present.app, id: session.id, except: session.ref }));
+  }
+
+  /**
+   * Ends all sessions of this session's user and clears the cookie.
+   * @throws SessionError `headersSent` when the response has begun; the sessions go on then
+   */
+  async killAll(): Promise<Killed> {
+    this.#assertWritable();
+    const [present, session] = [await this.#present(), await this.get()];
+    if (present === null || session === null) return { kill: 0 };
+    const killed = await this.#redis((rs) => rs.killsoid({ app: present.app, id: session.id }));
+    this.#end();
+    return killed;
+  }
+
+  async #load(touch: boolean): Promise<Session<Data> | null> {
+    const { req, cookie, anonymousOnOutage } = this.#context;
+    const present = await this.#present();
+    if (present === null) {
+      // A cookie that does not verify is of no use: the browser may forget it.
+      if (this.#token === undefined && cookie?.isIn(req)) this.#forget();
+      return null;
+    }
+    try {
+      const session = await this.#redis((rs) => rs.get({ ...present, touch }));
+      if (session === null) {
+        this.#state = "none";
+        this.#forget();
+      } else if (touch) this.#renew(session);
+      return session;
+    } catch (error) {
+      if (!anonymousOnOutage || !isOutage(error)) throw error;
+      return null;
+    }
+  }
+
+  /** Sends the cookie anew with the first use in each minute of the session's life. */
+  #renew(session: Session<Data>): void {
+    const { req, res, cookie } = this.#context;
+    if (cookie?.maxAge === undefined || res.headersSent) return;
+    const period = Math.min(RENEW_EVERY, (cookie.maxAge * 1000) / 2);
+    const age = Date.now() - session.created;
+    const ageAtLastUse = age - session.idle * 1000;
+    if (Math.floor(age / period) > Math.floor(ageAtLastUse / period)) cookie.write(req, res, this.#token);
+  }
+
+  /** Clears a cookie that is of no use, where there still is time. */
+  #forget(): void {
+    const { req, res, cookie } = this.#context;
+    if (!res.headersSent) cookie?.write(req, res, undefined);
+  }
+
+  #moveTo(token: string): void {
+    const { req, res, transport } = this.#context;
+    transport?.write(req, res, token);
+    this.#token = token;
+    this.#state = "modified";
+  }
+
+  #end(): void {
+    const { req, res, transport } = this.#context;
+    transport?.write(req, res, undefined);
+    this.#token = undefined;
+    this.#state = "ended";
+    this.#loaded = undefined;
+  }
+
+  #assertWritable(): void {
+    if (this.#context.transport !== undefined) assertWritable(this.#context.res);
+  }
+
+  /** The session that the request names, if it names one. */
+  async #present(): Promise<{ app: string; token: string } | null> {
+    const token = this.#token;
+    const app = token === undefined ? undefined : await this.#app();
+    return token === undefined || app === undefined ? null : { app, token };
+  }
+
+  /** The request's app, asked for once; undefined when the app function gives none. */
+  #app(): Promise<string | undefined> {
+    this.#askedApp ??= Promise.resolve(this.#context.app());
+    return this.#askedApp;
+  }
+
+  async #redis<Result>(call: (rs: RedisSessions<Data>) => Promise<Result>): Promise<Result> {
+    try {
+      return await call(this.#context.rs);
+    } catch (error) {
+      // Express and its kind answer with the status that an error carries.
+      throw isOutage(error) ? Object.assign(error, { status: 503 }) : error;
+    }
+  }
+}
+
+function isOutage(error: unknown): error is SessionError {
+  return error instanceof SessionError && (error.name === "unavailable" || error.name === "timeout");
 }

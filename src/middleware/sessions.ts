@@ -1,76 +1,91 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { RedisSessions } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
-import { checkOptions, type Rule } from "../engine/options.js";
 import type { DefaultData } from "../engine/types.js";
-import { checkApp, checkSeconds } from "../engine/validate.js";
-import { type Admin, adminOf } from "./admin.js";
-import { type CookieOptions, SessionCookie } from "./cookie.js";
+import { checkApp, checkLimits, isToken } from "../engine/validate.js";
+import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
+import { SessionCookie } from "./cookie.js";
+import { deviceOf } from "./device.js";
+import { guard, type Middleware, type RequiredOptions } from "./guard.js";
 import { readHeader } from "./header.js";
-import { RequestSession } from "./request-session.js";
-
-export interface SessionsOptions<Data extends object = DefaultData> {
-  /** The engine. */
-  rs: RedisSessions<Data>;
-  /** The app that the sessions belong to: 3 to 20 of `A-Z a-z 0-9 _ -`. */
-  app: string;
-  /**
-   * What signs the cookie: a long random string. With a list the first signs and all verify, so that a secret can be
-   * replaced without signing anybody out. Required unless `cookie` is false.
-   */
-  secret?: string | readonly string[];
-  /** The token in a cookie; false for none. Default: a cookie named "rs". */
-  cookie?: CookieOptions | false;
-  /**
-   * The token in a header: true for `Authorization: Bearer …`, or the header's name. It goes before the cookie.
-   * Default: none.
-   */
-  header?: true | string;
-  /** Seconds that a session may rest, unless `create` says otherwise; at least 10. Default: the engine's 7200. */
-  ttl?: number;
-}
+import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
+import { addressOf } from "./request.js";
+import { RequestSession, type SignInOptions } from "./request-session.js";
+import type { Transport } from "./transport.js";
 
 /** Middleware for Express, Connect and node:http that attaches `req.rs`. */
-export interface Sessions<Data extends object = DefaultData> {
-  (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void;
-  /** Lists, counts and ends the app's sessions. */
-  readonly admin: Admin<Data>;
+export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
+  /** Lists, counts and ends the app's sessions. Where the app is a function of the request, each call names one. */
+  readonly admin: App extends string ? Admin<Data> : TenantAdmin<Data>;
+  /** The session of a request that went through the middleware, typed by the engine's data. */
+  of(req: IncomingMessage): RequestSession<Data>;
+  /** Makes middleware that lets only requests with a session pass; the others get a 401, or are redirected. */
+  required(options?: RequiredOptions): Middleware;
+  /** Middleware that lets all requests pass. */
+  readonly optional: Middleware;
 }
-
-const anything: Rule = { be: "given", test: () => true };
 
 /**
  * Makes the middleware.
  *
  * @throws SessionError `missingParameter`, `invalidFormat`, `invalidValue` for options that are missing, misspelt or bad
  */
-export function sessions<Data extends object = DefaultData>(options: SessionsOptions<Data>): Sessions<Data> {
-  checkOptions("sessions", options, {
-    rs: { be: "an engine: new RedisSessions(…)", test: (rs) => rs instanceof RedisSessions },
-    app: anything,
-    secret: anything,
-    cookie: { be: "an object or false", test: (cookie) => cookie === false || typeof cookie === "object" },
-    header: { be: "true or the name of a header", test: (header) => header === true || typeof header === "string" },
-    ttl: anything,
-  });
-  const { rs, secret, header } = options;
-  if (rs === undefined) throw invalidValue("sessions needs rs, an engine: new RedisSessions(…)");
-  const app = checkApp(options.app);
-  const ttl = options.ttl === undefined ? undefined : checkSeconds("ttl", options.ttl);
-  const cookie = options.cookie === false ? undefined : new SessionCookie(options.cookie ?? {}, secret);
-  if (cookie === undefined && header === undefined) {
-    throw invalidValue("sessions needs a way for the token to travel: cookie, header, or both");
-  }
+export function sessions<Data extends object = DefaultData, App extends string | AppOf = string>(
+  options: SessionsOptions<Data, App>,
+): Sessions<Data, App> {
+  checkSessionsOptions(options as unknown as SessionsOptions<never>);
+  const { rs, secret, header, read, write, device = deviceOf, onOutage = "error" } = options;
+  const defaults = checkLimits(options);
+  const app: string | AppOf = typeof options.app === "function" ? options.app : checkApp(options.app);
+  const cookie =
+    options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
+  const transport: Transport | undefined =
+    write === undefined ? cookie : { read: () => undefined, write: (_req, res, token) => write(res, token) };
+  const attached = new WeakMap<IncomingMessage, RequestSession<Data>>();
 
   function readToken(req: IncomingMessage): string | undefined {
-    return (header === undefined ? undefined : readHeader(req, header)) ?? cookie?.read(req);
+    const token = read?.(req);
+    return isToken(token) ? token : header === undefined ? undefined : readHeader(req, header);
+  }
+
+  function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
+    const elsewhere = readToken(req);
+    const context = {
+      rs,
+      req,
+      res,
+      app: () => (typeof app === "string" ? app : app(req)),
+      transport,
+      cookie: elsewhere === undefined ? cookie : undefined,
+      signIn: (): SignInOptions<Data> & { ip: string } => {
+        const name = device(req)?.slice(0, 64);
+        return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
+      },
+      anonymousOnOutage: onOutage === "anonymous",
+    };
+    const session = new RequestSession<Data>(context, elsewhere ?? cookie?.read(req));
+    attached.set(req, session);
+    Object.assign(req, { rs: session });
+    return session;
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
-    const session = new RequestSession<Data>({ rs, app, cookie, ttl, req, res }, readToken(req));
-    Object.assign(req, { rs: session });
+    attach(req, res);
     next();
   }
 
-  return Object.assign(ioredisSessions, { admin: adminOf(rs, app) });
+  const challenge = `${header === true ? "Bearer" : "Session"}${typeof app === "string" ? ` realm="${app}"` : ""}`;
+
+  return Object.assign(ioredisSessions, {
+    admin: (typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs)) as Sessions<Data, App>["admin"],
+    of(req: IncomingMessage): RequestSession<Data> {
+      const session = attached.get(req);
+      if (session === undefined) throw new TypeError("The request did not go through this sessions() middleware");
+      return session;
+    },
+    required(required: RequiredOptions = {}): Middleware {
+      return guard((req, res) => (attached.get(req) ?? attach(req, res)).get(), challenge, required);
+    },
+    optional(_req: IncomingMessage, _res: ServerResponse, next: () => void): void {
+      next();
+    },
+  });
 }

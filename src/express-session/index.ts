@@ -1,0 +1,18 @@
+/**
+ * A store for express-session (and @fastify/session) on ioredis, in place of connect-redis.
+ *
+ * @example
+ * import session from "express-session";
+ * import { Redis } from "ioredis";
+ * import { RedisStore } from "ioredis-sessions/express-session";
+ *
+ * const store = new RedisStore({ client: new Redis(), prefix: "myapp:" });
+ * app.use(session({ store, secret, resave: false, saveUninitialized: false }));
+ *
+ * await store.killsoid("alice"); // logs alice out everywhere
+ *
+ * @module
+ */
+export type { RedisStoreOptions } from "./options.js";
+export type { Serializer } from "./serialize.js";
+export { RedisStore } from "./store.js";

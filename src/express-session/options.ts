@@ -1,0 +1,91 @@
+import type { SessionData } from "express-session";
+import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
+import { invalidValue } from "../engine/errors.js";
+import { aBoolean, aFunction, anObject, checkOptions } from "../engine/options.js";
+import type { Client } from "../engine/types.js";
+import { checkApp } from "../engine/validate.js";
+import type { Serializer } from "./serialize.js";
+
+/** Options of RedisStore. Those of connect-redis have its meaning and defaults. */
+export interface RedisStoreOptions {
+  /** An ioredis `Redis` or `Cluster`. Give this, or `rs` and `app`. */
+  client?: Client;
+  /** Keeps stores that share a Redis apart, and says where connect-redis left its sessions. Default "sess:". */
+  prefix?: string;
+  /** The engine to run on, so that a process has one connection and one set of admin tools. Goes with `app`. */
+  rs?: AnyRedisSessions;
+  /** The engine's app that the sessions belong to. */
+  app?: string;
+  /**
+   * Seconds that a session may rest whose cookie has no `expires`; or a function of the session that is asked for each.
+   * Default 86400, a day.
+   */
+  ttl?: number | ((session: SessionData) => number);
+  /** Whether sessions never end by themselves. Default false. */
+  disableTTL?: boolean;
+  /** Whether reading does not prolong a session. Default false. */
+  disableTouch?: boolean;
+  /** Taken for the sake of connect-redis. Nothing is ever scanned. */
+  scanCount?: number;
+  /**
+   * Turns sessions into text and back, for instance to encrypt them; may be asynchronous. It gets the session in
+   * pieces, `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
+   */
+  serializer?: Serializer;
+  /** Whether sessions that connect-redis left under `<prefix><id>` are taken over when they are met. Default true. */
+  legacy?: boolean;
+  /**
+   * Whether Redis knows sessions by a hash of their id only, so that a dump of it is of no use. `ids()` then answers
+   * refs, and `destroy` takes them. Default false, since express-session signs the ids.
+   */
+  hashIds?: boolean;
+  /**
+   * Whose session it is. Default: `session.passport.user` when that is a string or a number, else `session.userId`.
+   */
+  userId?: (session: SessionData) => string | undefined;
+}
+
+export function checkStoreOptions(options: RedisStoreOptions): void {
+  checkOptions("RedisStore", options, {
+    client: anObject,
+    prefix: { be: "a string", test: (value) => typeof value === "string" },
+    rs: { be: "an engine: new RedisSessions(…)", test: (value) => value instanceof RedisSessions },
+    app: { be: "an app", test: (value) => checkApp(value) !== "" },
+    ttl: {
+      be: "a number of seconds > 0, or a function of the session",
+      test: (value) => typeof value === "function" || (typeof value === "number" && value > 0),
+    },
+    disableTTL: aBoolean,
+    disableTouch: aBoolean,
+    scanCount: { be: "a number", test: (value) => typeof value === "number" },
+    serializer: anObject,
+    legacy: aBoolean,
+    hashIds: aBoolean,
+    userId: aFunction,
+  });
+  const { client, rs, app } = options;
+  if ((client === undefined) === (rs === undefined)) {
+    throw invalidValue("RedisStore takes a client (an ioredis Redis or Cluster), or rs (an engine) and app");
+  }
+  if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
+}
+
+/** Default of `userId`. */
+export function defaultUserId(session: SessionData): string | undefined {
+  const { passport, userId } = session as { passport?: { user?: unknown }; userId?: unknown };
+  const user = isId(passport?.user) ? passport.user : userId;
+  return isId(user) ? String(user) : undefined;
+}
+
+function isId(value: unknown): value is string | number {
+  return (typeof value === "string" && value !== "") || typeof value === "number";
+}
+
+/**
+ * The app that a prefix stands for: "sess:" is the app "sess", as the engine and its tools name it. Any other text gets
+ * a mark that no app has, so that no two prefixes share their sessions, and braces are kept out of the hash tag.
+ */
+export function appOfPrefix(prefix: string): string {
+  const app = /^([\w-]{3,20}):$/.exec(prefix)?.[1];
+  return app ?? `=${prefix.replace(/[{}%]/g, encodeURIComponent)}`;
+}

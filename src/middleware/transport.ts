@@ -1,0 +1,20 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { SessionError } from "../engine/errors.js";
+
+/** How a token comes with a request and goes with a response. */
+export interface Transport {
+  /** The token that the request carries, if any. */
+  read(req: IncomingMessage): string | undefined;
+  /** Hands the browser a token; without one, makes it forget the one it has. */
+  write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void;
+}
+
+/** @throws SessionError `headersSent` when the response has begun, and with it the chance to write a token */
+export function assertWritable(res: ServerResponse): void {
+  if (!res.headersSent) return;
+  throw new SessionError(
+    "headersSent",
+    "The session's cookie cannot be set any more: the response has begun. " +
+      "Call create, rotate and kill before you send, and await them.",
+  );
+}

@@ -1,0 +1,47 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { startRedis, type TestRedis } from "../support/redis.js";
+
+const app = "webapp";
+const ip = "127.0.0.1";
+const COUNT = 450;
+
+let redis: TestRedis;
+let plain: Redis;
+let rs: RedisSessions;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  plain = redis.client();
+  rs = new RedisSessions({ client: redis.client(), wipe: 0 });
+});
+
+beforeEach(async () => {
+  await plain.flushdb();
+  await plain.sadd("rs:apps", app);
+  await Promise.all(Array.from({ length: COUNT }, () => rs.create({ app, id: "alice", ip })));
+});
+
+afterAll(() => redis.stop());
+
+test.each([
+  ["killsoid", async () => (await rs.killsoid({ app, id: "alice" })).kill],
+  ["killall", async () => (await rs.killall({ app })).kill],
+  ["soid", async () => (await rs.soid({ app, id: "alice" })).sessions.length],
+  ["soapp", async () => (await rs.soapp({ app, dt: 60 })).sessions.length],
+  ["wipe", async () => (await rs.wipe()).wiped],
+])("%s of many sessions goes in chunks of 100 and never scans", async (name, call) => {
+  if (name === "wipe") {
+    const queue = await plain.zrange(`rs:{${app}}:expiry`, "0", "-1");
+    await plain.zadd(`rs:{${app}}:expiry`, ...queue.flatMap((entry) => [1, entry]));
+    await plain.del(queue.map((entry) => `rs:{${app}}:s:${entry.slice('"alice"'.length)}`));
+  }
+  const commands = await redis.watch(async () => expect(await call()).toBe(COUNT));
+  expect(commands.length).toBeGreaterThan(COUNT / 100);
+  for (const [command, , keys] of commands) {
+    expect(command?.toLowerCase()).toMatch(/^(evalsha|eval|zrangebylex|smembers)$/);
+    // The index, the session to spare, and the sessions: killsoid reads one more, in case one is to be spared.
+    if (command?.toLowerCase().startsWith("eval")) expect(Number(keys)).toBeLessThanOrEqual(106);
+  }
+});

@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+const app = "webapp";
+
+test("gives a token of 64 letters and digits and the ref that belongs to it, no more", async () => {
+  const created = await t.create();
+  expect(Object.keys(created).sort()).toEqual(["ref", "token"]);
+  expect(created.token).toMatch(/^[A-Za-z0-9]{64}$/);
+  const digest = createHash("sha256").update(created.token).digest().subarray(0, 20);
+  expect(created.ref).toBe(digest.toString("base64url"));
+  expect(created.ref).toMatch(/^[\w-]{27}$/);
+});
+
+test("never gives a token twice, and uses all of A-Z a-z 0-9", async () => {
+  const tokens = await Promise.all(Array.from({ length: 200 }, async () => (await t.create()).token));
+  expect(new Set(tokens).size).toBe(200);
+  expect(new Set(tokens.join("")).size).toBe(62);
+});
+
+test("counts the reading and the writing from 1, and lets the session rest for two hours", async () => {
+  const before = Date.now();
+  const { token, ref } = await t.create();
+  const session = await t.rs.get({ app, token });
+  expect(session).toEqual({
+    ref,
+    id: "alice",
+    ip: "127.0.0.1",
+    r: 1,
+    w: 1,
+    ttl: 7200,
+    idle: 0,
+    created: expect.any(Number),
+  });
+  expect(session?.created).toBeGreaterThanOrEqual(before);
+  expect(session?.created).toBeLessThanOrEqual(Date.now());
+});
+
+test("keeps ip, ttl, device, no_resave and data", async () => {
+  const { token } = await t.create({
+    ip: "2001:db8::1",
+    ttl: 10,
+    device: 'Firefox "on"\nLinux',
+    no_resave: true,
+    d: { a: 1, b: "x" },
+  });
+  expect(await t.rs.get({ app, token })).toMatchObject({
+    ip: "2001:db8::1",
+    ttl: 10,
+    device: 'Firefox "on"\nLinux',
+    no_resave: true,
+    d: { a: 1, b: "x" },
+  });
+});
+
+test.each([
+  ["an ip of 39 characters", { ip: "2001:0db8:85a3:0000:0000:8a2e:0370:7334" }],
+  ["a device of 64 characters", { device: "d".repeat(64) }],
+  ["an app of 3 characters", { app: "a-_" }],
+  ["an app of 20 characters", { app: "A".repeat(20) }],
+  ["the longest ttl", { ttl: 9_007_199_254_740 }],
+])("takes %s", async (_what, options) => {
+  const { token } = await t.create(options);
+  expect(await t.rs.get({ app, ...options, token })).toMatchObject("app" in options ? {} : options);
+  expect(await t.rs.kill({ app, ...options, token })).toEqual({ kill: 1 });
+});
+
+describe("data", () => {
+  test("leaves out keys whose value is null", async () => {
+    const { token } = await t.create({ d: { a: null, b: 1 } });
+    expect((await t.rs.get({ app, token }))?.d).toEqual({ b: 1 });
+  });
+
+  test("is absent when it holds nothing but null, or when no_resave and device are not given", async () => {
+    const { token } = await t.create({ d: { a: null }, no_resave: false });
+    const session = await t.rs.get({ app, token });
+    for (const name of ["d", "no_resave", "device"]) expect(session).not.toHaveProperty(name);
+  });
+
+  test("may have thousands of keys", async () => {
+    const d = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`key${i}`, i]));
+    const { token } = await t.create({ d });
+    expect((await t.rs.get({ app, token }))?.d).toEqual(d);
+  });
+});
+
+test("tells the wiper of the app", async () => {
+  await t.create();
+  await t.create({ app: "other" });
+  expect((await t.db.smembers("rs:apps")).sort()).toEqual(["other", "webapp"]);
+});

@@ -1,0 +1,215 @@
+import { describe, expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+const app = "webapp";
+const token = "x".repeat(64);
+const ONLY_PRIMITIVES = "Only strings, numbers, boolean and null are allowed.";
+const ONLY_JSON = "Only JSON values are allowed.";
+
+function nested(options = {}): RedisSessions<object> {
+  return new RedisSessions({ client: t.db, wipe: 0, nested: true, ...options });
+}
+
+/** What comes back of `d` after create, set and get. */
+async function roundTrip(d: object, rs: RedisSessions<object> = t.rs as RedisSessions<object>): Promise<object[]> {
+  const created = await rs.create({ app, id: "alice", ip: "::1", d });
+  const first = await rs.get({ app, token: created.token });
+  const bare = await rs.create({ app, id: "alice", ip: "::1" });
+  const second = await rs.set({ app, token: bare.token, d });
+  const third = await rs.get({ app, token: bare.token });
+  return [first, second, third].map((session) => session?.d ?? {});
+}
+
+/** The error that writing `d` ends with, as JavaScript may call it. */
+async function refusal(d: unknown, rs: RedisSessions<object> = t.rs as RedisSessions<object>): Promise<unknown> {
+  const errors = [
+    await rs.create({ app, id: "alice", ip: "::1", d: d as object }).catch((error) => error),
+    await rs.set({ app, token, d: d as object }).catch((error) => error),
+  ];
+  expect(await t.db.dbsize()).toBe(0);
+  expect(errors[0]).toEqual(errors[1]);
+  return errors[0];
+}
+
+describe("a value comes back unchanged:", () => {
+  test.each([
+    ["a fraction", 0.1],
+    ["a large number", 1e21],
+    ["the largest number", Number.MAX_VALUE],
+    ["the smallest number", Number.MIN_VALUE],
+    ["the largest safe integer", Number.MAX_SAFE_INTEGER],
+    ["an integer that Lua's cjson would round", 1234567890123456],
+    ["0", 0],
+    ["-0", -0],
+    ["-1", -1],
+    ["true", true],
+    ["false", false],
+    ["an empty string", ""],
+    ["a string that looks like a number", "007"],
+    ["a string that looks like null", "null"],
+    ["a line feed", "\n"],
+    ["a NUL", "\0"],
+    ["separators of lines", "a\u2028b\u2029c\r\nd"],
+    ["an emoji", "👩‍👩‍👧‍👦"],
+    ["half a surrogate pair", "\ud83c"],
+    ["a long string with line feeds and NULs", 'line\n"quoted" \\ \0 딸기\n'.repeat(10_000)],
+  ])("%s", async (_what, value) => {
+    for (const d of await roundTrip({ value })) {
+      expect(Object.entries(d)).toHaveLength(1);
+      expect(Object.is((d as { value?: unknown }).value, value)).toBe(true);
+    }
+  });
+});
+
+describe("a key comes back unchanged:", () => {
+  test.each([
+    "a.b",
+    "",
+    " ",
+    "🍓",
+    "딸기",
+    "\n",
+    "\0",
+    '"',
+    "\\",
+    "constructor",
+    "toString",
+    "d",
+    "to",
+    "7",
+    "-0",
+    "x".repeat(5000),
+  ])("%j", async (key) => {
+    const given = { [key]: "value", other: 1 };
+    for (const d of await roundTrip(given)) expect(Object.entries(d).sort()).toEqual(Object.entries(given).sort());
+  });
+
+  test('"__proto__"', async () => {
+    const given = JSON.parse('{"__proto__":"value"}');
+    for (const d of await roundTrip(given)) {
+      expect(Object.entries(d)).toEqual([["__proto__", "value"]]);
+      expect(Object.getPrototypeOf(d)).toBe(Object.prototype);
+    }
+  });
+
+  test("and is removed under its very name", async () => {
+    const given = JSON.parse('{"__proto__":1,"":2,"a.b":3,"a":4}');
+    const created = await t.create({ d: given });
+    const session = await t.rs.set({
+      app,
+      token: created.token,
+      d: JSON.parse('{"__proto__":null,"":null,"a.b":null}'),
+    });
+    expect(session?.d).toEqual({ a: 4 });
+  });
+});
+
+describe("a value is refused that is", () => {
+  test.each([
+    ["NaN", Number.NaN],
+    ["Infinity", Number.POSITIVE_INFINITY],
+    ["-Infinity", Number.NEGATIVE_INFINITY],
+    ["undefined", undefined],
+    ["a function", () => "x"],
+    ["a bigint", 1n],
+    ["a symbol", Symbol("x")],
+  ])("%s, with and without nested: true, on top and deep inside", async (_what, value) => {
+    const error = { name: "invalidValue", code: "ERR_INVALID_VALUE" };
+    expect(await refusal({ ok: 1, bad: value })).toMatchObject({
+      ...error,
+      message: `d.bad has a forbidden type. ${ONLY_PRIMITIVES}`,
+    });
+    expect(await refusal({ bad: value }, nested())).toMatchObject({
+      ...error,
+      message: `d.bad has a forbidden type. ${ONLY_JSON}`,
+    });
+    expect(await refusal({ bad: { list: [{ deep: value }] } }, nested())).toMatchObject({
+      ...error,
+      message: `d.bad…deep has a forbidden type. ${ONLY_JSON}`,
+    });
+    expect(await refusal({ bad: [1, value] }, nested())).toMatchObject({ ...error });
+  });
+
+  test.each([
+    ["an array", []],
+    ["an object", {}],
+    ["a Date", new Date()],
+    ["a Map", new Map()],
+  ])("%s, without nested: true", async (_what, value) => {
+    expect(await refusal({ bad: value })).toMatchObject({ message: `d.bad has a forbidden type. ${ONLY_PRIMITIVES}` });
+  });
+
+  test.each([
+    ["a Map", new Map([["a", 1]])],
+    ["a Set", new Set([1])],
+  ])("%s, which JSON would make an empty object of", async (_what, value) => {
+    expect(await refusal({ bad: value }, nested())).toMatchObject({ name: "invalidValue" });
+    expect(await refusal({ bad: { deep: value } }, nested())).toMatchObject({ name: "invalidValue" });
+  });
+
+  test("circular", async () => {
+    const circle: { self?: object } = {};
+    circle.self = { circle };
+    expect(await refusal({ bad: circle }, nested())).toMatchObject({
+      name: "invalidValue",
+      message: "d.bad cannot be written as JSON: it refers to itself",
+    });
+  });
+});
+
+describe("with nested: true", () => {
+  const d = { list: [1, [2, { three: "\n" }], null], object: { a: { b: [] }, "": {} }, text: "x" };
+
+  test("any JSON comes back", async () => {
+    for (const back of await roundTrip(d, nested())) expect(back).toEqual(d);
+  });
+
+  test("given to one call, that call alone takes any JSON", async () => {
+    const rs = t.rs as RedisSessions<object>;
+    const created = await rs.create({ app, id: "alice", ip: "::1", d, nested: true });
+    expect((await rs.set({ app, token: created.token, d: { more: [1] }, nested: true }))?.d).toEqual({
+      ...d,
+      more: [1],
+    });
+    const error = await rs.set({ app, token: created.token, d: { more: [2] } }).catch((error) => error);
+    expect(error).toMatchObject({ message: `d.more has a forbidden type. ${ONLY_PRIMITIVES}` });
+    expect((await rs.get({ app, token: created.token }))?.d).toMatchObject({ more: [1] });
+  });
+
+  test("and nested: false given to one call, that call takes none", async () => {
+    const error = await nested()
+      .set({ app, token, d, nested: false })
+      .catch((error) => error);
+    expect(error).toMatchObject({ message: `d.list has a forbidden type. ${ONLY_PRIMITIVES}` });
+  });
+
+  test('a deep "__proto__" stays a key', async () => {
+    const [back] = await roundTrip({ deep: JSON.parse('{"__proto__":{"admin":true}}') }, nested());
+    expect(JSON.stringify(back)).toBe('{"deep":{"__proto__":{"admin":true}}}');
+    expect((back as { deep: { admin?: unknown } }).deep.admin).toBeUndefined();
+  });
+});
+
+describe("maxBytes", () => {
+  const message = (bytes: number) => `d is larger than ${bytes} bytes`;
+
+  test("is 1 MiB unless told otherwise", async () => {
+    expect(await refusal({ a: "x".repeat(1024 * 1024) })).toMatchObject({
+      name: "invalidValue",
+      message: message(1048576),
+    });
+    const [back] = await roundTrip({ a: "x".repeat(1024 * 1024 - 100) });
+    expect(back).toEqual({ a: "x".repeat(1024 * 1024 - 100) });
+  });
+
+  test("counts bytes, not characters, and all keys of a call together", async () => {
+    const rs = nested({ maxBytes: 100 });
+    expect(await refusal({ a: "딸".repeat(34) }, rs)).toMatchObject({ message: message(100) });
+    expect(await refusal({ ["k".repeat(101)]: 1 }, rs)).toMatchObject({ message: message(100) });
+    expect(await refusal({ a: "x".repeat(60), b: "y".repeat(60) }, rs)).toMatchObject({ message: message(100) });
+    expect(await refusal({ a: { deep: "x".repeat(101) } }, rs)).toMatchObject({ message: message(100) });
+    expect(await roundTrip({ a: "x".repeat(40), b: ["y".repeat(20)] }, rs)).toHaveLength(3);
+  });
+});

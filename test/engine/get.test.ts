@@ -1,0 +1,105 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+const app = "webapp";
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** Moves this process's clock ahead; Redis's own stays. */
+function later(seconds: number): void {
+  const now = Date.now() + seconds * 1000;
+  vi.spyOn(Date, "now").mockReturnValue(now);
+}
+
+test("gives the session by token and by ref", async () => {
+  const { token, ref } = await t.create({ d: { cart: 3 } });
+  const byToken = await t.rs.get({ app, token, touch: false });
+  expect(byToken).toMatchObject({ ref, id: "alice", d: { cart: 3 } });
+  expect(await t.rs.get({ app, ref, touch: false })).toEqual(byToken);
+});
+
+test("never gives a token", async () => {
+  const { token } = await t.create({ d: { cart: 3 } });
+  expect(JSON.stringify(await t.rs.get({ app, token }))).not.toContain(token);
+});
+
+test.each([
+  ["a token of nobody", { app, token: "x".repeat(64) }],
+  ["a ref of nobody", { app, ref: "x".repeat(27) }],
+])("gives null for %s", async (_what, which) => {
+  await t.create();
+  expect(await t.rs.get(which)).toBeNull();
+});
+
+test("gives null for a token of another app", async () => {
+  const { token, ref } = await t.create();
+  expect(await t.rs.get({ app: "other", token })).toBeNull();
+  expect(await t.rs.get({ app: "other", ref })).toBeNull();
+});
+
+test("shows how often it was read before, counting from 1", async () => {
+  const { token, ref } = await t.create();
+  expect((await t.rs.get({ app, token }))?.r).toBe(1);
+  expect((await t.rs.get({ app, ref }))?.r).toBe(2);
+  expect(await t.rs.get({ app, token })).toMatchObject({ r: 3, w: 1 });
+});
+
+test("shows idle seconds since the last use, and rests from 0 again", async () => {
+  const { token } = await t.create();
+  later(5);
+  expect((await t.rs.get({ app, token }))?.idle).toBe(5);
+  expect((await t.rs.get({ app, token }))?.idle).toBe(0);
+});
+
+test("shows no idle time below 0 to a server whose clock is behind", async () => {
+  const { token } = await t.create();
+  later(-60);
+  expect((await t.rs.get({ app, token, touch: false }))?.idle).toBe(0);
+});
+
+test("prolongs the session", async () => {
+  const { token, ref } = await t.create({ ttl: 100 });
+  await t.db.pexpire(`rs:{webapp}:s:${ref}`, 20_000);
+  later(80);
+  await t.rs.get({ app, token });
+  expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(95_000);
+});
+
+describe("with touch: false", () => {
+  test("leaves no trace", async () => {
+    const { token, ref } = await t.create({ ttl: 100 });
+    await t.db.pexpire(`rs:{webapp}:s:${ref}`, 20_000);
+    const before = await t.db.hgetall(`rs:{webapp}:s:${ref}`);
+    later(80);
+    expect((await t.rs.get({ app, token, touch: false }))?.idle).toBe(80);
+    expect(await t.db.hgetall(`rs:{webapp}:s:${ref}`)).toEqual(before);
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(20_000);
+    expect(await t.rs.activity({ app, dt: 70 })).toEqual({ activity: 0 });
+  });
+
+  test("gives null for what is not there", async () => {
+    expect(await t.rs.get({ app, token: "x".repeat(64), touch: false })).toBeNull();
+  });
+});
+
+describe("of a no_resave session", () => {
+  test("shows the seconds that are left as ttl and does not prolong it", async () => {
+    const { token, ref } = await t.create({ ttl: 100, no_resave: true });
+    await t.db.pexpire(`rs:{webapp}:s:${ref}`, 70_000);
+    later(30);
+    expect(await t.rs.get({ app, token })).toMatchObject({ ttl: 70, no_resave: true, idle: 30 });
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(70_000);
+  });
+
+  test("shows no ttl below 0 to a server whose clock is ahead", async () => {
+    const { token } = await t.create({ ttl: 10, no_resave: true });
+    later(3600);
+    expect((await t.rs.get({ app, token }))?.ttl).toBe(0);
+  });
+});
+
+test("leaves no ghost of a session that is gone", async () => {
+  await t.rs.get({ app, token: "x".repeat(64) });
+  expect(await t.db.dbsize()).toBe(0);
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+const app = "webapp";
+
+test("ends all sessions of the app and of no other", async () => {
+  const { token } = await t.create({ id: "alice" });
+  await t.create({ id: "alice" });
+  await t.create({ id: "bob" });
+  const other = await t.create({ app: "other", id: "alice" });
+  expect(await t.rs.killall({ app })).toEqual({ kill: 3 });
+  expect(await t.rs.get({ app, token })).toBeNull();
+  expect(await t.rs.soapp({ app, dt: 60 })).toEqual({ sessions: [] });
+  expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 0 });
+  expect(await t.rs.get({ app: "other", token: other.token })).not.toBeNull();
+});
+
+test("gives 0 for an app without sessions", async () => {
+  expect(await t.rs.killall({ app })).toEqual({ kill: 0 });
+});
+
+test.each([99, 100, 101, 250])("ends %i sessions and leaves nothing of them in Redis", async (count) => {
+  await Promise.all(Array.from({ length: count }, (_, i) => t.create({ id: `user ${i % 60}` })));
+  expect(await t.rs.killall({ app })).toEqual({ kill: count });
+  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+});
+
+test("does not count an entry whose session is gone, and drops it", async () => {
+  const { ref } = await t.create();
+  await t.create({ id: "bob" });
+  await t.db.del(`rs:{webapp}:s:${ref}`);
+  expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
+  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+});
+
+test("ends a rotated session, and its old token with it", async () => {
+  const { token } = await t.create();
+  const rotated = await t.rs.rotate({ app, token });
+  expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
+  expect(await t.rs.get({ app, token })).toBeNull();
+  expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
+});

@@ -1,0 +1,115 @@
+import { describe, expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+
+const t = useEngine();
+const app = "webapp";
+
+async function refs(id = "alice"): Promise<string[]> {
+  return (await t.rs.soid({ app, id })).sessions.map(({ ref }) => ref);
+}
+
+test("ends the sessions of the user and of nobody else", async () => {
+  await t.create();
+  await t.create();
+  const { ref } = await t.create({ id: "bob" });
+  const other = await t.create({ app: "other" });
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 2 });
+  expect(await refs()).toEqual([]);
+  expect(await refs("bob")).toEqual([ref]);
+  expect(await t.rs.get({ app: "other", ref: other.ref })).not.toBeNull();
+  expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+});
+
+test("gives 0 for a user without sessions", async () => {
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 0 });
+  await t.create();
+  await t.rs.killsoid({ app, id: "alice" });
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 0 });
+});
+
+test("ends 250 sessions and leaves nothing of them in Redis", async () => {
+  await Promise.all(Array.from({ length: 250 }, () => t.create()));
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 250 });
+  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+});
+
+test("does not count an entry whose session is gone, and drops it", async () => {
+  const { ref } = await t.create();
+  await t.create();
+  await t.db.del(`rs:{webapp}:s:${ref}`);
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+  expect(await readStored(t.db, app)).toEqual({ sessions: [], forwards: [], entries: 0, problems: [] });
+});
+
+describe("except", () => {
+  test.each(["token", "ref"] as const)("spares one session, by %s", async (by) => {
+    await t.create();
+    const mine = await t.create();
+    await t.create();
+    expect(await t.rs.killsoid({ app, id: "alice", except: mine[by] })).toEqual({ kill: 2 });
+    expect(await refs()).toEqual([mine.ref]);
+    expect((await readStored(t.db, app)).problems).toEqual([]);
+  });
+
+  test("gives 0 when the session that is spared is the only one", async () => {
+    const { token } = await t.create();
+    expect(await t.rs.killsoid({ app, id: "alice", except: token })).toEqual({ kill: 0 });
+    expect(await refs()).toHaveLength(1);
+  });
+
+  test("spares one among 250", async () => {
+    const all = await Promise.all(Array.from({ length: 250 }, () => t.create()));
+    const mine = all[120] as { token: string; ref: string };
+    expect(await t.rs.killsoid({ app, id: "alice", except: mine.token })).toEqual({ kill: 249 });
+    expect(await refs()).toEqual([mine.ref]);
+  });
+
+  test.each(["token", "ref"] as const)("by the old %s of a rotated session spares it where it is now", async (by) => {
+    await t.create();
+    const old = await t.create();
+    const now = await t.rs.rotate({ app, token: old.token });
+    expect(await t.rs.killsoid({ app, id: "alice", except: old[by] })).toEqual({ kill: 1 });
+    expect(await refs()).toEqual([now?.ref]);
+  });
+
+  test("by the first token of a session that was rotated twice spares it, too", async () => {
+    await t.create();
+    const first = await t.create();
+    const second = await t.rs.rotate({ app, token: first.token });
+    const third = await t.rs.rotate({ app, token: `${second?.token}` });
+    expect(await t.rs.killsoid({ app, id: "alice", except: first.token })).toEqual({ kill: 1 });
+    expect(await refs()).toEqual([third?.ref]);
+  });
+
+  test("by a token that lost its grace spares nothing", async () => {
+    const old = await t.create();
+    await t.rs.rotate({ app, token: old.token, grace: 0 });
+    expect(await t.rs.killsoid({ app, id: "alice", except: old.token })).toEqual({ kill: 1 });
+  });
+
+  test("by the old token of a session that has ended meanwhile spares nothing, and comes to an end", async () => {
+    await t.create();
+    const old = await t.create();
+    await t.rs.rotate({ app, token: old.token, grace: 600 });
+    await t.rs.kill({ app, token: old.token });
+    expect(await t.rs.killsoid({ app, id: "alice", except: old.token })).toEqual({ kill: 1 });
+  });
+
+  test("of another user's session, or of none, spares nothing", async () => {
+    const bobs = await t.create({ id: "bob" });
+    await t.create();
+    expect(await t.rs.killsoid({ app, id: "alice", except: bobs.ref })).toEqual({ kill: 1 });
+    await t.create();
+    expect(await t.rs.killsoid({ app, id: "alice", except: "x".repeat(27) })).toEqual({ kill: 1 });
+    expect(await refs("bob")).toEqual([bobs.ref]);
+  });
+});
+
+test("ends a session that was rotated; its old token does not work either", async () => {
+  const { token } = await t.create();
+  const rotated = await t.rs.rotate({ app, token });
+  expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+  expect(await t.rs.get({ app, token })).toBeNull();
+  expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
+});

@@ -1,0 +1,180 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Changes, Created, DefaultData, RedisSessions, Session } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+import { Model, type Name, show } from "./session-model.js";
+
+const t = useEngine();
+
+const APPS = ["webapp", "app_2"];
+const IDS = ["a", "ab", 'a"', "딸기\n"];
+const NOBODY: Created = { token: "x".repeat(64), ref: "x".repeat(27) };
+const SPAN = 3600;
+
+type Data = Changes<DefaultData>;
+
+/** `pick` chooses one of the sessions so far, living or not. `by` is how it is named. */
+type Step =
+  | { call: "create"; app: string; id: string; d: Data | undefined }
+  | { call: "get"; app: string; pick: number; by: "token" | "ref"; touch: boolean }
+  | { call: "set"; app: string; pick: number; by: "token" | "ref"; d: Data }
+  | { call: "kill"; app: string; pick: number; by: "token" | "ref" }
+  | { call: "rotate"; app: string; pick: number; grace: 0 | 1000 }
+  | { call: "killsoid"; app: string; id: string; except: number | undefined; by: "token" | "ref" }
+  | { call: "killall"; app: string }
+  | { call: "soid"; app: string; id: string }
+  | { call: "soapp" | "activity"; app: string }
+  | { call: "wipe" };
+
+const app = fc.constantFrom(...APPS);
+const id = fc.constantFrom(...IDS);
+const pick = fc.nat(1000);
+const by = fc.constantFrom("token" as const, "ref" as const);
+const key = fc.constantFrom("a", "b", "a.b", "", "__proto__", "to", "딸기");
+const value = fc.oneof(
+  fc.string(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.boolean(),
+  fc.constant(null),
+);
+const d: fc.Arbitrary<Data> = fc
+  .uniqueArray(fc.tuple(key, value), { minLength: 1, maxLength: 4, selector: ([name]) => name })
+  .map((entries) => Object.fromEntries(entries));
+
+function call<Name extends Step["call"]>(name: Name): fc.Arbitrary<Name> {
+  return fc.constant(name);
+}
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 7, arbitrary: fc.record({ call: call("create"), app, id, d: fc.option(d, { nil: undefined }) }) },
+  { weight: 5, arbitrary: fc.record({ call: call("get"), app, pick, by, touch: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ call: call("set"), app, pick, by, d }) },
+  { weight: 3, arbitrary: fc.record({ call: call("kill"), app, pick, by }) },
+  { weight: 5, arbitrary: fc.record({ call: call("rotate"), app, pick, grace: fc.constantFrom(0, 1000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ call: call("killsoid"), app, id, except: fc.option(pick, { nil: undefined }), by }),
+  },
+  { weight: 1, arbitrary: fc.record({ call: call("killall"), app }) },
+  { weight: 2, arbitrary: fc.record({ call: call("soid"), app, id }) },
+  { weight: 2, arbitrary: fc.record({ call: call("soapp"), app }) },
+  { weight: 2, arbitrary: fc.record({ call: call("activity"), app }) },
+  { weight: 1, arbitrary: fc.record({ call: call("wipe") }) },
+);
+
+/** The engine beside the model, and the tokens that the model's names stand for. */
+class World {
+  readonly #rs: RedisSessions;
+  readonly #model = new Model();
+  readonly #created = new Map<Name, Created>();
+
+  constructor(rs: RedisSessions) {
+    this.#rs = rs;
+  }
+
+  /** Does the same in both and compares what they give. */
+  async play(step: Step): Promise<void> {
+    const [rs, model] = [this.#rs, this.#model];
+    switch (step.call) {
+      case "create": {
+        const { app, id, d } = step;
+        const created = await rs.create({ app, id, ip: "::1", ttl: 100_000, ...(d !== undefined && { d }) });
+        this.#created.set(model.create(app, id, d ?? {}), created);
+        return;
+      }
+      case "get": {
+        const { name, which } = this.#pick(step.pick, step.by);
+        const given = await rs.get({ app: step.app, touch: step.touch, ...which });
+        return this.#expectSession(given, model.get(step.app, name, step.touch));
+      }
+      case "set": {
+        const { name, which } = this.#pick(step.pick, step.by);
+        const given = await rs.set({ app: step.app, d: step.d, ...which });
+        return this.#expectSession(given, model.set(step.app, name, step.d));
+      }
+      case "kill": {
+        const { name, which } = this.#pick(step.pick, step.by);
+        return expect(await rs.kill({ app: step.app, ...which })).toEqual({ kill: model.kill(step.app, name) });
+      }
+      case "rotate": {
+        const { name, created } = this.#pick(step.pick, "token");
+        const given = await rs.rotate({ app: step.app, token: created.token, grace: step.grace });
+        const next = model.rotate(step.app, name, step.grace > 0);
+        expect(given === null).toBe(next === null);
+        if (given !== null && next !== null) this.#created.set(next, given);
+        return;
+      }
+      case "killsoid": {
+        const { app, id, except } = step;
+        if (except === undefined) {
+          return expect(await rs.killsoid({ app, id })).toEqual({ kill: model.killsoid(app, id) });
+        }
+        const { name, created } = this.#pick(except, step.by);
+        const given = await rs.killsoid({ app, id, except: created[step.by] });
+        return expect(given).toEqual({ kill: model.killsoid(app, id, name) });
+      }
+      case "killall":
+        return expect(await rs.killall(step)).toEqual({ kill: model.killall(step.app) });
+      case "soid":
+        return this.#expectSessions((await rs.soid(step)).sessions, step.app, step.id);
+      case "soapp":
+        return this.#expectSessions((await rs.soapp({ app: step.app, dt: SPAN })).sessions, step.app);
+      case "activity":
+        return expect(await rs.activity({ app: step.app, dt: SPAN })).toEqual({ activity: model.activity(step.app) });
+      case "wipe":
+        return expect(await rs.wipe()).toEqual({ wiped: 0 });
+    }
+  }
+
+  /** Compares all that Redis holds with the model. */
+  async end(): Promise<void> {
+    for (const app of APPS) {
+      await this.play({ call: "soapp", app });
+      await this.play({ call: "activity", app });
+      for (const id of IDS) await this.play({ call: "soid", app, id });
+      const stored = await readStored(t.db, app);
+      expect(stored.problems).toEqual([]);
+      expect(stored.sessions.sort()).toEqual(
+        this.#model
+          .sessions(app)
+          .map(({ name }) => this.#created.get(name)?.ref)
+          .sort(),
+      );
+    }
+  }
+
+  #pick(pick: number, by: "token" | "ref") {
+    const names = [...this.#created.keys()];
+    const name = names[pick % (names.length + 1)] ?? -1;
+    const created = this.#created.get(name) ?? NOBODY;
+    return { name, created, which: by === "token" ? { token: created.token } : { ref: created.ref } };
+  }
+
+  #expectSession(given: Session | null, expected: { name: Name; session: object } | null): void {
+    expect(given === null ? null : { ref: given.ref, ...show(given) }).toEqual(
+      expected === null ? null : { ref: this.#created.get(expected.name)?.ref, ...expected.session },
+    );
+  }
+
+  #expectSessions(sessions: Session[], app: string, id?: string): void {
+    const given = new Map(sessions.map((session) => [session.ref, show(session)]));
+    expect(given.size).toBe(sessions.length);
+    const expected = this.#model.sessions(app, id);
+    expect(given).toEqual(new Map(expected.map(({ name, session }) => [this.#created.get(name)?.ref, session])));
+  }
+}
+
+test("whatever is called in whatever order, the engine does as the model does, and the index is right", async () => {
+  const longest = fc.array(step, { minLength: 1, maxLength: 40, size: "max" });
+  await fc.assert(
+    fc
+      .asyncProperty(longest, async (steps) => {
+        const world = new World(t.rs);
+        for (const step of steps) await world.play(step);
+        await world.end();
+      })
+      .beforeEach(() => t.db.flushdb()),
+    { numRuns: 300 },
+  );
+}, 60_000);

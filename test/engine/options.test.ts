@@ -1,0 +1,169 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { RedisSessions, type RedisSessionsOptions } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { freePort } from "../support/redis.js";
+
+const t = useEngine();
+const app = "webapp";
+const opened: RedisSessions[] = [];
+
+afterEach(async () => {
+  await Promise.allSettled(opened.splice(0).map((rs) => rs.quit()));
+});
+
+function open(options: RedisSessionsOptions): RedisSessions {
+  const rs = new RedisSessions({ wipe: 0, ...options });
+  opened.push(rs);
+  return rs;
+}
+
+/** Constructs as JavaScript may, with anything. Always with a client, so that no connection is opened. */
+function construct(options: object): RedisSessions {
+  return new RedisSessions({ client: t.db, ...options } as RedisSessionsOptions);
+}
+
+function refusal(construct: () => unknown): unknown {
+  try {
+    return construct();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe("the constructor refuses", () => {
+  test.each([
+    ["namspace", "namespace"],
+    ["nameSpace", "namespace"],
+    ["wip", "wipe"],
+    ["timeOut", "timeout"],
+    ["maxbytes", "maxBytes"],
+    ["Client", "client"],
+    ["hosts", "host"],
+    ["option", "options"],
+  ])("the misspelt option %s and names %s", (misspelt, right) => {
+    expect(refusal(() => construct({ [misspelt]: 1 }))).toMatchObject({
+      name: "invalidValue",
+      code: "ERR_INVALID_VALUE",
+      message: `RedisSessions has no option "${misspelt}". Did you mean "${right}"?`,
+    });
+  });
+
+  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty"])(
+    "the unknown option %s and lists those that there are",
+    (name) => {
+      const error = refusal(() => construct({ [name]: 1 }));
+      expect(error).toMatchObject({ name: "invalidValue" });
+      expect((error as Error).message).toContain(`RedisSessions has no option "${name}". It takes client, port, host`);
+    },
+  );
+
+  test.each<[string, unknown, string]>([
+    ["namespace", "", "a string without { and }"],
+    ["namespace", "rs{1}", "a string without { and }"],
+    ["namespace", 7, "a string without { and }"],
+    ["wipe", 9, "0 or an integer >= 10"],
+    ["wipe", -1, "0 or an integer >= 10"],
+    ["wipe", 10.5, "0 or an integer >= 10"],
+    ["wipe", "600", "0 or an integer >= 10"],
+    ["wipe", null, "0 or an integer >= 10"],
+    ["timeout", 0, "an integer >= 1"],
+    ["timeout", Number.POSITIVE_INFINITY, "an integer >= 1"],
+    ["nested", 1, "true or false"],
+    ["maxBytes", 0, "an integer >= 1"],
+    ["maxBytes", "1mb", "an integer >= 1"],
+    ["port", 65536, "an integer from 0 to 65535"],
+    ["port", "6379", "an integer from 0 to 65535"],
+    ["host", "", "a string"],
+    ["host", 7, "a string"],
+    ["options", "redis://localhost", "an object"],
+    ["client", null, "an object"],
+    ["client", "redis://localhost", "an object"],
+  ])("%s of %j", (name, value, be) => {
+    expect(refusal(() => construct({ [name]: value }))).toMatchObject({
+      name: "invalidValue",
+      message: `RedisSessions: ${name} must be ${be}`,
+    });
+  });
+
+  test.each(["cachetime", "cachemax", "shards"])("%s, which this version does not have yet, and says so", (name) => {
+    expect(refusal(() => construct({ [name]: 10 }))).toMatchObject({
+      name: "invalidValue",
+      message: `RedisSessions: ${name} must be left out: this version does not have it yet`,
+    });
+  });
+
+  test.each([
+    ["a client of node-redis", { evalSha() {}, EVALSHA() {}, zRangeByLex() {}, isOpen: true, options: {} }],
+    ["an empty object", {}],
+    ["a promise of a client", Promise.resolve()],
+  ])("%s for a client", (_what, client) => {
+    expect(refusal(() => construct({ client }))).toMatchObject({
+      name: "invalidValue",
+      message: "client must be an ioredis Redis or Cluster: new Redis(…) from the package ioredis",
+    });
+  });
+
+  test.each([{ port: 6379 }, { host: "127.0.0.1" }, { options: {} }, { port: 0 }])(
+    "a client together with %j",
+    (both) => {
+      expect(refusal(() => construct(both))).toMatchObject({
+        name: "invalidValue",
+        message: "RedisSessions takes a client, or port, host and options to open one, but not both",
+      });
+    },
+  );
+
+  test.each(["a string", 7, null])("%j for options", (options) => {
+    // As JavaScript may call it.
+    expect(refusal(() => new RedisSessions(options as unknown as RedisSessionsOptions))).toMatchObject({
+      name: "invalidValue",
+      message: "RedisSessions takes an object of options",
+    });
+  });
+
+  test('a client whose keyPrefix contains "{}", and would scatter an app over a Cluster', () => {
+    const client = t.redis.client({ keyPrefix: "my{}:" });
+    expect(refusal(() => construct({ client }))).toMatchObject({ name: "invalidValue" });
+    client.disconnect();
+  });
+});
+
+test("the constructor takes every option at its edge", () => {
+  for (const wipe of [0, 10]) {
+    for (const options of [{ timeout: 1 }, { nested: true, maxBytes: 1 }, { namespace: "my app:sessions" }]) {
+      const rs = construct({ wipe, ...options });
+      expect(rs).toBeInstanceOf(RedisSessions);
+      void rs.quit();
+    }
+  }
+});
+
+describe("an own connection", () => {
+  test("goes to port and host", async () => {
+    const { ref } = await open({ port: t.redis.port, host: "localhost" }).create({ app, id: "alice", ip: "::1" });
+    expect(await t.db.exists(`rs:{webapp}:s:${ref}`)).toBe(1);
+  });
+
+  test("goes to options.url, with the other options", async () => {
+    const rs = open({ options: { url: `${t.redis.url}/3`, keyPrefix: "my:" } });
+    const { ref } = await rs.create({ app, id: "alice", ip: "::1" });
+    const third = t.redis.client({ db: 3 });
+    expect(await third.exists(`my:rs:{webapp}:s:${ref}`)).toBe(1);
+    await third.flushdb();
+  });
+
+  test("is handed the other options of ioredis", async () => {
+    await open({ port: t.redis.port, options: { connectionName: "sessions" } }).ping();
+    expect(await t.db.client("LIST")).toContain("name=sessions ");
+  });
+
+  test("that finds no Redis ends no process and prints nothing; calls end with an error", async () => {
+    const printed = vi.spyOn(console, "error").mockReturnValue();
+    const rs = open({ port: await freePort(), timeout: 100, options: { retryStrategy: () => 10 } });
+    const error = await rs.ping().catch((error) => error);
+    expect(error.name).toBeOneOf(["timeout", "unavailable"]);
+    // ioredis prints errors that nobody listens to.
+    expect(printed).not.toHaveBeenCalled();
+    printed.mockRestore();
+  });
+});

@@ -1,0 +1,201 @@
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { RedisSessions, SessionError } from "../../src/index.js";
+import { startRedis, type TestRedis } from "../support/redis.js";
+
+const ip = "127.0.0.1";
+const app = "webapp";
+
+const TIMEOUT = 300;
+/** What a busy machine may add. */
+const SLACK = 300;
+
+const uncaught: unknown[] = [];
+const note = (error: unknown) => void uncaught.push(error);
+
+let redis: TestRedis;
+let rs: RedisSessions;
+
+beforeAll(() => {
+  process.on("unhandledRejection", note).on("uncaughtException", note);
+});
+
+beforeEach(async () => {
+  redis = await startRedis();
+});
+
+afterEach(async () => {
+  redis.resume();
+  await rs.quit().catch(() => {});
+  await redis.stop();
+  // ioredis gives up what it had queued only now.
+  await sleep(20);
+  expect(uncaught).toEqual([]);
+});
+
+afterAll(() => {
+  process.off("unhandledRejection", note).off("uncaughtException", note);
+});
+
+/** Waits for a call: what came of it, and how long it took, ms. */
+async function timed(call: Promise<unknown>): Promise<{ took: number; error?: unknown }> {
+  const began = performance.now();
+  try {
+    await call;
+    return { took: performance.now() - began };
+  } catch (error) {
+    return { took: performance.now() - began, error };
+  }
+}
+
+async function expectOutage(call: Promise<unknown>): Promise<void> {
+  const { took, error } = await timed(call);
+  expect(error).toBeInstanceOf(SessionError);
+  expect((error as SessionError).name).toMatch(/^(timeout|unavailable)$/);
+  expect(took).toBeLessThan(TIMEOUT + SLACK);
+}
+
+/** Resolves when the engine works again; it may take ioredis up to 2 s to try again. */
+async function untilBack(): Promise<void> {
+  for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
+    if ((await rs.ping().catch(() => undefined)) === "PONG") return;
+  }
+  throw new Error("The engine has not come back within 10 s");
+}
+
+function everyCall(token: string): (() => Promise<unknown>)[] {
+  return [
+    () => rs.get({ app, token }),
+    () => rs.get({ app, token, touch: false }),
+    () => rs.set({ app, token, d: { a: 1 } }),
+    () => rs.create({ app, id: "alice", ip }),
+    () => rs.create({ app: "never-met", id: "alice", ip }),
+    () => rs.kill({ app, token }),
+    () => rs.killsoid({ app, id: "alice" }),
+    () => rs.killall({ app }),
+    () => rs.soid({ app, id: "alice" }),
+    () => rs.soapp({ app, dt: 60 }),
+    () => rs.activity({ app, dt: 60 }),
+    () => rs.rotate({ app, token }),
+    () => rs.wipe(),
+    () => rs.ping(),
+  ];
+}
+
+describe.each([
+  ["the engine's own connection", () => new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT })],
+  ["a client that was handed in", () => new RedisSessions({ client: redis.client(), wipe: 0, timeout: TIMEOUT })],
+])("%s", (_name, open) => {
+  let token: string;
+
+  beforeEach(async () => {
+    rs = open();
+    ({ token } = await rs.create({ app, id: "alice", ip }));
+  });
+
+  test("a Redis that hangs: every call ends within the timeout, and the next works when Redis does", async () => {
+    redis.pause();
+    await Promise.all(everyCall(token).map((call) => expectOutage(call())));
+    redis.resume();
+    await untilBack();
+    const created = await rs.create({ app, id: "alice", ip });
+    expect((await rs.get({ app, token: created.token }))?.id).toBe("alice");
+  });
+
+  test("a Redis that is away: every call ends within the timeout, and the next works when Redis does", async () => {
+    await redis.kill();
+    await Promise.all(everyCall(token).map((call) => expectOutage(call())));
+    await redis.start();
+    await untilBack();
+    const created = await rs.create({ app, id: "alice", ip });
+    expect((await rs.get({ app, token: created.token }))?.id).toBe("alice");
+  });
+
+  test("a Redis that hangs, dies and restarts under load: every call ends within the timeout", async () => {
+    let busy = true;
+    const results: { took: number; error?: unknown }[] = [];
+    const loops = Array.from({ length: 50 }, async (_, i) => {
+      while (busy) {
+        const calls = [
+          () => rs.get({ app, token }),
+          () => rs.set({ app, token, d: { [`key${i}`]: i } }),
+          () => rs.create({ app, id: `user${i}`, ip }),
+        ];
+        for (const call of calls) results.push(await timed(call()));
+        await sleep(5);
+      }
+    });
+    await sleep(100);
+    redis.pause();
+    await sleep(TIMEOUT + 100);
+    redis.resume();
+    await sleep(50);
+    await redis.kill();
+    await sleep(TIMEOUT + 100);
+    await redis.start();
+    await untilBack();
+    busy = false;
+    await Promise.all(loops);
+
+    const failed = results.filter(({ error }) => error !== undefined);
+    expect(failed.length).toBeGreaterThanOrEqual(50);
+    const names = new Set(failed.map(({ error }) => (error instanceof SessionError ? error.name : error)));
+    for (const name of names) expect(name).toMatch(/^(timeout|unavailable)$/);
+    expect(Math.max(...results.map(({ took }) => took))).toBeLessThan(TIMEOUT + SLACK);
+    expect(await rs.set({ app, token, d: { a: 1 } })).toBeNull();
+  });
+
+  test.each(["hangs", "is away"])("quit ends within the timeout when Redis %s", async (how) => {
+    if (how === "hangs") redis.pause();
+    else await redis.kill();
+    // It need not fail: a client that was handed in is not asked, and one that is away has nothing to say goodbye to.
+    const { took, error } = await timed(rs.quit());
+    expect(took).toBeLessThan(TIMEOUT + SLACK);
+    if (error !== undefined) expect((error as SessionError).name).toMatch(/^(timeout|unavailable)$/);
+  });
+});
+
+test("killsoid and killall of many sessions end within the timeout when Redis hangs on the way", async () => {
+  rs = new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT });
+  const maker = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 10_000 });
+  await Promise.all(Array.from({ length: 3000 }, (_, i) => maker.create({ app, id: i % 2 ? "alice" : "bob", ip })));
+  const plain = redis.client();
+  await plain.ping();
+  const calls = [rs.killsoid({ app, id: "alice" }), rs.killall({ app })].map(timed);
+  // The first chunks of thirty are through.
+  while ((await plain.zcard(`rs:{${app}}:owners`)) > 2800);
+  redis.pause();
+  const paused = performance.now();
+  const ended = await Promise.all(calls);
+  expect(performance.now() - paused).toBeLessThan(TIMEOUT + SLACK);
+  expect(ended.map(({ error }) => (error as SessionError | undefined)?.name)).toEqual(["timeout", "timeout"]);
+  redis.resume();
+  await untilBack();
+  await rs.killall({ app });
+  expect((await rs.soapp({ app, dt: 60 })).sessions).toEqual([]);
+});
+
+test("an engine that is made before Redis runs works as soon as it does", async () => {
+  await redis.kill();
+  rs = new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT });
+  await expectOutage(rs.create({ app, id: "alice", ip }));
+  await redis.start();
+  await untilBack();
+  expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
+});
+
+test.each([
+  ["queues nothing", { enableOfflineQueue: false }],
+  ["tries once", { maxRetriesPerRequest: 0 }],
+])("a client that %s gets the error unavailable, before the timeout", async (_name, options) => {
+  const client = redis.client(options);
+  await once(client, "ready");
+  rs = new RedisSessions({ client, wipe: 0, timeout: 5000 });
+  const { token } = await rs.create({ app, id: "alice", ip });
+  await redis.kill();
+  await expect(rs.get({ app, token })).rejects.toMatchObject({ name: "unavailable", code: "ERR_UNAVAILABLE" });
+  await Promise.all(everyCall(token).map((call) => expect(call()).rejects.toMatchObject({ name: "unavailable" })));
+  await redis.start();
+  await untilBack();
+});

@@ -1,0 +1,109 @@
+import type { Session } from "../../src/index.js";
+
+interface ModelSession {
+  app: string;
+  id: string;
+  r: number;
+  w: number;
+  d: Map<string, unknown>;
+}
+
+/** What a test knows a session by. Tokens differ from run to run, so the model names them itself. */
+export type Name = number;
+
+/**
+ * The engine as it is documented, in memory and without time: names lead to sessions, and an old name goes on
+ * leading to its session when it was rotated with grace.
+ */
+export class Model {
+  /** The living sessions. */
+  readonly #names = new Map<Name, ModelSession>();
+  /** Where names lead that were rotated with grace. */
+  readonly #leadsTo = new Map<Name, Name>();
+  #next = 0;
+
+  create(app: string, id: string, d: Record<string, unknown>): Name {
+    const name = this.#next++;
+    const session = { app, id, r: 1, w: 1, d: new Map<string, unknown>() };
+    merge(session.d, d);
+    this.#names.set(name, session);
+    return name;
+  }
+
+  get(app: string, name: Name, touch: boolean): { name: Name; session: object } | null {
+    const at = this.#follow(name);
+    const session = this.#names.get(at);
+    if (session?.app !== app) return null;
+    const shown = show(session);
+    if (touch) session.r++;
+    return { name: at, session: shown };
+  }
+
+  set(app: string, name: Name, d: Record<string, unknown>): { name: Name; session: object } | null {
+    const at = this.#follow(name);
+    const session = this.#names.get(at);
+    if (session?.app !== app) return null;
+    merge(session.d, d);
+    session.w++;
+    return { name: at, session: show(session) };
+  }
+
+  kill(app: string, name: Name): number {
+    const at = this.#follow(name);
+    if (this.#names.get(at)?.app !== app) return 0;
+    return this.#names.delete(at) ? 1 : 0;
+  }
+
+  killsoid(app: string, id: string, except?: Name): number {
+    const spared = except === undefined ? undefined : this.#follow(except);
+    return this.#killWhere((session, name) => session.app === app && session.id === id && name !== spared);
+  }
+
+  killall(app: string): number {
+    return this.#killWhere((session) => session.app === app);
+  }
+
+  rotate(app: string, name: Name, grace: boolean): Name | null {
+    const session = this.#names.get(name);
+    if (session?.app !== app) return null;
+    const next = this.#next++;
+    this.#names.delete(name);
+    this.#names.set(next, session);
+    if (grace) this.#leadsTo.set(name, next);
+    return next;
+  }
+
+  sessions(app: string, id?: string): { name: Name; session: object }[] {
+    return [...this.#names]
+      .filter(([, session]) => session.app === app && (id === undefined || session.id === id))
+      .map(([name, session]) => ({ name, session: show(session) }));
+  }
+
+  activity(app: string): number {
+    return new Set([...this.#names.values()].filter((session) => session.app === app).map(({ id }) => id)).size;
+  }
+
+  #killWhere(doomed: (session: ModelSession, name: Name) => boolean): number {
+    const names = [...this.#names].filter(([name, session]) => doomed(session, name)).map(([name]) => name);
+    for (const name of names) this.#names.delete(name);
+    return names.length;
+  }
+
+  #follow(name: Name): Name {
+    const next = this.#leadsTo.get(name);
+    return next === undefined ? name : this.#follow(next);
+  }
+}
+
+function merge(data: Map<string, unknown>, changes: Record<string, unknown>): void {
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null) data.delete(key);
+    else data.set(key, value);
+  }
+}
+
+/** What a test compares of a session. */
+export function show({ id, r, w, d }: ModelSession | Session): object {
+  const data = d instanceof Map ? [...d] : Object.entries(d ?? {});
+  return { id, r, w, d: data.sort(([a], [b]) => (a < b ? -1 : 1)) };
+}

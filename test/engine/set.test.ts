@@ -1,0 +1,83 @@
+import { expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+const app = "webapp";
+
+test("merges key by key: writes what is named, removes what is null, leaves the rest", async () => {
+  const { token } = await t.create({ d: { old: 1, gone: 2, kept: "x" } });
+  const session = await t.rs.set({ app, token, d: { old: 9, gone: null, fresh: true, never: null } });
+  expect(session?.d).toEqual({ old: 9, kept: "x", fresh: true });
+  expect((await t.rs.get({ app, token }))?.d).toEqual(session?.d);
+});
+
+test("gives the new session, by token and by ref", async () => {
+  const { token, ref } = await t.create({ device: "Firefox" });
+  const expected = {
+    ref,
+    id: "alice",
+    ip: "127.0.0.1",
+    r: 1,
+    ttl: 7200,
+    idle: 0,
+    created: expect.any(Number),
+    device: "Firefox",
+  };
+  expect(await t.rs.set({ app, token, d: { a: 1 } })).toEqual({ ...expected, w: 2, d: { a: 1 } });
+  expect(await t.rs.set({ app, ref, d: { b: 2 } })).toEqual({ ...expected, w: 3, d: { a: 1, b: 2 } });
+});
+
+test("counts the write, not a read", async () => {
+  const { token } = await t.create();
+  expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ r: 1, w: 2 });
+  expect(await t.rs.get({ app, token })).toMatchObject({ r: 1, w: 2 });
+  expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ r: 2, w: 3 });
+});
+
+test("leaves d out when the last key is removed", async () => {
+  const { token } = await t.create({ d: { a: 1 } });
+  expect(await t.rs.set({ app, token, d: { a: null } })).not.toHaveProperty("d");
+});
+
+test("with nothing but removals of keys that are not there still counts as a write", async () => {
+  const { token } = await t.create({ d: { a: 1 } });
+  expect(await t.rs.set({ app, token, d: { never: null } })).toMatchObject({ w: 2, d: { a: 1 } });
+});
+
+test("cannot overwrite the session's own fields", async () => {
+  const { token, ref } = await t.create();
+  const d = { id: "mallory", r: 99, ttl: 1, la: 0, to: "x".repeat(27), ref: "y", no_resave: "1", created: 0 };
+  expect(await t.rs.set({ app, token, d })).toMatchObject({ ref, id: "alice", r: 1, w: 2, ttl: 7200, d });
+  expect(await t.rs.get({ app, token })).toMatchObject({ ref, id: "alice", d });
+});
+
+test("keeps a data value that looks like what forwards or separates", async () => {
+  const { token } = await t.create();
+  const d = { 'to\n"x"': "to\nabc", "a\nb": "\n\n", '"': '"\\"', "\\": "\\", "\\u000a": "\u000a" };
+  expect((await t.rs.set({ app, token, d }))?.d).toEqual(d);
+});
+
+test.each([
+  ["a token of nobody", { app, token: "x".repeat(64) }],
+  ["a ref of nobody", { app, ref: "x".repeat(27) }],
+])("gives null for %s and writes nothing", async (_what, which) => {
+  expect(await t.rs.set({ ...which, d: { a: 1 } })).toBeNull();
+  expect(await t.db.dbsize()).toBe(0);
+});
+
+test("gives null for a session that was killed, and does not bring it back", async () => {
+  const { token } = await t.create();
+  await t.rs.kill({ app, token });
+  expect(await t.rs.set({ app, token, d: { a: 1 } })).toBeNull();
+  expect(await t.rs.get({ app, token })).toBeNull();
+  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+});
+
+test("writes and removes thousands of keys", async () => {
+  const { token } = await t.create();
+  const keys = Array.from({ length: 20_000 }, (_, i) => `key${i}`);
+  const full = await t.rs.set({ app, token, d: Object.fromEntries(keys.map((key) => [key, 1])) });
+  expect(Object.keys(full?.d ?? {})).toHaveLength(20_000);
+  const empty = await t.rs.set({ app, token, d: Object.fromEntries(keys.map((key) => [key, null])) });
+  expect(empty).not.toHaveProperty("d");
+});

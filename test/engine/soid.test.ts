@@ -1,0 +1,80 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+
+const t = useEngine();
+const app = "webapp";
+
+afterEach(() => void vi.restoreAllMocks());
+
+async function refs(id = "alice"): Promise<string[]> {
+  return (await t.rs.soid({ app, id })).sessions.map(({ ref }) => ref);
+}
+
+test("gives nothing for a user whom nobody knows", async () => {
+  expect(await t.rs.soid({ app, id: "nobody" })).toEqual({ sessions: [] });
+});
+
+test("gives the user's whole sessions and leaves no trace in them", async () => {
+  const { ref } = await t.create({ d: { cart: 3 }, ttl: 99 });
+  await t.create({ id: "bob" });
+  const before = await t.db.hgetall(`rs:{webapp}:s:${ref}`);
+  expect(await t.rs.soid({ app, id: "alice" })).toEqual({
+    sessions: [
+      { ref, id: "alice", ip: "127.0.0.1", r: 1, w: 1, ttl: 99, idle: 0, created: expect.any(Number), d: { cart: 3 } },
+    ],
+  });
+  expect(await t.db.hgetall(`rs:{webapp}:s:${ref}`)).toEqual(before);
+});
+
+test("gives the newest first, whichever was used last", async () => {
+  const now = Date.now();
+  const created = [];
+  for (const [i, age] of [3000, 1000, 2000].entries()) {
+    vi.spyOn(Date, "now").mockReturnValue(now - age);
+    created[i] = await t.create();
+  }
+  vi.restoreAllMocks();
+  const [oldest, newest, middle] = created;
+  await t.rs.get({ app, token: `${oldest?.token}` });
+  expect(await refs()).toEqual([newest?.ref, middle?.ref, oldest?.ref]);
+});
+
+test("gives all of 250 sessions, newest first", async () => {
+  const now = Date.now();
+  const created: string[] = [];
+  for (let i = 0; i < 250; i++) {
+    vi.spyOn(Date, "now").mockReturnValue(now + i);
+    created.unshift((await t.create()).ref);
+  }
+  expect(await refs()).toEqual(created);
+});
+
+test.each([100, 200])("gives all of %i sessions, which fill their chunks", async (count) => {
+  await Promise.all(Array.from({ length: count }, () => t.create()));
+  expect(new Set(await refs()).size).toBe(count);
+});
+
+test("never shows a session that is gone, and drops all its entries", async () => {
+  const { ref } = await t.create();
+  await t.create({ id: "bob" });
+  await t.db.del(`rs:{webapp}:s:${ref}`);
+  expect(await refs()).toEqual([]);
+  expect((await readStored(t.db, app)).problems).toEqual([]);
+  expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+});
+
+test("shows the living among 250 of which most are gone", async () => {
+  const created = await Promise.all(Array.from({ length: 250 }, () => t.create()));
+  const living = created.slice(120, 130).map(({ ref }) => ref);
+  const gone = created.map(({ ref }) => ref).filter((ref) => !living.includes(ref));
+  await t.db.del(...gone.map((ref) => `rs:{webapp}:s:${ref}`));
+  expect((await refs()).sort()).toEqual(living.sort());
+  expect((await readStored(t.db, app)).problems).toEqual([]);
+});
+
+test("shows a rotated session once, under its new ref", async () => {
+  const { token } = await t.create();
+  const rotated = await t.rs.rotate({ app, token });
+  expect(await refs()).toEqual([rotated?.ref]);
+});

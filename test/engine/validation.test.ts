@@ -1,0 +1,201 @@
+import { describe, expect, test } from "vitest";
+import { type RedisSessions, SessionError } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+
+type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe">;
+type Refusal = [what: string, options: unknown, message: string];
+
+const app = "webapp";
+const id = "alice";
+const ip = "127.0.0.1";
+const token = "x".repeat(64);
+const ref = "x".repeat(27);
+
+const NAMES = [
+  [/^No \w+ supplied$/, "missingParameter", "ERR_MISSING_PARAMETER"],
+  [/^Invalid \w+ format$/, "invalidFormat", "ERR_INVALID_FORMAT"],
+  [/./, "invalidValue", "ERR_INVALID_VALUE"],
+] as const;
+
+/** The refusals of an app that every method has, beside `rest`. */
+function ofApp(rest: object): Refusal[] {
+  return [
+    ["nothing at all", undefined, "No app supplied"],
+    ["null", null, "No app supplied"],
+    ["no app", rest, "No app supplied"],
+    ["an empty app", { ...rest, app: "" }, "No app supplied"],
+    ["an app of null", { ...rest, app: null }, "No app supplied"],
+    ["an app that is too short", { ...rest, app: "ab" }, "Invalid app format"],
+    ["an app that is too long", { ...rest, app: "a".repeat(21) }, "Invalid app format"],
+    ["an app with other characters", { ...rest, app: "web app" }, "Invalid app format"],
+    ["an app with a brace", { ...rest, app: "{app}" }, "Invalid app format"],
+    ["an app with a letter that is not of A-Z", { ...rest, app: "café" }, "Invalid app format"],
+    ["an app that ends in a line feed", { ...rest, app: "webapp\n" }, "Invalid app format"],
+    ["an app that is a number", { ...rest, app: 12345 }, "Invalid app format"],
+    ["an app that is an array", { ...rest, app: ["webapp"] }, "Invalid app format"],
+  ];
+}
+
+function ofId(rest: object): Refusal[] {
+  return [
+    ["no id", rest, "No id supplied"],
+    ["an empty id", { ...rest, id: "" }, "No id supplied"],
+    ["an id of null", { ...rest, id: null }, "No id supplied"],
+    ["an id that is a number", { ...rest, id: 7 }, "Invalid id format"],
+    ["an id that is an object", { ...rest, id: {} }, "Invalid id format"],
+    ["an id of 129 characters", { ...rest, id: "x".repeat(129) }, "Invalid id format"],
+    ["an id with half a surrogate pair", { ...rest, id: "\ud83c" }, "Invalid id format"],
+  ];
+}
+
+function ofToken(rest: object): Refusal[] {
+  return [
+    ["no token", rest, "No token supplied"],
+    ["an empty token", { ...rest, token: "" }, "No token supplied"],
+    ["a token of null", { ...rest, token: null }, "No token supplied"],
+    ["a short token", { ...rest, token: "x".repeat(63) }, "Invalid token format"],
+    ["a long token", { ...rest, token: "x".repeat(65) }, "Invalid token format"],
+    ["a token with other characters", { ...rest, token: `${"x".repeat(63)}-` }, "Invalid token format"],
+    ["a token that ends in a line feed", { ...rest, token: `${token}\n` }, "Invalid token format"],
+    ["a token that is an array", { ...rest, token: [token] }, "Invalid token format"],
+    ["a ref for a token", { ...rest, token: ref }, "Invalid token format"],
+  ];
+}
+
+function ofWhich(rest: object): Refusal[] {
+  return [
+    ...ofToken(rest),
+    ["a token and a ref", { ...rest, token, ref }, "Give a token or a ref, not both"],
+    ["an empty ref", { ...rest, ref: "" }, "Invalid ref format"],
+    ["a ref of null", { ...rest, ref: null }, "Invalid ref format"],
+    ["a short ref", { ...rest, ref: "x".repeat(26) }, "Invalid ref format"],
+    ["a ref with other characters", { ...rest, ref: `${"x".repeat(26)}:` }, "Invalid ref format"],
+    ["a token for a ref", { ...rest, ref: token }, "Invalid ref format"],
+  ];
+}
+
+function ofData(rest: object): Refusal[] {
+  const forbidden = "has a forbidden type. Only strings, numbers, boolean and null are allowed.";
+  return [
+    ["d of null", { ...rest, d: null }, "No d supplied"],
+    ["d that is a string", { ...rest, d: "a" }, "d must be an object"],
+    ["d that is an array", { ...rest, d: [1] }, "d must be an object"],
+    ["d without a key", { ...rest, d: {} }, "d must contain at least one key."],
+    ["d with an array", { ...rest, d: { ok: 1, arr: [1] } }, `d.arr ${forbidden}`],
+    ["d with an object", { ...rest, d: { obj: { a: 1 } } }, `d.obj ${forbidden}`],
+    ["nested that is no boolean", { ...rest, d: { a: 1 }, nested: "yes" }, "nested must be true or false"],
+  ];
+}
+
+function ofSeconds(item: string, option: string, rest: object): Refusal[] {
+  return [9, 0, -10, 10.5, "10", Number.NaN, Number.POSITIVE_INFINITY, 1e16, true].map((value) => [
+    `${option} of ${JSON.stringify(value)}`,
+    { ...rest, [option]: value },
+    `${item} must be a positive integer >= 10`,
+  ]);
+}
+
+const refusals: Record<MethodName, Refusal[]> = {
+  create: [
+    ...ofApp({ id, ip }),
+    ...ofId({ app, ip }),
+    ["no ip", { app, id }, "No ip supplied"],
+    ["an ip of 40 characters", { app, id, ip: "1".repeat(40) }, "Invalid ip format"],
+    ["an ip that is a number", { app, id, ip: 127 }, "Invalid ip format"],
+    ...ofSeconds("ttl", "ttl", { app, id, ip }),
+    ...ofData({ app, id, ip }),
+    ["no_resave that is a number", { app, id, ip, no_resave: 1 }, "no_resave must be true or false"],
+    ["an empty device", { app, id, ip, device: "" }, "No device supplied"],
+    ["a device of 65 characters", { app, id, ip, device: "d".repeat(65) }, "Invalid device format"],
+    ["a device that is a number", { app, id, ip, device: 7 }, "Invalid device format"],
+  ],
+  get: [
+    ...ofApp({ token }),
+    ...ofWhich({ app }),
+    ["touch that is a number", { app, token, touch: 0 }, "touch must be true or false"],
+    ["touch that is a string", { app, ref, touch: "false" }, "touch must be true or false"],
+  ],
+  set: [
+    ...ofApp({ token, d: { a: 1 } }),
+    ...ofWhich({ app, d: { a: 1 } }),
+    ["no d", { app, token }, "No d supplied"],
+    ...ofData({ app, token }),
+  ],
+  kill: [...ofApp({ token }), ...ofWhich({ app })],
+  killsoid: [
+    ...ofApp({ id }),
+    ...ofId({ app }),
+    ["an empty except", { app, id, except: "" }, "Invalid ref format"],
+    ["except of null", { app, id, except: null }, "Invalid ref format"],
+    ["except that is neither token nor ref", { app, id, except: "x".repeat(28) }, "Invalid ref format"],
+  ],
+  killall: ofApp({}),
+  soid: [...ofApp({ id }), ...ofId({ app })],
+  soapp: [
+    ...ofApp({ dt: 60 }),
+    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
+    ...ofSeconds("deltaTime", "dt", { app }),
+    ...ofSeconds("deltaTime", "deltaTime", { app }),
+    ["a limit of 0", { app, dt: 60, limit: 0 }, "limit must be an integer >= 1"],
+    ["a limit of 1.5", { app, dt: 60, limit: 1.5 }, "limit must be an integer >= 1"],
+    ["a limit without end", { app, dt: 60, limit: Number.POSITIVE_INFINITY }, "limit must be an integer >= 1"],
+    ["an offset of -1", { app, dt: 60, offset: -1 }, "offset must be an integer >= 0"],
+    ["an offset that is a string", { app, dt: 60, offset: "1" }, "offset must be an integer >= 0"],
+  ],
+  activity: [
+    ...ofApp({ dt: 60 }),
+    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
+    ...ofSeconds("deltaTime", "dt", { app }),
+    ...ofSeconds("deltaTime", "deltaTime", { app }),
+  ],
+  rotate: [
+    ...ofApp({ token }),
+    ...ofToken({ app }),
+    ["a grace of -1", { app, token, grace: -1 }, "grace must be an integer >= 0"],
+    ["a grace of 1.5", { app, token, grace: 1.5 }, "grace must be an integer >= 0"],
+    ["a grace that is a string", { app, token, grace: "10" }, "grace must be an integer >= 0"],
+    ["a grace that is too long", { app, token, grace: 1e13 }, "grace must be an integer >= 0"],
+  ],
+};
+
+/** Calls as JavaScript may, with anything. */
+async function refusal(method: MethodName, options: unknown): Promise<unknown> {
+  const call = t.rs[method] as (options: unknown) => Promise<unknown>;
+  return call(options).then(
+    (result) => ({ result }),
+    (error: unknown) => error,
+  );
+}
+
+describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (method, cases) => {
+  test.each(cases)("refuses %s", async (_what, options, message) => {
+    const error = await refusal(method, options);
+    const [, name, code] = NAMES.find(([pattern]) => pattern.test(message)) ?? [];
+    expect(error).toBeInstanceOf(SessionError);
+    expect(error).toMatchObject({ name, code, message });
+  });
+
+  test("asks Redis nothing and writes nothing when it refuses", async () => {
+    const commands = await t.redis.watch(async () => {
+      for (const [, options] of cases) await refusal(method, options);
+    });
+    expect(commands).toEqual([]);
+    expect(await t.db.dbsize()).toBe(0);
+  });
+
+  test("hands a refusal to the callback, too", async () => {
+    const [, options, message] = cases[2] as Refusal;
+    const call = t.rs[method] as (options: unknown, callback: (...args: unknown[]) => void) => void;
+    const args = await new Promise<unknown[]>((resolve) => call(options, (...given) => resolve(given)));
+    expect(args).toEqual([expect.objectContaining({ message })]);
+  });
+});
+
+test("a hint says what would have been right", async () => {
+  expect(await refusal("get", { app: "x", token })).toMatchObject({ hint: "3 to 20 of A-Z a-z 0-9 _ -" });
+  expect(await refusal("set", { app, token, d: { a: [] } })).toMatchObject({
+    hint: "construct RedisSessions with nested: true",
+  });
+});

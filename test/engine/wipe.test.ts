@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+
+const t = useEngine();
+const app = "webapp";
+
+/** Makes sessions end as if their time had come, with the wiper's queue to match. */
+async function expire(app: string, refs: string[]): Promise<void> {
+  for (const ref of refs) {
+    await t.db.del(`rs:{${app}}:s:${ref}`);
+    await t.db.zadd(`rs:{${app}}:expiry`, 1, `"alice"${ref}`);
+  }
+}
+
+test("gives 0 when there is nothing to do", async () => {
+  expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+  await t.create();
+  expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+  expect((await readStored(t.db, app)).sessions).toHaveLength(1);
+});
+
+test("drops what expired sessions have left in the index of every app", async () => {
+  const mine = await t.create();
+  const { ref } = await t.create();
+  const other = await t.create({ app: "other" });
+  await expire(app, [mine.ref]);
+  await expire("other", [other.ref]);
+  expect(await t.rs.wipe()).toEqual({ wiped: 2 });
+  expect(await readStored(t.db, app)).toMatchObject({ sessions: [ref], problems: [] });
+  expect((await readStored(t.db, "other")).entries).toBe(0);
+  expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+});
+
+test("counts a user no more whose sessions have all expired", async () => {
+  const { ref } = await t.create();
+  await expire(app, [ref]);
+  expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+  await t.rs.wipe();
+  expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 0 });
+});
+
+test("drops 250 at once", async () => {
+  const created = await Promise.all(Array.from({ length: 250 }, () => t.create()));
+  await expire(
+    app,
+    created.map(({ ref }) => ref),
+  );
+  expect(await t.rs.wipe()).toEqual({ wiped: 250 });
+  expect((await readStored(t.db, app)).entries).toBe(0);
+});
+
+test("comes again, when it ends, to a session that was prolonged after it was queued", async () => {
+  const { ref } = await t.create();
+  await t.db.zadd("rs:{webapp}:expiry", 1, `"alice"${ref}`);
+  expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+  const due = Number(await t.db.zscore("rs:{webapp}:expiry", `"alice"${ref}`));
+  expect(due).toBeGreaterThan(Date.now() + 7_190_000);
+  expect((await readStored(t.db, app)).problems).toEqual([]);
+});
+
+test("serves apps that another process has created, not those of another namespace", async () => {
+  const { ref } = await t.create();
+  await expire(app, [ref]);
+  expect(await new RedisSessions({ client: t.db, wipe: 0, namespace: "other" }).wipe()).toEqual({ wiped: 0 });
+  expect(await new RedisSessions({ client: t.db, wipe: 0 }).wipe()).toEqual({ wiped: 1 });
+});
+
+describe("the wiper", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** Whether a wiper comes by when the next timer fires. */
+  async function comesBy(work: () => unknown): Promise<boolean> {
+    const { ref } = await t.create();
+    await expire(app, [ref]);
+    await work();
+    vi.advanceTimersToNextTimer();
+    vi.useRealTimers();
+    // Its first command has been sent by now; the others follow on the answers.
+    for (let i = 0; i < 20; i++) await t.db.ping();
+    return (await readStored(t.db, app)).entries === 0;
+  }
+
+  test("runs by itself", async () => {
+    expect(await comesBy(() => new RedisSessions({ client: t.db, wipe: 10 }))).toBe(true);
+  });
+
+  test("does not run when wipe is 0", async () => {
+    expect(await comesBy(() => new RedisSessions({ client: t.db, wipe: 0 }))).toBe(false);
+  });
+
+  test("does not run after quit", async () => {
+    expect(await comesBy(() => new RedisSessions({ client: t.db, wipe: 10 }).quit())).toBe(false);
+  });
+});

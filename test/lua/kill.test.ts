@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { kill } from "../../src/lua/index.js";
+import { dump } from "../support/dump.js";
+import { INDEX, plant, useScripts } from "../support/scripts.js";
+
+const t = useScripts();
+
+function run(ref: string) {
+  return t.run(kill, [...INDEX, ref], [ref]);
+}
+
+test("replies 1 and leaves nothing of the session, nor of its user when it was the last", async () => {
+  await plant(t.db, { ref: "ref" });
+  expect(await run("ref")).toBe(1);
+  expect(await t.db.dbsize()).toBe(0);
+});
+
+test("keeps the user as long as there are other sessions", async () => {
+  await plant(t.db, { ref: "ref" });
+  await plant(t.db, { ref: "other" });
+  expect(await run("ref")).toBe(1);
+  expect(await dump(t.db)).toMatchObject({
+    active: { other: "1000" },
+    users: { '"alice"': "1000" },
+    owners: { '"alice"other': "0" },
+  });
+});
+
+test.each([
+  ['"a"', '"a\\""', '"ab"', '"b"'],
+  ['"\u{10ffff}"', '"\u{10ffff}\u{10ffff}"', '"\uffff"', '"a"'],
+])("takes the sessions of none of its neighbours for those of user %s", async (id, ...others) => {
+  await plant(t.db, { ref: "ref", id });
+  for (const [i, other] of others.entries()) await plant(t.db, { ref: `o${i}`, id: other });
+  await run("ref");
+  expect((await t.db.zrange("users", "0", "-1")).sort()).toEqual(others.toSorted());
+});
+
+test("replies 0 when there is none", async () => {
+  await plant(t.db, { ref: "other" });
+  const before = await dump(t.db);
+  expect(await run("ref")).toBe(0);
+  expect(await dump(t.db)).toEqual(before);
+});
+
+test("replies where a rotated session went, and writes nothing", async () => {
+  await t.db.hset("ref", "to", "new");
+  expect(await run("ref")).toBe("new");
+  expect(await dump(t.db)).toEqual({ ref: { to: "new" } });
+});
+
+test("ends a session of nobody and lets users be", async () => {
+  await plant(t.db, { ref: "ref", id: '""' });
+  await plant(t.db, { ref: "other" });
+  expect(await run("ref")).toBe(1);
+  expect(await t.db.zrange("users", "0", "-1")).toEqual(['"alice"']);
+});
+
+test("leaves a mark for a while where the session was, when told so, and where there was none", async () => {
+  await plant(t.db, { ref: "ref" });
+  const bury = () => t.run(kill, [...INDEX, "ref"], ["ref", 5000]);
+  expect(await bury()).toBe(1);
+  expect(await dump(t.db)).toEqual({ ref: { to: "" } });
+  expect(await t.db.pttl("ref")).toBeGreaterThan(0);
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(5000);
+  await t.db.del("ref");
+  expect(await bury()).toBe(0);
+  expect(await dump(t.db)).toEqual({ ref: { to: "" } });
+});

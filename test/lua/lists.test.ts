@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import { due, list, queue, recent } from "../../src/lua/index.js";
+import { dump } from "../support/dump.js";
+import { plant, useScripts } from "../support/scripts.js";
+
+const t = useScripts();
+
+describe("list", () => {
+  test("replies for each session its fields, where it went, or an empty string, in the order of the keys", async () => {
+    await plant(t.db, { ref: "a", '"cart"': "3" });
+    await t.db.hset("b", "to", "new");
+    const before = await dump(t.db);
+    const reply = (await t.run(list, ["gone", "b", "a"], [])) as string[];
+    expect(reply.slice(0, 2)).toEqual(["", "to\nnew"]);
+    expect(reply[2]).toContain('id\n"alice"\n');
+    expect(reply[2]).toMatch(/\nr\n1\nw\n1\n"cart"\n3$/);
+    expect(await dump(t.db)).toEqual(before);
+  });
+
+  test("takes a chunk of 100", async () => {
+    const refs = Array.from({ length: 100 }, (_, i) => `r${i}`);
+    for (const ref of refs) await t.db.hset(ref, "id", ref);
+    expect(await t.run(list, refs, [])).toEqual(refs.map((ref) => `id\n${ref}`));
+  });
+});
+
+describe("recent", () => {
+  test("replies refs and their last activity between two moments, latest first", async () => {
+    await t.db.zadd("active", 1, "a", 2, "b", 3, "c", 4, "d");
+    expect(await t.run(recent, ["active"], ["+inf", 2, 10])).toEqual(["d", "4", "c", "3", "b", "2"]);
+    expect(await t.run(recent, ["active"], ["3", 1, 2])).toEqual(["c", "3", "b", "2"]);
+    expect(await t.run(recent, ["active"], ["+inf", 5, 10])).toEqual([]);
+  });
+
+  test("writes activities of this century in full digits", async () => {
+    await t.db.zadd("active", 1_800_000_000_001, "a");
+    expect(await t.run(recent, ["active"], ["+inf", 0, 1])).toEqual(["a", "1800000000001"]);
+  });
+});
+
+describe("queue", () => {
+  test("replies the wiper's queue from a moment on, whether it is due or not, earliest first", async () => {
+    await t.db.zadd("expiry", 5, '"a"x', 9e12, '"b"y', 7, '""z');
+    expect(await t.run(queue, ["expiry"], ["-inf", 2])).toEqual(['"a"x', "5", '""z', "7"]);
+    expect(await t.run(queue, ["expiry"], ["7", 100])).toEqual(['""z', "7", '"b"y', "9000000000000"]);
+    expect(await t.run(queue, ["none"], ["-inf", 100])).toEqual([]);
+  });
+});
+
+describe("due", () => {
+  test("replies entries whose end may have come, the longest due first", async () => {
+    await t.db.zadd("expiry", 9, '"b"y', 5, '"a"x', Date.now() + 60_000, '"c"z');
+    expect(await t.run(due, ["expiry"], [30_000, 100])).toEqual(['"a"x', '"b"y']);
+    expect(await t.run(due, ["none"], [30_000, 100])).toEqual([]);
+  });
+
+  test("puts off what it replied by the lease, so that it is not replied to others", async () => {
+    await t.db.zadd("expiry", 5, "x", 6, "y", 7, "z");
+    const before = Date.now();
+    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual(["x", "y"]);
+    for (const entry of ["x", "y"]) {
+      const score = Number(await t.db.zscore("expiry", entry));
+      expect(score).toBeGreaterThanOrEqual(before + 30_000);
+      expect(score).toBeLessThanOrEqual(Date.now() + 30_000);
+    }
+    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual(["z"]);
+    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual([]);
+  });
+});

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import { replace } from "../../src/lua/index.js";
+import { dump } from "../support/dump.js";
+import { INDEX, plant, useScripts } from "../support/scripts.js";
+
+const t = useScripts();
+
+function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
+  const fields = [...(id === '""' ? [] : ["id", id]), "ttl", ttl, "created", now, '"cart"', "3"];
+  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, ...fields]);
+}
+
+const WRITTEN = { id: '"alice"', ttl: "100", created: "5000", '"cart"': "3" };
+
+describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
+  test("replies 1 and writes session and index where nothing is", async () => {
+    const before = Date.now();
+    expect(await run(mode)).toBe(1);
+    const { expiry, ...rest } = await dump(t.db);
+    expect(rest).toEqual({
+      ref: WRITTEN,
+      active: { ref: "5000" },
+      users: { '"alice"': "5000" },
+      owners: { '"alice"ref': "0" },
+    });
+    expect(Number((expiry as Record<string, string>)['"alice"ref'])).toBeGreaterThanOrEqual(before + 100_000);
+    expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
+  });
+});
+
+test.each(["any", "unended"])(
+  "mode %s replies 1 over a session that lives, of which only its creation is kept",
+  async (mode) => {
+    await plant(t.db, { ref: "ref", '"old"': "1" });
+    expect(await run(mode)).toBe(1);
+    expect(await t.db.hgetall("ref")).toEqual({ ...WRITTEN, created: "1000" });
+  },
+);
+
+test("mode absent replies 0 over a session that lives, and writes nothing", async () => {
+  await plant(t.db, { ref: "ref" });
+  const before = await dump(t.db);
+  expect(await run("absent")).toBe(0);
+  expect(await dump(t.db)).toEqual(before);
+});
+
+test.each(["unended", "absent"])("mode %s replies 0 where a session was ended just now", async (mode) => {
+  await t.db.hset("ref", "to", "");
+  expect(await run(mode)).toBe(0);
+  expect(await dump(t.db)).toEqual({ ref: { to: "" } });
+});
+
+test("mode any replies 1 even where a session was ended just now", async () => {
+  await t.db.hset("ref", "to", "");
+  expect(await run("any")).toBe(1);
+  expect(await t.db.hgetall("ref")).toEqual(WRITTEN);
+});
+
+test("a session that changes hands leaves its user's index, and the user when it was the last", async () => {
+  await plant(t.db, { ref: "ref", id: '"bob"' });
+  expect(await run("any")).toBe(1);
+  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, owners: { '"alice"ref': "0" } });
+  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"alice"ref']);
+  expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
+});
+
+test("a session that gets no user stands in active and expiry only", async () => {
+  await plant(t.db, { ref: "ref" });
+  expect(await run("any", { id: '""' })).toBe(1);
+  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "ref"]);
+  expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['""ref']);
+});
+
+test("a ttl may have a fraction, and 0 means without end", async () => {
+  await run("any", { ttl: 0.5 });
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(500);
+  expect(await t.db.pttl("ref")).toBeGreaterThan(0);
+  await run("any", { ttl: 0 });
+  expect(await t.db.pttl("ref")).toBe(-1);
+});

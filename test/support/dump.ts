@@ -1,0 +1,25 @@
+import type { Redis } from "ioredis";
+
+/** A key's content: a hash's fields, a zset's members and scores, a set's members. */
+export type Content = Record<string, string> | string[];
+
+/** Everything in the database, in an order that can be compared. */
+export async function dump(db: Redis): Promise<Record<string, Content>> {
+  const content: Record<string, Content> = {};
+  for (const key of (await db.keys("*")).sort()) content[key] = await read(db, key);
+  return content;
+}
+
+async function read(db: Redis, key: string): Promise<Content> {
+  const type = await db.type(key);
+  if (type === "hash") return await db.hgetall(key);
+  if (type === "zset") return pairs(await db.zrange(key, "0", "-1", "WITHSCORES"));
+  if (type === "set") return (await db.smembers(key)).sort();
+  throw new Error(`${key} is a ${type}`);
+}
+
+function pairs(flat: string[]): Record<string, string> {
+  const content: Record<string, string> = {};
+  for (let i = 0; i < flat.length; i += 2) content[flat[i] as string] = flat[i + 1] as string;
+  return content;
+}

@@ -1,0 +1,53 @@
+import { expect } from "vitest";
+import type { RedisSessions } from "../../src/index.js";
+
+/** A short pass over every method of the engine, for a client that may be a special one. Leaves no session. */
+export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<void> {
+  const alice = { app, id: "alice", ip: "127.0.0.1" };
+  expect(await rs.ping()).toBe("PONG");
+
+  const first = await rs.create({ ...alice, d: { cart: 3, "a.b": "line\nfeed" }, device: "Firefox", ttl: 100 });
+  const session = {
+    ref: first.ref,
+    id: "alice",
+    ip: "127.0.0.1",
+    w: 1,
+    ttl: 100,
+    idle: 0,
+    created: expect.any(Number),
+    device: "Firefox",
+    d: { cart: 3, "a.b": "line\nfeed" },
+  };
+  expect(await rs.get({ app, token: first.token })).toEqual({ ...session, r: 1 });
+  expect(await rs.get({ app, ref: first.ref, touch: false })).toEqual({ ...session, r: 2 });
+  expect(await rs.get({ app, token: "x".repeat(64) })).toBeNull();
+  expect(await rs.set({ app, token: first.token, d: { cart: null, paid: true } })).toEqual({
+    ...session,
+    r: 2,
+    w: 2,
+    d: { "a.b": "line\nfeed", paid: true },
+  });
+  expect(await rs.set({ app, token: "x".repeat(64), d: { a: 1 } })).toBeNull();
+
+  const rotated = await rs.rotate({ app, token: first.token });
+  expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);
+  expect(await rs.rotate({ app, token: first.token })).toBeNull();
+  expect(await rs.rotate({ app, token: `${rotated?.token}`, grace: 0 })).not.toBeNull();
+
+  const second = await rs.create({ ...alice, no_resave: true });
+  expect(await rs.get({ app, token: second.token })).toMatchObject({ no_resave: true, ttl: 7200 });
+  const bob = await rs.create({ ...alice, id: "bob" });
+  expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
+  expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);
+  expect((await rs.soapp({ app, dt: 60, offset: 1, limit: 1 })).sessions).toHaveLength(1);
+  expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
+
+  expect(await rs.killsoid({ app, id: "alice", except: second.token })).toEqual({ kill: 1 });
+  expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 1 });
+  expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 0 });
+  expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+  await rs.create(alice);
+  expect(await rs.killall({ app })).toEqual({ kill: 1 });
+  expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 0 });
+  expect(await rs.wipe()).toEqual({ wiped: 0 });
+}
