@@ -58,7 +58,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
     disableTTL: aBoolean,
     disableTouch: aBoolean,
     scanCount: { be: "a number", test: (value) => typeof value === "number" },
-    serializer: anObject,
+    serializer: { be: "an object with the functions parse and stringify", test: isSerializer },
     legacy: aBoolean,
     hashIds: aBoolean,
     userId: aFunction,
@@ -68,6 +68,11 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
     throw invalidValue("RedisStore takes a client (an ioredis Redis or Cluster), or rs (an engine) and app");
   }
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
+}
+
+function isSerializer(value: unknown): boolean {
+  const { parse, stringify } = Object(value) as Partial<Serializer>;
+  return typeof parse === "function" && typeof stringify === "function";
 }
 
 /** Default of `userId`. */

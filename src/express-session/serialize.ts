@@ -28,9 +28,17 @@ export function snapshot(session: object): Snapshot {
 
 export function difference(before: Snapshot, now: Snapshot): Difference {
   return {
-    changed: [...now].filter(([name, json]) => before.get(name) !== json),
+    changed: [...now].filter(([name, json]) => before.get(name) !== json && !isTick(name, before.get(name), json)),
     removed: [...before.keys()].filter((name) => !now.has(name)),
   };
+}
+
+/** A snapshot from which a difference that may not have been written will be found again. */
+export function without(fields: Snapshot, changed: Difference["changed"], removed: Difference["removed"]): Snapshot {
+  const rest = new Map(fields);
+  for (const [name] of changed) rest.delete(name);
+  for (const name of removed) rest.set(name, "");
+  return rest;
 }
 
 /** Fields and values as they are written. A serializer's text is kept as a JSON string, so that it is one line. */
@@ -46,15 +54,21 @@ export async function toFields(
   return written;
 }
 
-/** The session that was stored, with the cookie's `expires` as it follows from when it was last prolonged. */
+/**
+ * The session that was stored, with the cookie's `expires` as it follows from when the session was last prolonged (ms)
+ * and its `ttl` (seconds; 0 for a session without end, whose cookie may end all the same).
+ */
 export async function fromStored(
   { data }: Stored,
-  expires: number,
+  prolonged: number,
+  ttl: number,
   serializer: Serializer | undefined,
 ): Promise<SessionData> {
   const session = serializer === undefined ? parseAll(data) : await parseEach(data, serializer);
-  if (session.cookie?.expires === DERIVED) {
-    Object.assign(session.cookie, { expires: new Date(expires).toISOString() });
+  const { cookie } = session;
+  if (cookie?.expires === DERIVED) {
+    const rest = ttl > 0 ? ttl * 1000 : (cookie.originalMaxAge ?? 0);
+    cookie.expires = new Date(prolonged + rest).toISOString();
   }
   return session as unknown as SessionData;
 }
@@ -66,7 +80,18 @@ export async function fromStored(
 const DERIVED = true;
 
 interface Parsed {
-  cookie?: { expires?: unknown };
+  cookie?: { expires?: unknown; originalMaxAge?: number | null };
+}
+
+/**
+ * Whether two cookies differ by nothing but a tick of the clock. express-session reads it twice when it prolongs a
+ * cookie, and takes the difference for the cookie's age, which so loses a millisecond now and then.
+ */
+function isTick(name: string, before: string | undefined, now: string): boolean {
+  if (name !== '"cookie"' || before === undefined || before === "") return false;
+  const [a, b] = [JSON.parse(before), JSON.parse(now)];
+  const apart = Math.abs(a?.originalMaxAge - b?.originalMaxAge);
+  return apart <= 2 && JSON.stringify({ ...a, originalMaxAge: 0 }) === JSON.stringify({ ...b, originalMaxAge: 0 });
 }
 
 function cookieJson(cookie: { expires?: unknown; toJSON?: () => object }): string | undefined {
@@ -79,7 +104,8 @@ function parseAll(data: Stored["data"]): Parsed {
 }
 
 async function parseEach(data: Stored["data"], serializer: Serializer): Promise<Parsed> {
-  const session = {};
-  for (const [, json] of data) Object.assign(session, await serializer.parse(JSON.parse(json)));
-  return session;
+  const entries: [string, unknown][] = [];
+  for (const [, json] of data) entries.push(...Object.entries(await serializer.parse(JSON.parse(json))));
+  // Unlike an assignment this takes "__proto__" for a key like any other.
+  return Object.fromEntries(entries);
 }

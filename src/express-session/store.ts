@@ -11,13 +11,15 @@ import { checkId, checkInteger, checkSpan } from "../engine/validate.js";
 import { readLegacy, removeLegacy } from "./legacy.js";
 import { appOfPrefix, checkStoreOptions, defaultUserId, type RedisStoreOptions } from "./options.js";
 import { watchOutage } from "./outage.js";
-import { difference, fromStored, type Serializer, type Snapshot, snapshot, toFields } from "./serialize.js";
+import { difference, fromStored, type Serializer, type Snapshot, snapshot, toFields, without } from "./serialize.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
 /** What is known of a session that the store has handed out or written. */
 interface Known {
   sid: string;
+  /** whose it is in the index; undefined when nobody knows whether the last write took effect */
+  id: string | undefined;
   fields: Snapshot;
   /** when it was last prolonged, ms */
   prolonged: number;
@@ -25,8 +27,11 @@ interface Known {
   ttl: number;
 }
 
-/** Less than this is not worth a round trip, in ms. */
+/** Less than this is not worth a round trip, in ms; nor is a tenth of a life that is shorter than ten times this. */
 const TOUCH_AFTER = 1000;
+
+/** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
+const LONGEST = 100 * 365 * 86_400;
 
 /**
  * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
@@ -100,7 +105,10 @@ export class RedisStore extends session.Store {
   override destroy(sid: string, done: Done): void;
   override destroy(sid: string): Promise<void>;
   override destroy(sid: string, done?: Done): Promise<void> | void {
-    return deliver(this.#destroy(sid), done);
+    const ended = this.#destroy(sid);
+    // `req.session.destroy()` leaves nobody to hear of an outage, and a rejection that nobody hears ends the process.
+    ended.catch(() => {});
+    return deliver(ended, done);
   }
 
   /** Ends all sessions of the store. */
@@ -167,19 +175,24 @@ export class RedisStore extends session.Store {
   ): ReturnType<session.Store["createSession"]> {
     const known = this.#known.get(data);
     const created = super.createSession(req, data);
-    if (known !== undefined) this.#known.set(created, known);
+    if (known !== undefined) this.#known.set(created, { ...known });
     return created;
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    const stored = await this.#sessions.get(this.#ref(sid), this.#touches);
-    if (stored === null) return this.#legacy ? this.#takeOver(sid) : null;
-    const { la, ttl } = lifeOf(stored);
+    return (await this.#load(sid)) ?? (this.#legacy ? this.#takeOver(sid) : null);
+  }
+
+  async #load(sid: string): Promise<SessionData | null> {
     const now = Date.now();
-    const prolonged = this.#touches && now - la >= TOUCH_AFTER ? now : la;
-    const data = await fromStored(stored, prolonged + ttl * 1000, this.#serializer);
+    const stored = await this.#sessions.get(this.#ref(sid), this.#touches);
+    if (stored === null) return null;
+    const { la, ttl } = lifeOf(stored);
+    // As lua/include/prolong.lua decides it.
+    const prolonged = this.#touches && Math.abs(now - la) >= TOUCH_AFTER ? now : la;
+    const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? new Map(stored.data) : snapshot(data);
-    this.#known.set(data, { sid, fields, prolonged, ttl });
+    this.#known.set(data, { sid, id: stored.own.id ?? NOBODY, fields, prolonged, ttl });
     return data;
   }
 
@@ -222,15 +235,23 @@ export class RedisStore extends session.Store {
     const { changed, removed } = difference(known.fields, fields);
     const now = Date.now();
     const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
-    const prolong = this.#touches && Math.abs(due) >= TOUCH_AFTER;
+    const prolong = this.#touches && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
     if (changed.length === 0 && removed.length === 0 && !prolong) return;
-    await this.#sessions.update(this.#ref(known.sid), now, {
-      id: this.#idOf(session),
-      ttl: this.#endless ? 0 : ttl,
-      write: await toFields(changed, this.#serializer),
-      remove: removed,
-    });
-    this.#known.set(session, { sid: known.sid, fields, prolonged: now, ttl });
+
+    const id = this.#idOf(session);
+    // Where this request has not changed whose session it is, another that is under way may have.
+    const change = { id: id === known.id ? "" : id, ttl: this.#endless ? 0 : ttl };
+    // Noted before the answer: a second save that overlaps this one goes on from here.
+    Object.assign(known, { id, fields, prolonged: now, ttl });
+    try {
+      const write = await toFields(changed, this.#serializer);
+      await this.#sessions.update(this.#ref(known.sid), now, { ...change, write, remove: removed });
+    } catch (error) {
+      // Whether it was written is unknown, so the next save sends it again.
+      known.id = undefined;
+      known.fields = without(known.fields, changed, removed);
+      throw error;
+    }
   }
 
   async #replace(sid: string, session: SessionData, ttl: number, mode: "any" | "unended" | "absent"): Promise<boolean> {
@@ -247,22 +268,25 @@ export class RedisStore extends session.Store {
       mode,
       fields: [...own, ...(await toFields(fields, this.#serializer))],
     });
-    this.#known.set(session, { sid, fields, prolonged: now, ttl });
+    // A plain object is a caller's own: it replaces the next time, too.
+    if (!isPlain(session)) this.#known.set(session, { sid, id, fields, prolonged: now, ttl });
     return written;
   }
 
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
   async #takeOver(sid: string): Promise<SessionData | null> {
     const text = await readLegacy(this.#connection, this.#prefix + sid);
-    if (text === null) return null;
+    // Between our two looks another request may have taken it over.
+    if (text === null) return this.#load(sid);
     const left = (await (this.#serializer ?? JSON).parse(text)) as SessionData;
     // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
     const age = left.cookie?.originalMaxAge;
     if (typeof age === "number") left.cookie.expires = new Date(Date.now() + age);
-    await this.#replace(sid, left, this.#ttlOf(left), "absent");
+    const ttl = this.#ttlOf(left);
+    if (ttl > 0) await this.#replace(sid, left, ttl, "absent");
     await removeLegacy(this.#connection, this.#prefix + sid);
     // Not `left`: another request may have been faster, and its user may have logged out.
-    return this.#get(sid);
+    return this.#load(sid);
   }
 
   async #list(found: readonly Stored[]): Promise<SessionList<SessionData>> {
@@ -277,14 +301,14 @@ export class RedisStore extends session.Store {
 
   #read(stored: Stored): Promise<SessionData> {
     const { la, ttl } = lifeOf(stored);
-    return fromStored(stored, la + ttl * 1000, this.#serializer);
+    return fromStored(stored, la, ttl, this.#serializer);
   }
 
   /** Seconds that the session may rest, as connect-redis has it, but to the millisecond. */
   #ttlOf(session: SessionData): number {
-    if (typeof this.#ttl === "function") return this.#ttl(session);
+    if (typeof this.#ttl === "function") return Math.min(this.#ttl(session), LONGEST);
     const expires = session.cookie?.expires;
-    return expires ? (new Date(expires).getTime() - Date.now()) / 1000 : this.#ttl;
+    return Math.min(expires ? (new Date(expires).getTime() - Date.now()) / 1000 : this.#ttl, LONGEST);
   }
 
   #idOf(session: SessionData): string {
@@ -312,7 +336,10 @@ function lifeOf({ own }: Stored): { la: number; ttl: number } {
  * tell what it loaded: that one may have been ended meanwhile.
  */
 function modeFor(given: object): "any" | "unended" {
+  return isPlain(given) || given instanceof session.Session ? "any" : "unended";
+}
+
+function isPlain(given: object): boolean {
   const prototype = Object.getPrototypeOf(given);
-  const ours = prototype === null || prototype === Object.prototype || given instanceof session.Session;
-  return ours ? "any" : "unended";
+  return prototype === null || prototype === Object.prototype;
 }

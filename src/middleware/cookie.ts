@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseCookie, stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
 import { invalidValue } from "../engine/errors.js";
-import { aBoolean, anInteger, checkOptions, oneOf, text } from "../engine/options.js";
+import { aBoolean, anInteger, checkOptions, oneOf } from "../engine/options.js";
 import { isToken } from "../engine/validate.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
@@ -17,7 +17,11 @@ export interface CookieOptions {
   domain?: string;
   /** Default "lax": the cookie stays away from POST requests of other sites, and so does CSRF. */
   sameSite?: "strict" | "lax" | "none";
-  /** Whether the cookie travels by HTTPS only. Default "auto": when the request did (see Express's `trust proxy`). */
+  /**
+   * Whether the cookie travels by HTTPS only. Default "auto": when the request did (see Express's `trust proxy`), and
+   * where browsers insist on it (`sameSite: "none"`, `partitioned`). Such a cookie is not set on a request that came
+   * without HTTPS; the first time, a warning says so.
+   */
   secure?: boolean | "auto";
   /** Whether it is kept from the page's JavaScript. Default true. */
   httpOnly?: boolean;
@@ -45,7 +49,8 @@ export class SessionCookie implements Transport {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
     this.maxAge = options.maxAge;
-    this.#options = { path: "/", sameSite: "lax", secure: "auto", httpOnly: true, ...options };
+    const { path = "/", sameSite = "lax", httpOnly = true } = options;
+    this.#options = { ...options, path, sameSite, httpOnly };
     this.#secrets = checkSecrets(secret);
   }
 
@@ -65,7 +70,8 @@ export class SessionCookie implements Transport {
 
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
     assertWritable(res);
-    const secure = this.#options.secure === "auto" ? isSecure(req) : (this.#options.secure ?? false);
+    const { secure: wanted = "auto", sameSite, partitioned } = this.#options;
+    const secure = wanted === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : wanted;
     if (secure && !isSecure(req)) {
       this.#warn();
       return;
@@ -101,7 +107,7 @@ export class SessionCookie implements Transport {
     this.#warned = true;
     process.emitWarning(
       `The cookie "${this.name}" is Secure, but the request did not come by HTTPS, so it is not set. ` +
-        "Behind a proxy that ends TLS, tell Express: app.set('trust proxy', 1).",
+        "Behind a proxy that ends TLS, tell Express: app.set('trust proxy', 1); without Express, set req.secure.",
       { type: "IoredisSessionsWarning", code: "INSECURE_REQUEST" },
     );
   }
@@ -120,8 +126,8 @@ function checkSecrets(secret: unknown): string[] {
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
     name: { be: "a cookie name: letters, digits, - and _", test: (name) => /^[\w-]+$/.test(String(name)) },
-    path: { be: 'a path: "/…"', test: (path) => typeof path === "string" && path.startsWith("/") },
-    domain: text,
+    path: { be: 'a path: "/…"', test: (path) => /^\/[ -:<-~]*$/.test(String(path)) },
+    domain: { be: 'a domain: "example.com"', test: (domain) => /^\.?[a-z\d-]+(\.[a-z\d-]+)*$/i.test(String(domain)) },
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { checkOptions, text } from "../engine/options.js";
 
 type Next = (error?: unknown) => void;
 
@@ -18,9 +19,14 @@ export interface RequiredOptions {
 export function guard(
   load: (req: IncomingMessage, res: ServerResponse) => Promise<object | null>,
   challenge: string,
-  { redirect }: RequiredOptions,
+  options: RequiredOptions,
 ): Middleware {
+  checkOptions("required", options, { redirect: text });
+  const { redirect } = options;
+
   function refuse(res: ServerResponse): void {
+    // Something else has answered while Redis was asked, such as a time limit.
+    if (res.headersSent) return;
     if (redirect !== undefined) {
       res.writeHead(303, { Location: redirect }).end();
       return;

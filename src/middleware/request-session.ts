@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RedisSessions } from "../engine/engine.js";
 import { missingParameter, SessionError } from "../engine/errors.js";
+import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
+import { checkId } from "../engine/validate.js";
 import type { SessionCookie } from "./cookie.js";
+import { isRenewalDue } from "./renewal.js";
 import { assertWritable, type Transport } from "./transport.js";
 
 /** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
@@ -33,9 +36,6 @@ export interface Context<Data extends object> {
   readonly signIn: () => SignInOptions<Data> & { ip: string };
   readonly anonymousOnOutage: boolean;
 }
-
-/** How often a cookie with `maxAge` is sent anew, in ms. */
-const RENEW_EVERY = 60_000;
 
 /**
  * The session of one request, `req.rs`. It asks Redis for nothing before you do. What was written is in Redis when the
@@ -81,6 +81,7 @@ export class RequestSession<Data extends object> {
     const present = await this.#present();
     if (present === null) return null;
     const session = await this.#redis((rs) => rs.set({ ...present, d, nested: true }));
+    if (this.#token !== present.token) return session;
     this.#loaded = Promise.resolve(session);
     this.#state = session === null ? "none" : "modified";
     return session;
@@ -95,7 +96,11 @@ export class RequestSession<Data extends object> {
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const present = await this.#present();
-    if (present !== null) await this.#redis((rs) => rs.kill(present));
+    if (present !== null) {
+      checkId(id);
+      await this.#redis((rs) => rs.kill(present));
+      this.#drop();
+    }
     const signIn = { ...this.#context.signIn(), ...options, app, id, nested: true };
     const created = await this.#redis((rs) => rs.create(signIn));
     this.#moveTo(created.token);
@@ -115,6 +120,8 @@ export class RequestSession<Data extends object> {
     if (rotated === null) return null;
     this.#moveTo(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
+    // Whoever asked for it before knows of the failure already.
+    this.#loaded?.catch(() => {});
     return rotated;
   }
 
@@ -125,7 +132,10 @@ export class RequestSession<Data extends object> {
   async kill(): Promise<Killed> {
     this.#assertWritable();
     const present = await this.#present();
-    if (present === null) return { kill: 0 };
+    if (present === null) {
+      this.#forgetBad();
+      return { kill: 0 };
+    }
     const killed = await this.#redis((rs) => rs.kill(present));
     this.#end();
     return killed;
@@ -160,34 +170,40 @@ export class RequestSession<Data extends object> {
   }
 
   async #load(touch: boolean): Promise<Session<Data> | null> {
-    const { req, cookie, anonymousOnOutage } = this.#context;
     const present = await this.#present();
     if (present === null) {
-      // A cookie that does not verify is of no use: the browser may forget it.
-      if (this.#token === undefined && cookie?.isIn(req)) this.#forget();
+      // There may be a token, but no app that it belongs to.
+      if (this.#state === "unmodified") this.#state = "none";
+      this.#forgetBad();
       return null;
     }
     try {
       const session = await this.#redis((rs) => rs.get({ ...present, touch }));
+      // This very request has signed in or out meanwhile, and set the cookie as it shall be.
+      if (this.#token !== present.token) return session;
       if (session === null) {
         this.#state = "none";
         this.#forget();
-      } else if (touch) this.#renew(session);
+      } else if (touch) this.#renew(session, present.token);
       return session;
     } catch (error) {
-      if (!anonymousOnOutage || !isOutage(error)) throw error;
+      if (!this.#context.anonymousOnOutage || !isOutage(error)) throw error;
       return null;
     }
   }
 
   /** Sends the cookie anew with the first use in each minute of the session's life. */
-  #renew(session: Session<Data>): void {
+  #renew(session: Session<Data>, token: string): void {
     const { req, res, cookie } = this.#context;
-    if (cookie?.maxAge === undefined || res.headersSent) return;
-    const period = Math.min(RENEW_EVERY, (cookie.maxAge * 1000) / 2);
-    const age = Date.now() - session.created;
-    const ageAtLastUse = age - session.idle * 1000;
-    if (Math.floor(age / period) > Math.floor(ageAtLastUse / period)) cookie.write(req, res, this.#token);
+    if (cookie?.maxAge === undefined || res.headersSent || !isRenewalDue(cookie.maxAge, session)) return;
+    // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
+    if (session.ref === refOf(token)) cookie.write(req, res, token);
+  }
+
+  /** Clears a cookie that does not verify. */
+  #forgetBad(): void {
+    const { req, cookie } = this.#context;
+    if (this.#token === undefined && cookie?.isIn(req)) this.#forget();
   }
 
   /** Clears a cookie that is of no use, where there still is time. */
@@ -206,6 +222,10 @@ export class RequestSession<Data extends object> {
   #end(): void {
     const { req, res, transport } = this.#context;
     transport?.write(req, res, undefined);
+    this.#drop();
+  }
+
+  #drop(): void {
     this.#token = undefined;
     this.#state = "ended";
     this.#loaded = undefined;

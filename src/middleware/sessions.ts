@@ -46,7 +46,15 @@ export function sessions<Data extends object = DefaultData, App extends string |
     return isToken(token) ? token : header === undefined ? undefined : readHeader(req, header);
   }
 
+  /** Once for a request, however often the middleware is in its way. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
+    const session = attached.get(req) ?? open(req, res);
+    attached.set(req, session);
+    Object.assign(req, { rs: session });
+    return session;
+  }
+
+  function open(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
     const elsewhere = readToken(req);
     const context = {
       rs,
@@ -56,15 +64,13 @@ export function sessions<Data extends object = DefaultData, App extends string |
       transport,
       cookie: elsewhere === undefined ? cookie : undefined,
       signIn: (): SignInOptions<Data> & { ip: string } => {
-        const name = device(req)?.slice(0, 64);
+        // Cut off in the midst of an emoji, it would be refused.
+        const name = device(req)?.slice(0, 64).toWellFormed();
         return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
       },
       anonymousOnOutage: onOutage === "anonymous",
     };
-    const session = new RequestSession<Data>(context, elsewhere ?? cookie?.read(req));
-    attached.set(req, session);
-    Object.assign(req, { rs: session });
-    return session;
+    return new RequestSession<Data>(context, elsewhere ?? cookie?.read(req));
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
@@ -82,10 +88,8 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {
-      return guard((req, res) => (attached.get(req) ?? attach(req, res)).get(), challenge, required);
+      return guard((req, res) => attach(req, res).get(), challenge, required);
     },
-    optional(_req: IncomingMessage, _res: ServerResponse, next: () => void): void {
-      next();
-    },
+    optional: ioredisSessions,
   });
 }

@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import { RedisSessions } from "../engine/engine.js";
+import type { ApiKey } from "../rest/authorize.js";
+
+/** What all commands take to find Redis; the variables are those of rest-sessions, and REDIS_URL. */
+export interface RedisFlags {
+  redis?: string;
+  namespace?: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function openEngine(flags: RedisFlags, wipe: number, env: Environment = process.env): RedisSessions {
+  const url = flags.redis ?? env.REDIS_URL ?? env.RS_REDISURL;
+  return new RedisSessions({
+    wipe,
+    namespace: flags.namespace ?? env.RS_NAMESPACE ?? "rs",
+    ...(url === undefined
+      ? { host: env.RS_REDISHOST ?? "127.0.0.1", port: Number(env.RS_REDISPORT ?? 6379) }
+      : { options: { url } }),
+  });
+}
+
+/**
+ * The API keys of `--key-file`, or of RS_API_KEYS (separated by commas). A line of the file is a key, which may be
+ * followed by `apps=webapp,shop` and `read-only`; what follows a # is a comment.
+ */
+export function readKeys(file: string | undefined, env: Environment = process.env): ApiKey[] {
+  if (file === undefined)
+    return (env.RS_API_KEYS ?? "").split(",").flatMap((key) => (key.trim() ? { key: key.trim() } : []));
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "")
+    .map((line, i) => parseKey(line, i + 1));
+}
+
+function parseKey(line: string, number: number): ApiKey {
+  const [key = "", ...grants] = line.split(/\s+/);
+  const parsed: ApiKey = { key };
+  for (const grant of grants) {
+    const apps = /^apps=(.+)$/.exec(grant)?.[1];
+    if (apps !== undefined) parsed.apps = apps.split(",");
+    else if (grant === "read-only") parsed.readOnly = true;
+    else throw new Error(`The key file's key number ${number} is followed by something else than apps=… and read-only`);
+  }
+  return parsed;
+}

@@ -1,0 +1,159 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { RedisSessions } from "../engine/engine.js";
+import { SessionError } from "../engine/errors.js";
+import type { SessionList } from "../engine/types.js";
+import { openEngine, type RedisFlags, readKeys } from "./connect.js";
+import { confirm, count, table } from "./print.js";
+import { serve } from "./serve.js";
+
+interface Flags extends RedisFlags {
+  json?: boolean;
+}
+
+const program = new Command("ioredis-sessions")
+  .description("Sessions in Redis that belong to a user: serve them by REST, list them, end them.")
+  .showHelpAfterError("(--help says more)")
+  .exitOverride();
+
+program
+  .command("serve")
+  .description("serve the REST interface")
+  .option("--port <port>", "port to listen on (RS_PORT)", port, port(process.env.RS_PORT ?? "8101"))
+  .option("--host <host>", "address to listen on", "127.0.0.1")
+  .option(
+    "--key-file <file>",
+    "API keys, one a line, each may be followed by apps=a,b and read-only (RS_API_KEYS: a,b)",
+  )
+  .addOption(redisOption())
+  .addOption(namespaceOption())
+  .addHelpText("after", "\nRS_LOGLEVEL=none keeps the log quiet.")
+  .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string }) => {
+    const keys = readKeys(flags.keyFile);
+    const log = process.env.RS_LOGLEVEL !== "none";
+    const rs = openEngine(flags, 600);
+    try {
+      await serve({ rs, keys, port: flags.port, host: flags.host, log });
+    } finally {
+      await rs.quit().catch(() => {});
+    }
+  });
+
+command("ls <app>", "list the sessions that were active lately, most recently active first")
+  .option("--dt <seconds>", "how far to look back", integer, 3600)
+  .option("--limit <n>", "the most sessions to list", integer, 50)
+  .option("--offset <n>", "how many to pass over", integer, 0)
+  .action((app: string, flags: Flags & { dt: number; limit: number; offset: number }) =>
+    run(flags, (rs) => rs.soapp({ app, dt: flags.dt, limit: flags.limit, offset: flags.offset }), sessionTable),
+  );
+
+command("activity <app>", "count the users that were active lately")
+  .option("--dt <seconds>", "how far to look back", integer, 600)
+  .action((app: string, flags: Flags & { dt: number }) =>
+    run(
+      flags,
+      (rs) => rs.activity({ app, dt: flags.dt }),
+      ({ activity }) => `${count(activity, "user")} active in the last ${flags.dt} seconds`,
+    ),
+  );
+
+command("soid <app> <id>", "list the sessions of a user, newest first").action(
+  (app: string, id: string, flags: Flags) => run(flags, (rs) => rs.soid({ app, id }), sessionTable),
+);
+
+command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
+  (app: string, ref: string, flags: Flags) =>
+    run(flags, (rs) => rs.kill(ref.length === 27 ? { app, ref } : { app, token: ref }), killed),
+);
+
+command("killsoid <app> <id>", "end all sessions of a user")
+  .option("--except <ref>", "the one session to spare")
+  .action((app: string, id: string, { except, ...flags }: Flags & { except?: string }) =>
+    run(flags, (rs) => rs.killsoid({ app, id, ...(except !== undefined && { except }) }), killed),
+  );
+
+command("killall <app>", "end all sessions of an app; asks first")
+  .option("--yes", "do not ask")
+  .action(async (app: string, flags: Flags & { yes?: boolean }) => {
+    if (flags.yes !== true && !(await confirm(`End all sessions of ${app}? Everybody has to sign in again.`))) {
+      throw new CommanderError(2, "unconfirmed", "Nothing was ended. --yes does it without asking.");
+    }
+    await run(flags, (rs) => rs.killall({ app }), killed);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function command(usage: string, description: string): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .addOption(redisOption())
+    .addOption(namespaceOption())
+    .option("--json", "print JSON");
+}
+
+function redisOption(): Option {
+  return new Option(
+    "--redis <url>",
+    "where Redis is (REDIS_URL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
+  );
+}
+
+function namespaceOption(): Option {
+  return new Option("--namespace <text>", "first part of every key (RS_NAMESPACE; default rs)");
+}
+
+async function run<Result>(
+  flags: Flags,
+  call: (rs: RedisSessions) => Promise<Result>,
+  show: (result: Result) => string,
+): Promise<void> {
+  const rs = openEngine(flags, 0);
+  try {
+    const result = await call(rs);
+    console.log(flags.json === true ? JSON.stringify(result, null, 2) : show(result));
+  } finally {
+    await rs.quit().catch(() => {});
+  }
+}
+
+function sessionTable({ sessions }: SessionList): string {
+  return table(sessions);
+}
+
+function killed({ kill }: { kill: number }): string {
+  return `${count(kill, "session")} ended`;
+}
+
+function integer(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+function port(text: string): number {
+  const number = integer(text);
+  if (number > 65_535) throw new InvalidArgumentError("It must be a port, at most 65535.");
+  return number;
+}
+
+/** Says what went wrong; gives the exit code: 2 when the command line was wrong, else 1. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.code === "unconfirmed") console.error(error.message);
+    // Commander has printed its own message already; help that was asked for is no error.
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  const { message, hint, cause } = error as SessionError;
+  console.error(
+    [`ioredis-sessions: ${message}`, hint && `(${hint})`, (cause as Error | undefined)?.message]
+      .filter(Boolean)
+      .join(" "),
+  );
+  return error instanceof SessionError && ["missingParameter", "invalidFormat", "invalidValue"].includes(error.name)
+    ? 2
+    : 1;
+}

@@ -1,0 +1,59 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { AppOptions } from "./app.js";
+
+export interface ServeOptions extends Omit<AppOptions, "isEnding"> {
+  port: number;
+  host: string;
+}
+
+/** How long requests that are under way have to end when the server does, in ms. */
+const DRAIN = 10_000;
+
+/** How long idle connections may bring another request when the server ends, to be told that they are to close, in ms. */
+const LINGER = 500;
+
+/** Serves the REST interface until SIGTERM or SIGINT. */
+export async function serve({ port, host, ...options }: ServeOptions): Promise<void> {
+  const { keys } = options;
+  if (keys.length === 0 && !isLoopback(host)) {
+    throw new Error(
+      `Without an API key the server does not listen on ${host}, where others can reach it. ` +
+        "Give it --key-file or RS_API_KEYS, or listen on 127.0.0.1.",
+    );
+  }
+  let ending = false;
+  const { createApp } = await importApp();
+  const server = createServer(createApp({ ...options, isEnding: () => ending })).listen(port, host);
+  await once(server, "listening");
+  const { port: bound } = server.address() as AddressInfo;
+  console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
+  if (keys.length === 0) console.log("No API key is needed: whoever can reach this address may use all sessions.");
+
+  await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  ending = true;
+  console.log("Finishing what is under way");
+  await drain(server);
+}
+
+function drain(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(() => server.close(() => resolve()), LINGER);
+    setTimeout(() => server.closeAllConnections(), DRAIN).unref();
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Only this command needs express, which is an optional peer of the package. */
+async function importApp(): Promise<typeof import("./app.js")> {
+  try {
+    return await import("./app.js");
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new Error("serve needs express: npm install express");
+  }
+}

@@ -1,0 +1,80 @@
+import { hash, timingSafeEqual } from "node:crypto";
+import type { Request } from "express";
+import { invalidValue } from "../engine/errors.js";
+import { checkApp } from "../engine/validate.js";
+import { Problem } from "./problem.js";
+
+/** What a caller may do. */
+export interface Grant {
+  /** The apps that the caller may use. Default: all. */
+  apps?: readonly string[];
+  /** Whether the caller may read only. Default false. */
+  readOnly?: boolean;
+}
+
+/** A key, and what it is good for. */
+export interface ApiKey extends Grant {
+  key: string;
+}
+
+/**
+ * Who may use the interface: a list of API keys, a function of the request, or `false`, said out loud, for everybody
+ * who can reach it.
+ */
+export type Authorize =
+  | readonly (string | ApiKey)[]
+  | ((req: Request) => boolean | Grant | Promise<boolean | Grant>)
+  | false;
+
+/** Decides whether a request may use an app. @throws Problem 401 or 403 */
+export type Guard = (req: Request, app: string, writes: boolean) => Promise<void>;
+
+/** @throws SessionError `invalidValue` when `authorize` is missing or bad */
+export function guardOf(authorize: Authorize): Guard {
+  const ask = grantOf(authorize);
+  return async (req, app, writes) => {
+    const answer = await ask(req);
+    if (answer === false) {
+      throw new Problem(401, "ERR_UNAUTHORIZED", "Send an API key: Authorization: Bearer <key>", {
+        "WWW-Authenticate": "Bearer",
+      });
+    }
+    const { apps, readOnly = false }: Grant = answer === true ? {} : answer;
+    if (apps !== undefined && !apps.includes(app)) {
+      throw new Problem(403, "ERR_FORBIDDEN", "This key is not good for this app");
+    }
+    if (readOnly && writes) throw new Problem(403, "ERR_FORBIDDEN", "This key may only read");
+  };
+}
+
+function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Promise<boolean | Grant> {
+  if (authorize === false) return () => true;
+  if (typeof authorize === "function") return authorize;
+  if (!Array.isArray(authorize) || authorize.length === 0) {
+    throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
+  }
+  const keys = authorize.map((one: string | ApiKey) => {
+    const { key, ...grant } = typeof one === "string" ? { key: one } : one;
+    if (typeof key !== "string" || key.length < 16)
+      throw invalidValue("authorize: an API key has at least 16 characters");
+    for (const app of (grant as Grant).apps ?? []) checkApp(app);
+    return { digest: digestOf(key), grant };
+  });
+  return (req) => {
+    const given = digestOf(keyOf(req));
+    // All are compared, each in constant time: how long it takes tells nothing about the keys.
+    let found: Grant | false = false;
+    for (const { digest, grant } of keys) if (timingSafeEqual(digest, given)) found = grant;
+    return found;
+  };
+}
+
+/** The key in `Authorization: Bearer` (RFC 6750) or `X-API-Key`. */
+function keyOf(req: Request): string {
+  return /^Bearer +(\S+) *$/i.exec(req.get("authorization") ?? "")?.[1] ?? req.get("x-api-key") ?? "";
+}
+
+/** Keys of any length become digests of one length, as timingSafeEqual needs them. */
+function digestOf(key: string): Buffer {
+  return hash("sha256", key, "buffer");
+}

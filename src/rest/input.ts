@@ -1,0 +1,77 @@
+import type { Request } from "express";
+import type { CreateOptions, Which } from "../engine/types.js";
+import { Problem } from "./problem.js";
+
+/**
+ * What a request says, in the engine's words. Values are passed on as they are, and refused by the engine's own rules;
+ * only what a URL cannot say (numbers, true and false) is translated.
+ */
+export class Input {
+  readonly app: string;
+  readonly #req: Request;
+  readonly #query: URLSearchParams;
+
+  constructor(req: Request) {
+    this.#req = req;
+    this.#query = new URLSearchParams(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
+    this.app = param(req, "app");
+  }
+
+  get id(): string {
+    return param(this.#req, "id");
+  }
+
+  /** The token in the path, or for `-` the one in the header `X-Session-Token`, where no access log sees it. */
+  get token(): string {
+    const token = param(this.#req, "token");
+    return token === "-" ? (this.#req.get("x-session-token") ?? "") : token;
+  }
+
+  /** The session by its token, or by its ref, which is shorter. */
+  get which(): Which {
+    const { app, token } = this;
+    return token.length === 27 ? { app, ref: token } : { app, token };
+  }
+
+  /** The body, an object; undefined when there is none, or an empty one. */
+  get body(): NonNullable<CreateOptions["d"]> | undefined {
+    const { body } = this.#req;
+    if (Array.isArray(body)) return body as never;
+    return body === undefined || Object.keys(body).length === 0 ? undefined : body;
+  }
+
+  text(name: string): string | undefined {
+    return this.#query.get(name) ?? undefined;
+  }
+
+  /** A number of the query; what is no number goes to the engine as it is, to be refused there. */
+  number(name: string): number | undefined {
+    const text = this.text(name);
+    return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : (text as undefined);
+  }
+
+  /** true or false in the query; what is neither goes to the engine as it is, to be refused there. */
+  boolean(name: string): boolean | undefined {
+    const text = this.text(name);
+    return text === "true" ? true : text === "false" ? false : (text as undefined);
+  }
+}
+
+function param(req: Request, name: string): string {
+  return String(req.params[name]);
+}
+
+/** @throws Problem 415 when there is a body that is no JSON */
+export function assertJson(req: Request): void {
+  const hasBody = req.get("transfer-encoding") !== undefined || Number(req.get("content-length") ?? 0) > 0;
+  if (hasBody && !req.is("application/json")) {
+    throw new Problem(415, "ERR_UNSUPPORTED_MEDIA_TYPE", "Send JSON, with Content-Type: application/json");
+  }
+}
+
+/** The options that have a value: the engine's defaults stand for the others. */
+export function given<Options extends object>(
+  options: Options,
+): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}

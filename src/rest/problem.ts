@@ -1,0 +1,80 @@
+import type { ErrorRequestHandler, Response } from "express";
+import { SessionError } from "../engine/errors.js";
+
+/** An answer that says what went wrong, as `application/problem+json` (RFC 9457) with a stable `code`. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, code: string, message: string, headers: Record<string, string> = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+export function sendProblem(res: Response, { status, code, message, headers }: Problem): void {
+  res
+    .status(status)
+    .set(headers)
+    .type("application/problem+json")
+    .send(JSON.stringify({ type: "about:blank", title: TITLES[status] ?? "Error", status, code, detail: message }));
+}
+
+/** The last handler of the router: every error becomes a problem, and none says more than it should. */
+export const answerError: ErrorRequestHandler = (error, _req, res, next) => {
+  if (res.headersSent) next(error);
+  else sendProblem(res, toProblem(error));
+};
+
+const TITLES: Record<number, string> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+};
+
+const STATUS_OF: Partial<Record<SessionError["name"], number>> = {
+  missingParameter: 400,
+  invalidFormat: 400,
+  invalidValue: 400,
+  tooManySessions: 409,
+  timeout: 503,
+  unavailable: 503,
+};
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof SessionError) {
+    const status = STATUS_OF[error.name] ?? 500;
+    if (status === 500) return internal();
+    return new Problem(status, error.code, error.message, status === 503 ? { "Retry-After": "1" } : {});
+  }
+  // What Express and its body parser raise carries a status. Their messages may quote the request.
+  switch ((error as { status?: unknown } | null)?.status) {
+    case 413:
+      return new Problem(413, "ERR_BODY_TOO_LARGE", "The body is larger than 64 KiB");
+    case 415:
+      return new Problem(
+        415,
+        "ERR_UNSUPPORTED_MEDIA_TYPE",
+        "The body must be JSON in UTF-8, not compressed otherwise than by gzip, deflate or br",
+      );
+    case 400:
+      return new Problem(400, "ERR_INVALID_REQUEST", "The body is not JSON, or the address is not encoded as a URL is");
+    default:
+      return internal();
+  }
+}
+
+function internal(): Problem {
+  return new Problem(500, "ERR_INTERNAL", "Something went wrong on this server");
+}

@@ -1,0 +1,101 @@
+import express, { type Request, type RequestHandler, type Response, type Router } from "express";
+import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
+import { invalidValue } from "../engine/errors.js";
+import { checkOptions } from "../engine/options.js";
+import { type Authorize, guardOf } from "./authorize.js";
+import { assertJson, Input } from "./input.js";
+import { openapi } from "./openapi.js";
+import { answerError, Problem } from "./problem.js";
+import { routes } from "./routes.js";
+
+export interface RestOptions {
+  /** The engine. */
+  rs: AnyRedisSessions;
+  /** Who may use the interface: API keys, a function of the request, or `false` for everybody who can reach it. */
+  authorize: Authorize;
+}
+
+/** The most bytes that a body may have. */
+const BODY_LIMIT = 64 * 1024;
+
+/**
+ * Makes an Express router (4 and 5) that offers the engine's methods to servers in any language, with the routes of
+ * rest-sessions.
+ *
+ * @throws SessionError `invalidValue` without an engine, or without a word on who may use it
+ */
+export function rest(options: RestOptions): Router {
+  checkOptions("rest", options, {
+    rs: { be: "an engine: new RedisSessions(…)", test: (rs) => rs instanceof RedisSessions },
+    authorize: { be: "a list of API keys, a function, or false", test: (value) => value !== true },
+  });
+  if (options.rs === undefined) throw invalidValue("rest needs rs, an engine: new RedisSessions(…)");
+  // AnyRedisSessions is this class; what its data may be is checked when it runs.
+  const rs = options.rs as RedisSessions;
+  const guard = guardOf(options.authorize);
+  const json = express.json({ limit: BODY_LIMIT });
+  const router = express.Router();
+
+  router.use(noStore);
+  get(router, "/ping", async (_req, res) => {
+    res.type("text/plain").send(await rs.ping());
+  });
+  get(router, "/openapi.json", async (_req, res) => {
+    res.json(openapi);
+  });
+
+  for (const route of routes) {
+    async function authorize(req: Request): Promise<void> {
+      await guard(req, String(req.params.app), route.writes);
+      assertJson(req);
+    }
+    async function answer(req: Request, res: Response): Promise<void> {
+      res.json((await route.run(rs, new Input(req))) ?? {});
+    }
+    const steps = [step(authorize), ...(route.body === undefined ? [] : [json]), handler(answer)];
+    router[route.method](route.path, ...steps);
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    router.all(path, refuseMethod(routes.filter((route) => route.path === path).map((route) => route.method)));
+  }
+
+  router.use(() => {
+    throw new Problem(404, "ERR_NOT_FOUND", "There is no such route. GET /openapi.json describes those that are");
+  });
+  router.use(answerError);
+  return router;
+}
+
+function get(router: Router, path: string, answer: (req: Request, res: Response) => Promise<void>): void {
+  router.get(path, handler(answer));
+  router.all(path, refuseMethod(["get"]));
+}
+
+/** Express 4 does not wait for promises. */
+function handler(answer: (req: Request, res: Response) => Promise<void>): RequestHandler {
+  return (req, res, next) => {
+    answer(req, res).catch(next);
+  };
+}
+
+function step(check: (req: Request) => Promise<void>): RequestHandler {
+  return (req, _res, next) => {
+    check(req).then(() => next(), next);
+  };
+}
+
+function refuseMethod(methods: readonly string[]): RequestHandler {
+  const allow = methods.flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()])).join(", ");
+  return (req, res) => {
+    if (req.method !== "OPTIONS") {
+      throw new Problem(405, "ERR_METHOD_NOT_ALLOWED", `This route takes ${allow}`, { Allow: allow });
+    }
+    res.status(204).set("Allow", allow).end();
+  };
+}
+
+/** Sessions are nobody's to keep but Redis's. */
+const noStore: RequestHandler = (_req, res, next) => {
+  res.set("Cache-Control", "no-store");
+  next();
+};
