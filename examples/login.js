@@ -29,7 +29,9 @@ app.get("/", async (req, res) => {
 });
 
 app.post("/login", async (req, res) => {
-  const name = String(req.body?.name ?? "").trim().slice(0, 128);
+  const name = String(req.body?.name ?? "")
+    .trim()
+    .slice(0, 128);
   if (name !== "") await req.rs.create(name, { d: { color: "blue" } });
   res.redirect(303, "/");
 });

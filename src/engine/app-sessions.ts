@@ -67,9 +67,10 @@ export class AppSessions {
     }
   }
 
-  get(ref: string, touch: boolean): Promise<Stored | null> {
+  /** @param gap ms after its last use that reading prolongs the session again */
+  get(ref: string, touch: boolean, gap = 1000): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), touch }, deadline),
+      this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), touch, gap }, deadline),
     );
   }
 

@@ -1,17 +1,19 @@
+import { Batch } from "./batch.js";
 import { fromRedis, SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
-import { runScript } from "./script.js";
 import type { Client } from "./types.js";
 
 /** The one way to Redis: every round trip has a deadline, every error is a SessionError. */
 export class Connection {
   readonly client: Client;
   readonly #timeout: number;
+  readonly #batch: Batch;
 
   constructor(client: Client, timeout: number) {
     this.client = client;
     this.#timeout = timeout;
+    this.#batch = new Batch(client);
   }
 
   /** Runs an operation's script. `deadline` is for a call that takes more than one round trip. */
@@ -23,7 +25,7 @@ export class Connection {
   ): Promise<Output> {
     const reply = await this.#within(
       deadline,
-      runScript(this.client, operation.script, operation.keys(keys, input), operation.args(input)),
+      this.#batch.run(keys.base, operation.script, operation.keys(keys, input), operation.args(input)),
     );
     return operation.reply(reply as never, input);
   }

@@ -129,7 +129,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const token = createToken();
     const ref = refOf(token);
     const now = Date.now();
-    const fields = ["id", id, "ip", JSON.stringify(ip), "ttl", ttl, "created", now, "la", now, "r", 1, "w", 1];
+    const fields = ["la", now, "id", id, "ip", JSON.stringify(ip), "ttl", ttl, "created", now, "r", 1, "w", 1];
     if (device !== undefined) fields.push("device", JSON.stringify(device));
     if (noResave) fields.push("no_resave", 1);
 

@@ -14,21 +14,22 @@ export class Keys {
   /** The four as every script takes them first. */
   readonly index: readonly string[];
 
-  readonly #session: string;
+  /** What all keys of the app begin with; it holds the hash tag. */
+  readonly base: string;
 
   constructor(namespace: string, app: string) {
     const base = `${namespace}:{${app}}:`;
+    this.base = base;
     this.active = `${base}active`;
     this.users = `${base}users`;
     this.expiry = `${base}expiry`;
     this.owners = `${base}owners`;
     this.index = [this.active, this.users, this.expiry, this.owners];
-    this.#session = `${base}s:`;
   }
 
   /** hash with a TTL: one session. */
   session(ref: string): string {
-    return this.#session + ref;
+    return `${this.base}s:${ref}`;
   }
 }
 

@@ -74,9 +74,9 @@ export const create = {
 export const get = {
   script: scripts.get,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, now, touch }) => [ref, now, touch ? 1 : 0],
+  args: ({ ref, now, touch, gap }) => [ref, now, touch ? 1 : 0, gap],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
-} satisfies Operation<Timed & { touch: boolean }, Stored | Moved | null>;
+} satisfies Operation<Timed & { touch: boolean /** ms */; gap: number }, Stored | Moved | null>;
 
 export const set = {
   script: scripts.set,

@@ -16,8 +16,8 @@
 local session = KEYS[5]
 local ref, now, written = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local own = redis.call('HMGET', session, 'id', 'ttl', 'la', 'no_resave', 'to', 'end')
-if type(own[5]) == 'string' then return 'to\n' .. own[5] end
+local own = redis.call('HMGET', session, 'la', 'ttl', 'to')
+if type(own[3]) == 'string' then return 'to\n' .. own[3] end
 if type(own[2]) ~= 'string' then return nil end
 
 local last = 3 + written
@@ -28,5 +28,6 @@ for i = last + 1, #ARGV, 1000 do
   redis.call('HDEL', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('HINCRBY', session, 'w', 1)
-prolong(session, ref, { id = own[1], ttl = own[2], la = own[3], no_resave = own[4], ['end'] = own[6] }, now)
+local la = tonumber(own[1])
+if is_due(la, now, 1000) then prolong(session, ref, la, now) end
 return table.concat(redis.call('HGETALL', session), '\n')

@@ -40,6 +40,10 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
   onOutage?: "error" | "anonymous";
 }
 
+function isName(name: unknown): boolean {
+  return typeof name === "string" && /^[\w-]+$/.test(name);
+}
+
 const anything: Rule = { be: "given", test: () => true };
 
 /** Checks what is not checked where it is used. */
@@ -49,7 +53,7 @@ export function checkSessionsOptions(options: SessionsOptions<never>): void {
     app: anything,
     secret: anything,
     cookie: { be: "an object or false", test: (cookie) => cookie === false || typeof cookie === "object" },
-    header: { be: "true or the name of a header", test: (name) => name === true || /^[\w-]+$/.test(String(name)) },
+    header: { be: "true or the name of a header", test: (name) => name === true || isName(name) },
     read: aFunction,
     write: aFunction,
     device: aFunction,

@@ -67,7 +67,9 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
 
   async function watch(work: () => Promise<unknown>): Promise<string[][]> {
     const marker = client();
-    const monitor = await client().monitor();
+    // A command that arrives together with the answer to MONITOR would confuse ioredis: be quiet meanwhile.
+    await marker.ping();
+    const monitor = await marker.monitor();
     const seen: string[][] = [];
     const ended = new Promise<void>((resolve) => {
       monitor.on("monitor", (_time: string, command: string[], source: string) => {

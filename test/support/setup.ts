@@ -1,24 +1,26 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { needProgram } from "./packages.js";
 
-/** Runs once before all tests: embeds the Lua scripts and sees to it that there is a redis-server. */
-export function setup(): void {
+/** Runs once before all tests: embeds the Lua scripts, builds dist, and sees to it that there is a redis-server. */
+export async function setup(): Promise<void> {
   execFileSync(process.execPath, ["src/lua/embed.js"]);
-  if (hasRedis()) return;
-  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
-    console.log("No redis-server on this machine: installing Debian's package redis-server …");
-    const apt = (...args: string[]) =>
-      spawnSync("apt-get", args, { stdio: "inherit", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
-    apt("update", "-qq");
-    apt("install", "-y", "-qq", "--no-install-recommends", "redis-server");
-  }
-  if (!hasRedis()) {
-    throw new Error(
-      "The tests need redis-server (6.2 or later) on the PATH: apt install redis-server, brew install redis, or https://redis.io/downloads",
-    );
-  }
+  // It writes dist in spite of errors in types: `npm run types` tells those.
+  if (isDistOld()) spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]);
+  await needProgram(
+    "redis-server",
+    "redis-server",
+    "The tests need redis-server (6.2 or later) on the PATH: apt install redis-server, brew install redis, or https://redis.io/downloads",
+  );
 }
 
-function hasRedis(): boolean {
-  return spawnSync("redis-server", ["--version"]).status === 0;
+/** Whether a source was changed since dist, which the examples run on, was built. What is generated is always new. */
+function isDistOld(): boolean {
+  if (!existsSync("dist/index.js")) return true;
+  const built = statSync("dist/index.js").mtimeMs;
+  return readdirSync("src", { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((file) => join(file.parentPath, file.name))
+    .some((path) => path !== join("src", "lua", "index.ts") && statSync(path).mtimeMs > built);
 }

@@ -1,9 +1,6 @@
--- The session's own fields by name. Data fields are JSON-quoted, so they begin with a quotation mark.
-local function meta_of(fields)
-  local meta = {}
+-- One of the session's own fields, out of names and values. `la` comes first, and is all that most calls need.
+local function field(fields, name)
   for i = 1, #fields, 2 do
-    local name = fields[i]
-    if string.byte(name) ~= 34 then meta[name] = fields[i + 1] end
+    if fields[i] == name then return fields[i + 1] end
   end
-  return meta
 end

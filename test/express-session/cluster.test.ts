@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
+import { storeContract } from "../contract/store.js";
+import { startCluster, type TestCluster } from "../support/cluster.js";
+import { lostKeys, revivals } from "./support/races.js";
+import { openSite } from "./support/site.js";
+import { withCookie } from "./support/stores.js";
+
+let cluster: TestCluster;
+let stores = 0;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  cluster.client.setMaxListeners(0);
+});
+
+afterAll(() => cluster.stop());
+
+/** A store with a prefix of its own, so that it has no sessions and lies in a slot of its own. */
+const open = (options: RedisStoreOptions = {}) =>
+  new RedisStore({ client: cluster.client, prefix: `app${stores++}:`, ...options });
+
+storeContract("RedisStore on a Cluster", () => open());
+
+describe("on a Cluster", () => {
+  test("users are listed, counted and logged out", async () => {
+    const store = open();
+    for (const sid of ["a", "b", "c"]) await store.set(sid, withCookie({ userId: "alice" }));
+    await store.set("d", withCookie({ userId: "bob" }));
+    expect((await store.soid("alice")).sessions).toHaveLength(3);
+    expect((await store.soapp(60)).sessions).toHaveLength(4);
+    expect(await store.activity(60)).toEqual({ activity: 2 });
+    expect((await store.ids()).sort()).toEqual(["a", "b", "c", "d"]);
+    expect(await store.killsoid("alice", { except: "b" })).toEqual({ kill: 2 });
+    expect((await store.ids()).sort()).toEqual(["b", "d"]);
+    await store.touch("b", withCookie({}, 90_000));
+    await store.destroy("d");
+    expect(await store.length()).toBe(1);
+  });
+
+  test("250 sessions are listed and cleared in chunks", async () => {
+    const store = open();
+    await Promise.all(Array.from({ length: 250 }, (_, i) => store.set(`sid${i}`, withCookie({ userId: "alice" }))));
+    expect(await store.length()).toBe(250);
+    expect(await store.all()).toHaveLength(250);
+    await store.clear();
+    expect(await store.length()).toBe(0);
+  });
+
+  test("a session of connect-redis is taken over, though it lies in another slot", async () => {
+    const left = JSON.stringify({ cookie: { originalMaxAge: null }, userId: "alice" });
+    const store = open({ prefix: "legacy:" });
+    for (let i = 0; i < 10; i++) {
+      await cluster.client.set(`legacy:sid${i}`, left);
+      expect(await store.get(`sid${i}`)).toMatchObject({ userId: "alice" });
+      expect(await cluster.client.exists(`legacy:sid${i}`)).toBe(0);
+    }
+    expect(await store.killsoid("alice")).toEqual({ kill: 10 });
+  });
+
+  test("no session is revived and no key lost", async () => {
+    const store = open();
+    const site = await openSite({ store, resave: true });
+    try {
+      expect(await revivals(site, ({ other }) => other.get("/logout"), 10)).toBe(0);
+      expect(await revivals(site, ({ user }) => store.killsoid(user), 10)).toBe(0);
+      expect(await lostKeys(site, 20)).toBe(0);
+    } finally {
+      await site.close();
+    }
+  });
+});

@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionData } from "express-session";
+import { describe, expect, test } from "vitest";
+import { call } from "../contract/store.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+const key = "rs:{sess}:s:sid";
+
+describe("with disableTTL", () => {
+  test("sessions have no TTL in Redis, whatever writes them", async () => {
+    const store = t.store({ disableTTL: true });
+    await store.set("sid", withCookie({}, 1000));
+    expect(await t.db.pttl(key)).toBe(-1);
+    await store.touch("sid", withCookie({}, 1000));
+    await store.get("sid");
+    expect(await t.db.pttl(key)).toBe(-1);
+
+    const browser = (await t.site({ store, cookie: { maxAge: 5000 }, rolling: true })).browser();
+    await browser.get("/login/alice");
+    await browser.get("/set/color/red");
+    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+  });
+
+  test("the wiper leaves them, and they are counted and listed", async () => {
+    const store = t.store({ disableTTL: true });
+    for (const sid of ["a", "b", "c"]) await store.set(sid, withCookie({ userId: "alice" }));
+    expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+    await sleep(5);
+    expect(await t.rs.wipe()).toEqual({ wiped: 0 });
+    expect(await store.length()).toBe(3);
+    expect((await store.ids()).sort()).toEqual(["a", "b", "c"]);
+    expect(await store.all()).toHaveLength(3);
+    expect((await store.soid("alice")).sessions).toHaveLength(3);
+    expect(await store.killsoid("alice")).toEqual({ kill: 3 });
+    expect(await store.length()).toBe(0);
+  });
+
+  test("a loaded session's cookie is still to come, not past", async () => {
+    const store = t.store({ disableTTL: true });
+    await store.set("sid", withCookie({}, 5000));
+    const left = Number((await call<SessionData>((done) => store.load("sid", done)))?.cookie.expires);
+    expect(left - Date.now()).toBeGreaterThan(4900);
+    expect(left - Date.now()).toBeLessThanOrEqual(5000);
+  });
+
+  test("a session that had a TTL loses it at the next write", async () => {
+    const browser = (await t.site()).browser();
+    await browser.get("/login/alice");
+    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBeGreaterThan(0);
+    const endless = await t.site({ store: t.store({ disableTTL: true }) });
+    await browser.copy(endless.url).get("/set/color/red");
+    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+  });
+
+  test("destroy still ends a session, and the mark that it leaves goes by itself", async () => {
+    const store = t.store({ disableTTL: true });
+    await store.set("sid", withCookie({}));
+    await store.destroy("sid");
+    expect(await store.get("sid")).toBeNull();
+    expect(await t.db.hgetall(key)).toEqual({ to: "" });
+    expect(await t.db.pttl(key)).toBeGreaterThan(0);
+    expect(await store.length()).toBe(0);
+  });
+});
+
+describe("with disableTouch", () => {
+  test("neither reading nor touching prolongs a session", async () => {
+    const store = t.store({ disableTouch: true });
+    await store.set("sid", withCookie({}));
+    await t.db.hset(key, "la", Date.now() - 5000);
+    await t.db.pexpire(key, 1000);
+    await store.get("sid");
+    await store.touch("sid", withCookie({}));
+    expect(await t.db.pttl(key)).toBeLessThanOrEqual(1000);
+  });
+
+  test("nor do requests, until one writes", async () => {
+    const store = t.store({ disableTouch: true });
+    const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, resave: true, rolling: true })).browser();
+    await browser.get("/login/alice");
+    const own = `rs:{sess}:s:${browser.sid}`;
+    await t.db.hset(own, "la", Date.now() - 5000);
+    await t.db.pexpire(own, 10_000);
+    await browser.get("/me");
+    expect(await t.db.pttl(own)).toBeLessThanOrEqual(10_000);
+    await browser.get("/set/color/red");
+    expect(await t.db.pttl(own)).toBeGreaterThan(59_000);
+  });
+});

@@ -1,0 +1,135 @@
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
+import { RedisSessions } from "../../src/index.js";
+import { startRedis, type TestRedis } from "../support/redis.js";
+import { openSite, type Site } from "./support/site.js";
+import { withCookie } from "./support/stores.js";
+
+const uncaught: unknown[] = [];
+const note = (error: unknown) => void uncaught.push(error);
+
+let redis: TestRedis;
+let client: Redis;
+let store: RedisStore;
+let site: Site;
+let events: string[];
+
+beforeAll(() => {
+  process.on("unhandledRejection", note).on("uncaughtException", note);
+});
+
+beforeEach(async () => {
+  redis = await startRedis();
+  client = redis.client({ retryStrategy: () => 30 });
+  await once(client, "ready");
+  store = new RedisStore({ rs: new RedisSessions({ client, timeout: 300, wipe: 0 }), app: "webapp" });
+  events = [];
+  for (const event of ["disconnect", "connect"]) store.on(event, () => events.push(event));
+  site = await openSite({ store });
+});
+
+afterEach(async () => {
+  redis.resume();
+  await site.close();
+  await redis.stop();
+  await sleep(20);
+  expect(uncaught.splice(0)).toEqual([]);
+});
+
+afterAll(() => {
+  process.off("unhandledRejection", note).off("uncaughtException", note);
+});
+
+test("the store tells once that Redis is gone, and once that it is back", async () => {
+  const gone = once(store, "disconnect");
+  await redis.kill();
+  await gone;
+  await sleep(150); // time for several vain attempts
+  expect(events).toEqual(["disconnect"]);
+  const back = once(store, "connect");
+  await redis.start();
+  await back;
+  await sleep(50);
+  expect(events).toEqual(["disconnect", "connect"]);
+});
+
+test("while Redis is gone requests pass without a session, and then with one again", async () => {
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  const gone = once(store, "disconnect");
+  await redis.kill();
+  await gone;
+  const { status, body, cookies } = await browser.get("/me");
+  expect({ status, body, cookies }).toEqual({ status: 200, body: { expires: null }, cookies: [] });
+
+  const back = once(store, "connect");
+  await redis.start();
+  await back;
+  await browser.get("/login/bob");
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "bob" });
+});
+
+test("sessions that Redis has kept are back with it", async () => {
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  const back = once(store, "connect");
+  await redis.client().call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  await back;
+  expect(events).toEqual(["disconnect", "connect"]);
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
+});
+
+test("a Redis that hangs fails requests within the engine's timeout, and then serves the session again", async () => {
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  redis.pause();
+  const answer = await browser.get("/me");
+  expect(answer.status).toBe(500);
+  expect(answer.text).toContain("Redis did not answer within 300 ms");
+  redis.resume();
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
+});
+
+test("a Redis that hangs while a request is under way fails its save, and the response still ends", async () => {
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  const under = browser.get("/gate/save/color/red");
+  await site.gate.crowd(1);
+  redis.pause();
+  site.gate.open();
+  expect(await under).toMatchObject({ status: 500, body: { error: expect.stringContaining("did not answer") } });
+});
+
+test("calls fail with a SessionError, as promise and as callback", async () => {
+  redis.pause();
+  await expect(store.get("sid")).rejects.toMatchObject({ name: "timeout" });
+  const error = await new Promise((resolve) => store.set("sid", withCookie({}), resolve));
+  expect(error).toMatchObject({ name: "timeout" });
+  await expect(store.length()).rejects.toMatchObject({ name: "timeout" });
+});
+
+test("a destroy that nobody waits for does not end the process when Redis is away", async () => {
+  redis.pause();
+  // As `req.session.destroy()` does, which express-session allows.
+  Reflect.apply(store.destroy, store, ["sid", undefined]);
+  await sleep(400);
+  expect(uncaught).toEqual([]);
+});
+
+test("a store that is made while Redis is gone tells when it is there", async () => {
+  await redis.kill();
+  const early = redis.client({ retryStrategy: () => 30 });
+  const late = new RedisStore({ client: early });
+  const seen: string[] = [];
+  for (const event of ["disconnect", "connect"]) late.on(event, () => seen.push(event));
+  await once(late, "disconnect");
+  const back = once(late, "connect");
+  await redis.start();
+  await back;
+  expect(seen).toEqual(["disconnect", "connect"]);
+  await late.set("sid", withCookie({ color: "red" }));
+  expect(await late.get("sid")).toMatchObject({ color: "red" });
+});

@@ -1,0 +1,151 @@
+import session, { type SessionData } from "express-session";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { RedisStore } from "../../src/express-session/index.js";
+import { call } from "../contract/store.js";
+import { rot13 } from "./support/serializers.js";
+import { done } from "./support/site.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+
+type Loaded = session.Session & SessionData & Record<string, unknown>;
+
+let store: RedisStore;
+
+beforeEach(async () => {
+  store = t.store();
+  await store.set("sid", withCookie({ color: "red", cart: ["tea"] }));
+});
+
+async function load(from = store): Promise<Loaded> {
+  const loaded = await call<SessionData>((ready) => from.load("sid", ready));
+  expect(loaded).toBeInstanceOf(session.Session);
+  return loaded as Loaded;
+}
+
+describe("a session that is saved twice without waiting", () => {
+  test("is as it was at the second save, also where that undoes the first", async () => {
+    const loaded = await load();
+    loaded.color = "blue";
+    const first = done((ready) => loaded.save(ready));
+    loaded.color = "red";
+    const second = done((ready) => loaded.save(ready));
+    await Promise.all([first, second]);
+    expect(await store.get("sid")).toMatchObject({ color: "red" });
+  });
+
+  test("keeps a key that the first removed and the second wrote again", async () => {
+    const loaded = await load();
+    delete loaded.color;
+    const first = done((ready) => loaded.save(ready));
+    loaded.color = "red";
+    await Promise.all([first, done((ready) => loaded.save(ready))]);
+    expect(await store.get("sid")).toMatchObject({ color: "red" });
+  });
+});
+
+test("a save that failed is made up for by the next one", async () => {
+  const loaded = await load();
+  await t.db.rename("rs:{sess}:active", "aside");
+  await t.db.set("rs:{sess}:active", "not a zset");
+  loaded.color = "blue";
+  delete loaded.cart;
+  loaded.userId = "alice";
+  await expect(done((ready) => loaded.save(ready))).rejects.toMatchObject({ name: "redisError" });
+  await t.db.rename("aside", "rs:{sess}:active");
+  // What the failed script has written is taken back, as if it had never arrived.
+  await t.db.hset("rs:{sess}:s:sid", '"color"', '"red"', '"cart"', '["tea"]');
+  await t.db.hdel("rs:{sess}:s:sid", '"userId"', "id");
+
+  await done((ready) => loaded.save(ready));
+  const got = await store.get("sid");
+  expect(got).toMatchObject({ color: "blue", userId: "alice" });
+  expect(got).not.toHaveProperty("cart");
+  expect((await store.soid("alice")).sessions).toHaveLength(1);
+});
+
+describe("dead sessions:", () => {
+  test("a loaded session is not saved after its end, and that is no error", async () => {
+    const loaded = await load();
+    await store.destroy("sid");
+    loaded.color = "blue";
+    await done((ready) => loaded.save(ready));
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  test("a plain object that was got from the store is not saved after its end", async () => {
+    const got = (await store.get("sid")) as SessionData;
+    await store.destroy("sid");
+    await store.set("sid", Object.assign(got, { color: "blue" }));
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  test("a plain object of the caller's own is", async () => {
+    await store.destroy("sid");
+    await store.set("sid", withCookie({ color: "blue" }));
+    expect(await store.get("sid")).toMatchObject({ color: "blue" });
+  });
+
+  test("touching one with a session of unknown origin does not bring it back", async () => {
+    await store.destroy("sid");
+    await store.touch("sid", withCookie({}));
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  test("the mark of one is neither counted nor listed, and is gone after a minute", async () => {
+    await store.destroy("sid");
+    expect(await t.db.hgetall("rs:{sess}:s:sid")).toEqual({ to: "" });
+    const left = await t.db.pttl("rs:{sess}:s:sid");
+    expect(left).toBeGreaterThan(50_000);
+    expect(left).toBeLessThanOrEqual(60_000);
+    expect(await store.length()).toBe(0);
+    expect(await store.ids()).toEqual([]);
+    expect(await store.all()).toEqual([]);
+  });
+});
+
+test("a session that is saved under another id is written whole there", async () => {
+  const got = (await store.get("sid")) as SessionData;
+  await store.set("copy", got);
+  expect(await store.get("copy")).toMatchObject({ color: "red", cart: ["tea"] });
+});
+
+test("writing a session whole keeps when it was created", async () => {
+  const created = await t.db.hget("rs:{sess}:s:sid", "created");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await store.set("sid", withCookie({ color: "blue" }));
+  expect(await t.db.hget("rs:{sess}:s:sid", "created")).toBe(created);
+});
+
+test("with a serializer the parts are merged key by key as well", async () => {
+  const secret = t.store({ serializer: rot13 });
+  await secret.set("sid", withCookie({ color: "red", note: "hello" }));
+  const [one, other] = [await load(secret), await load(secret)];
+  one.color = "blue";
+  other.shape = "round";
+  delete other.note;
+  await Promise.all([done((ready) => one.save(ready)), done((ready) => other.save(ready))]);
+  const got = await secret.get("sid");
+  expect(got).toMatchObject({ color: "blue", shape: "round" });
+  expect(got).not.toHaveProperty("note");
+});
+
+test("what a serializer throws fails the call, and nothing is written", async () => {
+  const broken = t.store({
+    serializer: { stringify: () => "", parse: () => Promise.reject(new Error("wrong key")) },
+  });
+  await expect(broken.get("sid")).rejects.toThrow();
+  const strict = t.store({
+    serializer: { stringify: () => Promise.reject(new Error("no key")), parse: JSON.parse },
+  });
+  await expect(strict.set("new", withCookie({}))).rejects.toThrow("no key");
+  expect(await store.get("new")).toBeNull();
+});
+
+test("a session that JSON cannot write is refused, and what is stored stays", async () => {
+  const loop: Record<string, unknown> = {};
+  loop.self = loop;
+  await expect(store.set("sid", withCookie({ loop }))).rejects.toThrow(TypeError);
+  await expect(store.set("sid", withCookie({ big: 10n }))).rejects.toThrow(TypeError);
+  expect(await store.get("sid")).toMatchObject({ color: "red" });
+});

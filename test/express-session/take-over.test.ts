@@ -1,0 +1,204 @@
+import type { SessionData } from "express-session";
+import { beforeEach, describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
+import { call } from "../contract/store.js";
+import { readStored } from "../support/index-check.js";
+import type { Browser } from "./support/browser.js";
+import { rot13 } from "./support/serializers.js";
+import { done, type Site } from "./support/site.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+
+/** A site on connect-redis where alice is logged in, and the same site after the swap. */
+let browser: Browser;
+let swapped: Site;
+let store: RedisStore;
+
+beforeEach(async () => {
+  const before = await t.site({ store: t.connectRedis(), cookie: { maxAge: 60_000 } });
+  store = t.store();
+  swapped = await t.site({ store, cookie: { maxAge: 60_000 } });
+  const old = before.browser();
+  await old.get("/login/alice");
+  await old.get("/push/tea");
+  browser = old.copy(swapped.url);
+});
+
+test("who is logged in with connect-redis is so after the swap, with all data", async () => {
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "alice", cart: ["tea"], id: browser.sid });
+  await browser.get("/push/cake");
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "alice", cart: ["tea", "cake"] });
+});
+
+test("a session that was taken over is gone from the old place, and stands in the index", async () => {
+  expect(await t.db.keys("sess:*")).toHaveLength(1);
+  await browser.get("/me");
+  expect(await t.db.keys("sess:*")).toEqual([]);
+  expect(await store.ids()).toEqual([browser.sid]);
+  expect((await store.soid("alice")).sessions).toHaveLength(1);
+  expect((await readStored(t.db, "sess")).problems).toEqual([]);
+});
+
+test("ten first requests at once are all logged in", async () => {
+  const answers = await Promise.all(Array.from({ length: 10 }, () => browser.copy().get("/me")));
+  expect(answers.map(({ body }) => body.userId)).toEqual(Array(10).fill("alice"));
+});
+
+test("first requests to several servers at once are all logged in, in hundreds of rounds", async () => {
+  const servers = Array.from({ length: 4 }, () => t.store({ client: t.redis.client() }));
+  const left = t.connectRedis();
+  for (let round = 0; round < 200; round++) {
+    const sid = `sid${round}`;
+    await call((ready) => left.set(sid, withCookie({ userId: "alice" }) as SessionData, ready));
+    const got = await Promise.all(
+      servers.map(async (server, i) => {
+        for (let turn = 0; turn < (round + i) % 4; turn++) await t.db.ping();
+        return server.get(sid);
+      }),
+    );
+    expect(got.map((data) => data?.userId)).toEqual(Array(4).fill("alice"));
+  }
+});
+
+test("one that finds nothing in either place, because it was taken over between its two looks, is logged in", async () => {
+  // A client whose GET comes late: another server has taken the session over by then.
+  const late = t.redis.client();
+  const get = late.get.bind(late);
+  late.get = (async (key: string) => {
+    await t.store().get(browser.sid);
+    return get(key);
+  }) as typeof late.get;
+  expect(await t.store({ client: late }).get(browser.sid)).toMatchObject({ userId: "alice" });
+});
+
+test("writers among the first requests lose nothing", async () => {
+  await Promise.all(Array.from({ length: 8 }, (_, i) => browser.copy().get(`/set/key${i}/1`)));
+  const { body } = await browser.get("/me");
+  expect(body).toMatchObject({ userId: "alice", cart: ["tea"] });
+  expect(Object.keys(body).filter((key) => key.startsWith("key"))).toHaveLength(8);
+});
+
+test("logging out right after the swap ends it for good", async () => {
+  const thief = browser.copy();
+  await browser.get("/logout");
+  expect((await thief.get("/me")).body).not.toHaveProperty("userId");
+  expect(await t.db.keys("sess:*")).toEqual([]);
+});
+
+test("destroying one that nobody has met since the swap ends it for good", async () => {
+  await store.destroy(browser.sid);
+  expect(await t.db.keys("sess:*")).toEqual([]);
+  expect((await browser.copy().get("/me")).body).not.toHaveProperty("userId");
+});
+
+test("a race of take-over and destroy never ends with a live session", async () => {
+  const servers = Array.from({ length: 3 }, () => t.store({ client: t.redis.client() }));
+  const left = t.connectRedis();
+  const tally = { alive: 0, sawIt: 0, missedIt: 0 };
+  for (let round = 0; round < 300; round++) {
+    const sid = `sid${round}`;
+    await call((ready) => left.set(sid, withCookie({ userId: "alice" }) as SessionData, ready));
+    const [one, two, three] = servers as [RedisStore, RedisStore, RedisStore];
+    const end = async () => {
+      for (let turn = 0; turn < round % 6; turn++) await t.db.ping();
+      await three.destroy(sid);
+    };
+    const [first] = await Promise.all([one.get(sid), two.get(sid), end()]);
+    tally[first === null ? "missedIt" : "sawIt"]++;
+    if ((await one.get(sid)) !== null || (await t.db.exists(`sess:${sid}`)) === 1) tally.alive++;
+  }
+  expect(tally.alive).toBe(0);
+  // Both orders have happened, so the race was one.
+  expect(Math.min(tally.sawIt, tally.missedIt)).toBeGreaterThan(0);
+});
+
+test("a session that is taken over lives as long as its cookie's age from then on, not from its last write", async () => {
+  const key = `sess:${browser.sid}`;
+  const left = JSON.parse(`${await t.db.get(key)}`);
+  left.cookie.expires = new Date(Date.now() - 30_000).toISOString();
+  await t.db.set(key, JSON.stringify(left), "KEEPTTL");
+  await browser.get("/me");
+  const pttl = await t.db.pttl(`rs:{sess}:s:${browser.sid}`);
+  expect(pttl).toBeGreaterThan(59_000);
+  expect(pttl).toBeLessThanOrEqual(60_000);
+});
+
+test("one whose end has come, though its key has none, is not taken over but removed", async () => {
+  const cookie = { originalMaxAge: null, expires: new Date(Date.now() - 1000) };
+  await t.db.set("sess:old", JSON.stringify({ cookie, userId: "alice" }));
+  expect(await store.get("old")).toBeNull();
+  expect(await t.db.exists("sess:old")).toBe(0);
+});
+
+test("one without an end of its cookie gets the ttl of the store", async () => {
+  await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null }, userId: "alice" }));
+  expect(await t.store({ ttl: 100 }).get("old")).toMatchObject({ userId: "alice" });
+  expect(await t.db.pttl("rs:{sess}:s:old")).toBeGreaterThan(99_000);
+});
+
+test("one that is no JSON fails the request, and stays where it is", async () => {
+  await t.db.set("sess:old", "{broken");
+  await expect(store.get("old")).rejects.toThrow(SyntaxError);
+  expect(await t.db.exists("sess:old")).toBe(1);
+});
+
+describe("the options that matter:", () => {
+  test("legacy: false takes nothing over", async () => {
+    const site = await t.site({ store: t.store({ legacy: false }) });
+    expect((await browser.copy(site.url).get("/me")).body).not.toHaveProperty("userId");
+    expect(await t.db.keys("sess:*")).toHaveLength(1);
+  });
+
+  test("a prefix, with the form of an app or not", async () => {
+    for (const prefix of ["myapp:", "a/b{c}"]) {
+      await call((ready) =>
+        t.connectRedis({ prefix }).set("sid", withCookie({ userId: "alice" }) as SessionData, ready),
+      );
+      expect(await store.get("sid")).toBeNull();
+      expect(await t.store({ prefix }).get("sid")).toMatchObject({ userId: "alice" });
+      expect(await t.db.exists(`${prefix}sid`)).toBe(0);
+    }
+  });
+
+  test("hashIds", async () => {
+    const hashed = t.store({ hashIds: true });
+    expect(await hashed.get(browser.sid)).toMatchObject({ userId: "alice" });
+    expect((await t.db.keys(`*${browser.sid}*`)).length).toBe(0);
+  });
+
+  test("an engine and its app, with connect-redis's prefix", async () => {
+    const onEngine = t.store({ rs: t.rs, app: "webapp" });
+    expect(await onEngine.get(browser.sid)).toMatchObject({ userId: "alice" });
+    expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(1);
+  });
+
+  test("a serializer, as connect-redis used it for the whole session", async () => {
+    await t.db.set("sess:old", await rot13.stringify(withCookie({ userId: "alice", note: "hello" })));
+    const secret = new RedisStore({ client: t.db, serializer: rot13 });
+    expect(await secret.get("old")).toMatchObject({ userId: "alice", note: "hello" });
+    expect(await t.db.hget("rs:{sess}:s:old", '"note"')).not.toContain("hello");
+  });
+
+  test("disableTTL", async () => {
+    expect(await t.store({ disableTTL: true }).get(browser.sid)).toMatchObject({ userId: "alice" });
+    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+  });
+});
+
+test("a request that holds a session which was taken over cannot revive it", async () => {
+  const under = browser.copy().get("/gate/set/color/red");
+  await swapped.gate.crowd(1);
+  await store.killsoid("alice");
+  swapped.gate.open();
+  await under;
+  expect((await browser.get("/me")).body).not.toHaveProperty("userId");
+});
+
+test("a loaded session can be reloaded and saved right after the take-over", async () => {
+  const loaded = await call<SessionData>((ready) => store.load(browser.sid, ready));
+  const { session } = { session: loaded as SessionData & { save(ready: (error?: unknown) => void): void } };
+  session.cart = ["cake"];
+  await done((ready) => session.save(ready));
+  expect(await store.get(browser.sid)).toMatchObject({ cart: ["cake"] });
+});

@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionData } from "express-session";
+import { describe, expect, test } from "vitest";
+import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+const key = "rs:{sess}:s:sid";
+
+async function pttlOf(data: object, options?: RedisStoreOptions): Promise<number> {
+  await t.store(options).set("sid", data as SessionData);
+  return t.db.pttl(key);
+}
+
+/** A moment has passed since it was set. */
+function expectAbout(left: number, set: number): void {
+  expect(left).toBeGreaterThan(set - 30);
+  expect(left).toBeLessThanOrEqual(set);
+}
+
+describe("the life of a session is", () => {
+  test("that of its cookie, to the millisecond", async () => {
+    expectAbout(await pttlOf(withCookie({}, 300)), 300);
+  });
+
+  test("that of its cookie when that is a date in text", async () => {
+    const expires = new Date(Date.now() + 1500).toISOString();
+    expectAbout(await pttlOf({ cookie: { originalMaxAge: 1500, expires } }), 1500);
+  });
+
+  test("a day when the cookie has no end", async () => {
+    expectAbout(await pttlOf(withCookie({}, null)), 86_400_000);
+    expectAbout(await pttlOf({ data: "but no cookie" }), 86_400_000);
+  });
+
+  test("the option ttl when the cookie has no end, in seconds and parts of them", async () => {
+    expectAbout(await pttlOf(withCookie({}, null), { ttl: 5 }), 5000);
+    expectAbout(await pttlOf(withCookie({}, null), { ttl: 0.25 }), 250);
+    expectAbout(await pttlOf(withCookie({}, 60_000), { ttl: 5 }), 60_000);
+  });
+
+  test("what the function ttl says, whatever the cookie says", async () => {
+    const ttl = (session: SessionData) => (session.userId === "admin" ? 10 : 100);
+    expectAbout(await pttlOf(withCookie({ userId: "admin" }), { ttl }), 10_000);
+    expectAbout(await pttlOf(withCookie({ userId: "alice" }), { ttl }), 100_000);
+  });
+
+  test("a hundred years where more was asked for", async () => {
+    const century = 100 * 365 * 86_400_000;
+    expectAbout(await pttlOf(withCookie({}, null), { ttl: Number.POSITIVE_INFINITY }), century);
+    expectAbout(await pttlOf(withCookie({}), { ttl: () => Number.MAX_VALUE }), century);
+    expect(await t.store().get("sid")).toMatchObject({ cookie: { originalMaxAge: 60_000 } });
+  });
+});
+
+test("a session whose cookie lives 300 ms is there before, and gone after that", async () => {
+  const site = await t.site({ cookie: { maxAge: 300 } });
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  const { sid } = browser;
+  await sleep(100);
+  expect(await t.db.exists(`rs:{sess}:s:${sid}`)).toBe(1);
+  await sleep(230);
+  expect((await browser.get("/me")).body).not.toHaveProperty("userId");
+  expect(await t.store().length()).toBe(0);
+});
+
+test("a session of a short life that is used all the time lives on", async () => {
+  const site = await t.site({ cookie: { maxAge: 400 }, rolling: true });
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  for (let i = 0; i < 7; i++) {
+    await sleep(100);
+    expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
+  }
+});
+
+describe("the date that a loaded session shows is when Redis ends it", () => {
+  async function expectAgreement(store: RedisStore, sid: string): Promise<void> {
+    const expires = Date.parse(`${(await store.get(sid))?.cookie.expires}`);
+    expect(Math.abs(expires - (Date.now() + (await t.db.pttl(`rs:{sess}:s:${sid}`))))).toBeLessThanOrEqual(30);
+  }
+
+  test("after it was written", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({}, 5000));
+    await expectAgreement(store, "sid");
+  });
+
+  test("after a touch, here and by another store", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({}, 5000));
+    await sleep(50);
+    await t.store().touch("sid", withCookie({}, 90_000));
+    await expectAgreement(store, "sid");
+    expect(await t.db.pttl(key)).toBeGreaterThan(89_000);
+  });
+
+  test("after another request has used the session", async () => {
+    const store = t.store();
+    const site = await t.site({ store, cookie: { maxAge: 5000 } });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    const { sid } = browser;
+    const first = Date.parse(`${(await browser.get("/me")).body.expires}`);
+    await sleep(1050);
+    await browser.get("/me");
+    await expectAgreement(store, sid);
+    const second = Date.parse(`${(await store.get(sid))?.cookie.expires}`);
+    expect(second - first).toBeGreaterThan(1000);
+  });
+
+  test("with a function for the ttl", async () => {
+    const store = t.store({ ttl: () => 7 });
+    await store.set("sid", withCookie({}, 60_000));
+    await expectAgreement(store, "sid");
+    expect(await t.db.pttl(key)).toBeLessThanOrEqual(7000);
+  });
+
+  test("at a read that comes a second after the last", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({}, 5000));
+    for (const ago of [990, 999, 1000, 1001, 1500, -990, -1500]) {
+      await t.db.hset(key, "la", Date.now() - ago);
+      await t.db.pexpire(key, 5000 - ago);
+      await expectAgreement(store, "sid");
+    }
+  });
+});
+
+test("reading prolongs a session by its ttl", async () => {
+  const store = t.store({ ttl: 60 });
+  await store.set("sid", withCookie({}, null));
+  await t.db.hset(key, "la", Date.now() - 5000);
+  await t.db.pexpire(key, 1000);
+  await store.get("sid");
+  expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
+});
+
+test("a session that was shortened is counted until its new end, and not after it", async () => {
+  const store = t.store();
+  await store.set("sid", withCookie({}, 60_000));
+  await store.touch("sid", withCookie({}, 60));
+  expect(await store.length()).toBe(1);
+  await sleep(80);
+  expect(await store.length()).toBe(0);
+});
+
+describe("an end in the past destroys", () => {
+  test("at set", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({ userId: "alice" }));
+    await store.set("sid", withCookie({ userId: "alice" }, -1));
+    expect(await store.get("sid")).toBeNull();
+    expect(await store.soid("alice")).toEqual({ sessions: [] });
+  });
+
+  test("at touch", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({}));
+    await store.touch("sid", withCookie({}, 0));
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  test.each([0, -5, Number.NaN])("when the function for the ttl says %s", async (seconds) => {
+    const store = t.store({ ttl: () => seconds });
+    await store.set("sid", withCookie({}));
+    expect(await store.get("sid")).toBeNull();
+    expect(await store.length()).toBe(0);
+  });
+
+  test("in a request that sets maxAge to 0", async () => {
+    const site = await t.site();
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    const thief = browser.copy();
+    await browser.get("/max-age/0");
+    expect((await thief.get("/me")).body).not.toHaveProperty("userId");
+  });
+});

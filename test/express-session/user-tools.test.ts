@@ -1,0 +1,158 @@
+import { describe, expect, test } from "vitest";
+import { refOf } from "../../src/engine/token.js";
+import { rot13 } from "./support/serializers.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+
+test("soid lists a user's sessions, newest first, with their data", async () => {
+  const store = t.store();
+  const site = await t.site({ store });
+  const [phone, laptop] = [site.browser(), site.browser()];
+  await phone.get("/login/alice");
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await laptop.get("/login/alice");
+  await laptop.get("/push/tea");
+  await site.browser().get("/login/bob");
+
+  const { sessions } = await store.soid("alice");
+  expect(sessions).toMatchObject([
+    { ref: laptop.sid, id: "alice", idle: 0, d: { userId: "alice", cart: ["tea"] } },
+    { ref: phone.sid, id: "alice", idle: 0, d: { userId: "alice" } },
+  ]);
+  expect(await store.soid("nobody")).toEqual({ sessions: [] });
+});
+
+test("soid shows the cookie of each session as a load would", async () => {
+  const store = t.store();
+  await store.set("sid", withCookie({ userId: "alice" }));
+  const [listed] = (await store.soid("alice")).sessions;
+  const got = await store.get("sid");
+  expect(Math.abs(Date.parse(`${listed?.d?.cookie.expires}`) - Date.parse(`${got?.cookie.expires}`))).toBeLessThan(30);
+});
+
+test("killsoid logs a user out everywhere, and nobody else", async () => {
+  const store = t.store();
+  const site = await t.site({ store });
+  const [phone, laptop, other] = [site.browser(), site.browser(), site.browser()];
+  await phone.get("/login/alice");
+  await laptop.get("/login/alice");
+  await other.get("/login/bob");
+  expect(await store.killsoid("alice")).toEqual({ kill: 2 });
+  for (const browser of [phone, laptop]) expect((await browser.get("/me")).body).not.toHaveProperty("userId");
+  expect((await other.get("/me")).body).toMatchObject({ userId: "bob" });
+  expect(await store.killsoid("alice")).toEqual({ kill: 0 });
+});
+
+test("killsoid spares the session that the request came from", async () => {
+  const store = t.store();
+  const site = await t.site({ store });
+  const [phone, laptop] = [site.browser(), site.browser()];
+  await phone.get("/login/alice");
+  await laptop.get("/login/alice");
+  expect(await store.killsoid("alice", { except: laptop.sid })).toEqual({ kill: 1 });
+  expect((await phone.get("/me")).body).not.toHaveProperty("userId");
+  expect((await laptop.get("/me")).body).toMatchObject({ userId: "alice" });
+});
+
+test("soapp lists the sessions by their last activity, in pages", async () => {
+  const store = t.store();
+  for (const [i, user] of ["alice", "bob", "carol"].entries()) {
+    await store.set(user, withCookie({ userId: user }));
+    await t.db.zadd("rs:{sess}:active", Date.now() - i * 5000, user);
+  }
+  const refs = async (...args: Parameters<typeof store.soapp>) =>
+    (await store.soapp(...args)).sessions.map(({ ref }) => ref);
+  expect(await refs(60)).toEqual(["alice", "bob", "carol"]);
+  expect(await refs(60, { limit: 1 })).toEqual(["alice"]);
+  expect(await refs(60, { offset: 1 })).toEqual(["bob", "carol"]);
+  expect(await refs(60, { offset: 1, limit: 1 })).toEqual(["bob"]);
+  await t.db.zadd("rs:{sess}:active", Date.now() - 20_000, "carol");
+  expect(await refs(10)).toEqual(["alice", "bob"]);
+});
+
+test("activity counts users, not sessions, and no anonymous ones", async () => {
+  const store = t.store();
+  await store.set("a1", withCookie({ userId: "alice" }));
+  await store.set("a2", withCookie({ userId: "alice" }));
+  await store.set("b", withCookie({ userId: "bob" }));
+  await store.set("anonymous", withCookie({}));
+  expect(await store.activity(60)).toEqual({ activity: 2 });
+  await store.killsoid("bob");
+  expect(await store.activity(60)).toEqual({ activity: 1 });
+});
+
+test("bad arguments are refused", async () => {
+  const store = t.store();
+  await expect(store.soid("")).rejects.toMatchObject({ name: "missingParameter" });
+  await expect(store.killsoid("x".repeat(129))).rejects.toMatchObject({ name: "invalidFormat" });
+  await expect(store.soapp(5)).rejects.toMatchObject({ name: "invalidValue" });
+  await expect(store.soapp(60, { limit: 0 })).rejects.toMatchObject({ name: "invalidValue" });
+  await expect(store.activity(1.5)).rejects.toMatchObject({ name: "invalidValue" });
+});
+
+test("the engine sees the sessions of the store, and the store what the engine has killed", async () => {
+  const store = t.store({ rs: t.rs, app: "webapp" });
+  await store.set("sid", withCookie({ userId: "alice" }));
+  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref: "sid", id: "alice" }]);
+  expect(await t.rs.activity({ app: "webapp", dt: 60 })).toEqual({ activity: 1 });
+  expect(await t.rs.killsoid({ app: "webapp", id: "alice" })).toEqual({ kill: 1 });
+  expect(await store.get("sid")).toBeNull();
+});
+
+test("with a serializer the tools show the data in clear", async () => {
+  const store = t.store({ serializer: rot13 });
+  await store.set("sid", withCookie({ userId: "alice", cart: ["tea"] }));
+  expect(await t.db.hget("rs:{sess}:s:sid", '"cart"')).not.toContain("tea");
+  expect((await store.soid("alice")).sessions).toMatchObject([{ d: { userId: "alice", cart: ["tea"] } }]);
+  expect(await store.all()).toMatchObject([{ id: "sid", cart: ["tea"] }]);
+});
+
+describe("with hashed ids", () => {
+  const sid = "a-session-id-that-express-session-made";
+
+  test("Redis holds no id, and ids() answers refs", async () => {
+    const store = t.store({ hashIds: true });
+    const site = await t.site({ store });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    const content: string[] = [];
+    for (const key of await t.db.keys("*")) {
+      const type = await t.db.type(key);
+      if (type === "zset") content.push(key, ...(await t.db.zrange(key, "0", "-1")));
+      else if (type === "hash") content.push(key, ...Object.entries(await t.db.hgetall(key)).flat());
+      else content.push(key, ...(await t.db.smembers(key)));
+    }
+    expect(content.filter((text) => text.includes(browser.sid))).toEqual([]);
+    expect(await store.ids()).toEqual([refOf(browser.sid)]);
+    expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([refOf(browser.sid)]);
+    expect(await store.all()).toMatchObject([{ id: refOf(browser.sid) }]);
+  });
+
+  test("destroy takes ids and refs", async () => {
+    const store = t.store({ hashIds: true });
+    await store.set(sid, withCookie({}));
+    await store.destroy(sid);
+    expect(await store.get(sid)).toBeNull();
+    await store.set(sid, withCookie({}));
+    await store.destroy(refOf(sid));
+    expect(await store.get(sid)).toBeNull();
+  });
+
+  test("a ref opens nothing", async () => {
+    const store = t.store({ hashIds: true });
+    await store.set(sid, withCookie({}));
+    expect(await store.get(refOf(sid))).toBeNull();
+  });
+
+  test.each([
+    ["id", sid],
+    ["ref", refOf(sid)],
+  ])("killsoid spares a session by its %s", async (_by, except) => {
+    const store = t.store({ hashIds: true });
+    await store.set(sid, withCookie({ userId: "alice" }));
+    await store.set("another", withCookie({ userId: "alice" }));
+    expect(await store.killsoid("alice", { except })).toEqual({ kill: 1 });
+    expect(await store.get(sid)).toMatchObject({ userId: "alice" });
+  });
+});
