@@ -51,7 +51,7 @@ const logRequest: RequestHandler = (req, res, next) => {
   next();
 };
 
-/** The address as it may stand in a log: anything as long as a token might be one. */
+/** The address as it may stand in a log: anything as long as a token might be one, however it is encoded. */
 function withoutTokens(url: string): string {
-  return url.replace(/[A-Za-z0-9]{64,}/g, "<token>").replace(/[^\x21-\x7e]/g, "?");
+  return url.replace(/(?:[A-Za-z0-9]|%[\dA-Fa-f]{2}){64,}/g, "<token>").replace(/[^\x21-\x7e]/g, "?");
 }

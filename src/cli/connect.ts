@@ -28,11 +28,14 @@ export function openEngine(flags: RedisFlags, wipe: number, env: Environment = p
 export function readKeys(file: string | undefined, env: Environment = process.env): ApiKey[] {
   if (file === undefined)
     return (env.RS_API_KEYS ?? "").split(",").flatMap((key) => (key.trim() ? { key: key.trim() } : []));
-  return readFileSync(file, "utf8")
+  const keys = readFileSync(file, "utf8")
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())
     .filter((line) => line !== "")
     .map((line, i) => parseKey(line, i + 1));
+  // Whoever names a file does not mean to let everybody in.
+  if (keys.length === 0) throw new Error("The key file holds no key");
+  return keys;
 }
 
 function parseKey(line: string, number: number): ApiKey {

@@ -4,7 +4,7 @@ import type { RedisSessions } from "../engine/engine.js";
 import { SessionError } from "../engine/errors.js";
 import type { SessionList } from "../engine/types.js";
 import { openEngine, type RedisFlags, readKeys } from "./connect.js";
-import { confirm, count, table } from "./print.js";
+import { confirm, count, json, table } from "./print.js";
 import { serve } from "./serve.js";
 
 interface Flags extends RedisFlags {
@@ -19,7 +19,7 @@ const program = new Command("ioredis-sessions")
 program
   .command("serve")
   .description("serve the REST interface")
-  .option("--port <port>", "port to listen on (RS_PORT)", port, port(process.env.RS_PORT ?? "8101"))
+  .addOption(new Option("--port <port>", "port to listen on").env("RS_PORT").default(8101).argParser(port))
   .option("--host <host>", "address to listen on", "127.0.0.1")
   .option(
     "--key-file <file>",
@@ -82,7 +82,7 @@ command("killall <app>", "end all sessions of an app; asks first")
   });
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(refLast(process.argv.slice(2)), { from: "user" });
 } catch (error) {
   process.exitCode = report(error);
 }
@@ -94,6 +94,12 @@ function command(usage: string, description: string): Command {
     .addOption(redisOption())
     .addOption(namespaceOption())
     .option("--json", "print JSON");
+}
+
+/** A ref may begin with -, and is no option then: `kill` finds it behind `--`. */
+function refLast(args: string[]): string[] {
+  const at = args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => /^-[\w-]{26}$/.test(arg)) : -1;
+  return at === -1 ? args : [...args.toSpliced(at, 1), "--", `${args[at]}`];
 }
 
 function redisOption(): Option {
@@ -115,7 +121,7 @@ async function run<Result>(
   const rs = openEngine(flags, 0);
   try {
     const result = await call(rs);
-    console.log(flags.json === true ? JSON.stringify(result, null, 2) : show(result));
+    console.log(flags.json === true ? json(result) : show(result));
   } finally {
     await rs.quit().catch(() => {});
   }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import type { Session } from "../engine/types.js";
 
@@ -35,12 +36,20 @@ export function count(number: number, what: string): string {
 export async function confirm(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${question} [y/N] `);
+  // Ctrl-C and Ctrl-D close it, and the question is never answered then.
+  const closed = once(terminal, "close").then(() => "");
+  const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
   terminal.close();
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** What users chose themselves must not steer the terminal. */
+/** JSON for people and programs. What JSON leaves as it is, and a terminal takes for an order, is escaped, too. */
+export function json(value: unknown): string {
+  const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value, null, 2).replace(/[\x7f-\x9f]|\p{Bidi_Control}/gu, escaped);
+}
+
+/** What users chose themselves must not steer the terminal, nor turn the order of what stands beside it. */
 function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, "�");
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, "�");
 }

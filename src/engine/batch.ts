@@ -1,12 +1,12 @@
-import { runScript, type Script } from "./script.js";
+import { runScript, type Script, sendable } from "./script.js";
 import type { Client } from "./types.js";
 
-interface Waiting {
+/** A script that is to run, and what is to be told when it has. */
+export interface Call {
   script: Script;
   keys: readonly string[];
   args: readonly (string | number)[];
-  resolve: (reply: unknown) => void;
-  reject: (error: unknown) => void;
+  settle: (error: unknown, reply: unknown) => void;
 }
 
 /**
@@ -18,57 +18,61 @@ interface Waiting {
 export class Batch {
   readonly #client: Client;
   /** What waits for the end of the round, by hash tag: a pipeline may not span two Cluster slots. */
-  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #waiting = new Map<string, Call[]>();
   #underWay = false;
 
   constructor(client: Client) {
     this.#client = client;
   }
 
-  /** @param tag what the keys share, and other keys do not: their hash tag */
-  run(tag: string, script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  /** @param tag what the call's keys share, and other keys do not: their hash tag */
+  run(tag: string, call: Call): void {
     if (!this.#underWay) {
       this.#underWay = true;
       setImmediate(this.#flush);
-      return runScript(this.#client, script, keys, args);
+      this.#runAlone(call);
+      return;
     }
-    return new Promise((resolve, reject) => {
-      const call = { script, keys, args, resolve, reject };
-      const others = this.#waiting.get(tag);
-      if (others === undefined) this.#waiting.set(tag, [call]);
-      else others.push(call);
-    });
+    const others = this.#waiting.get(tag);
+    if (others === undefined) this.#waiting.set(tag, [call]);
+    else others.push(call);
   }
 
   readonly #flush = (): void => {
     this.#underWay = false;
-    for (const calls of this.#waiting.values()) this.#send(calls);
+    if (this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
+    for (const calls of waiting) {
+      const [first] = calls;
+      if (first !== undefined && calls.length === 1) this.#runAlone(first);
+      else this.#runTogether(calls);
+    }
   };
 
-  #send(calls: readonly Waiting[]): void {
-    const [only] = calls;
-    if (only !== undefined && calls.length === 1) {
-      runScript(this.#client, only.script, only.keys, only.args).then(only.resolve, only.reject);
-      return;
-    }
-    const pipeline = this.#client.pipeline();
-    for (const { script, keys, args } of calls) {
-      pipeline.evalsha(script.sha, keys.length, [...keys, ...args] as unknown as string);
-    }
-    pipeline.exec().then(
-      (replies) => {
-        for (const [i, call] of calls.entries()) this.#settle(call, replies?.[i] ?? [null, null]);
-      },
-      (error) => {
-        for (const call of calls) call.reject(error);
-      },
+  #runAlone({ script, keys, args, settle }: Call): void {
+    runScript(this.#client, script, keys, args).then(
+      (reply) => settle(null, reply),
+      (error) => settle(error, null),
     );
   }
 
-  #settle({ script, keys, args, resolve, reject }: Waiting, [error, reply]: [Error | null, unknown]): void {
-    if (error === null) resolve(reply);
-    else if (error.message.startsWith("NOSCRIPT")) runScript(this.#client, script, keys, args).then(resolve, reject);
-    else reject(error);
+  #runTogether(calls: readonly Call[]): void {
+    const pipeline = this.#client.pipeline();
+    for (const { script, keys, args } of calls) {
+      pipeline.evalsha(script.sha, keys.length, ...sendable(keys, args));
+    }
+    pipeline.exec().then(
+      (replies) => {
+        for (const [i, call] of calls.entries()) {
+          const [error, reply] = replies?.[i] ?? [null, null];
+          if (error?.message.startsWith("NOSCRIPT")) this.#runAlone(call);
+          else call.settle(error, reply);
+        }
+      },
+      (error) => {
+        for (const call of calls) call.settle(error, null);
+      },
+    );
   }
 }

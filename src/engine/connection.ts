@@ -1,4 +1,5 @@
 import { Batch } from "./batch.js";
+import { Deadlines } from "./deadlines.js";
 import { fromRedis, SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
@@ -9,6 +10,7 @@ export class Connection {
   readonly client: Client;
   readonly #timeout: number;
   readonly #batch: Batch;
+  readonly #deadlines = new Deadlines();
 
   constructor(client: Client, timeout: number) {
     this.client = client;
@@ -17,22 +19,33 @@ export class Connection {
   }
 
   /** Runs an operation's script. `deadline` is for a call that takes more than one round trip. */
-  async run<Input, Output>(
+  run<Input, Output>(
     operation: Operation<Input, Output>,
     keys: Keys,
     input: Input,
     deadline = this.deadline(),
   ): Promise<Output> {
-    const reply = await this.#within(
+    const { script } = operation;
+    const call = { script, keys: operation.keys(keys, input), args: operation.args(input) };
+    return this.#within(
       deadline,
-      this.#batch.run(keys.base, operation.script, operation.keys(keys, input), operation.args(input)),
+      (settle) => this.#batch.run(keys.base, { ...call, settle }),
+      (reply) => operation.reply(reply as never, input),
     );
-    return operation.reply(reply as never, input);
   }
 
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
-    return this.#within(this.deadline(), send(this.client));
+    return this.#within(
+      this.deadline(),
+      (settle) => {
+        send(this.client).then(
+          (reply) => settle(null, reply),
+          (error) => settle(error, null),
+        );
+      },
+      (reply) => reply as Reply,
+    );
   }
 
   /** When a call that begins now has to end. */
@@ -40,21 +53,26 @@ export class Connection {
     return performance.now() + this.#timeout;
   }
 
-  #within<Reply>(deadline: number, answer: Promise<Reply>): Promise<Reply> {
+  #within<Result>(
+    at: number,
+    start: (settle: (error: unknown, reply: unknown) => void) => void,
+    read: (reply: unknown) => Result,
+  ): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const expire = () => reject(new SessionError("timeout", `Redis did not answer within ${this.#timeout} ms`));
-      // One more look at the sockets before giving up: when our own process was busy, the answer is waiting there.
-      const timer = setTimeout(() => setImmediate(expire), deadline - performance.now());
-      answer.then(
-        (reply) => {
-          clearTimeout(timer);
-          resolve(reply);
-        },
-        (error) => {
-          clearTimeout(timer);
-          reject(fromRedis(error));
-        },
-      );
+      const pending = {
+        at,
+        expire: () => reject(new SessionError("timeout", `Redis did not answer within ${this.#timeout} ms`)),
+      };
+      this.#deadlines.add(pending);
+      start((error, reply) => {
+        this.#deadlines.remove(pending);
+        if (error !== null) return reject(fromRedis(error));
+        try {
+          resolve(read(reply));
+        } catch (unreadable) {
+          reject(fromRedis(unreadable));
+        }
+      });
     });
   }
 }

@@ -17,12 +17,20 @@ export async function runScript(
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
-  // ioredis flattens arrays among the arguments; spread, the fields of a large session would overflow the stack.
-  const given = [...keys, ...args] as unknown as string;
+  const given = sendable(keys, args);
   try {
-    return await client.evalsha(script.sha, keys.length, given);
+    return await client.evalsha(script.sha, keys.length, ...given);
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-    return await client.eval(script.source, keys.length, given);
+    return await client.eval(script.source, keys.length, ...given);
   }
+}
+
+/** More arguments than this go to ioredis as one array, which it flattens: spread, they would overflow the stack. */
+const MOST_SPREAD = 1000;
+
+/** Keys and arguments in the form in which ioredis takes them. */
+export function sendable(keys: readonly string[], args: readonly (string | number)[]): (string | number)[] {
+  const given = [...keys, ...args];
+  return given.length <= MOST_SPREAD ? given : [given as unknown as string];
 }

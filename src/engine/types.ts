@@ -53,7 +53,7 @@ export interface RedisSessionsOptions {
   timeout?: number;
   /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
   nested?: boolean;
-  /** The most bytes that the `d` of one call may have as JSON. Default 1048576 (1 MiB). */
+  /** The most bytes that keys and values of the `d` of one call may have, as UTF-8. Default 1048576 (1 MiB). */
   maxBytes?: number;
 }
 

@@ -9,6 +9,12 @@ export function readLegacy(connection: Connection, key: string): Promise<string 
   return connection.command((client) => client.get(key));
 }
 
+/** Seconds that it still lives: 0 when it is gone, undefined when it has no end. */
+export async function legacyLife(connection: Connection, key: string): Promise<number | undefined> {
+  const left = Number(await connection.command((client) => client.pttl(key)));
+  return left === -1 ? undefined : Math.max(left, 0) / 1000;
+}
+
 export function removeLegacy(connection: Connection, key: string): Promise<number> {
   return connection.command((client) => client.del(key));
 }

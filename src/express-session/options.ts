@@ -3,8 +3,10 @@ import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
 import { aBoolean, aFunction, anObject, checkOptions } from "../engine/options.js";
 import type { Client } from "../engine/types.js";
-import { checkApp } from "../engine/validate.js";
+import { checkApp, checkId } from "../engine/validate.js";
 import type { Serializer } from "./serialize.js";
+
+export const DEFAULT_PREFIX = "sess:";
 
 /** Options of RedisStore. Those of connect-redis have its meaning and defaults. */
 export interface RedisStoreOptions {
@@ -40,7 +42,9 @@ export interface RedisStoreOptions {
    */
   hashIds?: boolean;
   /**
-   * Whose session it is. Default: `session.passport.user` when that is a string or a number, else `session.userId`.
+   * Whose session it is: 1 to 128 characters, or undefined for nobody's. Anything else fails the save with
+   * `invalidFormat` (an empty one with `missingParameter`). Default: `session.passport.user` when that is a number or
+   * such a string, else `session.userId` when it is, else nobody's.
    */
   userId?: (session: SessionData) => string | undefined;
 }
@@ -75,15 +79,20 @@ function isSerializer(value: unknown): boolean {
   return typeof parse === "function" && typeof stringify === "function";
 }
 
-/** Default of `userId`. */
+/** Default of `userId`. What is no id makes nobody's session: the app has not said that it is one. */
 export function defaultUserId(session: SessionData): string | undefined {
   const { passport, userId } = session as { passport?: { user?: unknown }; userId?: unknown };
-  const user = isId(passport?.user) ? passport.user : userId;
-  return isId(user) ? String(user) : undefined;
+  return asId(passport?.user) ?? asId(userId);
 }
 
-function isId(value: unknown): value is string | number {
-  return (typeof value === "string" && value !== "") || typeof value === "number";
+function asId(value: unknown): string | undefined {
+  if (typeof value === "number") return String(value);
+  if (typeof value !== "string") return undefined;
+  try {
+    return checkId(value);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

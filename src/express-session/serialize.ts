@@ -67,7 +67,8 @@ export async function fromStored(
   const session = serializer === undefined ? parseAll(data) : await parseEach(data, serializer);
   const { cookie } = session;
   if (cookie?.expires === DERIVED) {
-    const rest = ttl > 0 ? ttl * 1000 : (cookie.originalMaxAge ?? 0);
+    // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
+    const rest = ttl > 0 ? Math.round(ttl * 1000) : (cookie.originalMaxAge ?? 0);
     cookie.expires = new Date(prolonged + rest).toISOString();
   }
   return session as unknown as SessionData;

@@ -36,12 +36,16 @@ export interface CookieOptions {
 /** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
 const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 
+/** How many cookies are known by heart: to verify one costs as much as a good part of its request. */
+const MOST_VERIFIED = 10_000;
+
 /** The signed cookie. */
 export class SessionCookie implements Transport {
   readonly name: string;
   readonly maxAge: number | undefined;
   readonly #options: CookieOptions;
   readonly #secrets: readonly string[];
+  readonly #verified = new Map<string, string>();
   #warned = false;
 
   /** @throws SessionError `invalidValue` for bad options, or without a secret */
@@ -94,10 +98,15 @@ export class SessionCookie implements Transport {
   }
 
   #verify(value: string): string | undefined {
+    const known = this.#verified.get(value);
+    if (known !== undefined) return known;
     if (!SIGNED.test(value)) return undefined;
     for (const secret of this.#secrets) {
       const token = unsign(value, secret);
-      if (isToken(token)) return token;
+      if (!isToken(token)) continue;
+      if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
+      this.#verified.set(value, token);
+      return token;
     }
     return undefined;
   }

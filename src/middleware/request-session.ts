@@ -81,7 +81,11 @@ export class RequestSession<Data extends object> {
     const present = await this.#present();
     if (present === null) return null;
     const session = await this.#redis((rs) => rs.set({ ...present, d, nested: true }));
-    if (this.#token !== present.token) return session;
+    if (this.#token !== present.token) {
+      // This very request has signed in or rotated meanwhile: the next get shall look again.
+      this.#loaded = undefined;
+      return session;
+    }
     this.#loaded = Promise.resolve(session);
     this.#state = session === null ? "none" : "modified";
     return session;

@@ -1,6 +1,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
 import { invalidValue } from "../engine/errors.js";
+import { aBoolean, checkOptions } from "../engine/options.js";
 import { checkApp } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 
@@ -34,13 +35,15 @@ export function guardOf(authorize: Authorize): Guard {
   const ask = grantOf(authorize);
   return async (req, app, writes) => {
     const answer = await ask(req);
-    if (answer === false) {
+    // Also null and undefined, which a function in JavaScript may give for "no".
+    if (!answer) {
       throw new Problem(401, "ERR_UNAUTHORIZED", "Send an API key: Authorization: Bearer <key>", {
         "WWW-Authenticate": "Bearer",
       });
     }
     const { apps, readOnly = false }: Grant = answer === true ? {} : answer;
-    if (apps !== undefined && !apps.includes(app)) {
+    // A text in place of the list would let pass every part of it.
+    if (apps !== undefined && !(Array.isArray(apps) && apps.includes(app))) {
       throw new Problem(403, "ERR_FORBIDDEN", "This key is not good for this app");
     }
     if (readOnly && writes) throw new Problem(403, "ERR_FORBIDDEN", "This key may only read");
@@ -54,10 +57,12 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
   const keys = authorize.map((one: string | ApiKey) => {
-    const { key, ...grant } = typeof one === "string" ? { key: one } : one;
+    // A key from an environment that does not have it is undefined.
+    const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
     if (typeof key !== "string" || key.length < 16)
       throw invalidValue("authorize: an API key has at least 16 characters");
-    for (const app of (grant as Grant).apps ?? []) checkApp(app);
+    checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });
+    for (const app of grant.apps ?? []) checkApp(app);
     return { digest: digestOf(key), grant };
   });
   return (req) => {

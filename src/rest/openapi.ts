@@ -41,11 +41,13 @@ export const openapi = {
     description: "Sessions in Redis that belong to an app and a user, shared by servers in any language.",
     license: { name: "MIT", identifier: "MIT" },
   },
-  servers: [{ url: "/" }],
-  security: [{ key: [] }],
+  security: [{ key: [] }, { header: [] }],
   paths: paths(),
   components: {
-    securitySchemes: { key: { type: "http", scheme: "bearer", description: "An API key" } },
+    securitySchemes: {
+      key: { type: "http", scheme: "bearer", description: "An API key" },
+      header: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same" },
+    },
     schemas: {
       Session: {
         type: "object",

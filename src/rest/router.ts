@@ -40,8 +40,8 @@ export function rest(options: RestOptions): Router {
   get(router, "/ping", async (_req, res) => {
     res.type("text/plain").send(await rs.ping());
   });
-  get(router, "/openapi.json", async (_req, res) => {
-    res.json(openapi);
+  get(router, "/openapi.json", async (req, res) => {
+    res.json({ ...openapi, servers: [{ url: req.baseUrl || "/" }] });
   });
 
   for (const route of routes) {

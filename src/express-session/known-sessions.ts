@@ -1,0 +1,234 @@
+import session, { type SessionData } from "express-session";
+import type { AppSessions } from "../engine/app-sessions.js";
+import type { Stored } from "../engine/codec.js";
+import type { Connection } from "../engine/connection.js";
+import { NOBODY, quoteId } from "../engine/keys.js";
+import type { ReplaceMode } from "../engine/operations.js";
+import { refOf } from "../engine/token.js";
+import { checkId } from "../engine/validate.js";
+import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
+import { DEFAULT_PREFIX, defaultUserId, type RedisStoreOptions } from "./options.js";
+import { difference, fromStored, type Serializer, type Snapshot, snapshot, toFields, without } from "./serialize.js";
+
+/** What is known of a session that was handed out or written. */
+interface Known {
+  sid: string;
+  /** whose it is in the index; undefined when nobody knows whether the last write took effect */
+  id: string | undefined;
+  fields: Snapshot;
+  /** when it was last prolonged, ms */
+  prolonged: number;
+  /** seconds that it may rest since then */
+  ttl: number;
+}
+
+/** Less than this is not worth a round trip, in ms; nor is a tenth of a life that is shorter than ten times this. */
+const TOUCH_AFTER = 1000;
+
+/**
+ * How long after its last use reading prolongs a session, in ms. Shorter than the engine's second: the date that the
+ * cookie shows follows from it, and express-session promises that each request renews that.
+ */
+const PROLONG_AFTER = 50;
+
+/** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
+const LONGEST = 100 * 365 * 86_400;
+
+/**
+ * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
+ * (@fastify/session), in ms. Longer than requests take.
+ */
+export const GRAVE = 60_000;
+
+/**
+ * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
+ * since, and only to a session that lives.
+ */
+export class KnownSessions {
+  readonly #sessions: AppSessions;
+  readonly #connection: Connection;
+  readonly #prefix: string;
+  readonly #ttl: number | ((session: SessionData) => number);
+  readonly #endless: boolean;
+  readonly #touches: boolean;
+  readonly #legacy: boolean;
+  readonly #hashIds: boolean;
+  readonly #serializer: Serializer | undefined;
+  readonly #userId: (session: SessionData) => string | undefined;
+  readonly #known = new WeakMap<object, Known>();
+
+  constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
+    this.#sessions = sessions;
+    this.#connection = connection;
+    this.#prefix = options.prefix ?? DEFAULT_PREFIX;
+    this.#ttl = options.ttl ?? 86_400;
+    this.#endless = options.disableTTL ?? false;
+    this.#touches = !(this.#endless || (options.disableTouch ?? false));
+    this.#legacy = options.legacy ?? true;
+    this.#hashIds = options.hashIds ?? false;
+    this.#serializer = options.serializer === JSON ? undefined : options.serializer;
+    this.#userId = options.userId ?? defaultUserId;
+  }
+
+  /** Reads and prolongs a session, or takes over the one that connect-redis left. */
+  async get(sid: string): Promise<SessionData | null> {
+    return (await this.#load(sid)) ?? (this.#legacy ? this.#takeOver(sid) : null);
+  }
+
+  async set(sid: string, session: SessionData): Promise<void> {
+    const now = Date.now();
+    const ttl = this.#ttlOf(session, now);
+    if (!(ttl > 0)) return this.destroy(sid);
+    const known = this.#known.get(session);
+    if (known?.sid === sid) return this.#update(known, session, now, ttl);
+    await this.#replace(sid, session, now, ttl, modeFor(session));
+  }
+
+  async touch(sid: string, session: SessionData): Promise<void> {
+    if (!this.#touches) return;
+    const now = Date.now();
+    const ttl = this.#ttlOf(session, now);
+    if (!(ttl > 0)) return this.destroy(sid);
+    const known = this.#known.get(session);
+    if (known?.sid === sid) return this.#update(known, session, now, ttl);
+    // Of a session that was not loaded here nothing but its life is known to be meant.
+    await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: [], remove: [] });
+  }
+
+  /** @param sid or a ref */
+  async destroy(sid: string): Promise<void> {
+    const killed = await this.#sessions.kill(this.ref(sid), GRAVE);
+    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, GRAVE);
+    if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
+  }
+
+  /** A session that was met in a list, as a load would show it. */
+  read(stored: Stored): Promise<SessionData> {
+    const { la, ttl } = lifeOf(stored);
+    return fromStored(stored, la, ttl, this.#serializer);
+  }
+
+  /** Makes known what was made of a session's data: from here on it stands for the session. */
+  passOn(data: SessionData, made: SessionData): void {
+    const known = this.#known.get(data);
+    if (known !== undefined) this.#known.set(made, { ...known });
+  }
+
+  ref(sid: string): string {
+    return this.#hashIds ? refOf(sid) : sid;
+  }
+
+  /** The ref that is meant by an id or a ref. */
+  refOfEither(sid: string): string {
+    return this.#isRef(sid) ? sid : this.ref(sid);
+  }
+
+  async #load(sid: string): Promise<SessionData | null> {
+    const now = Date.now();
+    const stored = await this.#sessions.get(this.ref(sid), this.#touches, PROLONG_AFTER);
+    if (stored === null) return null;
+    const { la, ttl } = lifeOf(stored);
+    // As lua/include/prolong.lua decides it.
+    const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
+    const data = await fromStored(stored, prolonged, ttl, this.#serializer);
+    const fields = this.#serializer === undefined ? new Map(stored.data) : snapshot(data);
+    this.#known.set(data, { sid, id: stored.own.id ?? NOBODY, fields, prolonged, ttl });
+    return data;
+  }
+
+  /** Sends what has changed since the session was loaded; nothing when nothing has, and it was prolonged just now. */
+  async #update(known: Known, session: SessionData, now: number, ttl: number): Promise<void> {
+    const fields = snapshot(session);
+    const { changed, removed } = difference(known.fields, fields);
+    const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
+    const prolong = this.#touches && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
+    if (changed.length === 0 && removed.length === 0 && !prolong) return;
+
+    const id = this.#idOf(session);
+    // Where this request has not changed whose session it is, another that is under way may have.
+    const change = { id: id === known.id ? "" : id, ttl: this.#endless ? 0 : ttl };
+    // Noted before the answer: a second save that overlaps this one goes on from here.
+    Object.assign(known, { id, fields, prolonged: now, ttl });
+    try {
+      const write = await toFields(changed, this.#serializer);
+      await this.#sessions.update(this.ref(known.sid), now, { ...change, write, remove: removed });
+    } catch (error) {
+      // Whether it was written is unknown, so the next save sends it again.
+      known.id = undefined;
+      known.fields = without(known.fields, changed, removed);
+      throw error;
+    }
+  }
+
+  async #replace(sid: string, session: SessionData, now: number, ttl: number, mode: ReplaceMode): Promise<void> {
+    const id = this.#idOf(session);
+    const fields = snapshot(session);
+    const life = this.#endless ? 0 : ttl;
+    const own = ["la", now, "ttl", life, "created", now, "r", 1, "w", 1, ...(id === NOBODY ? [] : ["id", id])];
+    await this.#sessions.replace({
+      ref: this.ref(sid),
+      id,
+      now,
+      ttl: life,
+      mode,
+      fields: [...own, ...(await toFields(fields, this.#serializer))],
+    });
+    // A plain object is a caller's own: it replaces the next time, too.
+    if (!isPlain(session)) this.#known.set(session, { sid, id, fields, prolonged: now, ttl });
+  }
+
+  /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
+  async #takeOver(sid: string): Promise<SessionData | null> {
+    const key = this.#prefix + sid;
+    const text = await readLegacy(this.#connection, key);
+    // To take it over is to use it, which prolongs a session only where the store touches.
+    const rest = text === null || this.#touches ? undefined : await legacyLife(this.#connection, key);
+    // Between our looks another request may have taken it over.
+    if (text === null || rest === 0) return this.#load(sid);
+    const left = (await (this.#serializer ?? JSON).parse(text)) as SessionData;
+    const now = Date.now();
+    // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
+    const age = left.cookie?.originalMaxAge;
+    if (typeof age === "number") left.cookie.expires = new Date(now + age);
+    const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, this.#ttlOf(left, now));
+    if (ttl > 0) await this.#replace(sid, left, now, ttl, "absent");
+    await removeLegacy(this.#connection, key);
+    // Not `left`: another request may have been faster, and its user may have logged out.
+    return this.#load(sid);
+  }
+
+  /** Seconds that the session may rest, as connect-redis has it, but to the millisecond. */
+  #ttlOf(session: SessionData, now: number): number {
+    if (typeof this.#ttl === "function") return Math.min(this.#ttl(session), LONGEST);
+    const expires = session.cookie?.expires;
+    return Math.min(expires ? (new Date(expires).getTime() - now) / 1000 : this.#ttl, LONGEST);
+  }
+
+  #idOf(session: SessionData): string {
+    const id = this.#userId(session);
+    return id === undefined ? NOBODY : quoteId(checkId(id));
+  }
+
+  /** Whether it may be a ref rather than an id. */
+  #isRef(sid: string): boolean {
+    return this.#hashIds && /^[\w-]{27}$/.test(sid);
+  }
+}
+
+function lifeOf({ own }: Stored): { la: number; ttl: number } {
+  return { la: Number(own.la), ttl: Number(own.ttl) };
+}
+
+/**
+ * Over what a session may be written that was not loaded through the store. A plain object is a caller's explicit wish,
+ * and a Session of express-session is newly generated. Any other object is the session of a framework that does not
+ * tell what it loaded: that one may have been ended meanwhile.
+ */
+function modeFor(given: object): ReplaceMode {
+  return isPlain(given) || given instanceof session.Session ? "any" : "unended";
+}
+
+function isPlain(given: object): boolean {
+  const prototype = Object.getPrototypeOf(given);
+  return prototype === null || prototype === Object.prototype;
+}

@@ -1,0 +1,22 @@
+// A CommonJS program that uses the installed package. Prints what the test expects.
+const { Redis } = require("ioredis");
+const { default: Default, RedisSessions } = require("ioredis-sessions");
+const { RedisStore } = require("ioredis-sessions/express-session");
+const { sessions } = require("ioredis-sessions/middleware");
+
+async function main() {
+  const client = new Redis(process.env.REDIS_URL);
+  const rs = new RedisSessions({ client, wipe: 0 });
+  const { token } = await rs.create({ app: "webapp", id: "carol", ip: "127.0.0.1" });
+  const found = await new Promise((ready) => rs.get({ app: "webapp", token }, (_error, session) => ready(session)));
+  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
+  const { sessions: all } = await auth.admin.soid({ id: "carol" });
+  const store = new RedisStore({ client });
+  console.log(
+    JSON.stringify({ found: found.id, all: all.length, store: typeof store.get, same: Default === RedisSessions }),
+  );
+  await rs.quit();
+  client.disconnect();
+}
+
+void main();

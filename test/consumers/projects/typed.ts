@@ -1,0 +1,58 @@
+// A strict TypeScript program that uses the installed package. It is compiled, not run.
+import type { IncomingMessage } from "node:http";
+import express from "express";
+import session from "express-session";
+import { Redis } from "ioredis";
+import DefaultExport, { type Created, RedisSessions, type Session, SessionError } from "ioredis-sessions";
+import { RedisStore, type RedisStoreOptions } from "ioredis-sessions/express-session";
+import { type Device, type SessionData, type SessionsOptions, sessions } from "ioredis-sessions/middleware";
+
+declare module "ioredis-sessions/middleware" {
+  interface SessionData {
+    cart: { sku: string; count: number }[];
+    theme?: "light" | "dark";
+  }
+}
+
+const client = new Redis();
+const rs = new RedisSessions<SessionData>({ client, nested: true });
+const same: typeof RedisSessions = DefaultExport;
+
+const auth = sessions({ rs, app: "webapp", secret: ["new", "old"], maxPerUser: 3, overflow: "reject" });
+const tenants = sessions({ rs, app: async (req: IncomingMessage) => req.headers.host, secret: "s" });
+
+const app = express();
+app.use(auth);
+app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
+  const mine: Session<SessionData> | null = await req.rs.get();
+  const count: number | undefined = mine?.d?.cart[0]?.count;
+  await req.rs.set({ theme: "dark", cart: null });
+  // @ts-expect-error the data has no such key
+  await req.rs.set({ colour: "dark" });
+  // @ts-expect-error nor such a theme
+  await req.rs.set({ theme: "pink" });
+  const devices: Device<SessionData>[] = await auth.of(req).devices();
+  const created: Created = await req.rs.create("alice", { ttl: 60, d: { theme: "light" } });
+  res.json({ count, devices, created, token: req.rs.token satisfies string | undefined });
+});
+
+await auth.admin.killsoid({ id: "alice" });
+await tenants.admin.killsoid({ app: "blue", id: "alice" });
+// @ts-expect-error where there are many apps, each call names one
+await tenants.admin.killsoid({ id: "alice" });
+
+const options: SessionsOptions<SessionData, string> = {
+  rs,
+  app: "webapp",
+  secret: "s",
+  cookie: { sameSite: "strict" },
+};
+sessions(options);
+
+const storeOptions: RedisStoreOptions = { client };
+const store: session.Store = new RedisStore(storeOptions);
+app.use(session({ store, secret: "s", resave: false, saveUninitialized: false }));
+
+rs.get({ app: "webapp", token: "t" }, (error, found) => {
+  if (error instanceof SessionError && error.name === "timeout") console.log(error.code, found?.id, same);
+});

@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import type { Created, CreateOptions } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+
+const t = useEngine();
+const app = "webapp";
+
+const living = async (id = "alice") => (await t.rs.soid({ app, id })).sessions.map(({ ref }) => ref);
+const key = (ref: string) => `rs:{webapp}:s:${ref}`;
+const ttl = (ref: string) => t.db.pttl(key(ref));
+
+/** Ends a session as time does, and leaves the index to notice. */
+const expire = (ref: string) => t.db.pexpire(key(ref), 0);
+
+async function soundly(): Promise<void> {
+  expect((await readStored(t.db, app)).problems).toEqual([]);
+}
+
+describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
+  test("the oldest sessions make room, one after the other", async () => {
+    const refs: string[] = [];
+    for (let i = 0; i < maxPerUser + 3; i++) {
+      refs.unshift((await t.create({ maxPerUser })).ref);
+      // Within a millisecond there is no older and younger.
+      await sleep(2);
+      expect(await living()).toEqual(refs.slice(0, maxPerUser));
+    }
+    await soundly();
+  });
+
+  test('overflow "reject" rejects, writes nothing, and lets the user in as soon as there is room', async () => {
+    const limits = { maxPerUser, overflow: "reject" } as const;
+    for (let i = 0; i < maxPerUser; i++) await t.create(limits);
+    const before = await living();
+    await expect(t.create(limits)).rejects.toMatchObject({
+      name: "tooManySessions",
+      code: "ERR_TOO_MANY_SESSIONS",
+      message: `The user has ${maxPerUser} sessions already, as many as maxPerUser allows`,
+    });
+    expect(await living()).toEqual(before);
+    await t.rs.kill({ app, ref: `${before[0]}` });
+    const { ref } = await t.create(limits);
+    expect(await living()).toContain(ref);
+    await soundly();
+  });
+
+  test.each(["oldest", "reject"] as const)(
+    "10 sign-ins at once never leave more, with overflow %s",
+    async (overflow) => {
+      for (let round = 0; round < 50; round++) {
+        const id = `user${round}`;
+        const logins = Array.from({ length: 10 }, () => t.create({ id, maxPerUser, overflow }));
+        const settled = await Promise.allSettled(logins);
+        const created = settled.flatMap((one) => (one.status === "fulfilled" ? one.value.ref : []));
+        const refs = await living(id);
+        expect(refs).toHaveLength(maxPerUser);
+        for (const ref of refs) expect(created).toContain(ref);
+        expect(created).toHaveLength(overflow === "oldest" ? 10 : maxPerUser);
+        for (const one of settled) {
+          if (one.status === "rejected") expect(one.reason).toMatchObject({ name: "tooManySessions" });
+        }
+      }
+      await soundly();
+    },
+  );
+
+  test.each(["oldest", "reject"] as const)(
+    "sessions that have expired do not count, with overflow %s",
+    async (overflow) => {
+      for (let i = 0; i < maxPerUser; i++) await expire((await t.create({ maxPerUser })).ref);
+      const { ref } = await t.create({ maxPerUser, overflow });
+      expect(await living()).toEqual([ref]);
+      await soundly();
+    },
+  );
+});
+
+test("maxPerUser counts one user's sessions in one app", async () => {
+  await t.create({ id: "alice2" });
+  await t.create({ id: "alic" });
+  await t.create({ id: 'alice"' });
+  await t.create({ app: "other" });
+  await t.create({ maxPerUser: 1, overflow: "reject" });
+  for (const id of ["alice", "alice2", "alic", 'alice"']) expect(await living(id)).toHaveLength(1);
+  expect((await t.rs.soid({ app: "other", id: "alice" })).sessions).toHaveLength(1);
+});
+
+test("a user with far more sessions than the limit is brought down to it, to the youngest", async () => {
+  const refs: string[] = [];
+  for (let i = 0; i < 350; i++) refs.unshift((await t.create()).ref);
+  const now = Date.now();
+  for (const [i, ref] of refs.entries()) await t.db.hset(key(ref), "created", now - 1000 - i);
+  const { ref } = await t.create({ maxPerUser: 3 });
+  expect(await living()).toEqual([ref, refs[0], refs[1]]);
+  await soundly();
+});
+
+test("a rotated session counts once, and an old token in its grace not at all", async () => {
+  const first = await t.create({ maxPerUser: 2 });
+  await t.rs.rotate({ app, token: first.token });
+  await t.create({ maxPerUser: 2, overflow: "reject" });
+  await expect(t.create({ maxPerUser: 2, overflow: "reject" })).rejects.toMatchObject({ name: "tooManySessions" });
+  expect((await t.rs.get({ app, token: first.token }))?.id).toBe("alice");
+});
+
+test("sign-ins that meet rotations of the user's sessions never leave more", async () => {
+  for (let round = 0; round < 50; round++) {
+    const id = `user${round}`;
+    const { token } = await t.create({ id, maxPerUser: 2 });
+    await Promise.all([
+      t.create({ id, maxPerUser: 2 }),
+      t.rs.rotate({ app, token }),
+      t.create({ id, maxPerUser: 2 }),
+      t.create({ id, maxPerUser: 2 }),
+    ]);
+    expect(await living(id)).toHaveLength(2);
+  }
+  await soundly();
+});
+
+test("a sign-in that has room costs one command, also with all limits", async () => {
+  await t.create({ maxPerUser: 2 });
+  const commands = await t.redis.watch(() => t.create({ maxPerUser: 2, absolute: 60, overflow: "reject" }));
+  expect(commands.map(([name]) => name)).toEqual(["evalsha"]);
+});
+
+describe("absolute", () => {
+  test("a session ends so long after its creation, when that is before its ttl", async () => {
+    const { ref } = await t.create({ ttl: 7200, absolute: 60 });
+    expect(await ttl(ref)).toBeLessThanOrEqual(60_000);
+    expect(await ttl(ref)).toBeGreaterThan(55_000);
+    expect(Number(await t.db.hget(key(ref), "end"))).toBeCloseTo(Date.now() + 60_000, -4);
+  });
+
+  test("until then it rests no longer than its ttl", async () => {
+    const { ref } = await t.create({ ttl: 10, absolute: 60 });
+    expect(await ttl(ref)).toBeLessThanOrEqual(10_000);
+  });
+
+  test.each<[string, (ref: string) => Promise<unknown>]>([
+    ["get", (ref) => t.rs.get({ app, ref })],
+    ["set", (ref) => t.rs.set({ app, ref, d: { a: 1 } })],
+  ])("%s prolongs it by its ttl, but never beyond its end", async (_name, use) => {
+    const { ref } = await t.create({ ttl: 30, absolute: 3600 });
+    await t.db.hset(key(ref), { la: Date.now() - 20_000 });
+    await t.db.pexpire(key(ref), 10_000);
+    await use(ref);
+    expect(await ttl(ref)).toBeGreaterThan(25_000);
+    await t.db.hset(key(ref), { la: Date.now() - 20_000, end: Date.now() + 12_000 });
+    await use(ref);
+    expect(await ttl(ref)).toBeLessThanOrEqual(12_000);
+    expect(await ttl(ref)).toBeGreaterThan(10_000);
+  });
+
+  test("a session ends on time however often it is used, and also after rotate", async () => {
+    const [used, rotated] = [await t.create({ absolute: 60 }), await t.create({ absolute: 60 })];
+    const end = Date.now() + 400;
+    for (const { ref } of [used, rotated]) {
+      await t.db.hset(key(ref), { end });
+      await t.db.pexpire(key(ref), 400);
+    }
+    const moved = (await t.rs.rotate({ app, token: rotated.token, grace: 60 })) as Created;
+    const tokens = [used.token, rotated.token, moved.token];
+    let reads = 0;
+    while (Date.now() < end - 50) {
+      for (const token of tokens) {
+        // As if a second and more had passed since the last use: each use prolongs.
+        for (const { ref } of [used, moved]) {
+          if (await t.db.exists(key(ref))) await t.db.hset(key(ref), { la: Date.now() - 5000 });
+        }
+        expect(await t.rs.set({ app, token, d: { reads } })).not.toBeNull();
+        reads++;
+      }
+      await sleep(20);
+    }
+    await sleep(end - Date.now() + 10);
+    for (const token of tokens) expect(await t.rs.get({ app, token })).toBeNull();
+    expect(reads).toBeGreaterThan(5);
+    expect(await living()).toEqual([]);
+  });
+
+  test("where its end has come already, using it does not give it a new life", async () => {
+    const { ref } = await t.create({ absolute: 60 });
+    await t.db.hset(key(ref), { end: Date.now() - 1000, la: Date.now() - 5000 });
+    await t.db.pexpire(key(ref), 5000);
+    await t.rs.get({ app, ref });
+    expect(await ttl(ref)).toBeLessThanOrEqual(5000);
+  });
+
+  test("with no_resave the earlier of the two ends it", async () => {
+    const { ref } = await t.create({ ttl: 20, absolute: 60, no_resave: true });
+    await t.db.hset(key(ref), { la: Date.now() - 5000 });
+    await t.rs.get({ app, ref });
+    expect(await ttl(ref)).toBeLessThanOrEqual(20_000);
+    const other = await t.create({ ttl: 60, absolute: 20, no_resave: true });
+    expect(await ttl(other.ref)).toBeLessThanOrEqual(20_000);
+  });
+
+  test("what an ended session has left is wiped", async () => {
+    const { ref } = await t.create({ ttl: 7200, absolute: 60 });
+    const [score] = (await t.db.zrange("rs:{webapp}:expiry", "0", "-1", "WITHSCORES")).slice(1);
+    expect(Number(score)).toBeLessThanOrEqual(Date.now() + 60_000);
+    await expire(ref);
+    await t.db.zadd("rs:{webapp}:expiry", 1, `"alice"${ref}`);
+    expect(await t.rs.wipe()).toEqual({ wiped: 1 });
+    await soundly();
+  });
+});
+
+test.each<[Partial<CreateOptions>, string]>([
+  [{ absolute: 9 }, "absolute must be a positive integer >= 10"],
+  [{ absolute: 10.5 }, "absolute must be a positive integer >= 10"],
+  [{ absolute: Number.MAX_SAFE_INTEGER }, "absolute must be a positive integer >= 10"],
+  [{ maxPerUser: 0 }, "maxPerUser must be an integer >= 1"],
+  [{ maxPerUser: 1.5 }, "maxPerUser must be an integer >= 1"],
+  [{ maxPerUser: "2" as unknown as number }, "maxPerUser must be an integer >= 1"],
+  [{ overflow: "newest" as "oldest" }, 'overflow must be "oldest" or "reject"'],
+])("create refuses %j, and Redis is not asked", async (options, message) => {
+  const commands = await t.redis.watch(async () => {
+    await expect(t.create(options)).rejects.toMatchObject({ name: "invalidValue", message });
+  });
+  expect(commands).toEqual([]);
+});

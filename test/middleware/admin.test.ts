@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { useSites } from "./support/site.js";
+
+const t = useSites();
+
+test("admin does all that the engine does, in its own app alone", async () => {
+  const { admin } = t.auth();
+  const create = (app: string, id: string) => t.rs.create({ app, id, ip: "::1" });
+  const [first, second, third] = [
+    await create("webapp", "alice"),
+    await create("webapp", "alice"),
+    await create("webapp", "bob"),
+  ];
+  const foreign = await create("other", "alice");
+
+  expect((await admin.soid({ id: "alice" })).sessions.map(({ ref }) => ref).sort()).toEqual(
+    [first.ref, second.ref].sort(),
+  );
+  expect((await admin.soapp({ dt: 60 })).sessions).toHaveLength(3);
+  expect((await admin.soapp({ dt: 60, limit: 1, offset: 2 })).sessions).toHaveLength(1);
+  expect((await admin.soapp({ deltaTime: 60, offset: 3 })).sessions).toEqual([]);
+  expect(await admin.activity({ dt: 60 })).toEqual({ activity: 2 });
+  expect(await admin.kill({ ref: foreign.ref })).toEqual({ kill: 0 });
+  expect(await admin.kill({ ref: third.ref })).toEqual({ kill: 1 });
+  expect(await admin.kill({ token: third.token })).toEqual({ kill: 0 });
+  expect(await admin.killsoid({ id: "alice", except: second.ref })).toEqual({ kill: 1 });
+  expect(await admin.killall()).toEqual({ kill: 1 });
+  expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
+});
+
+test("admin cannot be led into another app", async () => {
+  const { admin } = t.auth();
+  await t.rs.create({ app: "other", id: "alice", ip: "::1" });
+  const elsewhere = { app: "other", id: "alice", dt: 60 };
+  expect((await admin.soid(elsewhere)).sessions).toEqual([]);
+  expect((await admin.soapp(elsewhere)).sessions).toEqual([]);
+  expect(await admin.killsoid(elsewhere)).toEqual({ kill: 0 });
+  expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
+});
+
+test("admin takes the engine's callbacks' place with promises, and its errors", async () => {
+  const { admin } = t.auth();
+  await expect(admin.soid({ id: "" })).rejects.toMatchObject({ name: "missingParameter", message: "No id supplied" });
+  await expect(admin.soapp({ dt: 5 })).rejects.toMatchObject({ name: "invalidValue" });
+  await expect(admin.kill({ token: "short" })).rejects.toMatchObject({ name: "invalidFormat" });
+});

@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { type AppOf, sessions } from "../../src/middleware/index.js";
+import { type Data, type Handler, type Routes, SERVER_NAMES } from "./support/servers.js";
+import { SECRET, useSites } from "./support/site.js";
+
+const t = useSites();
+
+const login: Routes = { "/login": (req) => req.rs.create("alice") };
+
+describe.each(SERVER_NAMES)("%s", (server) => {
+  test("required lets a request with a session pass, and answers 401 with WWW-Authenticate to the others", async () => {
+    const auth = t.auth();
+    let visits = 0;
+    const visit: Handler = (req) => {
+      visits++;
+      return req.rs.get();
+    };
+    const browser = (
+      await t.open({ ...login, "/private": [auth.required(), visit] }, { server, use: [auth] })
+    ).browser();
+    const refused = await browser.get("/private");
+    expect(refused).toMatchObject({ status: 401, text: "Not signed in\n", cookies: [] });
+    expect(refused.headers["www-authenticate"]).toBe('Session realm="webapp"');
+    expect(visits).toBe(0);
+    await browser.post("/login");
+    expect(await browser.get("/private")).toMatchObject({ status: 200, body: { id: "alice" } });
+    await t.rs.killall({ app: "webapp" });
+    expect(await browser.get("/private")).toMatchObject({ status: 401, cookies: [expect.stringMatching(/^rs=;/)] });
+    expect(visits).toBe(1);
+  });
+
+  test("required can redirect instead, with 303, so that a form that was posted is not posted again", async () => {
+    const auth = t.auth();
+    const site = await t.open(
+      { ...login, "/private": [auth.required({ redirect: "/login?back=1" }), (req) => req.rs.get()] },
+      { server, use: [auth] },
+    );
+    const browser = site.browser();
+    for (const answer of [await browser.get("/private"), await browser.post("/private")]) {
+      expect(answer).toMatchObject({ status: 303, text: "", headers: { location: "/login?back=1" } });
+    }
+    await browser.post("/login");
+    expect(await browser.get("/private")).toMatchObject({ status: 200, body: { id: "alice" } });
+  });
+
+  test("required and optional work without the middleware before them, and with it several times", async () => {
+    const auth = t.auth();
+    const site = await t.open(
+      {
+        "/login": [auth.optional, (req) => req.rs.create("alice")],
+        "/private": [auth.required(), (req) => req.rs.get()],
+        "/public": [auth, auth.optional, auth.required(), auth, (req) => auth.of(req).get()],
+      },
+      { server, use: [] },
+    );
+    const browser = site.browser();
+    expect((await browser.get("/private")).status).toBe(401);
+    await browser.post("/login");
+    expect(await browser.get("/private")).toMatchObject({ status: 200, body: { id: "alice", r: 1 } });
+    const commands = await t.redis.watch(async () => {
+      expect((await browser.get("/public")).body).toMatchObject({ id: "alice", r: 2 });
+    });
+    expect(commands).toHaveLength(1);
+  });
+
+  test("what an earlier part of the request has created is there for the later ones", async () => {
+    const auth = t.auth();
+    const site = await t.open(
+      {
+        "/login": [
+          (req, _res, next) =>
+            void auth
+              .of(req)
+              .create("alice")
+              .then(() => next(), next),
+          auth,
+          auth.required(),
+          (req) => [req.rs.state, auth.of(req) === req.rs],
+        ],
+      },
+      { server, use: [auth] },
+    );
+    expect((await site.browser().post("/login")).body).toEqual(["modified", true]);
+  });
+
+  test("required passes an error on", async () => {
+    const auth = sessions<Data, AppOf>({ rs: t.rs, app: () => Promise.reject(new Error("boom")), secret: SECRET });
+    const site = await t.open({ "/private": [auth.required(), () => "never"] }, { server, use: [auth] });
+    const token = `${"x".repeat(64)}`;
+    const browser = site.browser();
+    const { cookies } = await (await t.open(login, { server })).browser().post("/login");
+    expect(token).toHaveLength(64);
+    expect(await browser.get("/private", { cookie: `${cookies[0]}`.split(";")[0] ?? "" })).toMatchObject({
+      status: 500,
+    });
+  });
+});
+
+test("the challenge is Bearer where tokens come as such, and names no realm where there are many apps", async () => {
+  const challenge = async (auth: ReturnType<typeof t.auth> | ReturnType<typeof sessions<Data, AppOf>>) => {
+    const site = await t.open({ "/private": [auth.required(), () => "never"] }, { use: [] });
+    return (await site.browser().get("/private")).headers["www-authenticate"];
+  };
+  expect(await challenge(t.auth({ header: true, cookie: false }))).toBe('Bearer realm="webapp"');
+  expect(await challenge(sessions<Data, AppOf>({ rs: t.rs, app: () => "blue", secret: SECRET }))).toBe("Session");
+});
+
+test("a response that was given meanwhile, as by a time limit, stays as it is", async () => {
+  const auth = t.auth();
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => void unhandled.push(error);
+  process.on("unhandledRejection", note);
+  const site = await t.open(
+    {
+      "/private": [
+        (_req, res, next) => {
+          next();
+          res.writeHead(503).end("too late");
+        },
+        auth.required(),
+        () => "never",
+      ],
+    },
+    { use: [auth] },
+  );
+  expect(await site.browser().get("/private")).toMatchObject({ status: 503, text: "too late" });
+  await sleep(20);
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+test("of tells a request that did not come through this middleware", async () => {
+  const [auth, other] = [t.auth(), t.auth()];
+  const site = await t.open(
+    {
+      "/of": (req) => {
+        try {
+          return String(other.of(req));
+        } catch (error) {
+          return String(error);
+        }
+      },
+    },
+    { use: [auth] },
+  );
+  expect((await site.browser().get("/of")).body).toBe(
+    "TypeError: The request did not go through this sessions() middleware",
+  );
+});
+
+test("two middlewares in one server keep their sessions apart", async () => {
+  const shop = t.auth({ app: "shop", cookie: { name: "shop" } });
+  const staff = t.auth({ app: "staff", cookie: { name: "staff" } });
+  const site = await t.open(
+    {
+      "/login": async (req) => [await shop.of(req).create("alice"), await staff.of(req).create("bob")],
+      "/me": async (req) => [(await shop.of(req).get())?.id, (await staff.of(req).get())?.id, req.rs === staff.of(req)],
+    },
+    { use: [shop, staff] },
+  );
+  const browser = site.browser();
+  expect((await browser.post("/login")).cookies).toHaveLength(2);
+  expect((await browser.get("/me")).body).toEqual(["alice", "bob", true]);
+});

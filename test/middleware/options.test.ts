@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import { SessionError } from "../../src/index.js";
+import { type CookieOptions, type SessionsOptions, sessions } from "../../src/middleware/index.js";
+import { SECRET, useSites } from "./support/site.js";
+
+const t = useSites();
+
+/** Makes the middleware as JavaScript may, with anything. */
+function make(options: object): unknown {
+  return sessions({ rs: t.rs, app: "webapp", secret: SECRET, ...options } as unknown as SessionsOptions);
+}
+
+function refusal(make: () => unknown): unknown {
+  try {
+    return make();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SessionError);
+    return error;
+  }
+}
+
+describe("sessions refuses", () => {
+  test.each<[string, object, string, string]>([
+    ["a missing engine", { rs: undefined }, "invalidValue", "sessions needs rs, an engine: new RedisSessions(…)"],
+    ["a missing app", { app: undefined }, "missingParameter", "No app supplied"],
+    ["a bad app", { app: "a b" }, "invalidFormat", "Invalid app format"],
+    ["no secret", { secret: undefined }, "invalidValue", "sessions needs a secret to sign its cookie"],
+    ["an empty secret", { secret: "" }, "invalidValue", "sessions needs a secret"],
+    ["an empty list of secrets", { secret: [] }, "invalidValue", "sessions needs a secret"],
+    ["a list with an empty secret", { secret: ["good", ""] }, "invalidValue", "sessions needs a secret"],
+    ["a secret that is no string", { secret: 42 }, "invalidValue", "sessions needs a secret"],
+    ["no way for the token to come", { cookie: false }, "invalidValue", "a cookie, a header, or read"],
+    ["write without read", { write: () => {} }, "invalidValue", "write goes with read"],
+  ])("%s", (_what, options, name, message) => {
+    expect(refusal(() => make(options))).toMatchObject({ name, message: expect.stringContaining(message) });
+  });
+
+  test.each([
+    ["secrets", "secret"],
+    ["Cookie", "cookie"],
+    ["headers", "header"],
+    ["onoutage", "onOutage"],
+    ["maxperuser", "maxPerUser"],
+    ["tll", "ttl"],
+    ["absolut", "absolute"],
+    ["devices", "device"],
+  ])("the misspelt option %s and names %s", (misspelt, right) => {
+    const message = `sessions has no option "${misspelt}". Did you mean "${right}"?`;
+    expect(refusal(() => make({ [misspelt]: 1 }))).toMatchObject({ name: "invalidValue", message });
+  });
+
+  test.each<[string, unknown, string]>([
+    ["rs", {}, "sessions: rs must be an engine: new RedisSessions(…)"],
+    ["cookie", true, "sessions: cookie must be an object or false"],
+    ["header", "x y", "sessions: header must be true or the name of a header"],
+    ["header", "", "sessions: header must be true or the name of a header"],
+    ["header", false, "sessions: header must be true or the name of a header"],
+    ["read", "cookie", "sessions: read must be a function"],
+    ["write", 1, "sessions: write must be a function"],
+    ["device", "Firefox", "sessions: device must be a function"],
+    ["onOutage", "ignore", 'sessions: onOutage must be "error" or "anonymous"'],
+    ["ttl", 5, "ttl must be a positive integer >= 10"],
+    ["ttl", "60", "ttl must be a positive integer >= 10"],
+    ["absolute", 9, "absolute must be a positive integer >= 10"],
+    ["maxPerUser", 0, "maxPerUser must be an integer >= 1"],
+    ["maxPerUser", 1.5, "maxPerUser must be an integer >= 1"],
+    ["overflow", "newest", 'overflow must be "oldest" or "reject"'],
+  ])("%s: %j", (name, value, message) => {
+    expect(refusal(() => make({ [name]: value }))).toMatchObject({ name: "invalidValue", message });
+  });
+
+  test.each<[unknown]>([[undefined], [null], ["webapp"]])("%j in the place of options", (options) => {
+    const refused = refusal(() => sessions(options as unknown as SessionsOptions));
+    expect(refused).toMatchObject({ name: "invalidValue", message: "sessions takes an object of options" });
+  });
+});
+
+describe("the cookie's options: refused is", () => {
+  test.each<[object, string]>([
+    [{ sameSit: "lax" }, 'cookie has no option "sameSit". Did you mean "sameSite"?'],
+    [{ expires: 5 }, 'cookie has no option "expires". It takes name, path, domain'],
+    [{ maxage: 5 }, 'cookie has no option "maxage". Did you mean "maxAge"?'],
+    [{ name: "" }, "cookie: name must be a cookie name"],
+    [{ name: "a=b" }, "cookie: name must be a cookie name"],
+    [{ path: "shop" }, "cookie: path must be a path"],
+    [{ path: "/;Domain=evil" }, "cookie: path must be a path"],
+    [{ path: "/\r\nX: 1" }, "cookie: path must be a path"],
+    [{ domain: "" }, "cookie: domain must be a domain"],
+    [{ domain: "localhost:3000" }, "cookie: domain must be a domain"],
+    [{ domain: "https://example.com" }, "cookie: domain must be a domain"],
+    [{ sameSite: "Lax" }, 'cookie: sameSite must be "strict" or "lax" or "none"'],
+    [{ sameSite: true }, 'cookie: sameSite must be "strict" or "lax" or "none"'],
+    [{ secure: "yes" }, 'cookie: secure must be true or false or "auto"'],
+    [{ httpOnly: 1 }, "cookie: httpOnly must be true or false"],
+    [{ maxAge: 0 }, "cookie: maxAge must be an integer >= 1"],
+    [{ maxAge: 1.5 }, "cookie: maxAge must be an integer >= 1"],
+    [{ partitioned: "yes" }, "cookie: partitioned must be true or false"],
+    [{ priority: "urgent" }, 'cookie: priority must be "low" or "medium" or "high"'],
+    [{ name: "__Host-rs" }, 'cookie: browsers take "__Host-rs" with secure: true only'],
+    [{ name: "__Secure-rs", secure: "auto" }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
+    [{ name: "__Secure-rs", secure: false }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
+    [{ name: "__HOST-rs", secure: true, path: "/a" }, 'cookie: browsers take "__HOST-rs" with path "/" and'],
+    [{ name: "__Host-rs", secure: true, domain: "a.com" }, 'cookie: browsers take "__Host-rs" with path "/" and'],
+    [{ sameSite: "none", secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
+    [{ partitioned: true, secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
+  ])("%j", (cookie, message) => {
+    expect(refusal(() => make({ cookie }))).toMatchObject({
+      name: "invalidValue",
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test.each<[CookieOptions]>([
+    [{}],
+    [{ name: "__Host-rs", secure: true, path: "/" }],
+    [{ name: "__Secure-rs", secure: true, domain: ".example.com", path: "/a b" }],
+    [{ sameSite: "none" }],
+    [{ maxAge: 1, httpOnly: false, partitioned: true, priority: "medium", domain: "localhost" }],
+  ])("nothing about %j", (cookie) => {
+    expect(make({ cookie })).toBeTypeOf("function");
+  });
+});
+
+test("an option that is undefined is as if it were not there", async () => {
+  const cookie = { name: undefined, path: undefined, sameSite: undefined, httpOnly: undefined, secure: undefined };
+  const auth = sessions({
+    rs: t.rs,
+    app: "webapp",
+    secret: SECRET,
+    cookie,
+    header: undefined,
+    onOutage: undefined,
+    device: undefined,
+    ttl: undefined,
+  } as unknown as SessionsOptions<Record<string, never>, string>);
+  const site = await t.open({ "/login": (req) => req.rs.create("alice") }, { use: [auth] });
+  expect((await site.browser().post("/login")).cookies).toEqual([
+    expect.stringMatching(/^rs=[^;]+; Path=\/; HttpOnly; SameSite=Lax$/),
+  ]);
+});
+
+test("required names what it does not know", () => {
+  const auth = t.auth();
+  expect(refusal(() => auth.required({ redirct: "/" } as object))).toMatchObject({
+    name: "invalidValue",
+    message: 'required has no option "redirct". Did you mean "redirect"?',
+  });
+  expect(refusal(() => auth.required({ redirect: 5 } as object))).toMatchObject({ name: "invalidValue" });
+});
+
+test("a cookie needs a secret, a header or read alone does not", () => {
+  expect(make({ secret: undefined, cookie: false, header: true })).toBeTypeOf("function");
+  expect(make({ secret: undefined, read: () => undefined, write: () => {} })).toBeTypeOf("function");
+  expect(refusal(() => make({ secret: undefined, header: true }))).toMatchObject({ name: "invalidValue" });
+});

@@ -1,0 +1,115 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Browser } from "./support/browser.js";
+import { type Routes, SERVER_NAMES, type ServerName } from "./support/servers.js";
+import { useSites } from "./support/site.js";
+
+const TIMEOUT = 200;
+/** What a busy machine may add. A hang would be many times as long. */
+const SLACK = 1500;
+
+const t = useSites({ timeout: TIMEOUT });
+
+const uncaught: unknown[] = [];
+const note = (error: unknown) => void uncaught.push(error);
+beforeAll(() => void process.on("unhandledRejection", note).on("uncaughtException", note));
+afterAll(() => {
+  process.off("unhandledRejection", note).off("uncaughtException", note);
+  expect(uncaught).toEqual([]);
+});
+afterEach(() => t.redis.resume());
+
+const routes: Routes = {
+  "/login": (req) => req.rs.create("alice"),
+  "/me": (req) => req.rs.get(),
+  "/set": (req) => req.rs.set({ a: 1 }),
+  "/rotate": (req) => req.rs.rotate(),
+  "/logout": (req) => req.rs.kill(),
+  "/devices": (req) => req.rs.devices(),
+  "/kill-others": (req) => req.rs.killOthers(),
+  "/kill-all": (req) => req.rs.killAll(),
+  "/hello": () => "hello",
+};
+
+const WRITES = ["/login", "/set", "/rotate", "/logout"];
+
+async function signedIn(server: ServerName, onOutage: "error" | "anonymous"): Promise<Browser> {
+  const auth = t.auth({ onOutage });
+  const browser = (
+    await t.open({ ...routes, "/private": [auth.required(), () => "secret"] }, { server, use: [auth] })
+  ).browser();
+  await browser.post("/login");
+  return browser;
+}
+
+/** The status of an answer that has to come within the timeout. */
+async function timely(browser: Browser, path: string): Promise<number> {
+  const began = performance.now();
+  const { status, cookies } = await browser.get(path);
+  expect(performance.now() - began).toBeLessThan(2 * TIMEOUT + SLACK);
+  expect(cookies).toEqual([]);
+  return status;
+}
+
+describe.each(SERVER_NAMES)("%s while Redis hangs", (server) => {
+  test('onOutage "error": whatever asks for the session answers 503, through the server\'s own error handling', async () => {
+    const browser = await signedIn(server, "error");
+    t.redis.pause();
+    const asking = [...WRITES, "/me", "/private", "/devices", "/kill-others", "/kill-all"];
+    const statuses = await Promise.all(asking.map((path) => timely(browser.copy(), path)));
+    expect(statuses).toEqual(asking.map(() => 503));
+    expect(await timely(browser, "/hello")).toBe(200);
+  });
+
+  test('onOutage "anonymous": get gives null, writes answer 503, and the cookie is kept', async () => {
+    const browser = await signedIn(server, "anonymous");
+    t.redis.pause();
+    const writing = await Promise.all(WRITES.map((path) => timely(browser.copy(), path)));
+    expect(writing).toEqual(WRITES.map(() => 503));
+    expect(await browser.get("/me")).toMatchObject({ status: 200, body: null, cookies: [] });
+    expect(await browser.get("/devices")).toMatchObject({ status: 200, body: [] });
+    expect(await timely(browser, "/private")).toBe(401);
+    t.redis.resume();
+    // What was queued is through when this is.
+    await t.db.ping();
+    expect(browser.token).toBeDefined();
+  });
+});
+
+test("a Redis that is away, and comes back: requests fail with 503 meanwhile and work afterwards", async () => {
+  const browser = await signedIn("Express 5", "error");
+  await t.redis.kill();
+  for (const path of ["/me", "/login", "/private"]) expect(await timely(browser, path)).toBe(503);
+  await t.redis.start();
+  // It may take ioredis up to 2 s to try again.
+  await expect.poll(() => browser.get("/me").then(({ status }) => status), { timeout: 10_000 }).toBe(200);
+  // It has come back empty.
+  expect(browser.cookies).toBe("");
+  expect((await browser.post("/login")).status).toBe(200);
+  expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
+});
+
+test("what fails is asked once: a request that catches the error and asks again gets it at once, and may go on", async () => {
+  const site = await t.open({
+    ...routes,
+    "/stubborn": async (req) => {
+      const names: string[] = [];
+      for (let i = 0; i < 3; i++) await req.rs.get().catch((error: Error) => names.push(error.name));
+      t.redis.resume();
+      await t.db.ping();
+      const rotated = await req.rs.rotate();
+      return [names, rotated !== null];
+    },
+  });
+  const browser = site.browser();
+  await browser.post("/login");
+  t.redis.pause();
+  expect((await browser.post("/stubborn")).body).toEqual([["timeout", "timeout", "timeout"], true]);
+});
+
+test("an error that is not an outage stays one, also with onOutage anonymous", async () => {
+  const browser = await signedIn("Express 5", "anonymous");
+  const [key] = await t.db.keys("rs:{webapp}:s:*");
+  await t.db.del(`${key}`);
+  await t.db.set(`${key}`, "not a hash");
+  expect((await browser.get("/me")).status).toBe(500);
+});

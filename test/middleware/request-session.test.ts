@@ -1,0 +1,179 @@
+import { describe, expect, test } from "vitest";
+import { refOf } from "../../src/engine/token.js";
+import { type Routes, SERVER_NAMES } from "./support/servers.js";
+import { outcome, query, useSites } from "./support/site.js";
+
+const t = useSites();
+
+const routes: Routes = {
+  "/login": (req) => req.rs.create(query(req, "as") || "alice", { d: { cart: 1 } }),
+  "/me": (req) => req.rs.get(),
+  "/poll": (req) => req.rs.get({ touch: false }),
+  "/token": (req) => ({ token: req.rs.token ?? null, state: req.rs.state }),
+  "/set": (req) => req.rs.set(JSON.parse(query(req, "d"))),
+  "/rotate": (req) => req.rs.rotate(),
+  "/logout": (req) => req.rs.kill(),
+};
+
+const set = (d: object) => `/set?d=${encodeURIComponent(JSON.stringify(d))}`;
+
+describe.each(SERVER_NAMES)("%s", (server) => {
+  test("a browser that signs in has a session until it signs out", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect((await browser.get("/me")).body).toBeNull();
+    const { token, ref } = (await browser.post("/login")).body as { token: string; ref: string };
+    expect(browser.token).toBe(token);
+    expect((await browser.get("/me")).body).toMatchObject({ ref, id: "alice", d: { cart: 1 } });
+    expect((await browser.post("/logout")).body).toEqual({ kill: 1 });
+    expect(browser.cookies).toBe("");
+    expect((await browser.get("/me")).body).toBeNull();
+    expect((await browser.post("/logout")).body).toEqual({ kill: 0 });
+    expect(await t.stored(ref)).toEqual({});
+  });
+
+  test("token is what the browser sent, or is about to get", async () => {
+    const site = await t.open(
+      { ...routes, "/sign-in": async (req) => [await req.rs.create("alice"), req.rs.token] },
+      { server },
+    );
+    const browser = site.browser();
+    expect((await browser.get("/token")).body).toEqual({ token: null, state: "none" });
+    const [created, token] = (await browser.post("/sign-in")).body as [{ token: string }, string];
+    expect(token).toBe(created.token);
+    expect((await browser.get("/token")).body).toEqual({ token, state: "unmodified" });
+  });
+
+  test("set merges key by key, null removes, and values may be any JSON", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    await browser.post("/login");
+    const cart = [{ sku: "a", tags: ["x", { y: null }] }];
+    expect((await browser.post(set({ cart, name: "A" }))).body).toMatchObject({ w: 2, d: { cart, name: "A" } });
+    expect((await browser.post(set({ name: null }))).body).toMatchObject({ w: 3, d: { cart } });
+    expect(((await browser.get("/me")).body as { d: unknown }).d).toEqual({ cart });
+  });
+
+  test("set without a session gives null, and nothing is written", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect((await browser.post(set({ a: 1 }))).body).toBeNull();
+    await browser.post("/login");
+    await t.rs.killsoid({ app: "webapp", id: "alice" });
+    expect((await browser.post(set({ a: 1 }))).body).toBeNull();
+    expect(await t.db.keys("rs:{webapp}:*")).toEqual([]);
+  });
+
+  test("get reads once for a request, counts one read, and with touch: false none", async () => {
+    const site = await t.open(
+      { ...routes, "/thrice": (req) => Promise.all([1, 2, 3].map(() => req.rs.get())) },
+      { server },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    const ref = refOf(`${browser.token}`);
+    const sessions = (await browser.get("/thrice")).body as { r: number }[];
+    expect(sessions.map(({ r }) => r)).toEqual([1, 1, 1]);
+    expect((await t.stored(ref)).r).toBe("2");
+    await browser.get("/poll");
+    expect((await t.stored(ref)).r).toBe("2");
+  });
+
+  test("touch: false does not prolong the session, a plain get does", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    await browser.post("/login");
+    const ref = refOf(`${browser.token}`);
+    await t.alter(ref, { la: Date.now() - 60_000 });
+    await t.db.pexpire(`rs:{webapp}:s:${ref}`, 5000);
+    expect((await browser.get("/poll")).body).toMatchObject({ idle: 60 });
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(5000);
+    await browser.get("/me");
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(7_000_000);
+  });
+
+  test("create gives a new token and ends the session that the browser had", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    await browser.post("/login?as=alice");
+    const before = `${browser.token}`;
+    await browser.post("/login?as=bob");
+    expect(browser.token).not.toBe(before);
+    expect((await browser.get("/me")).body).toMatchObject({ id: "bob" });
+    expect(await t.rs.get({ app: "webapp", token: before })).toBeNull();
+    expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toHaveLength(1);
+  });
+
+  test("create fills in the address and the device, and its options go before them", async () => {
+    const site = await t.open(
+      {
+        "/login": (req) => req.rs.create("alice"),
+        "/as-told": (req) => req.rs.create("alice", { ip: "203.0.113.7", device: "Kiosk", ttl: 99, no_resave: true }),
+        "/me": (req) => req.rs.get(),
+      },
+      { server, use: [t.auth({ ttl: 600 })] },
+    );
+    const agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    const browser = site.browser({ "user-agent": agent });
+    await browser.post("/login");
+    const session = { ip: "127.0.0.1", device: "Firefox on Windows", ttl: 600 };
+    expect((await browser.get("/me")).body).toMatchObject(session);
+    await browser.post("/as-told");
+    const told = { ip: "203.0.113.7", device: "Kiosk", no_resave: true, ttl: expect.closeTo(99, -1) };
+    expect((await browser.get("/me")).body).toMatchObject(told);
+  });
+
+  test("rotate gives a new token for the same session", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    await browser.post("/login");
+    const before = `${browser.token}`;
+    const rotated = (await browser.post("/rotate")).body as { token: string; ref: string };
+    expect(rotated.token).not.toBe(before);
+    expect(browser.token).toBe(rotated.token);
+    expect((await browser.get("/me")).body).toMatchObject({ ref: rotated.ref, id: "alice", d: { cart: 1 } });
+  });
+
+  test("rotate without a session gives null and sets no cookie", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect(await browser.post("/rotate")).toMatchObject({ body: null, cookies: [] });
+    await browser.post("/login");
+    await t.rs.killall({ app: "webapp" });
+    expect(await browser.post("/rotate")).toMatchObject({ body: null, cookies: [] });
+  });
+
+  test("what was set is there for the next request, also after a redirect right away", async () => {
+    const site = await t.open(
+      {
+        ...routes,
+        "/save": async (req, res) => {
+          await req.rs.set({ n: Number(query(req, "n")) });
+          res.writeHead(303, { Location: "/me" }).end();
+        },
+      },
+      { server },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    for (let n = 0; n < 50; n++) {
+      const { headers, status } = await browser.post(`/save?n=${n}`);
+      expect(status).toBe(303);
+      expect((await browser.get(`${headers.location}`)).body).toMatchObject({ d: { n } });
+    }
+  });
+
+  test("bad data and a bad id are errors that name what is wrong", async () => {
+    const site = await t.open(
+      {
+        ...routes,
+        "/bad-set": (req) => outcome(req.rs.set({ f: (() => 1) as never })),
+        "/bad-id": (req) => outcome(req.rs.create("")),
+      },
+      { server },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.post("/bad-set")).body).toMatchObject({
+      error: "invalidValue",
+      message: expect.stringContaining("d.f has a forbidden type"),
+    });
+    expect((await browser.post("/bad-id")).body).toMatchObject({
+      error: "missingParameter",
+      message: "No id supplied",
+    });
+  });
+});

@@ -1,0 +1,70 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Browser } from "./support/browser.js";
+import { type Routes, SERVER_NAMES } from "./support/servers.js";
+import { useSites } from "./support/site.js";
+
+const t = useSites();
+
+const routes: Routes = {
+  "/hello": () => "hello",
+  "/login": (req) => req.rs.create("alice"),
+  "/me": (req) => req.rs.get(),
+  "/set": (req) => req.rs.set({ a: 1 }),
+  "/rotate": (req) => req.rs.rotate({ grace: 0 }),
+  "/devices": (req) => req.rs.devices(),
+  "/logout": (req) => req.rs.kill(),
+};
+
+describe.each(SERVER_NAMES)("%s", (server) => {
+  let browser: Browser;
+
+  beforeEach(async () => {
+    const auth = t.auth();
+    browser = (
+      await t.open({ ...routes, "/private": [auth.required(), (req) => req.rs.get()] }, { server, use: [auth] })
+    ).browser();
+    // The first calls register the app and load the scripts.
+    for (const path of ["/login", "/me", "/set", "/rotate", "/logout", "/login"]) await browser.post(path);
+  });
+
+  /** The names of the commands that requests cost. */
+  async function cost(...paths: string[]): Promise<(string | undefined)[]> {
+    const commands = await t.redis.watch(async () => {
+      for (const path of paths) expect((await browser.get(path)).status).toBe(200);
+    });
+    return commands.map(([name]) => name?.toLowerCase());
+  }
+
+  test("a request that never asks for its session costs nothing", async () => {
+    expect(await cost("/hello", "/hello")).toEqual([]);
+  });
+
+  test.each(["/me", "/private", "/set", "/rotate", "/logout"])("%s costs one round trip", async (path) => {
+    expect(await cost(path)).toEqual(["evalsha"]);
+  });
+
+  test("a browser without a session costs nothing, whatever it asks", async () => {
+    await browser.post("/logout");
+    expect(browser.cookies).toBe("");
+    expect(await cost("/me", "/set", "/rotate", "/devices", "/logout")).toEqual([]);
+  });
+
+  test("signing in costs one round trip, signing in again one more to end the old session", async () => {
+    expect(await cost("/login")).toEqual(["evalsha", "evalsha"]);
+    await browser.post("/logout");
+    expect(await cost("/login")).toEqual(["evalsha"]);
+  });
+});
+
+test("many clients at once: each request that reads its session costs one round trip", async () => {
+  const site = await t.open(routes);
+  const browsers = Array.from({ length: 10 }, () => site.browser());
+  for (const browser of browsers) await browser.post("/login");
+  const commands = await t.redis.watch(async () => {
+    for (let round = 0; round < 5; round++) {
+      const answers = await Promise.all(browsers.map((browser) => browser.get("/me")));
+      for (const { body } of answers) expect(body).toMatchObject({ id: "alice" });
+    }
+  });
+  expect(commands).toHaveLength(50);
+});

@@ -1,0 +1,125 @@
+import { describe, expect, test } from "vitest";
+import type { SessionsOptions } from "../../src/middleware/index.js";
+import type { Data, Routes } from "./support/servers.js";
+import { outcome, type SiteOptions, useSites } from "./support/site.js";
+
+const t = useSites();
+
+const routes: Routes = { "/login": (req) => req.rs.create("alice"), "/me": (req) => req.rs.get() };
+
+/** The session of one who signed in. */
+async function signIn(
+  headers: Record<string, string>,
+  options: Partial<SessionsOptions<Data, string>> = {},
+  site: SiteOptions = {},
+): Promise<{ ip: string; device?: string }> {
+  const browser = (await t.open(routes, { use: [t.auth(options)], ...site })).browser(headers);
+  expect((await browser.post("/login")).status).toBe(200);
+  return (await browser.get("/me")).body as { ip: string };
+}
+
+describe("the device", () => {
+  test.each([
+    ["Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"],
+    [
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+      "Safari on iOS",
+    ],
+    [
+      "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36",
+      "Chrome on Android",
+    ],
+    ["curl/8.14.1", "curl"],
+  ])("of %s is %s", async (agent, device) => {
+    expect((await signIn({ "user-agent": agent })).device).toBe(device);
+  });
+
+  test("is absent without a User-Agent, or with an empty one", async () => {
+    expect(await signIn({})).not.toHaveProperty("device");
+    expect(await signIn({ "user-agent": "" })).not.toHaveProperty("device");
+  });
+
+  test("is cut off after 64 characters, and an odd User-Agent keeps nobody out", async () => {
+    expect((await signIn({ "user-agent": "x".repeat(5000) })).device).toBe("x".repeat(64));
+    for (const agent of ["/", "(", "\t", "\xff\xfe", ";".repeat(100), "__proto__", '"\\'.repeat(40)]) {
+      await signIn({ "user-agent": agent });
+    }
+  });
+
+  test("may be the app's own, also one that is cut off in the midst of an emoji", async () => {
+    expect((await signIn({}, { device: (req) => `Till ${req.headers["x-till"]}` })).device).toBe("Till undefined");
+    const { device } = await signIn({}, { device: () => `${"x".repeat(63)}🍓` });
+    expect(device).toMatch(/^x{63}/);
+    expect(device).toHaveLength(64);
+    expect(await signIn({}, { device: () => undefined })).not.toHaveProperty("device");
+  });
+});
+
+describe("the address", () => {
+  const server = ["Express 4", "Express 5"] as const;
+
+  test.each(server)("is that of the socket unless %s trusts the proxy", async (name) => {
+    const headers = { "x-forwarded-for": "203.0.113.7" };
+    expect((await signIn(headers, {}, { server: name })).ip).toBe("127.0.0.1");
+    expect((await signIn(headers, {}, { server: name, trustProxy: true })).ip).toBe("203.0.113.7");
+  });
+
+  test.each([
+    ["an IPv4 one on an IPv6 socket", "::ffff:203.0.113.7", "203.0.113.7"],
+    ["an IPv6 one in full", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", "2001:0db8:85a3:0000:0000:8a2e:0370:7334"],
+    [
+      "an IPv6 one with a port",
+      "[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:51234",
+      "[2001:0db8:85a3:0000:0000:8a2e:0370:733",
+    ],
+    ["an empty one", "", "127.0.0.1"],
+    ["a list that begins with nothing", " , 203.0.113.7", "203.0.113.7"],
+    ["anything else", "x".repeat(300), "x".repeat(39)],
+  ])("from a proxy may be %s", async (_what, forwarded, ip) => {
+    expect((await signIn({ "x-forwarded-for": forwarded }, {}, { trustProxy: true })).ip).toBe(ip);
+  });
+});
+
+describe("a sign-in that fails", () => {
+  test("because the id is none leaves the present session as it was", async () => {
+    const site = await t.open({ ...routes, "/bad": (req) => outcome(req.rs.create(undefined as unknown as string)) });
+    const browser = site.browser();
+    await browser.post("/login");
+    const answer = await browser.post("/bad");
+    expect(answer).toMatchObject({ body: { error: "missingParameter" }, cookies: [] });
+    expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
+  });
+
+  test("because the user has too many sessions says so", async () => {
+    const site = await t.open(
+      { "/login": (req) => outcome(req.rs.create("alice")), "/me": (req) => req.rs.get() },
+      { use: [t.auth({ maxPerUser: 1, overflow: "reject" })] },
+    );
+    const [laptop, phone] = [site.browser(), site.browser()];
+    await laptop.post("/login");
+    expect((await phone.post("/login")).body).toMatchObject({ error: "tooManySessions" });
+    expect(phone.cookies).toBe("");
+    // One's own present session makes room for its successor.
+    expect((await laptop.post("/login")).body).toHaveProperty("token");
+    expect((await laptop.get("/me")).body).toMatchObject({ id: "alice" });
+  });
+
+  test("after the present session was ended clears the cookie, and get gives none", async () => {
+    const site = await t.open(
+      {
+        "/login": (req) => req.rs.create("alice"),
+        "/switch": async (req) => {
+          await req.rs.get();
+          return [await outcome(req.rs.create("bob", { maxPerUser: 1, overflow: "reject" })), await req.rs.get()];
+        },
+      },
+      { use: [t.auth()] },
+    );
+    const [laptop, phone] = [site.browser(), site.browser()];
+    await t.rs.create({ app: "webapp", id: "bob", ip: "::1" });
+    await laptop.post("/login");
+    await phone.post("/login");
+    expect((await laptop.post("/switch")).body).toMatchObject([{ error: "tooManySessions" }, null]);
+    expect(laptop.cookies).toBe("");
+  });
+});

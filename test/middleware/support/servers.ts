@@ -1,0 +1,96 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import connect from "connect";
+import express from "express";
+import express4 from "express4";
+import type { Json } from "../../../src/index.js";
+import type { Middleware, RequestSession } from "../../../src/middleware/index.js";
+
+export type Data = Record<string, Json>;
+
+/** What a handler gets, whatever the server. */
+export type Req = IncomingMessage & { rs: RequestSession<Data> };
+
+/** Answers with what it gives, as JSON, unless it has answered by itself. */
+export type Handler = (req: Req, res: ServerResponse) => unknown;
+
+/** By path: a handler, maybe with middleware before it. */
+export type Routes = Record<string, Handler | [...Middleware[], Handler]>;
+
+export interface ServerOptions {
+  /** Express's setting of that name. */
+  trustProxy?: boolean;
+}
+
+type Build = (use: readonly Middleware[], routes: Routes, options: ServerOptions) => RequestListener;
+
+function split(route: Routes[string]): { guards: Middleware[]; handler: Handler } {
+  const all = [route].flat();
+  return { guards: all.slice(0, -1) as Middleware[], handler: all[all.length - 1] as Handler };
+}
+
+async function answer(handler: Handler, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const body = await handler(req as Req, res);
+  if (res.headersSent) return;
+  res.setHeader("Content-Type", "application/json");
+  res.end(JSON.stringify(body ?? null));
+}
+
+/** Runs middleware and, when all let the request pass, the handler. */
+function chain(
+  use: readonly Middleware[],
+  req: IncomingMessage,
+  res: ServerResponse,
+  end: (error?: unknown) => void,
+): void {
+  const [first, ...rest] = use;
+  if (first === undefined) end();
+  else first(req, res, (error) => (error === undefined ? chain(rest, req, res, end) : end(error)));
+}
+
+export const SERVERS = {
+  "Express 4": (use, routes, { trustProxy = false }) => {
+    const app = express4();
+    app.set("trust proxy", trustProxy);
+    for (const one of use) app.use(one);
+    for (const [path, route] of Object.entries(routes)) {
+      const { guards, handler } = split(route);
+      // Express 4 does not look at promises.
+      app.all(path, ...guards, (req, res, next) => void answer(handler, req, res).catch(next));
+    }
+    return app;
+  },
+  "Express 5": (use, routes, { trustProxy = false }) => {
+    const app = express();
+    app.set("trust proxy", trustProxy);
+    for (const one of use) app.use(one);
+    for (const [path, route] of Object.entries(routes)) {
+      const { guards, handler } = split(route);
+      app.all(path, ...guards, (req, res) => answer(handler, req, res));
+    }
+    return app;
+  },
+  Connect: (use, routes) => {
+    const app = connect();
+    for (const one of use) app.use(one);
+    for (const [path, route] of Object.entries(routes)) {
+      const { guards, handler } = split(route);
+      for (const guard of guards) app.use(path, guard);
+      app.use(path, (req, res, next) => void answer(handler, req, res).catch(next));
+    }
+    return app;
+  },
+  "node:http": (use, routes) => (req, res) => {
+    const { guards, handler } = split(routes[new URL(`${req.url}`, "http://localhost").pathname] ?? (() => null));
+    chain([...use, ...guards], req, res, (error) => {
+      const done = error === undefined ? answer(handler, req, res) : Promise.reject(error);
+      done.catch((reason: { status?: number }) => {
+        res.statusCode = reason.status ?? 500;
+        res.end(String(reason));
+      });
+    });
+  },
+} satisfies Record<string, Build>;
+
+export type ServerName = keyof typeof SERVERS;
+
+export const SERVER_NAMES = Object.keys(SERVERS) as ServerName[];

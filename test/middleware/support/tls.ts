@@ -1,0 +1,19 @@
+/** A self-signed certificate for localhost, good until 2126. The key is no secret: it is for these tests alone. */
+export const TLS = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcWKNjilfEQDnK7oM
+9sB1Jing4MoOW6+IIgoHZmwxcm+hRANCAAQxB2266SwUmorqmddlcCY2lwaofq5Y
+NzQ/MEDPh/3zRzwB6suMkOFjpuEPSppu/09s4//wKC8kJaGCpX6ecFyw
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmjCCAUGgAwIBAgIUFS8fzNiLXXdLZaHjz6OIDf5+mzUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzAxNTAyN1oYDzIxMjYxMDMw
+MDE1MDI3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQxB2266SwUmorqmddlcCY2lwaofq5YNzQ/MEDPh/3zRzwB6suMkOFj
+puEPSppu/09s4//wKC8kJaGCpX6ecFywo28wbTAdBgNVHQ4EFgQUvGffgA9CkngL
+OZ6J2+f+VZk0inMwHwYDVR0jBBgwFoAUvGffgA9CkngLOZ6J2+f+VZk0inMwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDRwAwRAIgYIQEp63eIc4YFB1uEqss4sKtKrGZ3jtLWJL6R+BWkfICIGe2
+jnzqw6X8b+9vHGsgPqOKKE5bomGkMnGVZMRv0jpw
+-----END CERTIFICATE-----`,
+};
