@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { RedisSessions } from "../engine/engine.js";
-import { SessionError } from "../engine/errors.js";
+import { isBadInput, type SessionError } from "../engine/errors.js";
 import type { SessionList } from "../engine/types.js";
 import { openEngine, type RedisFlags, readKeys } from "./connect.js";
 import { confirm, count, json, table } from "./print.js";
@@ -159,7 +159,5 @@ function report(error: unknown): number {
       .filter(Boolean)
       .join(" "),
   );
-  return error instanceof SessionError && ["missingParameter", "invalidFormat", "invalidValue"].includes(error.name)
-    ? 2
-    : 1;
+  return isBadInput(error) ? 2 : 1;
 }

@@ -9,9 +9,6 @@ import { CHUNK, take, walk } from "./walk.js";
 /** How often a session can have been rotated while an old token still has grace; a longer chain is not followed. */
 const MOST_MOVES = 16;
 
-/** How often `create` makes room for a user with whom others sign in at the same time. */
-const MOST_TRIES = 100;
-
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
 
@@ -54,8 +51,8 @@ export class AppSessions {
   async create({ overflow = "oldest", ...session }: NewSession & Limits): Promise<void> {
     await this.#register();
     const most = session.maxPerUser ?? 0;
-    for (let tries = 0; !(await this.#connection.run(operations.create, this.#keys, session)); tries++) {
-      if (tries === MOST_TRIES) throw tooManySessions(most);
+    const deadline = this.#connection.deadline();
+    while (!(await this.#connection.run(operations.create, this.#keys, session, deadline))) {
       // Listing also drops the entries of sessions that have expired, which the script has counted.
       const living = await this.ofUser(session.id);
       const surplus = living.slice(most - 1);
@@ -65,6 +62,11 @@ export class AppSessions {
         await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined, grave: 0 });
       }
     }
+  }
+
+  /** Whether a session was ended under this ref a short while ago, by a call that left a mark. */
+  async isMarked(ref: string): Promise<boolean> {
+    return (await this.#connection.command((client) => client.hexists(this.#keys.session(ref), "to"))) === 1;
   }
 
   /** @param gap ms after its last use that reading prolongs the session again */

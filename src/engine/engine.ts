@@ -43,6 +43,12 @@ import {
 } from "./validate.js";
 import { Wiper } from "./wiper.js";
 
+/**
+ * How long it is known that a session has made way for another, in ms: the browser's other requests may still carry
+ * its token, and shall not be taken for those of a stranger.
+ */
+const MARK = 10_000;
+
 /** Options that a later version brings. Until then they are refused rather than ignored. */
 const LATER = { be: "left out: this version does not have it yet", test: () => false };
 
@@ -133,6 +139,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (device !== undefined) fields.push("device", JSON.stringify(device));
     if (noResave) fields.push("no_resave", 1);
 
+    if (options.instead !== undefined) await this.#app(app).kill(refOf(checkToken(options.instead)), MARK);
     await this.#app(app).create({ ...limits, ref, id, now, ttl, fields: [...fields, ...data] });
     return { token, ref };
   });

@@ -55,6 +55,13 @@ export class SessionError extends Error {
   }
 }
 
+/** Whether an error says that the input was bad, and so that nothing was done. */
+export function isBadInput(error: unknown): boolean {
+  return error instanceof SessionError && BAD_INPUT.includes(error.name);
+}
+
+const BAD_INPUT: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue"];
+
 export function missingParameter(item: string, hint?: string): SessionError {
   return new SessionError("missingParameter", `No ${item} supplied`, hint === undefined ? {} : { hint });
 }

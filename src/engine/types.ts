@@ -79,7 +79,7 @@ export interface Session<Data = DefaultData> {
   /** Present and true when using the session does not prolong it. */
   no_resave?: true;
   /** The data. Absent when there is none. */
-  d?: Data;
+  d?: Partial<Data>;
 }
 
 interface App {
@@ -115,6 +115,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   absolute?: number;
   /** How many sessions the user may have, this one included. Default: any number. */
   maxPerUser?: number;
+  /** The token of a session that this one takes the place of, as at a login: it ends, once the input has passed. */
+  instead?: string;
   /** What happens when the user has that many: the oldest end, or this one is rejected. Default "oldest". */
   overflow?: "oldest" | "reject";
 }

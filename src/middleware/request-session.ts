@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RedisSessions } from "../engine/engine.js";
-import { missingParameter, SessionError } from "../engine/errors.js";
+import { type RedisSessions, sessionsOf } from "../engine/engine.js";
+import { isBadInput, missingParameter, SessionError } from "../engine/errors.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
-import { checkId } from "../engine/validate.js";
 import type { SessionCookie } from "./cookie.js";
 import { isRenewalDue } from "./renewal.js";
 import { assertWritable, type Transport } from "./transport.js";
@@ -28,6 +27,8 @@ export interface Context<Data extends object> {
   readonly rs: RedisSessions<Data>;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
+  /** Whether `app` is the same for all requests. */
+  readonly servesOneApp: boolean;
   readonly app: () => string | undefined | Promise<string | undefined>;
   /** What writes the token; none where the app hands it out by itself. */
   readonly transport: Transport | undefined;
@@ -99,17 +100,18 @@ export class RequestSession<Data extends object> {
     this.#assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
-    const present = await this.#present();
-    if (present !== null) {
-      checkId(id);
-      await this.#redis((rs) => rs.kill(present));
-      this.#drop();
+    const instead = this.#token === undefined ? {} : { instead: this.#token };
+    const signIn = { ...this.#context.signIn(), ...options, ...instead, app, id, nested: true };
+    try {
+      const created = await this.#redis((rs) => rs.create(signIn));
+      this.#moveTo(created.token);
+      this.#loaded = undefined;
+      return created;
+    } catch (error) {
+      // The present session ends before the new one begins, but not for input that is refused.
+      if (this.#token !== undefined && !isBadInput(error)) this.#drop();
+      throw error;
     }
-    const signIn = { ...this.#context.signIn(), ...options, app, id, nested: true };
-    const created = await this.#redis((rs) => rs.create(signIn));
-    this.#moveTo(created.token);
-    this.#loaded = undefined;
-    return created;
   }
 
   /**
@@ -187,7 +189,7 @@ export class RequestSession<Data extends object> {
       if (this.#token !== present.token) return session;
       if (session === null) {
         this.#state = "none";
-        this.#forget();
+        if (await this.#isForgettable(present)) this.#forget();
       } else if (touch) this.#renew(session, present.token);
       return session;
     } catch (error) {
@@ -202,6 +204,16 @@ export class RequestSession<Data extends object> {
     if (cookie?.maxAge === undefined || res.headersSent || !isRenewalDue(cookie.maxAge, session)) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
     if (session.ref === refOf(token)) cookie.write(req, res, token);
+  }
+
+  /**
+   * Whether a cookie of which the session is gone may be cleared. Not when the session has made way for another just
+   * now: the browser has, or is about to get, that one's cookie. Nor where the app depends on the request: in another
+   * app the token may be good.
+   */
+  async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
+    const { rs, cookie, servesOneApp } = this.#context;
+    return cookie !== undefined && servesOneApp && !(await sessionsOf(rs, app).isMarked(refOf(token)));
   }
 
   /** Clears a cookie that does not verify. */

@@ -60,6 +60,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
       rs,
       req,
       res,
+      servesOneApp: typeof app === "string",
       app: () => (typeof app === "string" ? app : app(req)),
       transport,
       cookie: elsewhere === undefined ? cookie : undefined,

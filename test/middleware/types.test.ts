@@ -25,7 +25,7 @@ test("auth.of(req) is typed by the engine's data", async () => {
         await rs.create("alice", { d: { cart: [], currency: "EUR" } });
         const session = await rs.get();
         expectTypeOf(session).toEqualTypeOf<Session<Shop> | null>();
-        expectTypeOf(session?.d?.cart[0]?.count).toEqualTypeOf<number | undefined>();
+        expectTypeOf(session?.d?.cart?.[0]?.count).toEqualTypeOf<number | undefined>();
         const devices = await rs.devices();
         expectTypeOf(devices[0]?.current).toEqualTypeOf<boolean | undefined>();
         await rs.set({ cart: [{ sku: "a", count: 1 }], currency: null });
