@@ -31,6 +31,13 @@ interface NewSession {
   fields: readonly (string | number)[];
 }
 
+function newestFirst(sessions: Stored[]): Stored[] {
+  return sessions
+    .map((session) => ({ session, created: Number(session.own("created")) }))
+    .sort((a, b) => b.created - a.created)
+    .map(({ session }) => session);
+}
+
 /** The sessions of one app, by ref. Takes checked input; the doors and the engine check. */
 export class AppSessions {
   readonly #connection: Connection;
@@ -146,26 +153,34 @@ export class AppSessions {
     const sessions: Stored[] = [];
     let from = ownerRange(id).first;
     for (;;) {
-      const entries = await this.#owned(id, from, CHUNK);
+      // One more than is read, to know whether there are more.
+      const entries = await this.#owned(id, from, CHUNK + 1);
+      const next = entries[CHUNK];
       // One that was given to another user since the index was read is not theirs any more.
-      sessions.push(...(await this.#read(entries)).filter(({ own }) => own.id === id));
-      const last = entries[CHUNK - 1];
-      if (last === undefined) return sessions.sort((a, b) => Number(b.own.created) - Number(a.own.created));
-      from = `(${last.id}${last.ref}`;
+      const read = await this.#read(entries.slice(0, CHUNK));
+      sessions.push(...read.filter((session) => session.own("id") === id));
+      if (next === undefined) return newestFirst(sessions);
+      from = `[${next.id}${next.ref}`;
     }
   }
 
   /** The sessions that were active since `since` (ms), most recently active first. */
   async active(since: number, offset: number, limit: number): Promise<Stored[]> {
     const sessions: Stored[] = [];
-    const end = offset + limit;
+    for await (const chunk of this.activeChunks(since, offset + limit)) sessions.push(...chunk);
+    return sessions.slice(offset, offset + limit);
+  }
+
+  /** The same, in chunks: as many sessions as there are, or `most`. */
+  async *activeChunks(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
     const refs = this.#recent(since);
-    while (sessions.length < end) {
-      const chunk = await take(refs, Math.min(CHUNK, end - sessions.length));
-      if (chunk.length === 0) break;
-      sessions.push(...(await this.#read(chunk.map((ref) => ({ id: "", ref })))));
+    for (let left = most; left > 0; ) {
+      const met = await take(refs, Math.min(CHUNK, left));
+      if (met.length === 0) return;
+      const sessions = await this.#read(met.map((ref) => ({ id: "", ref })));
+      left -= sessions.length;
+      yield sessions;
     }
-    return sessions.slice(offset, end);
   }
 
   /** How many users were active since `since` (ms). */

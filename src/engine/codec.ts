@@ -41,22 +41,22 @@ export class Stored {
     this.lines = lines;
   }
 
-  /** The session's own fields, by name. */
-  get own(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.#pairs().filter(([name]) => !isData(name)));
+  /** One of the session's own fields. */
+  own(name: string): string | undefined {
+    for (let i = 0; i + 1 < this.lines.length; i += 2) {
+      if (this.lines[i] === name) return this.lines[i + 1];
+    }
+    return undefined;
   }
 
   /** The data: JSON-quoted keys with JSON values. */
   get data(): readonly (readonly [name: string, json: string])[] {
-    return this.#pairs().filter(([name]) => isData(name));
-  }
-
-  #pairs(): [string, string][] {
-    const pairs: [string, string][] = [];
+    const data: [string, string][] = [];
     for (let i = 0; i + 1 < this.lines.length; i += 2) {
-      pairs.push([this.lines[i] as string, this.lines[i + 1] as string]);
+      const name = this.lines[i] as string;
+      if (isData(name)) data.push([name, this.lines[i + 1] as string]);
     }
-    return pairs;
+    return data;
   }
 }
 

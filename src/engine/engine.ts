@@ -22,6 +22,7 @@ import type {
   RotateOptions,
   Session,
   SessionList,
+  SessionsOfAppOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
@@ -197,6 +198,19 @@ export class RedisSessions<Data extends object = DefaultData> {
     const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", options.limit, 1);
     return toList(await this.#app(app).active(since, offset, limit));
   });
+
+  /**
+   * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
+   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a hundred of them.
+   */
+  async *sessions(options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> {
+    const app = checkApp(options.app);
+    const since = Date.now() - checkSpan(options) * 1000;
+    for await (const chunk of this.#app(app).activeChunks(since)) {
+      const now = Date.now();
+      for (const stored of chunk) yield toSession(stored, now);
+    }
+  }
 
   /**
    * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user

@@ -154,6 +154,8 @@ export type SoappOptions = App &
 
 export type ActivityOptions = App & Span;
 
+export type SessionsOfAppOptions = App & Span;
+
 export interface RotateOptions extends App {
   /** The session's present token. */
   token: string;

@@ -9,10 +9,14 @@ export interface Example {
   stop(): Promise<void>;
 }
 
-/** Starts a file of examples/ on a free port. */
-export async function startExample(file: string, redisUrl: string): Promise<Example> {
+/** Starts a file of examples/ on a free port; it has to say its address when it listens. */
+export async function startExample(
+  file: string,
+  redisUrl: string,
+  variables: Record<string, string> = {},
+): Promise<Example> {
   const port = await freePort();
-  const env = { ...process.env, PORT: `${port}`, REDIS_URL: redisUrl };
+  const env = { ...process.env, ...variables, PORT: `${port}`, REDIS_URL: redisUrl };
   const child = spawn(process.execPath, [`examples/${file}`], { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   await new Promise<void>((resolve, reject) => {

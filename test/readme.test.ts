@@ -1,0 +1,94 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { RedisSessions } from "../src/index.js";
+import { type Example, startExample } from "./support/example.js";
+import { startRedis, type TestRedis } from "./support/redis.js";
+
+const readme = readFileSync("README.md", "utf8");
+const scripts: Record<string, string> = JSON.parse(readFileSync("package.json", "utf8")).scripts;
+
+let redis: TestRedis;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+afterAll(() => redis.stop());
+
+/** The code blocks of a language that contain a text. */
+function blocks(language: string, containing: string): string[] {
+  const all = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
+  return all
+    .filter(([, name, code]) => name === language && code?.includes(containing))
+    .map(([, , code]) => code ?? "");
+}
+
+test("every npm script that the README names exists", () => {
+  const named = [...readme.matchAll(/npm (?:run (\w+)|(test))\b/g)].map(([, run, test]) => run ?? test ?? "");
+  expect(named.length).toBeGreaterThan(1);
+  expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
+});
+
+test("every link within the README leads somewhere", () => {
+  const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(
+    ([, title]) =>
+      `#${title
+        ?.toLowerCase()
+        .replace(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-")}`,
+  );
+  const links = [...readme.matchAll(/\]\((#[^)]+)\)/g)].map(([, link]) => link ?? "");
+  expect(links.length).toBeGreaterThan(3);
+  expect(links.filter((link) => !anchors.includes(link))).toEqual([]);
+});
+
+test("the quick start's program runs as it stands: log in, read, log out everywhere", async () => {
+  const [program = ""] = blocks("js", "app.listen(3000)");
+  const file = ".quick-start.js";
+  const listen = "app.listen(process.env.PORT, () => console.log('http://localhost:' + process.env.PORT))";
+  writeFileSync(`examples/${file}`, program.replace("app.listen(3000)", listen));
+  let example: Example | undefined;
+  try {
+    example = await startExample(file, redis.url, { SESSION_SECRET: "a long random string" });
+    const login = await fetch(`${example.url}/login/alice`, { method: "POST" });
+    const cookie = `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
+    const read = () => fetch(`${example?.url}/`, { headers: { cookie } }).then((response) => response.json());
+    expect(await read()).toMatchObject({ id: "alice", r: 1 });
+    const ended = await fetch(`${example.url}/logout-everywhere/alice`, { method: "POST" });
+    expect(await ended.json()).toEqual({ kill: 1 });
+    expect(await read()).toBeNull();
+  } finally {
+    await example?.stop();
+    rmSync(`examples/${file}`, { force: true });
+  }
+});
+
+test("the storage layout's commands find the session of a token", async () => {
+  const db = redis.client();
+  await db.flushdb();
+  const rs = new RedisSessions({ client: db, wipe: 0 });
+  const { token, ref } = await rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", d: { theme: "dark" } });
+
+  const [command = ""] = blocks("sh", "openssl dgst");
+  expect(
+    execFileSync("sh", ["-c", command], { env: { ...process.env, TOKEN: token } })
+      .toString()
+      .trim(),
+  ).toBe(ref);
+
+  const [commands = ""] = blocks("", "HGETALL");
+  const [hgetall, pttl, owners, active, users] = await Promise.all(
+    commands
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/ +#.*/, "").replace("EPK1pZsXi2DC3Q_qr5PUX7hBNqA", ref))
+      .map((line) => line.replace("1795392000000", `${Date.now() - 60_000}`).split(" "))
+      .map(([name = "", ...args]) => db.call(name, ...args.map((arg) => arg.replace(/^'(.*)'$/, "$1")))),
+  );
+  expect(hgetall).toEqual(expect.arrayContaining(['"alice"', '"theme"', '"dark"']));
+  expect(pttl).toBeGreaterThan(7_100_000);
+  expect(owners).toEqual([`"alice"${ref}`]);
+  expect(active).toEqual([ref]);
+  expect(users).toBe(1);
+});
