@@ -109,6 +109,9 @@ export class RedisSessions<Data extends object = DefaultData> {
       cachemax: LATER,
       shards: LATER,
     });
+    if ("client" in options && options.client === undefined) {
+      throw invalidValue("RedisSessions: client is undefined. Leave it out to open a connection to port and host");
+    }
     if (options.client !== undefined && (options.port ?? options.host ?? options.options) !== undefined) {
       throw invalidValue("RedisSessions takes a client, or port, host and options to open one, but not both");
     }

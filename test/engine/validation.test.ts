@@ -4,7 +4,7 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 
-type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe">;
+type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions">;
 type Refusal = [what: string, options: unknown, message: string];
 
 const app = "webapp";

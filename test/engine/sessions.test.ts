@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+
+const t = useEngine();
+
+test("sessions() comes to every session of the app once, the most recently active first", async () => {
+  const created = await Promise.all(
+    Array.from({ length: 250 }, (_, i) => t.rs.create({ app: "webapp", id: `user${i}`, ip: "127.0.0.1" })),
+  );
+  await t.db.zadd("rs:{webapp}:active", Date.now() + 5000, created[7]?.ref ?? "");
+  const met: string[] = [];
+  for await (const { ref } of t.rs.sessions({ app: "webapp", dt: 60 })) met.push(ref);
+  expect(met[0]).toBe(created[7]?.ref);
+  expect(met.toSorted()).toEqual(created.map(({ ref }) => ref).toSorted());
+});
+
+test("sessions() reads no more than it is asked for, a hundred at a time", async () => {
+  await Promise.all(
+    Array.from({ length: 250 }, (_, i) => t.rs.create({ app: "webapp", id: `user${i}`, ip: "127.0.0.1" })),
+  );
+  const commands = await t.redis.watch(async () => {
+    for await (const _ of t.rs.sessions({ app: "webapp", dt: 60 })) break;
+  });
+  expect(commands.length).toBeLessThanOrEqual(4);
+});
+
+test("sessions() refuses bad input with the first session", async () => {
+  await expect(t.rs.sessions({ app: "x", dt: 60 }).next()).rejects.toThrow("Invalid app format");
+  await expect(t.rs.sessions({ app: "webapp", dt: 1 }).next()).rejects.toThrow(
+    "deltaTime must be a positive integer >= 10",
+  );
+});
