@@ -15,4 +15,4 @@
  */
 export type { RedisStoreOptions } from "./options.js";
 export type { Serializer } from "./serialize.js";
-export { RedisStore } from "./store.js";
+export { type ListedSession, RedisStore } from "./store.js";

@@ -132,7 +132,7 @@ export class KnownSessions {
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? new Map(stored.data) : snapshot(data);
-    this.#known.set(data, { sid, id: stored.own.id ?? NOBODY, fields, prolonged, ttl });
+    this.#known.set(data, { sid, id: stored.own("id") ?? NOBODY, fields, prolonged, ttl });
     return data;
   }
 
@@ -215,8 +215,8 @@ export class KnownSessions {
   }
 }
 
-function lifeOf({ own }: Stored): { la: number; ttl: number } {
-  return { la: Number(own.la), ttl: Number(own.ttl) };
+function lifeOf(stored: Stored): { la: number; ttl: number } {
+  return { la: Number(stored.own("la")), ttl: Number(stored.own("ttl")) };
 }
 
 /**

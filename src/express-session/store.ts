@@ -4,13 +4,21 @@ import { type Stored, toSession } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
-import type { Killed, Session, SessionList } from "../engine/types.js";
+import type { Killed, Session } from "../engine/types.js";
 import { checkId, checkInteger, checkSpan } from "../engine/validate.js";
 import { GRAVE, KnownSessions } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, type RedisStoreOptions } from "./options.js";
 import { watchOutage } from "./outage.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
+
+/** A session as `soid` and `soapp` list it. */
+export interface ListedSession extends Omit<Session, "d"> {
+  /** Seconds that it may rest, rounded up; 0 when it has no end. */
+  ttl: number;
+  /** The session's data, its cookie included. */
+  d: SessionData;
+}
 
 /**
  * A store for express-session that loses no update, revives no session that was ended, and knows whose session it is.
@@ -108,11 +116,8 @@ export class RedisStore extends session.Store {
     return this.#known.ref(sid);
   }
 
-  /**
-   * The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up (0 for a
-   * session without end).
-   */
-  async soid(id: string): Promise<SessionList<SessionData>> {
+  /** The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up. */
+  async soid(id: string): Promise<{ sessions: ListedSession[] }> {
     return this.#list(await this.#sessions.ofUser(quoteId(checkId(id))));
   }
 
@@ -129,7 +134,7 @@ export class RedisStore extends session.Store {
   async soapp(
     dt: number,
     { limit, offset = 0 }: { limit?: number; offset?: number } = {},
-  ): Promise<SessionList<SessionData>> {
+  ): Promise<{ sessions: ListedSession[] }> {
     const since = Date.now() - checkSpan({ dt }) * 1000;
     const most = limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
     return this.#list(await this.#sessions.active(since, checkInteger("offset", offset, 0), most));
@@ -158,9 +163,9 @@ export class RedisStore extends session.Store {
     return all;
   }
 
-  async #list(found: readonly Stored[]): Promise<SessionList<SessionData>> {
+  async #list(found: readonly Stored[]): Promise<{ sessions: ListedSession[] }> {
     const now = Date.now();
-    const sessions: Session<SessionData>[] = [];
+    const sessions: ListedSession[] = [];
     for (const stored of found) {
       const { d: _, ...own } = toSession(stored, now);
       sessions.push({ ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) });

@@ -1,5 +1,6 @@
 import session from "express-session";
 import MockRedis from "ioredis-mock";
+import { afterAll } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
 import type { Client } from "../../src/index.js";
 import { storeContract } from "../contract/store.js";
@@ -19,6 +20,15 @@ const variants: Record<string, () => RedisStoreOptions> = {
   "RedisStore with an unusual prefix": () => ({ prefix: "{my}%7B:" }),
 };
 for (const [name, options] of Object.entries(variants)) storeContract(name, () => t.store(options()));
+
+// The mock's TIME is the rounded second and the microseconds of process.hrtime, which has another start: a clock that
+// is wrong by up to 1.5 s and jumps. Here they make up the time that it is.
+const hrtime = process.hrtime;
+const offRounded = (now: number) => now - Math.round(now / 1000) * 1000;
+process.hrtime = Object.assign((): [number, number] => [0, offRounded(Date.now()) * 1e6], { bigint: hrtime.bigint });
+afterAll(() => {
+  process.hrtime = hrtime;
+});
 
 const mock = new MockRedis() as unknown as Client;
 mock.setMaxListeners(0);

@@ -119,6 +119,46 @@ test("a destroy that nobody waits for does not end the process when Redis is awa
   expect(uncaught).toEqual([]);
 });
 
+test("many stores on one client are told each, and are no leak in Node's eyes", async () => {
+  const warnings: Error[] = [];
+  const warn = (warning: Error) => void warnings.push(warning);
+  process.on("warning", warn);
+  const shared = redis.client({ retryStrategy: () => 30 });
+  await once(shared, "ready");
+  const seen: string[] = [];
+  const stores = Array.from({ length: 20 }, (_, i) => new RedisStore({ client: shared, prefix: `app${i}:` }));
+  for (const [i, one] of stores.entries()) {
+    for (const event of ["disconnect", "connect"]) one.on(event, () => seen.push(`${event} ${i}`));
+  }
+  const [last] = stores.slice(-1) as [RedisStore];
+  await sleep(0);
+  process.off("warning", warn);
+  expect(warnings).toEqual([]);
+
+  await redis.kill();
+  await sleep(150); // time for several vain attempts
+  expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `disconnect ${i}`));
+  const back = once(last, "connect");
+  await redis.start();
+  await back;
+  expect(seen.slice(20)).toEqual(Array.from({ length: 20 }, (_, i) => `connect ${i}`));
+});
+
+test("a store that is made after another has told the outage tells it, too", async () => {
+  const gone = once(store, "disconnect");
+  await redis.kill();
+  await gone;
+  const late = new RedisStore({ client });
+  const seen: string[] = [];
+  for (const event of ["disconnect", "connect"]) late.on(event, () => seen.push(event));
+  await once(late, "disconnect");
+  const back = once(late, "connect");
+  await redis.start();
+  await back;
+  expect(seen).toEqual(["disconnect", "connect"]);
+  expect(events).toEqual(["disconnect", "connect"]);
+});
+
 test("a store that is made while Redis is gone tells when it is there", async () => {
   await redis.kill();
   const early = redis.client({ retryStrategy: () => 30 });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Browser } from "./support/browser.js";
 import { SETTINGS } from "./support/races.js";
 import type { Site } from "./support/site.js";
@@ -74,19 +74,67 @@ test("a request after more than a second is still one command, and prolongs the 
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
 });
 
-test("a request that comes within the second but ends after it is one command more, and prolongs the session", async () => {
-  const key = `rs:{sess}:s:${browser.sid}`;
-  const commands = await t.redis.watch(async () => {
-    await t.db.hset(key, "la", Date.now() - 700);
-    const under = browser.get("/gate/me");
-    await site.gate.crowd(1);
-    await t.db.pexpire(key, 5000);
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    site.gate.open();
-    await under;
+describe("by a clock that is in the test's hand,", () => {
+  let now: number;
+
+  beforeEach(() => {
+    now = Date.now();
+    vi.spyOn(Date, "now").mockImplementation(() => now);
   });
-  expect(commands.map(([command = ""]) => command.toLowerCase())).toEqual(["hset", "evalsha", "pexpire", "evalsha"]);
-  expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  /** A request that only reads, `ago` ms after the session's last use, and takes `takes` ms. */
+  async function visit(ago: number, takes: number) {
+    const key = `rs:{sess}:s:${browser.sid}`;
+    let afterRead = 0;
+    const commands = await t.redis.watch(async () => {
+      await t.db.hset(key, "la", now - ago, "ttl", 60);
+      await t.db.pexpire(key, 10_000);
+      const under = browser.get("/gate/me");
+      await site.gate.crowd(1);
+      afterRead = await t.db.pttl(key);
+      await t.db.pexpire(key, 5000);
+      now += takes;
+      site.gate.open();
+      await under;
+    });
+    const calls = commands.map(([command = ""]) => command.toLowerCase()).filter((command) => command === "evalsha");
+    return { calls: calls.length, readProlongs: afterRead > 59_000, endProlongs: (await t.db.pttl(key)) > 59_000 };
+  }
+
+  test.each([0, 49])("reading prolongs no session that was used %s ms ago", async (ago) => {
+    expect(await visit(ago, 0)).toEqual({ calls: 1, readProlongs: false, endProlongs: false });
+  });
+
+  test.each([50, 700, 999, 1000, 5000])("reading prolongs a session that was used %s ms ago", async (ago) => {
+    expect(await visit(ago, 0)).toEqual({ calls: 1, readProlongs: true, endProlongs: false });
+  });
+
+  test.each([
+    [0, 999],
+    [40, 959],
+    [700, 400],
+    [700, 999],
+  ])(
+    "a request %s ms after the last that takes %s ms ends within the second, and costs no more",
+    async (ago, takes) => {
+      expect(await visit(ago, takes)).toMatchObject({ calls: 1, endProlongs: false });
+    },
+  );
+
+  test.each([
+    [0, 1000],
+    [40, 960],
+    [700, 1000],
+    [5000, 60_000 - 1],
+  ])(
+    "a request %s ms after the last that takes %s ms is one command more, and prolongs it again",
+    async (ago, takes) => {
+      expect(await visit(ago, takes)).toMatchObject({ calls: 2, endProlongs: true });
+    },
+  );
 });
 
 test("a request that changes maxAge alone prolongs or shortens the session at once", async () => {

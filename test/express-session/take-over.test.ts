@@ -124,6 +124,45 @@ test("a session that is taken over lives as long as its cookie's age from then o
   expect(pttl).toBeLessThanOrEqual(60_000);
 });
 
+describe("with disableTouch one that is taken over", () => {
+  test("lives as long as was left to it, and shows so", async () => {
+    await t.db.pexpire(`sess:${browser.sid}`, 5000);
+    const got = await t.store({ disableTouch: true }).get(browser.sid);
+    const pttl = await t.db.pttl(`rs:{sess}:s:${browser.sid}`);
+    expect(pttl).toBeGreaterThan(4000);
+    expect(pttl).toBeLessThanOrEqual(5000);
+    expect(Math.abs(Date.parse(`${got?.cookie.expires}`) - (Date.now() + pttl))).toBeLessThan(100);
+    expect(got).toMatchObject({ userId: "alice", cookie: { originalMaxAge: 60_000 } });
+  });
+
+  test("does so without a date of its cookie, and with a function for the ttl", async () => {
+    for (const options of [{}, { ttl: () => 100 }]) {
+      await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null } }), "PX", 5000);
+      await t.store({ disableTouch: true, ...options }).get("old");
+      expect(await t.db.pttl("rs:{sess}:s:old")).toBeLessThanOrEqual(5000);
+      await t.db.del("rs:{sess}:s:old");
+    }
+  });
+
+  test("gets the ttl of the store when its key had no end", async () => {
+    await t.db.persist(`sess:${browser.sid}`);
+    await t.store({ disableTouch: true }).get(browser.sid);
+    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBeGreaterThan(59_000);
+  });
+
+  test("is none when its key expires between the two looks at it", async () => {
+    // A client whose PTTL comes late.
+    const late = t.redis.client();
+    const pttl = late.pttl.bind(late);
+    late.pttl = (async (key: string) => {
+      await t.db.del(key);
+      return pttl(key);
+    }) as typeof late.pttl;
+    expect(await t.store({ client: late, disableTouch: true }).get(browser.sid)).toBeNull();
+    expect(await store.length()).toBe(0);
+  });
+});
+
 test("one whose end has come, though its key has none, is not taken over but removed", async () => {
   const cookie = { originalMaxAge: null, expires: new Date(Date.now() - 1000) };
   await t.db.set("sess:old", JSON.stringify({ cookie, userId: "alice" }));

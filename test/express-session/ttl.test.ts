@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionData } from "express-session";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
 import { useStores, withCookie } from "./support/stores.js";
 
@@ -124,6 +124,55 @@ describe("the date that a loaded session shows is when Redis ends it", () => {
       await t.db.hset(key, "la", Date.now() - ago);
       await t.db.pexpire(key, 5000 - ago);
       await expectAgreement(store, "sid");
+    }
+  });
+});
+
+describe("the date that a session was written with is the one that is read, to the millisecond, for 2000 of them", () => {
+  const ages = Array.from({ length: 2000 }, (_, i) => 60_000 + i);
+
+  test("when reading does not prolong", async () => {
+    const store = t.store({ disableTouch: true });
+    const drifts = new Set<number>();
+    for (const age of ages) {
+      const session = withCookie({}, age);
+      await store.set("sid", session);
+      const got = await store.get("sid");
+      drifts.add(Date.parse(`${got?.cookie.expires}`) - Number(session.cookie.expires));
+    }
+    expect([...drifts]).toEqual([0]);
+  });
+
+  test("when a loaded session is changed, and when reading prolongs where it is late", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({}));
+    let exact = 0;
+    for (const age of ages) {
+      const loaded = await store.get("sid");
+      if (loaded === null) throw new Error("it is gone");
+      loaded.cookie.expires = new Date(Date.now() + age);
+      loaded.userId = age;
+      await store.set("sid", loaded);
+      const got = await store.get("sid");
+      const drift = Date.parse(`${got?.cookie.expires}`) - Number(loaded.cookie.expires);
+      if (drift === 0) exact++;
+      // The read was prolonging: that is no drift, it is the date's purpose.
+      else expect(drift).toBeGreaterThanOrEqual(50);
+    }
+    expect(exact).toBeGreaterThan(1000);
+  });
+
+  test("when the clock ticks at each look at it", async () => {
+    const store = t.store({ disableTouch: true });
+    let tick = Date.now();
+    const now = vi.spyOn(Date, "now").mockImplementation(() => tick++);
+    try {
+      const session = withCookie({});
+      await store.set("sid", session);
+      const got = await store.get("sid");
+      expect(Date.parse(`${got?.cookie.expires}`)).toBe(Number(session.cookie.expires));
+    } finally {
+      now.mockRestore();
     }
   });
 });

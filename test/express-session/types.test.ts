@@ -2,8 +2,13 @@ import type fastifySession from "@fastify/session";
 import session, { type SessionData } from "express-session";
 import type { Cluster, Redis } from "ioredis";
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { RedisStore, type RedisStoreOptions, type Serializer } from "../../src/express-session/index.js";
-import type { RedisSessions, Session } from "../../src/index.js";
+import {
+  type ListedSession,
+  RedisStore,
+  type RedisStoreOptions,
+  type Serializer,
+} from "../../src/express-session/index.js";
+import type { RedisSessions } from "../../src/index.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 declare module "express-session" {
@@ -32,7 +37,8 @@ describe("to TypeScript", () => {
     expect(got?.theme).toBe("dark");
 
     const { sessions } = await store.soid("alice");
-    expectTypeOf(sessions).toEqualTypeOf<Session<SessionData>[]>();
+    expectTypeOf(sessions).toEqualTypeOf<ListedSession[]>();
+    expectTypeOf<(typeof sessions)[number]["d"]>().toEqualTypeOf<SessionData>();
     expect(sessions[0]?.d?.theme).toBe("dark");
     expect((await store.all()).map(({ theme }) => theme)).toEqual(["dark"]);
   });

@@ -22,6 +22,10 @@ describe("a session belongs to", () => {
     ["nobody when the user is empty", { passport: { user: "" }, userId: "" }, undefined],
     ["nobody when passport has logged out", { passport: {} }, undefined],
     ["nobody when the user is an object", { userId: { id: 1 } }, undefined],
+    ["the longest id", { userId: "x".repeat(128) }, "x".repeat(128)],
+    ["nobody when the id is longer", { userId: "x".repeat(129) }, undefined],
+    ["nobody when the id has half a character", { userId: "a\ud83d" }, undefined],
+    ["session.userId when passport's user is too long", { passport: { user: "x".repeat(129) }, userId: "bob" }, "bob"],
     ["whom a custom function names", { account: { mail: "a@b.c" } }, "a@b.c", mailOf],
     ["nobody when a custom function names none", { userId: "bob" }, undefined, mailOf],
   ];
@@ -133,11 +137,23 @@ test("a session that is given to another user in one request belongs to that use
   expect((await readStored(t.db, "sess")).problems).toEqual([]);
 });
 
-test("an id that is no id is refused, and nothing is written", async () => {
-  const store = t.store();
-  await expect(store.set("sid", withCookie({ userId: "x".repeat(129) }))).rejects.toMatchObject({
-    name: "invalidFormat",
-    message: "Invalid id format",
-  });
+test.each([
+  ["too long", "x".repeat(129), "Invalid id format"],
+  ["half a character", "a\ud83d", "Invalid id format"],
+  ["a number", 17, "Invalid id format"],
+  ["empty", "", "No id supplied"],
+])("an id of a custom function that is %s is refused, and nothing is written", async (_what, id, message) => {
+  const store = t.store({ userId: () => id as string });
+  await expect(store.set("sid", withCookie({}))).rejects.toMatchObject({ message });
   expect(await store.get("sid")).toBeNull();
+});
+
+test("whose user becomes what is no id stays saved, and belongs to nobody", async () => {
+  const store = t.store();
+  const browser = (await t.site({ store })).browser();
+  await browser.get("/login/alice");
+  await browser.get(`/login/${"x".repeat(129)}`);
+  expect((await browser.get("/me")).body).toMatchObject({ userId: "x".repeat(129) });
+  expect(await owners()).toEqual([]);
+  expect((await readStored(t.db, "sess")).problems).toEqual([]);
 });

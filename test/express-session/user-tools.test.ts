@@ -31,6 +31,42 @@ test("soid shows the cookie of each session as a load would", async () => {
   expect(Math.abs(Date.parse(`${listed?.d?.cookie.expires}`) - Date.parse(`${got?.cookie.expires}`))).toBeLessThan(30);
 });
 
+test.each([false, true])("ref marks the present session in a list; hashIds: %s", async (hashIds) => {
+  const store = t.store({ hashIds });
+  const site = await t.site({ store });
+  const [phone, laptop] = [site.browser(), site.browser()];
+  await phone.get("/login/alice");
+  await laptop.get("/login/alice");
+  const { sessions } = await store.soid("alice");
+  const recent = (await store.soapp(60)).sessions;
+  for (const { sid } of [phone, laptop]) {
+    expect(sessions.filter((one) => one.ref === store.ref(sid))).toHaveLength(1);
+    expect(recent.filter((one) => one.ref === store.ref(sid))).toHaveLength(1);
+    expect(await store.ids()).toContain(store.ref(sid));
+  }
+  expect(store.ref("a")).toBe(hashIds ? refOf("a") : "a");
+  await store.killsoid("alice", { except: store.ref(laptop.sid) });
+  expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(laptop.sid)]);
+});
+
+test("soid and soapp show the ttl in whole seconds, rounded up", async () => {
+  const store = t.store();
+  const shown = async () => [...(await store.soid("alice")).sessions, ...(await store.soapp(60)).sessions];
+  for (const [life, ttl] of [
+    [60_000, 60],
+    [59_998, 60],
+    [59_001, 60],
+    [900, 1],
+  ]) {
+    const expires = new Date(Date.now() + Number(life));
+    await store.set("sid", { cookie: { originalMaxAge: Number(life), expires }, userId: "alice" });
+    const got = (await shown()).map((one) => one.ttl);
+    expect(got).toEqual([ttl, ttl]);
+  }
+  await t.store({ disableTTL: true }).set("sid", withCookie({ userId: "alice" }));
+  expect((await shown()).map((one) => one.ttl)).toEqual([0, 0]);
+});
+
 test("killsoid logs a user out everywhere, and nobody else", async () => {
   const store = t.store();
   const site = await t.site({ store });

@@ -28,8 +28,6 @@ export function useStores(): TestStores {
   beforeAll(async () => {
     redis = await startRedis();
     db = redis.client();
-    // Each store listens for outages, and each test has its own.
-    db.setMaxListeners(0);
   });
   beforeEach(() => db.flushdb());
   afterEach(async () => {
