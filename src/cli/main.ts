@@ -154,10 +154,7 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? 0 : 2;
   }
   const { message, hint, cause } = error as SessionError;
-  console.error(
-    [`ioredis-sessions: ${message}`, hint && `(${hint})`, (cause as Error | undefined)?.message]
-      .filter(Boolean)
-      .join(" "),
-  );
+  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${why}`);
   return isBadInput(error) ? 2 : 1;
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { AppOptions } from "./app.js";
 
@@ -26,6 +26,11 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   let ending = false;
   const { createApp } = await importApp();
   const server = createServer(createApp({ ...options, isEnding: () => ending })).listen(port, host);
+  const answering = new Set<ServerResponse>();
+  server.on("request", (_req, res) => {
+    answering.add(res);
+    res.once("close", () => answering.delete(res));
+  });
   await once(server, "listening");
   const { port: bound } = server.address() as AddressInfo;
   console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
@@ -33,6 +38,8 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
 
   await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   ending = true;
+  // A connection whose answer is under way would wait for another request after it.
+  for (const res of answering) if (!res.headersSent) res.setHeader("Connection", "close");
   console.log("Finishing what is under way");
   await drain(server);
 }

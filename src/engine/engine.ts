@@ -2,10 +2,10 @@ import { AppSessions } from "./app-sessions.js";
 import { checkClient, openClient } from "./client.js";
 import { encodeChanges, type Stored, toSession } from "./codec.js";
 import { Connection } from "./connection.js";
+import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
 import { method, plainMethod } from "./method.js";
-import { aBoolean, anInteger, anObject, checkOptions, text } from "./options.js";
 import { createToken, refOf } from "./token.js";
 import type {
   ActivityOptions,
@@ -50,8 +50,8 @@ import { Wiper } from "./wiper.js";
  */
 const MARK = 10_000;
 
-/** Options that a later version brings. Until then they are refused rather than ignored. */
-const LATER = { be: "left out: this version does not have it yet", test: () => false };
+/** How many apps are kept at hand. */
+const MOST_APPS = 10_000;
 
 /** An engine, whatever the type of its data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
@@ -92,29 +92,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
-    checkOptions("RedisSessions", options, {
-      client: anObject,
-      port: anInteger(0, 65535),
-      host: text,
-      options: anObject,
-      namespace: {
-        be: "a string without { and }",
-        test: (value) => typeof value === "string" && /^[^{}]+$/.test(value),
-      },
-      wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
-      timeout: anInteger(1),
-      nested: aBoolean,
-      maxBytes: anInteger(1),
-      cachetime: LATER,
-      cachemax: LATER,
-      shards: LATER,
-    });
-    if ("client" in options && options.client === undefined) {
-      throw invalidValue("RedisSessions: client is undefined. Leave it out to open a connection to port and host");
-    }
-    if (options.client !== undefined && (options.port ?? options.host ?? options.options) !== undefined) {
-      throw invalidValue("RedisSessions takes a client, or port, host and options to open one, but not both");
-    }
+    checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false, maxBytes = 1024 * 1024 } = options;
     this.#client = client === undefined ? openClient(options) : checkClient(client);
     this.#ownsClient = client === undefined;
@@ -122,7 +100,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#namespace = namespace;
     this.#nested = nested;
     this.#maxBytes = maxBytes;
-    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).wipe());
+    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index.wipe());
     if (wipe > 0) this.#wiper.start(wipe);
   }
 
@@ -178,19 +156,19 @@ export class RedisSessions<Data extends object = DefaultData> {
     const id = checkId(options.id);
     const { except } = options;
     const spare = except === undefined ? undefined : isToken(except) ? refOf(except) : checkRef(except);
-    return { kill: await this.#app(app).killUser(quoteId(id), spare) };
+    return { kill: await this.#app(app).index.killUser(quoteId(id), spare) };
   });
 
   /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
   readonly killall = method(async (options: KillallOptions): Promise<Killed> => {
-    return { kill: await this.#app(checkApp(options.app)).killAll() };
+    return { kill: await this.#app(checkApp(options.app)).index.killAll() };
   });
 
   /** The sessions of a user, newest first. Leaves no trace in them. */
   readonly soid = method(async (options: SoidOptions): Promise<SessionList<Data>> => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
-    return toList(await this.#app(app).ofUser(quoteId(id)));
+    return toList(await this.#app(app).index.ofUser(quoteId(id)));
   });
 
   /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
@@ -199,7 +177,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const since = Date.now() - checkSpan(options) * 1000;
     const offset = checkInteger("offset", options.offset ?? 0, 0);
     const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", options.limit, 1);
-    return toList(await this.#app(app).active(since, offset, limit));
+    return toList(await this.#app(app).index.active(since, offset, limit));
   });
 
   /**
@@ -209,7 +187,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   async *sessions(options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> {
     const app = checkApp(options.app);
     const since = Date.now() - checkSpan(options) * 1000;
-    for await (const chunk of this.#app(app).activeChunks(since)) {
+    for await (const chunk of this.#app(app).index.activeChunks(since)) {
       const now = Date.now();
       for (const stored of chunk) yield toSession(stored, now);
     }
@@ -222,7 +200,7 @@ export class RedisSessions<Data extends object = DefaultData> {
    */
   readonly activity = method(async (options: ActivityOptions): Promise<{ activity: number }> => {
     const app = checkApp(options.app);
-    return { activity: await this.#app(app).countUsers(Date.now() - checkSpan(options) * 1000) };
+    return { activity: await this.#app(app).index.countUsers(Date.now() - checkSpan(options) * 1000) };
   });
 
   /**
@@ -265,6 +243,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): AppSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
+      // They hold nothing that could not be made anew; names may come from outside.
+      if (this.#apps.size >= MOST_APPS) this.#apps.clear();
       app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
       this.#apps.set(name, app);
     }

@@ -3,6 +3,9 @@ import type { Connection } from "./connection.js";
 /** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
 const REGISTERED_FOR = 60_000;
 
+/** How many apps are remembered as registered. To forget one costs one command. */
+const MOST_REGISTERED = 10_000;
+
 /** Visits every app from time to time and drops what expired sessions have left in the index. */
 export class Wiper {
   readonly #connection: Connection;
@@ -23,6 +26,7 @@ export class Wiper {
     const since = this.#registered.get(app);
     if (since !== undefined && now - since < REGISTERED_FOR) return;
     await this.#connection.command((client) => client.sadd(this.#appsKey, app));
+    if (this.#registered.size >= MOST_REGISTERED) this.#registered.clear();
     this.#registered.set(app, now);
   }
 

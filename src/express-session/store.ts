@@ -81,7 +81,7 @@ export class RedisStore extends session.Store {
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return deliver(
-      this.#sessions.killAll(GRAVE).then(() => undefined),
+      this.#sessions.index.killAll(GRAVE).then(() => undefined),
       done,
     );
   }
@@ -90,14 +90,14 @@ export class RedisStore extends session.Store {
   override length(done: Done<number>): void;
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
-    return deliver(this.#sessions.count(), done);
+    return deliver(this.#sessions.index.count(), done);
   }
 
   /** The ids of all sessions; with `hashIds`, their refs. */
   ids(done: Done<string[]>): void;
   ids(): Promise<string[]>;
   ids(done?: Done<string[]>): Promise<string[]> | void {
-    return deliver(this.#sessions.refs(), done);
+    return deliver(this.#sessions.index.refs(), done);
   }
 
   /** All sessions, each with its `id` (with `hashIds`, its ref). */
@@ -118,13 +118,13 @@ export class RedisStore extends session.Store {
 
   /** The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up. */
   async soid(id: string): Promise<{ sessions: ListedSession[] }> {
-    return this.#list(await this.#sessions.ofUser(quoteId(checkId(id))));
+    return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id))));
   }
 
   /** Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. */
   async killsoid(id: string, { except }: { except?: string } = {}): Promise<Killed> {
     const spare = except === undefined ? undefined : this.#known.refOfEither(except);
-    return { kill: await this.#sessions.killUser(quoteId(checkId(id)), spare, GRAVE) };
+    return { kill: await this.#sessions.index.killUser(quoteId(checkId(id)), spare, GRAVE) };
   }
 
   /**
@@ -137,12 +137,12 @@ export class RedisStore extends session.Store {
   ): Promise<{ sessions: ListedSession[] }> {
     const since = Date.now() - checkSpan({ dt }) * 1000;
     const most = limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
-    return this.#list(await this.#sessions.active(since, checkInteger("offset", offset, 0), most));
+    return this.#list(await this.#sessions.index.active(since, checkInteger("offset", offset, 0), most));
   }
 
   /** How many users were active in the last `dt` seconds. */
   async activity(dt: number): Promise<{ activity: number }> {
-    return { activity: await this.#sessions.countUsers(Date.now() - checkSpan({ dt }) * 1000) };
+    return { activity: await this.#sessions.index.countUsers(Date.now() - checkSpan({ dt }) * 1000) };
   }
 
   /** express-session's moment of handing a loaded session to the request: from here on the store knows it. */
@@ -157,7 +157,7 @@ export class RedisStore extends session.Store {
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
-    for await (const stored of this.#sessions.all()) {
+    for await (const stored of this.#sessions.index.all()) {
       all.push(Object.assign(await this.#known.read(stored), { id: stored.ref }));
     }
     return all;
