@@ -84,8 +84,11 @@ export class AppSessions {
     return this.#connection.run(operations.replace, this.#keys, session);
   }
 
-  /** Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds. */
-  update(ref: string, now: number, change: Changes & { id: string; ttl: number }): Promise<boolean> {
+  /**
+   * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
+   * empty id, null leaves that, too).
+   */
+  update(ref: string, now: number, change: Changes & { id: string; ttl: number | null }): Promise<boolean> {
     return this.#connection.run(operations.update, this.#keys, { ref, now, ...change });
   }
 

@@ -95,9 +95,9 @@ export const replace = {
 export const update = {
   script: scripts.update,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl, write.length, ...write, ...remove],
+  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write.length, ...write, ...remove],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<Timed & Owned & Changes, boolean>;
+} satisfies Operation<Timed & { id: string /** seconds */; ttl: number | null } & Changes, boolean>;
 
 export const kill = {
   script: scripts.kill,

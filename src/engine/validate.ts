@@ -129,6 +129,7 @@ function jsonBytes(path: string, value: unknown): number {
     });
   } catch (error) {
     if (error instanceof TypeError) throw invalidValue(`${path} cannot be written as JSON: it refers to itself`);
+    if (error instanceof RangeError) throw invalidValue(`${path} cannot be written as JSON: it is nested too deeply`);
     throw error;
   }
   return Buffer.byteLength(json);

@@ -147,11 +147,18 @@ export class KnownSessions {
     const id = this.#idOf(session);
     // Where this request has not changed whose session it is, another that is under way may have.
     const change = { id: id === known.id ? "" : id, ttl: this.#endless ? 0 : ttl };
+    // What `get` has prolonged just now is left at that.
+    const fresh = this.#touches && !prolong && change.id === "";
     // Noted before the answer: a second save that overlaps this one goes on from here.
-    Object.assign(known, { id, fields, prolonged: now, ttl });
+    Object.assign(known, { id, fields }, fresh ? {} : { prolonged: now, ttl });
     try {
       const write = await toFields(changed, this.#serializer);
-      await this.#sessions.update(this.ref(known.sid), now, { ...change, write, remove: removed });
+      await this.#sessions.update(this.ref(known.sid), now, {
+        ...change,
+        ...(fresh && { ttl: null }),
+        write,
+        remove: removed,
+      });
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;

@@ -10,7 +10,7 @@
 
 --@include index
 --@include owner
---@include forget
+--@include owned
 --@include bury
 
 local spared, count = KEYS[5], #KEYS - 5
@@ -19,21 +19,28 @@ local grave = tonumber(ARGV[2 * count + 1] or 0)
 if spared ~= active and redis.call('HEXISTS', spared, 'to') == 1 then return -1 end
 
 local ended = 0
+local refs, entries, ids = {}, {}, {}
 for i = 1, count do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
-  local own = redis.call('HMGET', session, 'id', 'to')
-  local here = type(own[2]) ~= 'string'
-  if here and owner(own[1]) == id then
+  local own = redis.call('HMGET', session, 'id', 'ttl', 'to')
+  entries[i] = id .. ref
+  ids[id] = true
+  if type(own[2]) ~= 'string' or type(own[3]) == 'string' then
+    -- Gone, or rotated and in the index anew under its new ref.
+    refs[#refs + 1] = ref
+  elseif owner(own[1]) == id then
     ended = ended + redis.call('DEL', session)
     bury(session, grave)
-    forget(id, ref)
-  elseif here and redis.call('EXISTS', session) == 1 then
-    -- It belongs to another user by now and stands in the index anew: only this entry is stale.
-    redis.call('ZREM', expiry, id .. ref)
-    redis.call('ZREM', owners, id .. ref)
-  else
-    -- Gone, or rotated and in the index anew under its new ref.
-    forget(id, ref)
+    refs[#refs + 1] = ref
   end
+  -- Otherwise it belongs to another user by now and stands in the index anew: only the old entry is stale.
+end
+if #refs > 0 then redis.call('ZREM', active, unpack(refs)) end
+if count > 0 then
+  redis.call('ZREM', expiry, unpack(entries))
+  redis.call('ZREM', owners, unpack(entries))
+end
+for id in pairs(ids) do
+  if id ~= NOBODY and #owned(id, 1) == 0 then redis.call('ZREM', users, id) end
 end
 return ended

@@ -5,7 +5,8 @@
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for nobody; empty to leave it as it is
 --        3    now, ms of the caller's clock
---        4    ttl from now on, seconds (may have a fraction); 0 for a session without end
+--        4    ttl from now on, seconds (may have a fraction); 0 for a session without end; empty to leave its life
+--             as it is, which goes with an empty id
 --        5    n, how many of the following are fields and values to write
 --        6..  fields and values; after them the fields to remove
 -- Reply  1, or 0 when there is no session; nothing is written then
@@ -18,7 +19,6 @@
 
 local session = KEYS[5]
 local ref, id, now, ttl, written = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local life = ttl * 1000
 
 local own = redis.call('HMGET', session, 'id', 'ttl')
 if type(own[2]) ~= 'string' then return 0 end
@@ -32,6 +32,9 @@ for i = last + 1, #ARGV, 1000 do
 end
 if #ARGV > 5 then redis.call('HINCRBY', session, 'w', 1) end
 
+if not ttl then return 1 end
+
+local life = ttl * 1000
 redis.call('HSET', session, 'la', now, 'ttl', ARGV[4])
 if life > 0 then
   redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1)))

@@ -4,6 +4,7 @@ import { isBadInput, missingParameter, SessionError } from "../engine/errors.js"
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import type { SessionCookie } from "./cookie.js";
+import type { AppOf } from "./options.js";
 import { isRenewalDue } from "./renewal.js";
 import { assertWritable, type Transport } from "./transport.js";
 
@@ -22,20 +23,21 @@ export type Device<Data> = Session<Data> & {
  */
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
-/** What the middleware knows that made a request's session. */
+/** What all requests of a middleware have in common. */
 export interface Context<Data extends object> {
   readonly rs: RedisSessions<Data>;
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** Whether `app` is the same for all requests. */
-  readonly servesOneApp: boolean;
-  readonly app: () => string | undefined | Promise<string | undefined>;
+  readonly app: string | AppOf;
   /** What writes the token; none where the app hands it out by itself. */
   readonly transport: Transport | undefined;
-  /** The cookie, if the token came with it or it came without a good one. */
   readonly cookie: SessionCookie | undefined;
-  readonly signIn: () => SignInOptions<Data> & { ip: string };
+  /** What a sign-in takes from its request. */
+  readonly signIn: (req: IncomingMessage) => SignInOptions<Data> & { ip: string };
   readonly anonymousOnOutage: boolean;
+}
+
+interface Present {
+  app: string;
+  token: string;
 }
 
 /**
@@ -44,15 +46,23 @@ export interface Context<Data extends object> {
  */
 export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  /** The cookie, unless the token came in another way. */
+  readonly #cookie: SessionCookie | undefined;
   #token: string | undefined;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
   #askedApp: Promise<string | undefined> | undefined;
 
-  constructor(context: Context<Data>, token: string | undefined) {
+  /** @param elsewhere the token that came in another way than the cookie, which goes before it */
+  constructor(context: Context<Data>, req: IncomingMessage, res: ServerResponse, elsewhere: string | undefined) {
     this.#context = context;
-    this.#token = token;
-    this.#state = token === undefined ? "none" : "unmodified";
+    this.#req = req;
+    this.#res = res;
+    this.#cookie = elsewhere === undefined ? context.cookie : undefined;
+    this.#token = elsewhere ?? context.cookie?.read(req);
+    this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
   /** The token that the browser sent or is about to get. Says nothing about whether there is such a session. */
@@ -101,7 +111,7 @@ export class RequestSession<Data extends object> {
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const instead = this.#token === undefined ? {} : { instead: this.#token };
-    const signIn = { ...this.#context.signIn(), ...options, ...instead, app, id, nested: true };
+    const signIn = { ...this.#context.signIn(this.#req), ...options, ...instead, app, id, nested: true };
     try {
       const created = await this.#redis((rs) => rs.create(signIn));
       this.#moveTo(created.token);
@@ -200,10 +210,10 @@ export class RequestSession<Data extends object> {
 
   /** Sends the cookie anew with the first use in each minute of the session's life. */
   #renew(session: Session<Data>, token: string): void {
-    const { req, res, cookie } = this.#context;
-    if (cookie?.maxAge === undefined || res.headersSent || !isRenewalDue(cookie.maxAge, session)) return;
+    const cookie = this.#cookie;
+    if (cookie?.maxAge === undefined || this.#res.headersSent || !isRenewalDue(cookie.maxAge, session)) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
-    if (session.ref === refOf(token)) cookie.write(req, res, token);
+    if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
   }
 
   /**
@@ -212,32 +222,28 @@ export class RequestSession<Data extends object> {
    * app the token may be good.
    */
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
-    const { rs, cookie, servesOneApp } = this.#context;
-    return cookie !== undefined && servesOneApp && !(await sessionsOf(rs, app).isMarked(refOf(token)));
+    if (this.#cookie === undefined || typeof this.#context.app === "function") return false;
+    return !(await sessionsOf(this.#context.rs, app).isMarked(refOf(token)));
   }
 
   /** Clears a cookie that does not verify. */
   #forgetBad(): void {
-    const { req, cookie } = this.#context;
-    if (this.#token === undefined && cookie?.isIn(req)) this.#forget();
+    if (this.#token === undefined && this.#cookie?.isIn(this.#req)) this.#forget();
   }
 
   /** Clears a cookie that is of no use, where there still is time. */
   #forget(): void {
-    const { req, res, cookie } = this.#context;
-    if (!res.headersSent) cookie?.write(req, res, undefined);
+    if (!this.#res.headersSent) this.#cookie?.write(this.#req, this.#res, undefined);
   }
 
   #moveTo(token: string): void {
-    const { req, res, transport } = this.#context;
-    transport?.write(req, res, token);
+    this.#context.transport?.write(this.#req, this.#res, token);
     this.#token = token;
     this.#state = "modified";
   }
 
   #end(): void {
-    const { req, res, transport } = this.#context;
-    transport?.write(req, res, undefined);
+    this.#context.transport?.write(this.#req, this.#res, undefined);
     this.#drop();
   }
 
@@ -248,29 +254,31 @@ export class RequestSession<Data extends object> {
   }
 
   #assertWritable(): void {
-    if (this.#context.transport !== undefined) assertWritable(this.#context.res);
+    if (this.#context.transport !== undefined) assertWritable(this.#res);
   }
 
   /** The session that the request names, if it names one. */
-  async #present(): Promise<{ app: string; token: string } | null> {
+  #present(): Present | null | Promise<Present | null> {
     const token = this.#token;
-    const app = token === undefined ? undefined : await this.#app();
-    return token === undefined || app === undefined ? null : { app, token };
+    if (token === undefined) return null;
+    const app = this.#app();
+    if (typeof app === "string") return { app, token };
+    return app.then((name) => (name === undefined ? null : { app: name, token }));
   }
 
   /** The request's app, asked for once; undefined when the app function gives none. */
-  #app(): Promise<string | undefined> {
-    this.#askedApp ??= Promise.resolve(this.#context.app());
+  #app(): string | Promise<string | undefined> {
+    const { app } = this.#context;
+    if (typeof app === "string") return app;
+    this.#askedApp ??= Promise.resolve(app(this.#req));
     return this.#askedApp;
   }
 
-  async #redis<Result>(call: (rs: RedisSessions<Data>) => Promise<Result>): Promise<Result> {
-    try {
-      return await call(this.#context.rs);
-    } catch (error) {
+  #redis<Result>(call: (rs: RedisSessions<Data>) => Promise<Result>): Promise<Result> {
+    return call(this.#context.rs).catch((error) => {
       // Express and its kind answer with the status that an error carries.
       throw isOutage(error) ? Object.assign(error, { status: 503 }) : error;
-    }
+    });
   }
 }
 

@@ -8,7 +8,7 @@ import { guard, type Middleware, type RequiredOptions } from "./guard.js";
 import { readHeader } from "./header.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
 import { addressOf } from "./request.js";
-import { RequestSession, type SignInOptions } from "./request-session.js";
+import { type Context, RequestSession, type SignInOptions } from "./request-session.js";
 import type { Transport } from "./transport.js";
 
 /** Middleware for Express, Connect and node:http that attaches `req.rs`. */
@@ -39,7 +39,24 @@ export function sessions<Data extends object = DefaultData, App extends string |
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
   const transport: Transport | undefined =
     write === undefined ? cookie : { read: () => undefined, write: (_req, res, token) => write(res, token) };
-  const attached = new WeakMap<IncomingMessage, RequestSession<Data>>();
+  const context: Context<Data> = {
+    rs,
+    app,
+    transport,
+    cookie,
+    signIn(req): SignInOptions<Data> & { ip: string } {
+      // Cut off in the midst of an emoji, it would be refused.
+      const name = device(req)?.slice(0, 64).toWellFormed();
+      return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
+    },
+    anonymousOnOutage: onOutage === "anonymous",
+  };
+  // This middleware's own, where `rs` may be another's by now. (A WeakMap would be a burden for the garbage collector.)
+  const own = Symbol("ioredis-sessions");
+
+  function sessionOf(req: IncomingMessage): RequestSession<Data> | undefined {
+    return (req as { [own]?: RequestSession<Data> })[own];
+  }
 
   function readToken(req: IncomingMessage): string | undefined {
     const token = read?.(req);
@@ -48,30 +65,9 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   /** Once for a request, however often the middleware is in its way. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
-    const session = attached.get(req) ?? open(req, res);
-    attached.set(req, session);
-    Object.assign(req, { rs: session });
+    const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
+    Object.assign(req, { [own]: session, rs: session });
     return session;
-  }
-
-  function open(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
-    const elsewhere = readToken(req);
-    const context = {
-      rs,
-      req,
-      res,
-      servesOneApp: typeof app === "string",
-      app: () => (typeof app === "string" ? app : app(req)),
-      transport,
-      cookie: elsewhere === undefined ? cookie : undefined,
-      signIn: (): SignInOptions<Data> & { ip: string } => {
-        // Cut off in the midst of an emoji, it would be refused.
-        const name = device(req)?.slice(0, 64).toWellFormed();
-        return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
-      },
-      anonymousOnOutage: onOutage === "anonymous",
-    };
-    return new RequestSession<Data>(context, elsewhere ?? cookie?.read(req));
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
@@ -84,7 +80,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
   return Object.assign(ioredisSessions, {
     admin: (typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs)) as Sessions<Data, App>["admin"],
     of(req: IncomingMessage): RequestSession<Data> {
-      const session = attached.get(req);
+      const session = sessionOf(req);
       if (session === undefined) throw new TypeError("The request did not go through this sessions() middleware");
       return session;
     },

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""A Python server that reads sessions straight from Redis, as the README's chapter "Storage layout" tells.
+
+    apt install python3-redis        (or: pip install redis)
+    APP=demo-shop REDIS_URL=redis://127.0.0.1:6379 PORT=3001 /usr/bin/python3 examples/redis-direct.py
+    curl localhost:3001 -H "Authorization: Bearer $TOKEN"
+
+The token comes in a header, or in the cookie of the middleware. It reads only: a session lives on its own terms, and
+this server neither prolongs it nor counts. Writing is left to the package, or its REST interface.
+"""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+from http.cookies import CookieError, SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+import redis
+
+APP = os.environ.get("APP", "demo-shop")
+NAMESPACE = os.environ.get("RS_NAMESPACE", "rs")
+COOKIE = "rs"
+# With the secrets of the middleware a forged cookie is refused before Redis is asked; it would find nothing there.
+SECRETS = [secret for secret in os.environ.get("SESSION_SECRET", "").split(",") if secret]
+
+TOKEN = re.compile(r"[A-Za-z0-9]{64}")
+
+db = redis.Redis.from_url(
+    os.environ.get("REDIS_URL", "redis://127.0.0.1:6379"), decode_responses=True, socket_timeout=2
+)
+
+
+def ref_of(token):
+    """What Redis knows a session by: the first 20 bytes of SHA-256(token) as base64url, without padding."""
+    return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:20]).decode().rstrip("=")
+
+
+def session_of(token):
+    """The session of a token, or None."""
+    ref = ref_of(token)
+    # A token that was rotated a moment ago has left where its session went. An empty one says that it has ended.
+    for _ in range(10):
+        fields = db.hgetall(f"{NAMESPACE}:{{{APP}}}:s:{ref}")
+        if "to" not in fields:
+            break
+        ref = fields["to"]
+    if "id" not in fields:
+        return None
+    session = {"ref": ref, "id": json.loads(fields["id"]), "ip": json.loads(fields["ip"])}
+    session |= {name: int(fields[name]) for name in ("r", "w", "ttl", "created")}
+    if "device" in fields:
+        session["device"] = json.loads(fields["device"])
+    # Data keys are those in quotation marks: name and value are JSON.
+    session["d"] = {json.loads(name): json.loads(value) for name, value in fields.items() if name.startswith('"')}
+    return session
+
+
+def token_of(headers):
+    """The token that a request carries, or None."""
+    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and TOKEN.fullmatch(credentials.strip()):
+        return credentials.strip()
+    try:
+        cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return None if cookie is None else unsign(unquote(cookie.value))
+
+
+def unsign(value):
+    """The cookie is the token, a dot, and the HMAC-SHA256 of the token as base64 without padding."""
+    token, _, signature = value.partition(".")
+    if not TOKEN.fullmatch(token):
+        return None
+    if not SECRETS:
+        return token
+    for secret in SECRETS:
+        good = base64.b64encode(hmac.digest(secret.encode(), token.encode(), "sha256")).decode().rstrip("=")
+        if hmac.compare_digest(good.encode(), signature.encode("utf-8", "replace")):
+            return token
+    return None
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        token = token_of(self.headers)
+        try:
+            session = session_of(token) if token else None
+        except redis.RedisError:
+            return self.answer(503, {"error": "Redis is away"})
+        if session is None:
+            return self.answer(401, {"error": "Not signed in"})
+        self.answer(200, session)
+
+    def answer(self, status, body):
+        content = json.dumps(body, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        if status == 401:
+            self.send_header("WWW-Authenticate", f'Bearer realm="{APP}"')
+        self.end_headers()
+        self.wfile.write(content)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", 3001))), Handler)
+    print(f"Open http://localhost:{server.server_port}", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,210 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+import { freePort } from "../support/redis.js";
+import { run, serve, useCommand } from "./support/command.js";
+
+const KEY = "key-0123456789abcdef";
+const SHOP = "shop-0123456789abcdef";
+const READER = "read-0123456789abcdef";
+
+const t = useEngine();
+const { keyFile } = useCommand();
+
+function get(url: string, key?: string): Promise<Response> {
+  return fetch(url, { headers: key === undefined ? {} : { Authorization: `Bearer ${key}` } });
+}
+
+async function statusOf(url: string, key?: string, method = "GET"): Promise<number> {
+  const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
+  const response = await fetch(url, { method, headers });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+test("it serves the interface and says where, and that it needs no key", async () => {
+  const { url, said, stop } = await serve(["--redis", t.redis.url]);
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  const { ref, token } = await t.create();
+  expect(await (await get(`${url}/webapp/get/${token}`)).json()).toMatchObject({ ref, id: "alice" });
+  expect(await (await get(`${url}/ping`)).text()).toBe("PONG");
+  expect(said()).toContain("No API key is needed");
+  expect((await stop()).code).toBe(0);
+});
+
+test("it takes port, Redis, namespace and keys from the variables of rest-sessions", async () => {
+  const port = `${await freePort()}`;
+  const { url, said, stop } = await serve([], {
+    RS_PORT: port,
+    RS_REDISHOST: "127.0.0.1",
+    RS_REDISPORT: `${t.redis.port}`,
+    RS_NAMESPACE: "drs",
+    RS_API_KEYS: ` ${KEY},, ${READER} `,
+  });
+  expect(url).toBe(`http://127.0.0.1:${port}`);
+  expect(await statusOf(`${url}/webapp/create/alice?ip=::1`, undefined, "PUT")).toBe(401);
+  expect(await statusOf(`${url}/webapp/create/alice?ip=::1`, READER, "PUT")).toBe(200);
+  expect(await t.db.exists("drs:{webapp}:active")).toBe(1);
+  expect(await statusOf(`${url}/webapp/activity?dt=60`, KEY)).toBe(200);
+  expect(said()).not.toContain("No API key is needed");
+  expect((await stop("SIGINT")).code).toBe(0);
+});
+
+test("what is said on the command line goes before the variables", async () => {
+  const port = `${await freePort()}`;
+  const args = ["--port", port, "--redis", t.redis.url, "--namespace", "mine", "--key-file", keyFile(KEY)];
+  const env = { RS_PORT: "1", RS_REDISPORT: "1", RS_NAMESPACE: "theirs", RS_API_KEYS: SHOP };
+  const { url } = await serve(args, env);
+  expect(url).toBe(`http://127.0.0.1:${port}`);
+  expect(await statusOf(`${url}/webapp/create/alice?ip=::1`, KEY, "PUT")).toBe(200);
+  expect(await statusOf(`${url}/webapp/create/alice?ip=::1`, SHOP, "PUT")).toBe(401);
+  expect(await t.db.exists("mine:{webapp}:active")).toBe(1);
+});
+
+test("a key file has comments, and binds keys to apps and to reading", async () => {
+  const file = keyFile(
+    `# keys of the shop\r\n\r\n${KEY}\n  ${SHOP}\tapps=shop,shop-test # until June\n${READER} read-only apps=shop\n`,
+  );
+  const { url } = await serve(["--redis", t.redis.url, "--key-file", file]);
+  const kill = (app: string, key: string) => statusOf(`${url}/${app}/killall`, key, "DELETE");
+  const read = (app: string, key: string) => statusOf(`${url}/${app}/activity?dt=60`, key);
+  expect([await kill("webapp", KEY), await kill("shop", KEY)]).toEqual([200, 200]);
+  expect([await kill("webapp", SHOP), await kill("shop-test", SHOP)]).toEqual([403, 200]);
+  expect([await kill("shop", READER), await read("shop", READER), await read("webapp", READER)]).toEqual([
+    403, 200, 403,
+  ]);
+  expect(await read("shop", "#")).toBe(401);
+});
+
+test.each<[string, string, number]>([
+  ["holds no key", "# nothing yet\n\n", 1],
+  ["grants what is not known", `${KEY} readonly`, 1],
+  ["has a space among the apps", `${KEY} apps=shop, webapp`, 1],
+  ["has a short key", "short", 2],
+  ["has a bad app", `${KEY} apps=no`, 2],
+])("a key file that %s ends it, and is not quoted", async (_what, text, expected) => {
+  const { code, err } = await run(["serve", "--port", "0", "--redis", t.redis.url, "--key-file", keyFile(text)]);
+  expect(code).toBe(expected);
+  expect(err).toMatch(/^ioredis-sessions: .*(key|app)/);
+  expect(err).not.toMatch(/0123456789|\n +at /);
+});
+
+test("a key file that is not there ends it", async () => {
+  const { code, err } = await run(["serve", "--port", "0", "--key-file", "/nowhere/keys"]);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^ioredis-sessions: .*\/nowhere\/keys/);
+});
+
+describe("without a key", () => {
+  test.each(["0.0.0.0", "::", "example.com", "127.0.0.1.example.com", "10.0.0.1"])(
+    "it does not listen on %s",
+    async (host) => {
+      const { code, out, err } = await run(["serve", "--port", "0", "--host", host, "--redis", t.redis.url]);
+      expect({ code, out }).toEqual({ code: 1, out: "" });
+      expect(err).toContain(`does not listen on ${host}`);
+      expect(err).toContain("--key-file or RS_API_KEYS");
+    },
+  );
+
+  test("it listens on loopback by another name", async () => {
+    const { url } = await serve(["--host", "127.0.0.2", "--redis", t.redis.url]);
+    expect(await statusOf(`${url}/ping`)).toBe(200);
+  });
+});
+
+test("with a key it listens beyond loopback", async () => {
+  const { url } = await serve(["--host", "0.0.0.0", "--redis", t.redis.url], { RS_API_KEYS: KEY });
+  const local = url.replace("0.0.0.0", "127.0.0.1");
+  expect(await statusOf(`${local}/webapp/activity?dt=60`)).toBe(401);
+  expect(await statusOf(`${local}/webapp/activity?dt=60`, KEY)).toBe(200);
+});
+
+test("a port in use ends it with a word on that", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const { code, out, err } = await run(["serve", "--port", `${port}`, "--redis", t.redis.url]);
+  other.close();
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toMatch(new RegExp(`^ioredis-sessions: .*in use.*:${port}\n$`));
+});
+
+describe("health", () => {
+  test("/healthz and /readyz need no key, and /readyz is 503 while Redis is away", async () => {
+    const { url } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
+    const healthz = await get(`${url}/healthz`);
+    expect([healthz.status, await healthz.text()]).toEqual([200, "live\n"]);
+    const readyz = await get(`${url}/readyz`);
+    expect([readyz.status, await readyz.text()]).toEqual([200, "ready\n"]);
+
+    await t.redis.kill();
+    try {
+      expect(await statusOf(`${url}/healthz`)).toBe(200);
+      const away = await get(`${url}/readyz`);
+      expect([away.status, await away.text()]).toEqual([503, "not ready\n"]);
+      expect(await statusOf(`${url}/webapp/activity?dt=60`, KEY)).toBe(503);
+    } finally {
+      await t.redis.start();
+    }
+    await expect.poll(() => statusOf(`${url}/readyz`), { timeout: 10_000, interval: 100 }).toBe(200);
+  });
+
+  test("it starts before Redis does, and is ready when Redis is there", async () => {
+    await t.redis.kill();
+    const { url, stop } = await serve(["--redis", t.redis.url]);
+    expect(await statusOf(`${url}/healthz`)).toBe(200);
+    expect(await statusOf(`${url}/readyz`)).toBe(503);
+    await t.redis.start();
+    await expect.poll(() => statusOf(`${url}/readyz`), { timeout: 10_000, interval: 100 }).toBe(200);
+    expect((await stop()).code).toBe(0);
+  });
+
+  test("it ends while Redis is away", async () => {
+    const { url, stop } = await serve(["--redis", t.redis.url]);
+    expect(await statusOf(`${url}/readyz`)).toBe(200);
+    t.redis.pause();
+    try {
+      expect((await stop()).code).toBe(0);
+    } finally {
+      t.redis.resume();
+    }
+  });
+});
+
+describe("the log", () => {
+  test("has a line for each request, with neither token nor key", async () => {
+    const { url, stop } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
+    const { token, ref } = await t.create();
+    const encoded = [...token]
+      .map((letter, i) => (i % 9 === 0 ? `%${letter.charCodeAt(0).toString(16)}` : letter))
+      .join("");
+    await get(`${url}/webapp/get/${token}`, KEY);
+    await get(`${url}/webapp/get/${encoded}`, KEY);
+    await get(`${url}/webapp/get/${token}x`, KEY);
+    await get(`${url}/webapp/nothing/${token}?dt=1&token=${token}`, KEY);
+    await get(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
+    await fetch(`${url}/webapp/killsoid/bob?except=${token}`, { method: "DELETE", headers: { "X-API-Key": KEY } });
+    await fetch(`${url}/webapp/get/-`, { headers: { "X-API-Key": KEY, "X-Session-Token": token } });
+    const { out, err } = await stop();
+    const lines = out.split("\n").filter((line) => /^\d{4}-/.test(line));
+    expect(lines.map((line) => line.replace(/^\S+ | \S+ ms$/g, ""))).toEqual([
+      "GET /webapp/get/<token> 200",
+      "GET /webapp/get/<token> 200",
+      "GET /webapp/get/<token> 400",
+      "GET /webapp/nothing/<token>?dt=1&token=<token> 404",
+      `GET /webapp/get/${ref} 401`,
+      "DELETE /webapp/killsoid/bob?except=<token> 200",
+      "GET /webapp/get/- 200",
+    ]);
+    for (const secret of [token, token.slice(10, 30), encoded, KEY, "wrong-wrong"])
+      expect(out + err).not.toContain(secret);
+  });
+
+  test("is kept quiet by RS_LOGLEVEL=none", async () => {
+    const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
+    expect(await statusOf(`${url}/webapp/activity?dt=60`)).toBe(200);
+    expect((await stop()).out).not.toContain("/webapp/");
+  });
+});

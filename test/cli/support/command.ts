@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach } from "vitest";
+
+/** Nothing the command does takes longer, ms: then it hangs. */
+const HANG = 15_000;
+
+export interface Result {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+type Environment = Record<string, string | undefined>;
+
+const running = new Set<ChildProcess>();
+
+/** Starts the built command with none of this machine's own settings. */
+function start(
+  args: readonly string[],
+  env: Environment,
+): { child: ChildProcess; result: Promise<Result>; said(): string } {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(RS_|REDIS_URL$)/.test(name));
+  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], {
+    env: { ...Object.fromEntries(inherited), NO_COLOR: "1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  const result: Result = { code: null, out: "", err: "" };
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
+    result.out += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text) => {
+    result.err += text;
+  });
+  const hang = setTimeout(() => child.kill("SIGKILL"), HANG);
+  const ended = once(child, "close").then(([code]) => {
+    clearTimeout(hang);
+    running.delete(child);
+    return { ...result, code };
+  });
+  return { child, result: ended, said: () => result.out + result.err };
+}
+
+/** Runs the command to its end. The code is null when it hung and had to be killed. */
+export function run(args: readonly string[], env: Environment = {}): Promise<Result> {
+  return start(args, env).result;
+}
+
+/** A `serve` that listens. */
+export interface Served {
+  readonly url: string;
+  /** What it has written so far, its log included. */
+  said(): string;
+  /** Sends a signal, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Result>;
+}
+
+/** Runs `serve` on a free port, unless `args` or `env` name one, and waits until it listens. */
+export async function serve(args: readonly string[] = [], env: Environment = {}): Promise<Served> {
+  const port = args.includes("--port") || env.RS_PORT !== undefined ? [] : ["--port", "0"];
+  const { child, result, said } = start(["serve", ...port, ...args], env);
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout?.on("data", () => {
+      const match = /serves on (http:\S+)/.exec(said());
+      if (match?.[1] !== undefined) resolve(match[1]);
+    });
+    result.then(({ code }) => reject(new Error(`serve ended with ${code}:\n${said()}`)), reject);
+  });
+  return {
+    url,
+    said,
+    stop(signal = "SIGTERM") {
+      child.kill(signal);
+      return result;
+    },
+  };
+}
+
+/** Ends what tests have left running. Call it at the top of a test file. Gives where to put key files. */
+export function useCommand(): { keyFile(text: string): string } {
+  const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-cli-"));
+  let files = 0;
+  afterEach(() => {
+    for (const child of running) child.kill("SIGKILL");
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  return {
+    keyFile(text) {
+      files += 1;
+      const path = join(dir, `keys-${files}`);
+      writeFileSync(path, text);
+      return path;
+    },
+  };
+}

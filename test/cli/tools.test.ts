@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { Session } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { freePort } from "../support/redis.js";
+import { type Result, run, useCommand } from "./support/command.js";
+
+const t = useEngine();
+useCommand();
+
+/** Runs a command on the test's Redis. */
+function tool(...args: string[]): Promise<Result> {
+  return run([...args, "--redis", t.redis.url]);
+}
+
+async function jsonOf(...args: string[]): Promise<unknown> {
+  const { code, out, err } = await tool(...args, "--json");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  return JSON.parse(out);
+}
+
+test("ls lists the app's sessions in a table, most recently active first", async () => {
+  const { ref } = await t.create({ device: "Firefox on Windows", ip: "203.0.113.7" });
+  await sleep(2);
+  const bob = await t.create({ id: "bob", ttl: 60 });
+  const { code, out, err } = await tool("ls", "webapp");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  const [head, first, second, ...rest] = out.trimEnd().split("\n");
+  expect(head).toMatch(/^REF +USER +IP +DEVICE +SINCE \(UTC\) +IDLE +TTL$/);
+  expect(first).toMatch(new RegExp(`^${bob.ref} +bob +127\\.0\\.0\\.1 .* 60 s$`));
+  expect(second).toMatch(new RegExp(`^${ref} +alice +203\\.0\\.113\\.7 +Firefox on Windows +\\d{4}-.* 7200 s$`));
+  expect(rest).toEqual([]);
+  expect(head?.indexOf("USER")).toBe(first?.indexOf("bob"));
+});
+
+test("ls --json, --dt, --limit and --offset do as the engine does", async () => {
+  for (const id of ["alice", "bob", "carol"]) {
+    await t.create({ id });
+    await sleep(2);
+  }
+  const all = (await jsonOf("ls", "webapp")) as { sessions: Session[] };
+  expect(all.sessions.map(({ id }) => id)).toEqual(["carol", "bob", "alice"]);
+  const some = (await jsonOf("ls", "webapp", "--dt", "60", "--limit", "1", "--offset", "1")) as typeof all;
+  expect(some.sessions).toEqual([all.sessions[1]]);
+});
+
+test("soid lists the sessions of a user", async () => {
+  const { ref } = await t.create();
+  await t.create({ id: "bob" });
+  expect((await tool("soid", "webapp", "alice")).out).toContain(ref);
+  expect(await jsonOf("soid", "webapp", "alice")).toEqual(await t.rs.soid({ app: "webapp", id: "alice" }));
+  expect((await tool("soid", "webapp", "nobody")).out).toBe("No sessions.\n");
+});
+
+test("activity counts users", async () => {
+  await t.create();
+  expect((await tool("activity", "webapp")).out).toBe("1 user active in the last 600 seconds\n");
+  await t.create({ id: "bob" });
+  expect((await tool("activity", "webapp", "--dt", "60")).out).toBe("2 users active in the last 60 seconds\n");
+  expect(await jsonOf("activity", "webapp")).toEqual({ activity: 2 });
+});
+
+test("kill ends a session by its ref or its token", async () => {
+  const [one, two] = [await t.create(), await t.create()];
+  expect((await tool("kill", "webapp", one.ref)).out).toBe("1 session ended\n");
+  expect(await jsonOf("kill", "webapp", two.token)).toEqual({ kill: 1 });
+  expect((await tool("kill", "webapp", two.ref)).out).toBe("0 sessions ended\n");
+  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
+});
+
+test("kill takes a ref that begins with a dash", async () => {
+  for (const ref of [`-${"h".repeat(26)}`, `--${"-".repeat(25)}`]) {
+    expect(await jsonOf("kill", "webapp", ref)).toEqual({ kill: 0 });
+  }
+  expect(await run(["kill", "--redis", t.redis.url, "webapp", "--", `-${"h".repeat(26)}`])).toMatchObject({ code: 0 });
+  expect((await tool("kill", "webapp", "--jsno")).code).toBe(2);
+});
+
+test("killsoid ends the sessions of a user, or all but one", async () => {
+  const [keep] = [await t.create(), await t.create(), await t.create({ id: "bob" })];
+  expect((await tool("killsoid", "webapp", "alice", "--except", keep.ref)).out).toBe("1 session ended\n");
+  expect(await jsonOf("killsoid", "webapp", "alice")).toEqual({ kill: 1 });
+  expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toMatchObject([{ id: "bob" }]);
+});
+
+test("killall refuses where nobody can be asked, and exits with 2", async () => {
+  const { ref } = await t.create();
+  const { code, out, err } = await tool("killall", "webapp");
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(err).toContain("--yes");
+  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref }]);
+});
+
+test("killall --yes ends all sessions of the app, and of no other", async () => {
+  await t.create();
+  await t.create({ id: "bob" });
+  await t.create({ app: "other" });
+  expect((await tool("killall", "webapp", "--yes")).out).toBe("2 sessions ended\n");
+  expect(await jsonOf("killall", "webapp", "--yes")).toEqual({ kill: 0 });
+  expect(await t.rs.activity({ app: "other", dt: 60 })).toEqual({ activity: 1 });
+});
+
+test("what users chose themselves does not steer the terminal", async () => {
+  const id = "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202eevil\u2028\r\n";
+  await t.create({ id, device: "\u001bc\u0085", ip: "\u001b[1m" });
+  for (const args of [
+    ["ls", "webapp"],
+    ["soid", "webapp", id],
+    ["ls", "webapp", "--json"],
+  ]) {
+    const { code, out } = await tool(...args);
+    expect(code).toBe(0);
+    expect(out).toContain("evil");
+    expect(out.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+  }
+  expect((await tool("ls", "webapp")).out.trimEnd().split("\n")).toHaveLength(2);
+  expect(await jsonOf("soid", "webapp", id)).toMatchObject({ sessions: [{ id }] });
+});
+
+test("Redis is found by --redis, by REDIS_URL, and by the variables of rest-sessions", async () => {
+  await t.create();
+  const count = ["activity", "webapp", "--json"];
+  const nowhere = `redis://127.0.0.1:${await freePort()}`;
+  for (const { args = [], env } of [
+    { env: { REDIS_URL: t.redis.url } },
+    { env: { RS_REDISHOST: "127.0.0.1", RS_REDISPORT: `${t.redis.port}` } },
+    { args: ["--redis", t.redis.url], env: { REDIS_URL: nowhere } },
+  ]) {
+    expect(JSON.parse((await run([...count, ...args], env)).out)).toEqual({ activity: 1 });
+  }
+  expect((await run(count, { REDIS_URL: t.redis.url, RS_NAMESPACE: "other" })).out).toContain('"activity": 0');
+  expect((await tool(...count, "--namespace", "other")).out).toContain('"activity": 0');
+});
+
+test("a Redis that is away is said so, and exits with 1", async () => {
+  const port = `${await freePort()}`;
+  for (const env of [{ REDIS_URL: `redis://127.0.0.1:${port}` }, { RS_REDISPORT: port }]) {
+    const { code, out, err } = await run(["ls", "webapp"], env);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toBe("ioredis-sessions: Redis is not available: Connection is closed.\n");
+  }
+});
+
+test("a Redis that hangs is said so, and exits with 1", async () => {
+  t.redis.pause();
+  try {
+    const { code, out, err } = await tool("ls", "webapp");
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toContain("Redis did not answer");
+  } finally {
+    t.redis.resume();
+  }
+});
+
+test.each<[string, string[], RegExp]>([
+  ["no command", [], /Usage: ioredis-sessions/],
+  ["an unknown command", ["lss"], /unknown command 'lss'[\s\S]*ls/],
+  ["an unknown option", ["ls", "webapp", "--limits", "3"], /unknown option '--limits'[\s\S]*--limit/],
+  ["a missing argument", ["soid", "webapp"], /missing required argument 'id'/],
+  ["an argument too many", ["ls", "webapp", "shop"], /too many arguments/],
+  ["a number that is none", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
+  ["a span that is too short", ["activity", "webapp", "--dt", "9"], /deltaTime must be a positive integer >= 10/],
+  ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
+  ["a bad ref", ["kill", "webapp", "short"], /Invalid token format/],
+  ["a port that is none", ["serve", "--port", "65536"], /at most 65535/],
+])("%s is said so, and exits with 2", async (_what, args, message) => {
+  const { code, out, err } = await run(args, { REDIS_URL: t.redis.url });
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(err).toMatch(message);
+  expect(err).not.toMatch(/\n +at /);
+});
+
+test("an RS_PORT that is none is said so by serve, and does not disturb the others", async () => {
+  const { code, err } = await run(["serve"], { RS_PORT: "http" });
+  expect(code).toBe(2);
+  expect(err).toContain("RS_PORT");
+  expect(err).not.toMatch(/\n +at /);
+  expect(await run(["activity", "webapp"], { RS_PORT: "http", REDIS_URL: t.redis.url })).toMatchObject({ code: 0 });
+});
+
+test.each(["", "serve", "ls", "activity", "soid", "kill", "killsoid", "killall"])(
+  "'ioredis-sessions %s --help' says what it takes, and exits with 0",
+  async (command) => {
+    const { code, out, err } = await run([...(command === "" ? [] : [command]), "--help"]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain(`Usage: ioredis-sessions ${command}`.trimEnd());
+    const flags =
+      command === "" ? ["serve", "ls", "activity", "soid", "kill", "killsoid", "killall"] : ["--redis", "--namespace"];
+    for (const flag of flags) expect(out).toContain(flag);
+  },
+);

@@ -1,0 +1,220 @@
+import { connect } from "node:net";
+import { expect, test } from "vitest";
+import { type Api, type Ask, useApi } from "../support/api.js";
+import { expectProblem, type Problem } from "../support/problem.js";
+
+const TOKEN = "t".repeat(64);
+const CREATE = "/webapp/create/alice";
+const SET = `/webapp/set/${TOKEN}`;
+const JSON_TYPE = { "Content-Type": "application/json" };
+
+/** Every way to be refused. */
+export function describeErrors(): void {
+  const t = useApi();
+  const slow = useApi({ timeout: 300 });
+
+  test.each<[method: string, path: string, detail: string, code: string, body?: unknown]>([
+    ["PUT", CREATE, "No ip supplied", "ERR_MISSING_PARAMETER"],
+    ["PUT", `${CREATE}?ip=`, "No ip supplied", "ERR_MISSING_PARAMETER"],
+    ["PUT", `${CREATE}?ip=${"1".repeat(40)}`, "Invalid ip format", "ERR_INVALID_FORMAT"],
+    ["PUT", `${CREATE}?ip=::1&ttl=9`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&ttl=`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&ttl=1e9`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&ttl=-20`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&absolute=2.5`, "absolute must be a positive integer >=", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&device=${"d".repeat(65)}`, "Invalid device format", "ERR_INVALID_FORMAT"],
+    ["PUT", `${CREATE}?ip=::1&no_resave=1`, "no_resave must be true or false", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1`, "d must be an object", "ERR_INVALID_VALUE", []],
+    ["PUT", `${CREATE}?ip=::1`, "d.a has a forbidden type", "ERR_INVALID_VALUE", { a: [] }],
+    ["PUT", `/webapp/create/${"u".repeat(129)}?ip=::1`, "Invalid id format", "ERR_INVALID_FORMAT"],
+    ["PUT", "/ab/create/alice?ip=::1", "Invalid app format", "ERR_INVALID_FORMAT"],
+    ["GET", "/web%20app/soid/alice", "Invalid app format", "ERR_INVALID_FORMAT"],
+    ["GET", `/webapp/get/${TOKEN}x`, "Invalid token format", "ERR_INVALID_FORMAT"],
+    ["GET", `/webapp/get/${"%21".repeat(27)}`, "Invalid ref format", "ERR_INVALID_FORMAT"],
+    ["GET", "/webapp/get/-", "No token supplied", "ERR_MISSING_PARAMETER"],
+    ["GET", `/webapp/get/${TOKEN}?touch=no`, "touch must be true or false", "ERR_INVALID_VALUE"],
+    ["POST", SET, "d must contain at least one key", "ERR_INVALID_VALUE"],
+    ["POST", SET, "d must contain at least one key", "ERR_INVALID_VALUE", {}],
+    ["POST", SET, "d must be an object", "ERR_INVALID_VALUE", []],
+    ["POST", SET, "d must be an object", "ERR_INVALID_VALUE", [{ a: 1 }]],
+    ["POST", SET, "d.arr has a forbidden type. Only strings, numbers, boolean", "ERR_INVALID_VALUE", { arr: [1] }],
+    ["POST", `/webapp/rotate/${"r".repeat(27)}`, "Invalid token format", "ERR_INVALID_FORMAT"],
+    ["POST", `/webapp/rotate/${TOKEN}?grace=-1`, "grace must be an integer >= 0", "ERR_INVALID_VALUE"],
+    ["GET", "/webapp/soapp", "deltaTime must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["GET", "/webapp/soapp?dt=ten", "deltaTime must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["GET", "/webapp/soapp?dt=60&limit=0", "limit must be an integer >= 1", "ERR_INVALID_VALUE"],
+    ["GET", "/webapp/soapp?dt=60&offset=x", "offset must be an integer >= 0", "ERR_INVALID_VALUE"],
+    ["GET", "/webapp/activity?dt=9", "deltaTime must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["DELETE", "/webapp/kill/short", "Invalid token format", "ERR_INVALID_FORMAT"],
+    ["DELETE", "/webapp/killsoid/alice?except=x", "Invalid ref format", "ERR_INVALID_FORMAT"],
+    ["DELETE", "/no/killall", "Invalid app format", "ERR_INVALID_FORMAT"],
+  ])("%s %s is refused: %s", async (method, path, detail, code, body) => {
+    const api = await t.open();
+    const answer = await api.call(method, path, { body });
+    expectProblem(answer, 400, code);
+    expect((answer.body as Problem).detail).toContain(detail);
+    expect(await t.db.keys("*")).toEqual([]);
+  });
+
+  test.each([
+    ["broken", '{"a":'],
+    ["a text", '"abc"'],
+    ["a number", "12"],
+    ["null", "null"],
+    ["no JSON", "a=1&b=2"],
+    ["gzip that is none", Buffer.from("no gzip")],
+  ])("a body that is %s is refused", async (what, body) => {
+    const api = await t.open();
+    const headers = { ...JSON_TYPE, ...(/gzip/.test(what) && { "Content-Encoding": "gzip" }) };
+    expectProblem(await api.call("POST", SET, { body, headers }), 400, "ERR_INVALID_REQUEST");
+    expectProblem(await api.call("PUT", `${CREATE}?ip=::1`, { body, headers }), 400, "ERR_INVALID_REQUEST");
+    expect(await t.db.keys("*")).toEqual([]);
+  });
+
+  test.each(["/webapp/soid/%", "/webapp/soid/%ff", "/%E0%A4%A/killall", "/webapp/get/%ED%A0%80"])(
+    "%s, whose encoding is none, is refused",
+    async (path) => {
+      const api = await t.open();
+      const method = path.endsWith("killall") ? "DELETE" : "GET";
+      expectProblem(await api.call(method, path), 400, "ERR_INVALID_REQUEST");
+    },
+  );
+
+  test("a route that is none is 404", async () => {
+    const api = await t.open();
+    for (const path of ["/", "/webapp", "/webapp/get", "/webapp/nothing/x", "/webapp/get/a/b", "/favicon.ico"]) {
+      expectProblem(await api.get(path), 404, "ERR_NOT_FOUND");
+    }
+  });
+
+  test("a method that a route does not take is 405, and Allow says which it takes", async () => {
+    const api = await t.open();
+    const refused: [string, string, string][] = [
+      ["POST", CREATE, "PUT"],
+      ["GET", SET, "POST"],
+      ["DELETE", "/webapp/get/x", "GET, HEAD"],
+      ["HEAD", "/webapp/killall", "DELETE"],
+      ["POST", "/ping", "GET, HEAD"],
+      ["PROPFIND", "/openapi.json", "GET, HEAD"],
+    ];
+    for (const [method, path, allow] of refused) {
+      const answer = await api.call(method, path);
+      expect([method, answer.status, answer.headers.allow]).toEqual([method, 405, allow]);
+      if (method !== "HEAD") expectProblem(answer, 405, "ERR_METHOD_NOT_ALLOWED");
+    }
+  });
+
+  test("a body over 64 KiB is 413, also in parts and when it grows by being unpacked", async () => {
+    const api = await t.open();
+    const large = JSON.stringify({ a: "x".repeat(64 * 1024) });
+    expectProblem(await api.call("POST", SET, { body: large, headers: JSON_TYPE }), 413, "ERR_BODY_TOO_LARGE");
+    const headers = { ...JSON_TYPE, "Transfer-Encoding": "chunked" };
+    expectProblem(await api.call("PUT", `${CREATE}?ip=::1`, { body: large, headers }), 413, "ERR_BODY_TOO_LARGE");
+    const { gzipSync } = await import("node:zlib");
+    const zipped = { body: gzipSync(large), headers: { ...JSON_TYPE, "Content-Encoding": "gzip" } };
+    expect(zipped.body.length).toBeLessThan(1024);
+    expectProblem(await api.call("POST", SET, zipped), 413, "ERR_BODY_TOO_LARGE");
+    expect(await t.db.keys("*")).toEqual([]);
+  });
+
+  test("a body that does not say that it is JSON is 415", async () => {
+    const api = await t.open();
+    const asks: Ask[] = [
+      { body: '{"a":1}', headers: { "Content-Type": "text/plain" } },
+      { body: '{"a":1}' },
+      { body: "a=1", headers: { "Content-Type": "application/x-www-form-urlencoded" } },
+      { body: '{"a":1}', headers: { "Content-Type": "application/json; charset=latin1" } },
+      { body: '{"a":1}', headers: { ...JSON_TYPE, "Content-Encoding": "zstd-and-more" } },
+      { body: '{"a":1}', headers: { "Content-Type": "a/b", "Transfer-Encoding": "chunked" } },
+    ];
+    for (const ask of asks) expectProblem(await api.call("POST", SET, ask), 415, "ERR_UNSUPPORTED_MEDIA_TYPE");
+    expectProblem(await api.call("DELETE", "/webapp/killall", asks[0]), 415, "ERR_UNSUPPORTED_MEDIA_TYPE");
+  });
+
+  test("a request that ends in the midst of its body harms nobody", async () => {
+    const api = await t.open();
+    const socket = connect(api.port, "127.0.0.1");
+    socket.write(`POST ${SET} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"a"`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    socket.destroy();
+    expect((await api.get("/ping")).text).toBe("PONG");
+  });
+
+  /** One request for each route. */
+  async function expectOutage(api: Api): Promise<void> {
+    const asks: [string, string, Ask?][] = [
+      ["PUT", `${CREATE}?ip=::1`],
+      ["GET", `/webapp/get/${TOKEN}`],
+      ["POST", SET, { body: { a: 1 } }],
+      ["POST", `/webapp/rotate/${TOKEN}`],
+      ["GET", "/webapp/soid/alice"],
+      ["GET", "/webapp/soapp?dt=60"],
+      ["GET", "/webapp/activity?dt=60"],
+      ["DELETE", `/webapp/kill/${TOKEN}`],
+      ["DELETE", "/webapp/killsoid/alice"],
+      ["DELETE", "/webapp/killall"],
+      ["GET", "/ping"],
+    ];
+    const began = performance.now();
+    const answers = await Promise.all(asks.map(([method, path, ask]) => api.call(method, path, ask)));
+    // The engine's timeout of 300 ms, and what a busy machine may add.
+    expect(performance.now() - began).toBeLessThan(2000);
+    for (const answer of answers) {
+      const { code } = answer.body as Problem;
+      expectProblem(answer, 503, code === "ERR_TIMEOUT" ? code : "ERR_UNAVAILABLE");
+      expect(answer.headers["retry-after"]).toBe("1");
+    }
+  }
+
+  test("every route is 503 within the timeout while Redis hangs, and 400 still is 400", async () => {
+    const api = await slow.open();
+    expect((await api.get("/ping")).status).toBe(200);
+    slow.redis.pause();
+    try {
+      await expectOutage(api);
+      expectProblem(await api.get("/webapp/get/short"), 400, "ERR_INVALID_FORMAT");
+      expect((await api.get("/openapi.json")).status).toBe(200);
+    } finally {
+      slow.redis.resume();
+    }
+    await expect.poll(async () => (await api.get("/ping")).status, { timeout: 5000 }).toBe(200);
+  });
+
+  test("every route is 503 within the timeout while Redis is away", async () => {
+    const api = await slow.open();
+    await slow.redis.kill();
+    try {
+      await expectOutage(api);
+    } finally {
+      await slow.redis.start();
+    }
+    await expect.poll(async () => (await api.get("/ping")).status, { timeout: 10_000 }).toBe(200);
+  });
+
+  test("what Redis itself complains of is 500, and not told", async () => {
+    const api = await t.open();
+    await t.db.set("rs:{webapp}:users", "no zset");
+    const answer = await api.get("/webapp/activity?dt=60");
+    expectProblem(answer, 500, "ERR_INTERNAL");
+    expect(answer.text).not.toMatch(/WRONGTYPE|users|rs:/);
+  });
+
+  test("no error repeats the token, in the path or in the header", async () => {
+    const api = await t.open();
+    const secret = "S3cret".repeat(10);
+    const headers = { "X-Session-Token": secret };
+    const answers = [
+      await api.get(`/webapp/get/${secret}`),
+      await api.get("/webapp/get/-", { headers }),
+      await api.call("POST", `/webapp/set/${secret}`, { body: `{"a":"${secret}`, headers: JSON_TYPE }),
+      await api.call("PATCH", `/webapp/get/${secret}`),
+      await api.get(`/webapp/gets/${secret}`),
+      await api.call("DELETE", `/webapp/killsoid/alice?except=${secret}`),
+      await api.get(`/webapp/get/${secret}%`),
+    ];
+    for (const { status, text } of answers) {
+      expect(status).toBeGreaterThanOrEqual(400);
+      expect(text).not.toContain("S3cret");
+    }
+  });
+}

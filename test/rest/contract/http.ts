@@ -1,0 +1,123 @@
+import { gzipSync } from "node:zlib";
+import { expect, test } from "vitest";
+import { useApi } from "../support/api.js";
+
+/** What HTTP asks of the interface, whatever the route. */
+export function describeHttp(): void {
+  const t = useApi();
+
+  test.each([
+    "alice@example.com",
+    "tenant/7/alice",
+    "딸기",
+    "a b+c&d=e?f#g",
+    "50%",
+    "%2F",
+    "..",
+    '"quoted"\\',
+    "😀".repeat(64),
+  ])("a user may be called %s", async (id) => {
+    const api = await t.open({ mount: "/s" });
+    const path = encodeURIComponent(id);
+    const { token } = await api.create(`/webapp/create/${path}?ip=127.0.0.1`);
+    expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ id });
+    expect((await t.rs.soid({ app: "webapp", id })).sessions).toHaveLength(1);
+    expect((await api.get(`/webapp/soid/${path}`)).body).toMatchObject({ sessions: [{ id }] });
+    expect((await api.call("DELETE", `/webapp/killsoid/${path}`)).body).toEqual({ kill: 1 });
+  });
+
+  test("HEAD answers as GET does, without a body", async () => {
+    const api = await t.open();
+    const { token } = await api.create();
+    const get = await api.get(`/webapp/get/${token}?touch=false`);
+    const head = await api.call("HEAD", `/webapp/get/${token}?touch=false`);
+    expect(head.status).toBe(200);
+    expect(head.text).toBe("");
+    expect(head.headers["content-length"]).toBe(get.headers["content-length"]);
+    expect((await api.call("HEAD", "/webapp/nothing")).status).toBe(404);
+  });
+
+  test("OPTIONS tells what a route takes", async () => {
+    const api = await t.open();
+    const allowed = async (path: string) => {
+      const { status, headers, text } = await api.call("OPTIONS", path);
+      expect({ status, text }).toEqual({ status: 204, text: "" });
+      return headers.allow;
+    };
+    expect(await allowed("/webapp/get/x")).toBe("GET, HEAD");
+    expect(await allowed("/webapp/create/alice")).toBe("PUT");
+    expect(await allowed("/webapp/killall")).toBe("DELETE");
+    expect(await allowed("/ping")).toBe("GET, HEAD");
+  });
+
+  test("every answer says Cache-Control: no-store", async () => {
+    const api = await t.open();
+    const { token } = await api.create();
+    const asked: [string, string][] = [
+      ["GET", `/webapp/get/${token}`],
+      ["GET", "/ping"],
+      ["GET", "/openapi.json"],
+      ["OPTIONS", "/ping"],
+      ["GET", "/webapp/get/short"],
+      ["GET", "/nothing"],
+      ["POST", "/ping"],
+      ["GET", "/webapp/soid/%"],
+    ];
+    for (const [method, path] of asked) {
+      const { headers } = await api.call(method, path);
+      expect([path, headers["cache-control"]]).toEqual([path, "no-store"]);
+    }
+  });
+
+  test("a body may be compressed, in parts, or empty", async () => {
+    const api = await t.open();
+    const { token } = await api.create(undefined, { body: {} });
+    const json = { "Content-Type": "application/json; charset=utf-8" };
+    const set = `/webapp/set/${token}`;
+    const zipped = await api.call("POST", set, {
+      body: gzipSync('{"a":1}'),
+      headers: { ...json, "Content-Encoding": "gzip" },
+    });
+    expect(zipped.body).toMatchObject({ d: { a: 1 } });
+    const chunked = await api.call("POST", set, {
+      body: '{"b":"ü"}',
+      headers: { ...json, "Transfer-Encoding": "chunked" },
+    });
+    expect(chunked.body).toMatchObject({ d: { a: 1, b: "ü" } });
+    const none = await api.call("PUT", "/webapp/create/bob?ip=::1", { headers: { ...json, "Content-Length": 0 } });
+    expect(none.status).toBe(200);
+  });
+
+  test("__proto__ in a body is a key like any other", async () => {
+    const api = await t.open();
+    const { token } = await api.create();
+    const headers = { "Content-Type": "application/json" };
+    const body = '{"__proto__":"mine","constructor":"x","a":1}';
+    const { status, text } = await api.call("POST", `/webapp/set/${token}`, { body, headers });
+    expect(status).toBe(200);
+    expect(text).toContain('"__proto__":"mine"');
+    expect(({} as { a?: unknown }).a).toBeUndefined();
+    expect((await api.get(`/webapp/get/${token}`)).text).toContain('"__proto__":"mine"');
+
+    const polluting = await api.call("POST", `/webapp/set/${token}`, { body: '{"__proto__":{"admin":true}}', headers });
+    expect(polluting.status).toBe(400);
+    expect(({} as { admin?: unknown }).admin).toBeUndefined();
+  });
+
+  test("JSON that is nested thousands deep is refused", async () => {
+    const api = await t.open();
+    const { token } = await api.create();
+    const body = `{"a":${"[".repeat(30_000)}${"]".repeat(30_000)}}`;
+    const headers = { "Content-Type": "application/json" };
+    expect((await api.call("POST", `/webapp/set/${token}`, { body, headers })).status).toBe(400);
+  });
+
+  test("a body of exactly 64 KiB is taken", async () => {
+    const api = await t.open();
+    const { token } = await api.create();
+    const text = "x".repeat(64 * 1024 - '{"a":""}'.length);
+    const { status, body } = await api.call("POST", `/webapp/set/${token}`, { body: { a: text } });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ d: { a: text } });
+  });
+}

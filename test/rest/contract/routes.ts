@@ -1,0 +1,191 @@
+import { describe, expect, test } from "vitest";
+import { type Api, useApi } from "../support/api.js";
+
+const NOBODY = "x".repeat(64);
+const TOKEN = /^[A-Za-z0-9]{64}$/;
+const REF = /^[\w-]{27}$/;
+
+/** What every route does when all is well. */
+export function describeRoutes(): void {
+  const t = useApi();
+  const mounted = [{ mount: "" }, { mount: "/sessions/v1" }];
+
+  describe.each(mounted)('mounted at "$mount"', ({ mount }) => {
+    const open = (): Promise<Api> => t.open({ mount });
+
+    test("PUT create gives a token and its ref", async () => {
+      const api = await open();
+      const { status, body, headers } = await api.call("PUT", "/webapp/create/alice?ip=203.0.113.7");
+      expect(status).toBe(200);
+      expect(headers["content-type"]).toMatch(/^application\/json/);
+      expect(body).toEqual({ token: expect.stringMatching(TOKEN), ref: expect.stringMatching(REF) });
+      const [session] = (await t.rs.soid({ app: "webapp", id: "alice" })).sessions;
+      expect(session).toMatchObject({ ip: "203.0.113.7", ttl: 7200 });
+    });
+
+    test("PUT create takes data, ttl, device, no_resave and absolute", async () => {
+      const api = await open();
+      const path = "/webapp/create/alice?ip=::1&ttl=300&device=Firefox%20on%20%C3%BC&no_resave=true&absolute=60";
+      const { ref } = await api.create(path, { body: { theme: "dark", visits: 3, gone: null } });
+      const session = await t.rs.get({ app: "webapp", ref });
+      expect(session).toMatchObject({ ip: "::1", device: "Firefox on ü", no_resave: true });
+      expect(session?.d).toEqual({ theme: "dark", visits: 3 });
+      expect(session?.ttl).toBeGreaterThan(290);
+      // absolute ends it sooner than its ttl would.
+      const left = await t.db.pttl(`rs:{webapp}:s:${ref}`);
+      expect(left).toBeGreaterThan(50_000);
+      expect(left).toBeLessThanOrEqual(60_000);
+    });
+
+    test("GET get gives the session, by token, by ref and by header", async () => {
+      const api = await open();
+      const { token, ref } = await api.create(undefined, { body: { a: 1 } });
+      const first = await api.get(`/webapp/get/${token}`);
+      const session = { ref, id: "alice", ip: "127.0.0.1", w: 1, ttl: 7200, idle: 0, d: { a: 1 } };
+      expect(first.status).toBe(200);
+      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number) });
+      expect((await api.get(`/webapp/get/${ref}`)).body).toMatchObject({ ...session, r: 2 });
+      const headers = { "X-Session-Token": token };
+      expect((await api.get("/webapp/get/-", { headers })).body).toMatchObject({ ...session, r: 3 });
+      expect((await api.get("/webapp/get/-", { headers: { "X-Session-Token": ref } })).body).toMatchObject({ r: 4 });
+    });
+
+    test("GET get?touch=false leaves no trace", async () => {
+      const api = await open();
+      const { token } = await api.create();
+      for (const touch of ["false", "false", "true"]) {
+        expect((await api.get(`/webapp/get/${token}?touch=${touch}`)).body).toMatchObject({ r: 1 });
+      }
+      expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ r: 2 });
+    });
+
+    test("POST set merges, by token, ref and header, and gives the session as it is then", async () => {
+      const api = await open();
+      const { token, ref } = await api.create(undefined, { body: { a: 1, b: 2 } });
+      const first = await api.call("POST", `/webapp/set/${token}`, { body: { a: null, c: "three" } });
+      expect(first.status).toBe(200);
+      expect(first.body).toMatchObject({ id: "alice", w: 2, d: { b: 2, c: "three" } });
+      await api.call("POST", `/webapp/set/${ref}`, { body: { d: 120.55 } });
+      const headers = { "X-Session-Token": token };
+      const last = await api.call("POST", "/webapp/set/-", { body: { e: false }, headers });
+      expect((last.body as { d: object }).d).toEqual({ b: 2, c: "three", d: 120.55, e: false });
+    });
+
+    test("POST rotate gives a new token and lets the old one work for grace seconds", async () => {
+      const api = await open();
+      const { token } = await api.create();
+      const { status, body } = await api.call("POST", "/webapp/rotate/-", { headers: { "X-Session-Token": token } });
+      expect(status).toBe(200);
+      expect(body).toEqual({ token: expect.stringMatching(TOKEN), ref: expect.stringMatching(REF) });
+      const { token: newToken, ref } = body as { token: string; ref: string };
+      expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ ref, id: "alice" });
+      expect((await api.call("POST", `/webapp/rotate/${token}`)).body).toEqual({});
+
+      await api.call("POST", `/webapp/rotate/${newToken}?grace=0`);
+      expect((await api.get(`/webapp/get/${newToken}`)).body).toEqual({});
+    });
+
+    test("GET soid lists the sessions of a user, newest first", async () => {
+      const api = await open();
+      const first = await api.create();
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      const second = await api.create();
+      await api.create("/webapp/create/bob?ip=127.0.0.1");
+      const { status, body } = await api.get("/webapp/soid/alice");
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ sessions: [{ ref: second.ref }, { ref: first.ref }] });
+      expect((body as { sessions: unknown[] }).sessions).toHaveLength(2);
+    });
+
+    test("GET soapp lists those of the app, a page at a time", async () => {
+      const api = await open();
+      const refs = [];
+      for (const id of ["alice", "bob", "carol"]) {
+        refs.unshift((await api.create(`/webapp/create/${id}?ip=127.0.0.1`)).ref);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      await api.create("/other-app/create/dave?ip=127.0.0.1");
+      const listed = async (query: string) =>
+        ((await api.get(`/webapp/soapp?${query}`)).body as { sessions: { ref: string }[] }).sessions.map((s) => s.ref);
+      expect(await listed("dt=600")).toEqual(refs);
+      expect(await listed("dt=600&limit=2")).toEqual(refs.slice(0, 2));
+      expect(await listed("dt=600&limit=1&offset=1")).toEqual(refs.slice(1, 2));
+      expect(await listed("dt=600&offset=5")).toEqual([]);
+    });
+
+    test("GET activity counts users, not sessions", async () => {
+      const api = await open();
+      for (const id of ["alice", "alice", "bob"]) await api.create(`/webapp/create/${id}?ip=127.0.0.1`);
+      const { status, body } = await api.get("/webapp/activity?dt=10");
+      expect(status).toBe(200);
+      expect(body).toEqual({ activity: 2 });
+    });
+
+    test("DELETE kill ends one session, by token, ref or header", async () => {
+      const api = await open();
+      const [one, two, three] = [await api.create(), await api.create(), await api.create()];
+      expect((await api.call("DELETE", `/webapp/kill/${one.token}`)).body).toEqual({ kill: 1 });
+      expect((await api.call("DELETE", `/webapp/kill/${one.token}`)).body).toEqual({ kill: 0 });
+      expect((await api.call("DELETE", `/webapp/kill/${two.ref}`)).body).toEqual({ kill: 1 });
+      const headers = { "X-Session-Token": three.token };
+      expect((await api.call("DELETE", "/webapp/kill/-", { headers })).body).toEqual({ kill: 1 });
+      expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
+    });
+
+    test("DELETE killsoid ends all sessions of a user, or spares one by token or ref", async () => {
+      const api = await open();
+      const [one, , , bob] = [
+        await api.create(),
+        await api.create(),
+        await api.create(),
+        await api.create("/webapp/create/bob?ip=::1"),
+      ];
+      expect((await api.call("DELETE", `/webapp/killsoid/alice?except=${one.token}`)).body).toEqual({ kill: 2 });
+      await api.create();
+      expect((await api.call("DELETE", `/webapp/killsoid/alice?except=${one.ref}`)).body).toEqual({ kill: 1 });
+      expect((await api.call("DELETE", "/webapp/killsoid/alice")).body).toEqual({ kill: 1 });
+      expect((await api.get(`/webapp/get/${bob.token}`)).body).toMatchObject({ id: "bob" });
+    });
+
+    test("DELETE killall ends all sessions of the app, and of no other", async () => {
+      const api = await open();
+      await api.create();
+      await api.create("/webapp/create/bob?ip=127.0.0.1");
+      const other = await api.create("/other-app/create/alice?ip=127.0.0.1");
+      expect((await api.call("DELETE", "/webapp/killall")).body).toEqual({ kill: 2 });
+      expect((await api.get(`/other-app/get/${other.token}`)).body).toMatchObject({ id: "alice" });
+    });
+
+    test("GET ping answers PONG as text", async () => {
+      const { status, text, headers } = await (await open()).get("/ping");
+      expect({ status, text }).toEqual({ status: 200, text: "PONG" });
+      expect(headers["content-type"]).toMatch(/^text\/plain/);
+    });
+
+    test("GET openapi.json names the path that it is mounted at", async () => {
+      const { status, body } = await (await open()).get("/openapi.json");
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ openapi: "3.1.0", servers: [{ url: mount || "/" }] });
+    });
+  });
+
+  test("what is not there is {}, an empty list or 0", async () => {
+    const api = await t.open();
+    const answers: [string, string, object | undefined, unknown][] = [
+      ["GET", `/webapp/get/${NOBODY}`, undefined, {}],
+      ["POST", `/webapp/set/${NOBODY}`, { a: 1 }, {}],
+      ["POST", `/webapp/rotate/${NOBODY}`, undefined, {}],
+      ["GET", "/webapp/soid/nobody", undefined, { sessions: [] }],
+      ["GET", "/webapp/soapp?dt=60", undefined, { sessions: [] }],
+      ["GET", "/webapp/activity?dt=60", undefined, { activity: 0 }],
+      ["DELETE", `/webapp/kill/${NOBODY}`, undefined, { kill: 0 }],
+      ["DELETE", "/webapp/killsoid/nobody", undefined, { kill: 0 }],
+      ["DELETE", "/webapp/killall", undefined, { kill: 0 }],
+    ];
+    for (const [method, path, body, expected] of answers) {
+      const answer = await api.call(method, path, { body });
+      expect([path, answer.status, answer.body]).toEqual([path, 200, expected]);
+    }
+    expect(await t.db.keys("*")).toEqual([]);
+  });
+}

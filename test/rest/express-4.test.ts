@@ -1,0 +1,17 @@
+import express from "express";
+import { describe, expect, test, vi } from "vitest";
+import { describeErrors } from "./contract/errors.js";
+import { describeGuard } from "./contract/guard.js";
+import { describeHttp } from "./contract/http.js";
+import { describeRoutes } from "./contract/routes.js";
+
+vi.mock("express", () => import("express4"));
+
+test("this is Express 4", () => {
+  expect(express.application).toHaveProperty("lazyrouter");
+});
+
+describe("routes on Express 4", describeRoutes);
+describe("HTTP on Express 4", describeHttp);
+describe("errors on Express 4", describeErrors);
+describe("the guard on Express 4", describeGuard);

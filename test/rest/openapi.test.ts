@@ -1,0 +1,187 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import type { Router } from "express";
+import { expect, test } from "vitest";
+import { rest } from "../../src/rest/index.js";
+import { type Api, useApi } from "./support/api.js";
+
+interface Parameter {
+  name: string;
+  in: "path" | "query" | "header";
+  required: boolean;
+  schema: { type: string; minimum?: number };
+}
+
+interface Response {
+  content: Record<string, { schema: object }>;
+}
+
+interface Operation {
+  operationId: string;
+  parameters?: Parameter[];
+  requestBody?: { required: boolean };
+  security?: unknown[];
+  responses: Record<string, Response>;
+}
+
+interface Description {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, { properties?: object }> };
+}
+
+const KEY = "0123456789abcdef";
+const authorized = { Authorization: `Bearer ${KEY}` };
+
+const t = useApi();
+
+async function open(): Promise<{ api: Api; description: Description }> {
+  const api = await t.open({ authorize: [KEY], mount: "/sessions" });
+  return { api, description: (await api.get("/openapi.json")).body as Description };
+}
+
+/** The operations, as the description lists them. */
+function operationsOf({ paths }: Description): { method: string; path: string; operation: Operation }[] {
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+  );
+}
+
+/** Says whether a value is as a schema of the description wants it. Properties that are not described are errors. */
+function validatorOf(description: Description): (schema: object, value: unknown) => string {
+  const strict = structuredClone(description);
+  for (const schema of Object.values(strict.components.schemas)) {
+    if (schema.properties !== undefined) Object.assign(schema, { additionalProperties: false });
+  }
+  const ajv = new Ajv2020({ allErrors: true, strict: false });
+  ajv.addSchema({ ...strict, $id: "https://test/openapi.json" }, undefined, undefined, false);
+  return (schema, value) => {
+    const local = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"https://test/openapi.json#/'));
+    return ajv.validate(local, value) ? "" : ajv.errorsText();
+  };
+}
+
+/** A request for an operation, made from nothing but its description and these values. */
+async function ask(api: Api, method: string, path: string, operation: Operation, values: Record<string, string>) {
+  const parameters = operation.parameters ?? [];
+  const target = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? "?"));
+  const query = new URLSearchParams();
+  for (const { name, in: place } of parameters) {
+    if (place === "query" && values[name] !== undefined) query.set(name, values[name]);
+  }
+  const headers: Record<string, string> = operation.security?.length === 0 ? {} : { ...authorized };
+  if (values.token === "-") headers["X-Session-Token"] = values["X-Session-Token"] ?? "";
+  const body = operation.requestBody === undefined ? {} : { body: { theme: "dark", visits: 3 } };
+  return api.call(method, `${target}?${query}`, { headers, ...body });
+}
+
+/** Good values for every parameter that there is, with a session to use them on. */
+async function goodValues(): Promise<Record<string, string>> {
+  const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", device: "curl", d: { a: 1 } });
+  const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", no_resave: true });
+  const user = { app: "webapp", id: "alice", ip: "203.0.113.7", device: "Firefox", except: ref };
+  const spans = { ttl: "600", absolute: "6000", dt: "600", limit: "10", offset: "0", grace: "5" };
+  return { ...user, ...spans, token, "X-Session-Token": token, touch: "true", no_resave: "true" };
+}
+
+test("openapi.json is valid OpenAPI 3.1", async () => {
+  const { description } = await open();
+  const validator = new Validator();
+  const { valid, errors } = await validator.validate({ ...description });
+  expect(errors ?? []).toEqual([]);
+  expect(valid).toBe(true);
+  expect(validator.version).toBe("3.1");
+  const ids = operationsOf(description).map(({ operation }) => operation.operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+test("openapi.json describes exactly the routes that the router has", async () => {
+  const { description } = await open();
+  const router = rest({ rs: t.rs, authorize: false }) as Router & {
+    stack: { route?: { path: string; stack: { method?: string }[] } }[];
+  };
+  const served = router.stack.flatMap(({ route }) =>
+    (route?.stack ?? []).flatMap(({ method }) =>
+      method === undefined ? [] : [`${method.toUpperCase()} ${route?.path.replace(/:(\w+)/g, "{$1}")}`],
+    ),
+  );
+  const described = operationsOf(description).map(({ method, path }) => `${method} ${path}`);
+  expect(described.length).toBeGreaterThan(10);
+  expect(described.sort()).toEqual([...new Set(served)].sort());
+});
+
+test("every operation, asked for as described, answers as described", async () => {
+  const { api, description } = await open();
+  const problemsOf = validatorOf(description);
+  for (const { method, path, operation } of operationsOf(description)) {
+    for (const inHeader of path.includes("{token}") ? [false, true] : [false]) {
+      const values = await goodValues();
+      const { status, headers, text, body } = await ask(api, method, path, operation, {
+        ...values,
+        ...(inHeader && { token: "-" }),
+      });
+      const name = `${operation.operationId}${inHeader ? " by header" : ""}`;
+      expect([name, status]).toEqual([name, 200]);
+      const [[type, { schema }]] = Object.entries(operation.responses[200]?.content ?? {}) as [[string, Response]] &
+        [[string, { schema: object }]];
+      expect(headers["content-type"]).toContain(type);
+      expect([name, problemsOf(schema, body ?? text)]).toEqual([name, ""]);
+      // {} would pass for a session: here there is one.
+      if (type === "application/json") expect([name, Object.keys(body as object)]).not.toEqual([name, []]);
+    }
+    await t.db.flushdb();
+  }
+});
+
+test("every described parameter is looked at: a bad value of it is refused as described", async () => {
+  const { api, description } = await open();
+  const problemsOf = validatorOf(description);
+  const bad: Record<string, string> = { app: "no", id: "u".repeat(129), token: "short", "X-Session-Token": "short" };
+  const tried = [];
+  for (const { method, path, operation } of operationsOf(description)) {
+    for (const parameter of operation.parameters ?? []) {
+      const { name, schema } = parameter;
+      const values = { ...(await goodValues()), ...(parameter.in === "header" && { token: "-" }) };
+      const wrong = [bad[name] ?? "x".repeat(65).concat(" ")];
+      if (schema.minimum !== undefined) wrong.push(`${schema.minimum - 1}`, `${schema.minimum}.5`);
+      for (const value of wrong) {
+        const { status, headers, body } = await ask(api, method, path, operation, { ...values, [name]: value });
+        const what = `${operation.operationId} with ${name}=${value}`;
+        expect([what, status]).toEqual([what, 400]);
+        const [type, { schema: problem }] = Object.entries(operation.responses[400]?.content ?? {})[0] ?? fail();
+        expect(headers["content-type"]).toContain(type);
+        expect(problemsOf(problem, body)).toBe("");
+        tried.push(what);
+      }
+    }
+  }
+  expect(tried.length).toBeGreaterThan(30);
+});
+
+test("a parameter that is described as required is missed, and no other", async () => {
+  const { api, description } = await open();
+  for (const { method, path, operation } of operationsOf(description)) {
+    for (const { name, required, in: place } of operation.parameters ?? []) {
+      if (place !== "query") continue;
+      const { [name]: _, ...values } = await goodValues();
+      const { status } = await ask(api, method, path, operation, values);
+      expect([operation.operationId, name, status]).toEqual([operation.operationId, name, required ? 400 : 200]);
+    }
+  }
+});
+
+test("an operation that is described as guarded is, and no other", async () => {
+  const { api, description } = await open();
+  const problemsOf = validatorOf(description);
+  for (const { method, path, operation } of operationsOf(description)) {
+    const target = path.replace(/\{(\w+)\}/g, "x");
+    const { status, body } = await api.call(method, target);
+    const open = operation.security?.length === 0;
+    expect([target, status]).toEqual([target, open ? 200 : 401]);
+    const problem = operation.responses[401]?.content["application/problem+json"];
+    if (!open) expect(problemsOf(problem?.schema ?? fail(), body)).toBe("");
+  }
+});
+
+function fail(): never {
+  throw new Error("The description lacks this response");
+}

@@ -1,0 +1,63 @@
+import { Redis } from "ioredis";
+import { afterAll, expect, test } from "vitest";
+import { RedisSessions, SessionError } from "../../src/index.js";
+import { type RestOptions, rest } from "../../src/rest/index.js";
+
+const client = new Redis({ lazyConnect: true });
+const rs = new RedisSessions({ client, wipe: 0 });
+const key = "0123456789abcdef";
+
+afterAll(() => client.disconnect());
+
+/** The options are wrong on purpose. */
+function construct(options: unknown): () => unknown {
+  return () => rest(options as RestOptions);
+}
+
+test.each<[string, unknown, RegExp]>([
+  ["no options", undefined, /rest takes an object of options/],
+  ["no engine", { authorize: false }, /rest needs rs/],
+  ["something else than an engine", { rs: {}, authorize: false }, /rs must be an engine/],
+  ["no word on who may use it", { rs }, /rest needs authorize/],
+  ["authorize: undefined", { rs, authorize: undefined }, /rest needs authorize/],
+  ["authorize: null", { rs, authorize: null }, /rest needs authorize/],
+  ["authorize: true", { rs, authorize: true }, /authorize must be/],
+  ["authorize: a text", { rs, authorize: key }, /rest needs authorize/],
+  ["no keys", { rs, authorize: [] }, /rest needs authorize/],
+  ["a key that the environment does not have", { rs, authorize: [undefined] }, /authorize/],
+  ["an empty key", { rs, authorize: [""] }, /at least 16 characters/],
+  ["a short key", { rs, authorize: [key, "0123456789abcde"] }, /at least 16 characters/],
+  ["a grant without a key", { rs, authorize: [{ apps: ["webapp"] }] }, /at least 16 characters/],
+  ["a bad app", { rs, authorize: [{ key, apps: ["no"] }] }, /Invalid app format/],
+  ["apps that are a text", { rs, authorize: [{ key, apps: "webapp" }] }, /apps must be a list/],
+  ["read-only that is a text", { rs, authorize: [{ key, readOnly: "yes" }] }, /readOnly must be true or false/],
+  ["a misspelt grant", { rs, authorize: [{ key, readonly: true }] }, /Did you mean "readOnly"/],
+  ["another misspelt grant", { rs, authorize: [{ key, app: ["webapp"] }] }, /Did you mean "apps"/],
+  ["a misspelt option", { rs, authorise: [key] }, /Did you mean "authorize"/],
+])("%s: it throws when it is made", (_what, options, message) => {
+  expect(construct(options)).toThrow(SessionError);
+  expect(construct(options)).toThrow(message);
+});
+
+test("no error at construction repeats a key", () => {
+  const secret = "S3cretS3cretS3cret";
+  for (const authorize of [[{ key: secret, apps: ["no"] }], [{ key: secret, readonly: true }], secret, ["S3cret"]]) {
+    let said = "";
+    try {
+      construct({ rs, authorize })();
+    } catch (error) {
+      said = `${(error as Error).message} ${(error as SessionError).hint}`;
+    }
+    expect(said).not.toBe("");
+    expect(said).not.toContain("S3cret");
+  }
+});
+
+test.each([
+  ["keys", [key]],
+  ["keys with grants", [{ key, apps: ["webapp"], readOnly: true }]],
+  ["a function", () => true],
+  ["false", false],
+])("with %s it gives a router", (_what, authorize) => {
+  expect(construct({ rs, authorize })()).toBeTypeOf("function");
+});

@@ -1,0 +1,93 @@
+import { sign } from "cookie-signature";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { useEngine } from "../support/engine.js";
+import { findProgram, nameOf, startProgram } from "./support/programs.js";
+
+const python = findProgram(["python3", "/usr/bin/python3"], ["-c", "import redis"]);
+const SECRET = "keyboard cat";
+
+const t = useEngine({ nested: true });
+let server: Awaited<ReturnType<typeof startProgram>> | undefined;
+
+beforeAll(async () => {
+  if (python === undefined) return;
+  const env = { REDIS_URL: t.redis.url, APP: "webapp", SESSION_SECRET: `${SECRET},older secret` };
+  server = await startProgram(python, ["examples/redis-direct.py"], env);
+});
+afterAll(() => server?.stop());
+
+async function get(headers: Record<string, string>): Promise<{ status: number; body: unknown }> {
+  const response = await fetch(`${server?.url}/`, { headers });
+  return { status: response.status, body: await response.json() };
+}
+
+function whenThere(name: string, check: () => Promise<void>): void {
+  const full = nameOf(`redis-direct.py ${name}`, python, "no python3 with the module redis");
+  test.skipIf(python === undefined)(full, check);
+}
+
+whenThere("reads a session by the token in a header, as the engine shows it", async () => {
+  const d = { theme: "dark", visits: 3, vip: true, 'k"e\\y\n': 'v"\n딸기', list: [1, { a: null }], big: 1e300 };
+  const { token, ref } = await t.create({
+    id: 'a"l\\ice@딸기',
+    device: "Firefox",
+    // The engine takes nested values here, which its type does not know.
+    d: d as never,
+  });
+  const { status, body } = await get({ Authorization: `Bearer ${token}` });
+  expect(status).toBe(200);
+  const { idle: _, ...session } = { ...(await t.rs.get({ app: "webapp", ref, touch: false })) };
+  expect(body).toEqual(session);
+  expect(body).toMatchObject({ d });
+});
+
+whenThere("reads it by the middleware's cookie, and refuses a forged one", async () => {
+  const { token } = await t.create();
+  for (const secret of [SECRET, "older secret"]) {
+    const cookie = `a=b; rs=${encodeURIComponent(sign(token, secret))}; c=d`;
+    expect(await get({ Cookie: cookie })).toMatchObject({ status: 200, body: { id: "alice", d: {} } });
+  }
+  for (const value of [sign(token, "guessed"), token, `${token}.`, `${token}.é`, "", `s:${sign(token, SECRET)}`]) {
+    expect((await get({ Cookie: `rs=${encodeURIComponent(value)}` })).status).toBe(401);
+  }
+});
+
+whenThere("leaves no trace in the session", async () => {
+  const { token, ref } = await t.create();
+  const key = `rs:{webapp}:s:${ref}`;
+  const before = await t.db.hgetall(key);
+  await get({ Authorization: `Bearer ${token}` });
+  expect(await t.db.hgetall(key)).toEqual(before);
+});
+
+whenThere("follows a rotated token, and finds no session that was ended", async () => {
+  const { token } = await t.create();
+  const ask = () => get({ Authorization: `Bearer ${token}` });
+  const rotated = await t.rs.rotate({ app: "webapp", token });
+  expect(await ask()).toMatchObject({ status: 200, body: { ref: rotated?.ref } });
+  await t.rs.killsoid({ app: "webapp", id: "alice" });
+  expect((await ask()).status).toBe(401);
+});
+
+whenThere("answers 401 without a good token", async () => {
+  const headers: Record<string, string>[] = [
+    {},
+    { Authorization: "Bearer" },
+    { Authorization: `Bearer ${"x".repeat(64)}` },
+    { Authorization: `Basic ${"x".repeat(64)}` },
+    { Authorization: "Bearer rs:{webapp}:users" },
+    { Cookie: "rs" },
+    { Cookie: 'rs="; =;;' },
+  ];
+  for (const one of headers) expect((await get(one)).status).toBe(401);
+});
+
+whenThere("answers 503 while Redis is away", async () => {
+  await t.redis.kill();
+  try {
+    expect((await get({ Authorization: `Bearer ${"x".repeat(64)}` })).status).toBe(503);
+  } finally {
+    await t.redis.start();
+  }
+  await expect.poll(async () => (await get({ Authorization: `Bearer ${"x".repeat(64)}` })).status).toBe(401);
+});

@@ -1,0 +1,57 @@
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { freePort } from "../../support/redis.js";
+
+export interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** Runs a program to its end; it is killed when that takes too long. */
+export function runProgram(command: string, args: readonly string[], env: Record<string, string>): Promise<Ended> {
+  return new Promise((resolve) => {
+    const options = { env: { ...process.env, ...env }, timeout: 15_000 };
+    execFile(command, args, options, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out: out.trimEnd(), err: err.trimEnd() });
+    });
+  });
+}
+
+/** The first of these commands that runs with these arguments; undefined when none does. */
+export function findProgram(commands: readonly string[], args: readonly string[]): string | undefined {
+  return commands.find((command) => spawnSync(command, args, { stdio: "ignore" }).status === 0);
+}
+
+/** A test's name, and why it is skipped, when it is. */
+export function nameOf(name: string, program: string | undefined, reason: string): string {
+  return program === undefined ? `${name} (skipped: ${reason})` : name;
+}
+
+/** Starts a server that says its address when it listens. */
+export async function startProgram(command: string, args: readonly string[], env: Record<string, string>) {
+  const port = await freePort();
+  const child = spawn(command, args, {
+    env: { ...process.env, ...env, PORT: `${port}` },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  await new Promise<void>((resolve, reject) => {
+    const listen = (text: Buffer) => {
+      said += text;
+      if (said.includes(`http://localhost:${port}`)) resolve();
+    };
+    child.stdout.on("data", listen);
+    child.stderr.on("data", listen);
+    child.once("error", reject);
+    child.once("exit", () => reject(new Error(`${command} ended:\n${said}`)));
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async stop() {
+      if (child.exitCode !== null) return;
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    },
+  };
+}
