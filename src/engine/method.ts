@@ -1,4 +1,3 @@
-import { callbackify } from "node:util";
 import type { Callback, Method, PlainMethod } from "./types.js";
 
 /**
@@ -10,7 +9,11 @@ export function deliver<Result>(
   callback: Callback<Result> | undefined,
 ): Promise<Result> | void {
   if (callback === undefined) return answer;
-  callbackify(() => answer)(callback);
+  // By nextTick, out of the promise's reach: it would take what the callback throws for a rejection.
+  answer.then(
+    (result) => process.nextTick(callback, null, result),
+    (error) => process.nextTick(callback, error),
+  );
 }
 
 /** Gives an async function the second face that redis-sessions users know: a callback as its last argument. */

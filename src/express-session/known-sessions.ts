@@ -55,7 +55,8 @@ export class KnownSessions {
   readonly #hashIds: boolean;
   readonly #serializer: Serializer | undefined;
   readonly #userId: (session: SessionData) => string | undefined;
-  readonly #known = new WeakMap<object, Known>();
+  /** Where a session that was handed out keeps what is known of it. (A WeakMap would burden the garbage collector.) */
+  readonly #mark = Symbol("RedisStore");
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
@@ -79,7 +80,7 @@ export class KnownSessions {
     const now = Date.now();
     const ttl = this.#ttlOf(session, now);
     if (!(ttl > 0)) return this.destroy(sid);
-    const known = this.#known.get(session);
+    const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
     await this.#replace(sid, session, now, ttl, modeFor(session));
   }
@@ -89,7 +90,7 @@ export class KnownSessions {
     const now = Date.now();
     const ttl = this.#ttlOf(session, now);
     if (!(ttl > 0)) return this.destroy(sid);
-    const known = this.#known.get(session);
+    const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
     // Of a session that was not loaded here nothing but its life is known to be meant.
     await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: [], remove: [] });
@@ -110,8 +111,8 @@ export class KnownSessions {
 
   /** Makes known what was made of a session's data: from here on it stands for the session. */
   passOn(data: SessionData, made: SessionData): void {
-    const known = this.#known.get(data);
-    if (known !== undefined) this.#known.set(made, { ...known });
+    const known = this.#knownOf(data);
+    if (known !== undefined) this.#know(made, { ...known });
   }
 
   ref(sid: string): string {
@@ -123,6 +124,15 @@ export class KnownSessions {
     return this.#isRef(sid) ? sid : this.ref(sid);
   }
 
+  #knownOf(session: object): Known | undefined {
+    return (session as { [mark: symbol]: Known | undefined })[this.#mark];
+  }
+
+  /** Not enumerable, so that neither JSON nor a copy of the session has it. */
+  #know(session: object, known: Known): void {
+    Object.defineProperty(session, this.#mark, { value: known, configurable: true });
+  }
+
   async #load(sid: string): Promise<SessionData | null> {
     const now = Date.now();
     const stored = await this.#sessions.get(this.ref(sid), this.#touches, PROLONG_AFTER);
@@ -132,7 +142,7 @@ export class KnownSessions {
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? new Map(stored.data) : snapshot(data);
-    this.#known.set(data, { sid, id: stored.own("id") ?? NOBODY, fields, prolonged, ttl });
+    this.#know(data, { sid, id: stored.own("id") ?? NOBODY, fields, prolonged, ttl });
     return data;
   }
 
@@ -181,7 +191,7 @@ export class KnownSessions {
       fields: [...own, ...(await toFields(fields, this.#serializer))],
     });
     // A plain object is a caller's own: it replaces the next time, too.
-    if (!isPlain(session)) this.#known.set(session, { sid, id, fields, prolonged: now, ttl });
+    if (!isPlain(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
   }
 
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
