@@ -1,5 +1,6 @@
 import type { SessionData } from "express-session";
 import type { Stored } from "../engine/codec.js";
+import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
 export interface Serializer {
@@ -19,7 +20,7 @@ export interface Difference {
 export function snapshot(session: object): Snapshot {
   const fields = new Map<string, string>();
   for (const [key, value] of Object.entries(session)) {
-    const json = key === "cookie" ? cookieJson(value) : JSON.stringify(value);
+    const json = key === "cookie" ? cookieToJson(value) : JSON.stringify(value);
     // What JSON has no text for (undefined, a function) is left out, as JSON.stringify does in an object.
     if (json !== undefined) fields.set(JSON.stringify(key), json);
   }
@@ -28,7 +29,9 @@ export function snapshot(session: object): Snapshot {
 
 export function difference(before: Snapshot, now: Snapshot): Difference {
   return {
-    changed: [...now].filter(([name, json]) => before.get(name) !== json && !isTick(name, before.get(name), json)),
+    changed: [...now].filter(
+      ([name, json]) => before.get(name) !== json && !isUnchangedCookie(name, before.get(name), json),
+    ),
     removed: [...before.keys()].filter((name) => !now.has(name)),
   };
 }
@@ -65,39 +68,21 @@ export async function fromStored(
   serializer: Serializer | undefined,
 ): Promise<SessionData> {
   const session = serializer === undefined ? parseAll(data) : await parseEach(data, serializer);
-  const { cookie } = session;
-  if (cookie?.expires === DERIVED) {
+  if (session.cookie !== undefined) {
     // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
-    const rest = ttl > 0 ? Math.round(ttl * 1000) : (cookie.originalMaxAge ?? 0);
-    cookie.expires = new Date(prolonged + rest).toISOString();
+    const endOf = (age: number) => prolonged + (ttl > 0 ? Math.round(ttl * 1000) : age);
+    session.cookie = cookieFromJson(session.cookie, endOf);
   }
   return session as unknown as SessionData;
 }
 
-/**
- * Stands for the cookie's `expires`. A date that is stored would be wrong as soon as another request prolongs the
- * session, and would make each request a write.
- */
-const DERIVED = true;
-
 interface Parsed {
-  cookie?: { expires?: unknown; originalMaxAge?: number | null };
+  cookie?: unknown;
 }
 
-/**
- * Whether two cookies differ by nothing but a tick of the clock. express-session reads it twice when it prolongs a
- * cookie, and takes the difference for the cookie's age, which so loses a millisecond now and then.
- */
-function isTick(name: string, before: string | undefined, now: string): boolean {
-  if (name !== '"cookie"' || before === undefined || before === "") return false;
-  const [a, b] = [JSON.parse(before), JSON.parse(now)];
-  const apart = Math.abs(a?.originalMaxAge - b?.originalMaxAge);
-  return apart <= 2 && JSON.stringify({ ...a, originalMaxAge: 0 }) === JSON.stringify({ ...b, originalMaxAge: 0 });
-}
-
-function cookieJson(cookie: { expires?: unknown; toJSON?: () => object }): string | undefined {
-  const data: { expires?: unknown } = cookie?.toJSON?.() ?? cookie;
-  return JSON.stringify(data?.expires ? { ...data, expires: DERIVED } : data);
+/** express-session shows another age of the cookie now and then, though nobody has changed it. */
+function isUnchangedCookie(name: string, before: string | undefined, now: string): boolean {
+  return name === '"cookie"' && before !== undefined && before !== "" && isTick(before, now);
 }
 
 function parseAll(data: Stored["data"]): Parsed {

@@ -1,0 +1,63 @@
+/**
+ * The cookie of a session as it is stored: with short names, since Redis keeps a hash in half the memory while no
+ * field is longer than 64 bytes, and each session has this one.
+ */
+
+const SHORT: Readonly<Record<string, string>> = {
+  originalMaxAge: "m",
+  expires: "e",
+  httpOnly: "h",
+  path: "p",
+  secure: "s",
+  sameSite: "x",
+  domain: "d",
+  partitioned: "c",
+  priority: "y",
+};
+
+const LONG: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(SHORT).map(([long, short]) => [short, long]),
+);
+
+/**
+ * Stands for the cookie's `expires`. A date that is stored would be wrong as soon as another request prolongs the
+ * session, and would make each request a write.
+ */
+const DERIVED = 1;
+
+export interface CookieData {
+  expires?: unknown;
+  originalMaxAge?: number | null;
+}
+
+/** JSON of a cookie (express-session's, @fastify/session's, or a plain one) as it is stored. */
+export function cookieToJson(cookie: unknown): string | undefined {
+  if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
+  const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
+  const marked = data.expires ? { ...data, expires: DERIVED } : data;
+  // A name that is as short by itself, or begins with the mark, is marked.
+  return JSON.stringify(
+    rename(marked, (name) => SHORT[name] ?? (name in LONG || name.startsWith("_") ? `_${name}` : name)),
+  );
+}
+
+/** The cookie again, with `expires` from the moment that the session ends, in ms. */
+export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) => number): unknown {
+  if (typeof stored !== "object" || stored === null) return stored;
+  const cookie: CookieData = rename(stored, (name) => LONG[name] ?? (name.startsWith("_") ? name.slice(1) : name));
+  if (cookie.expires === DERIVED) cookie.expires = new Date(endOf(cookie.originalMaxAge ?? 0)).toISOString();
+  return cookie;
+}
+
+/**
+ * Whether two cookies differ by nothing but a tick of the clock. express-session reads it twice when it prolongs a
+ * cookie, and takes the difference for the cookie's age, which so loses a millisecond now and then.
+ */
+export function isTick(before: string, now: string): boolean {
+  const [a, b] = [JSON.parse(before), JSON.parse(now)];
+  return Math.abs(a?.m - b?.m) <= 2 && JSON.stringify({ ...a, m: 0 }) === JSON.stringify({ ...b, m: 0 });
+}
+
+function rename(data: object, to: (name: string) => string): object {
+  return Object.fromEntries(Object.entries(data).map(([name, value]) => [to(name), value]));
+}
