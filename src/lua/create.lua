@@ -15,6 +15,7 @@
 --@include owned
 --@include remember
 --@include clock
+--@include fields
 
 local session = KEYS[5]
 local ref, id, now = ARGV[1], ARGV[2], ARGV[3]
@@ -27,9 +28,7 @@ if absolute > 0 then
   life = math.min(life, absolute * 1000)
   redis.call('HSET', session, 'end', string.format('%.0f', start + absolute * 1000))
 end
-for i = 7, #ARGV, 1000 do
-  redis.call('HSET', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
+write_fields(session, 7, #ARGV)
 redis.call('PEXPIRE', session, string.format('%.0f', life))
 remember(id, ref, now, start + life)
 return 1

@@ -16,6 +16,7 @@
 --@include forget
 --@include remember
 --@include clock
+--@include fields
 
 local session = KEYS[5]
 local ref, id, now, ttl, mode = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -28,9 +29,7 @@ if mode == 'absent' and lives then return 0 end
 
 redis.call('DEL', session)
 if lives and owner(own[1]) ~= id then forget(owner(own[1]), ref) end
-for i = 6, #ARGV, 1000 do
-  redis.call('HSET', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
+write_fields(session, 6, #ARGV)
 if lives then redis.call('HSET', session, 'created', own[4]) end
 if life > 0 then redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1))) end
 redis.call('ZREM', expiry, id .. ref)

@@ -11,6 +11,7 @@
 --        nil when there is no session; nothing is written
 
 --@include index
+--@include fields
 --@include prolong
 
 local session = KEYS[5]
@@ -21,12 +22,8 @@ if type(own[3]) == 'string' then return 'to\n' .. own[3] end
 if type(own[2]) ~= 'string' then return nil end
 
 local last = 3 + written
-for i = 4, last, 1000 do
-  redis.call('HSET', session, unpack(ARGV, i, math.min(i + 999, last)))
-end
-for i = last + 1, #ARGV, 1000 do
-  redis.call('HDEL', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
+write_fields(session, 4, last)
+remove_fields(session, last + 1, #ARGV)
 redis.call('HINCRBY', session, 'w', 1)
 local la = tonumber(own[1])
 if is_due(la, now, 1000) then prolong(session, ref, la, now) end

@@ -12,6 +12,7 @@
 -- Reply  1, or 0 when there is no session; nothing is written then
 
 --@include index
+--@include fields
 --@include owner
 --@include forget
 --@include remember
@@ -24,12 +25,8 @@ local own = redis.call('HMGET', session, 'id', 'ttl')
 if type(own[2]) ~= 'string' then return 0 end
 
 local last = 5 + written
-for i = 6, last, 1000 do
-  redis.call('HSET', session, unpack(ARGV, i, math.min(i + 999, last)))
-end
-for i = last + 1, #ARGV, 1000 do
-  redis.call('HDEL', session, unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
+write_fields(session, 6, last)
+remove_fields(session, last + 1, #ARGV)
 if #ARGV > 5 then redis.call('HINCRBY', session, 'w', 1) end
 
 if not ttl then return 1 end

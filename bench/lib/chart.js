@@ -1,0 +1,86 @@
+const BAR = 18;
+const GAP = 8;
+const LEFT = 190;
+const SCALE = 380;
+const WIDTH = 680;
+
+const STYLE = `
+  text { font: 13px system-ui, sans-serif; fill: #1f2328; }
+  .title { font-weight: 600; font-size: 15px; }
+  .name { text-anchor: end; }
+  .ours { fill: #1a7f64; } .theirs { fill: #9aa4ae; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; } .ours { fill: #3fb998; } .theirs { fill: #6e7881; }
+  }`;
+
+/**
+ * Draws bars as SVG, for light and dark pages.
+ * @param panels each `{ title, bars: { name, value, label, ours }[] }`
+ */
+export function chart(panels) {
+  let y = 10;
+  const parts = [];
+  for (const { title, bars } of panels) {
+    parts.push(`<text class="title" x="10" y="${y + 16}">${escapeXml(title)}</text>`);
+    y += 32;
+    const most = Math.max(...bars.map(({ value }) => value));
+    for (const { name, value, label, ours } of bars) {
+      const width = Math.max(2, (value / most) * SCALE).toFixed(1);
+      const baseline = y + BAR - 5;
+      parts.push(
+        `<text class="name" x="${LEFT - 10}" y="${baseline}">${escapeXml(name)}</text>`,
+        `<rect class="${ours ? "ours" : "theirs"}" x="${LEFT}" y="${y}" width="${width}" height="${BAR}" rx="3"/>`,
+        `<text x="${(LEFT + Number(width) + 8).toFixed(1)}" y="${baseline}">${escapeXml(label)}</text>`,
+      );
+      y += BAR + GAP;
+    }
+    y += 18;
+  }
+  const size = `width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}"`;
+  const title = panels.map(({ title }) => title).join("; ");
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img" aria-label="${escapeXml(title)}">
+<style>${STYLE}
+</style>
+${parts.join("\n")}
+</svg>
+`;
+}
+
+/** What the README shows: requests a second, and how many times as fast as redis-sessions the engine is. */
+export function panelsOf({ rows, measured }) {
+  const spreads = (work) => measured.find((one) => one.work.startsWith(work))?.spreads ?? {};
+  const reading = {
+    ...spreads("HTTP, session read on each request, 50 connections: native"),
+    ...spreads("HTTP, session read on each request, 50 connections: RedisStore"),
+  };
+  const names = {
+    native: "native middleware",
+    RedisStore: "RedisStore",
+    "no session": "Express, no session",
+    "connect-redis-sessions 2": "connect-redis-sessions",
+  };
+  const http = Object.entries(reading)
+    .sort(([, a], [, b]) => b.median - a.median)
+    .map(([name, { median }]) => ({
+      name: names[name] ?? name,
+      value: median,
+      label: Math.round(median).toLocaleString("en"),
+      ours: name === "native" || name === "RedisStore",
+    }));
+  const engine = rows
+    .filter(({ suite, peer, better }) => suite === "engine" && peer === "redis-sessions 4" && better === "more")
+    .map(({ work, ratio }) => ({
+      name: work.replace("one after the other", "in sequence"),
+      value: Math.min(ratio.median, 12),
+      label: `${ratio.median.toFixed(1)} ×`,
+      ours: true,
+    }));
+  return [
+    { title: "Express 5, session read on each request: requests a second", bars: http },
+    { title: "Engine: times as fast as redis-sessions 4 (bars end at 12)", bars: engine },
+  ];
+}
+
+function escapeXml(text) {
+  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+}

@@ -1,0 +1,128 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import autocannon from "autocannon";
+import { median, takeTurns } from "../lib/measure.js";
+import { startRedis } from "../lib/redis.js";
+
+const CONNECTIONS = 50;
+const EXPRESS_SESSION = ["RedisStore", "connect-redis 10", "connect-redis 8"];
+const READERS = ["no session", "native", ...EXPRESS_SESSION, "MemoryStore", "connect-redis-sessions 2"];
+const WRITERS = ["native", ...EXPRESS_SESSION];
+
+/** Express 5 with a session, under load. The servers are processes of their own; the load comes from this one. */
+export async function http({ rounds, quick, report }) {
+  const redis = await startRedis();
+  const seconds = quick ? 1 : 2;
+  const servers = {};
+  for (const kind of READERS) servers[kind] = await startServer(kind, redis);
+
+  const reading = await load("/read", READERS);
+  const read = "session read on each request, 50 connections";
+  report.throughput({
+    work: `HTTP, ${read}: native middleware`,
+    figures: pick(reading, ["native", "connect-redis 10", "no session", "connect-redis-sessions 2", "MemoryStore"]),
+    peers: {
+      "connect-redis 10": 1.45,
+      "no session": 0.85,
+      "connect-redis-sessions 2": undefined,
+      MemoryStore: undefined,
+    },
+  });
+  report.throughput({
+    work: `HTTP, ${read}: RedisStore`,
+    figures: pick(reading, [...EXPRESS_SESSION, "MemoryStore"]),
+    peers: { "connect-redis 10": 1.12, "connect-redis 8": 1.4, MemoryStore: undefined },
+  });
+
+  const writing = await load("/write", WRITERS, { "native, get before set": ["native", "/get-and-write"] });
+  const written = "one key written on each request";
+  report.throughput({
+    work: `HTTP, ${written}: native middleware`,
+    figures: pick(writing, ["native", "connect-redis 10", "connect-redis 8"]),
+    peers: { "connect-redis 10": 1.6, "connect-redis 8": undefined },
+  });
+  report.throughput({
+    work: `HTTP, ${written}: native middleware, get before set`,
+    figures: pick(writing, ["native, get before set", "connect-redis 10"]),
+    peers: { "connect-redis 10": undefined },
+  });
+  report.throughput({
+    work: `HTTP, ${written}: RedisStore`,
+    figures: pick(writing, EXPRESS_SESSION),
+    peers: { "connect-redis 10": 1.1, "connect-redis 8": undefined },
+  });
+
+  for (const { child } of Object.values(servers)) child.disconnect();
+  redis.stop();
+
+  /** Requests a second, and on the way what processor time a request takes, in the server and in Redis. */
+  async function load(path, kinds, more = {}) {
+    const subjects = { ...Object.fromEntries(kinds.map((kind) => [kind, [kind, path]])), ...more };
+    const costs = Object.fromEntries(Object.keys(subjects).map((name) => [name, { server: [], redis: [] }]));
+    const subject = ([name, [kind, path]]) => {
+      const { cookies, port, cpu } = servers[kind];
+      return [
+        name,
+        async () => {
+          const before = [await cpu(), await redis.cpu()];
+          const result = await shoot(`http://127.0.0.1:${port}${path}`, cookies);
+          costs[name].server.push(((await cpu()) - before[0]) / result.requests.total);
+          costs[name].redis.push(((await redis.cpu()) - before[1]) / result.requests.total);
+          return result.requests.total / result.duration;
+        },
+      ];
+    };
+    const figures = await takeTurns(Math.max(2, rounds - 2), Object.fromEntries(Object.entries(subjects).map(subject)));
+    report.processorTime({
+      work: path,
+      costs: Object.fromEntries(
+        Object.entries(costs).map(([name, { server, redis }]) => [
+          name,
+          { server: median(server.slice(1)), redis: median(redis.slice(1)) },
+        ]),
+      ),
+    });
+    return figures;
+  }
+
+  /** Each connection has a session of its own. */
+  async function shoot(url, cookies) {
+    let next = 0;
+    const result = await autocannon({
+      url,
+      connections: CONNECTIONS,
+      duration: seconds,
+      setupClient: (client) => client.setHeaders({ cookie: cookies[next++ % cookies.length] }),
+    });
+    const { errors, timeouts, non2xx } = result;
+    if (errors + timeouts + non2xx > 0) throw new Error(`${url}: ${errors} errors, ${non2xx} bad answers`);
+    return result;
+  }
+}
+
+async function startServer(kind, redis) {
+  const child = fork(fileURLToPath(new URL("../lib/server.js", import.meta.url)), [kind, `${redis.port}`], {
+    env: { ...process.env, NODE_ENV: "production" },
+  });
+  const [{ port }] = await once(child, "message");
+  const cookies = [];
+  for (let i = 0; i < CONNECTIONS; i++) {
+    const response = await fetch(`http://127.0.0.1:${port}/login`, { method: "POST" });
+    if (!response.ok) throw new Error(`${kind}: no login: ${await response.text()}`);
+    cookies.push(response.headers.get("set-cookie")?.split(";")[0] ?? "none=none");
+  }
+  // Nobody is to measure requests without a session.
+  const answer = await fetch(`http://127.0.0.1:${port}/read`, { headers: { cookie: cookies[0] } });
+  if ((await answer.json()).theme !== "dark") throw new Error(`${kind}: no session`);
+  const cpu = async () => {
+    child.send("cpu");
+    const [answer] = await once(child, "message");
+    return answer.cpu;
+  };
+  return { child, port, cookies, cpu };
+}
+
+function pick(object, names) {
+  return Object.fromEntries(names.map((name) => [name, object[name]]));
+}

@@ -1,0 +1,49 @@
+import { inThousands, takeTurns } from "../lib/measure.js";
+import { connectRedis8, redisSessions4 } from "../lib/peers.js";
+import { RedisSessions, RedisStore } from "../lib/product.js";
+import { startRedis } from "../lib/redis.js";
+import { expressSession, newSession } from "../lib/sessions.js";
+
+/** Bytes of `used_memory` that a session takes, with all that the package keeps for it. */
+export async function memory({ quick, report }) {
+  const redis = await startRedis();
+  const count = quick ? 2000 : 20_000;
+  const ours = new RedisSessions({ client: redis.client(), wipe: 0 });
+  const theirs = redisSessions4(redis);
+  await theirs.ping();
+  const store = new RedisStore({ client: redis.client() });
+  const eight = connectRedis8(redis);
+
+  const bytes = (create) => async () => {
+    await redis.admin.flushall();
+    const before = await redis.usedMemory();
+    await inThousands(count, create);
+    return ((await redis.usedMemory()) - before) / count;
+  };
+  // The same bytes in every round, but for the tokens.
+  const rounds = 3;
+
+  report.costs({
+    work: "bytes a session (5 data keys, 2 sessions a user, indexes included)",
+    unit: "bytes",
+    figures: await takeTurns(rounds, {
+      "ioredis-sessions": bytes((i) => ours.create(newSession(i))),
+      "redis-sessions 4": bytes((i) => theirs.create(newSession(i))),
+    }),
+    peers: { "redis-sessions 4": 0.55 },
+  });
+
+  const sid = (i) => `sid${i}`.padEnd(32, "x");
+  report.costs({
+    work: "bytes a session, anonymous, through RedisStore",
+    unit: "bytes",
+    figures: await takeTurns(rounds, {
+      RedisStore: bytes((i) => store.set(sid(i), expressSession())),
+      "connect-redis": bytes((i) => eight.set(sid(i), expressSession())),
+    }),
+    peers: { "connect-redis": 1.7 },
+  });
+
+  theirs.quit();
+  redis.stop();
+}

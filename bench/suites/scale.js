@@ -1,0 +1,197 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { inThousands, medianCall, ratio, takeTurns } from "../lib/measure.js";
+import { RedisSessions, RedisStore } from "../lib/product.js";
+import { startRedis } from "../lib/redis.js";
+import { APP, DATA, expressSession, newSession } from "../lib/sessions.js";
+
+/** A call may cost so much more among a million sessions: a zset of a thousand times the length is deeper by half. */
+const FLAT = 1.5;
+/** How many sessions the calls are about, at each size. */
+const SAMPLE = 1000;
+const LONGEST_COMMAND = 5;
+const LONGEST_STALL = 20;
+
+/** What grows with the number of sessions, and what stalls when many end. */
+export async function scale({ quick, rounds, report }) {
+  const redis = await startRedis();
+  const client = redis.client();
+  const rs = new RedisSessions({ client, wipe: 0, timeout: 60_000 });
+  const sizes = quick ? [1000, 10_000, 50_000] : [1000, 100_000, 1_000_000];
+  const ofOne = quick ? 10_000 : 100_000;
+  const all = sizes.at(-1);
+  const label = (n) => n.toLocaleString("en");
+
+  await costs();
+  await stalls();
+  redis.stop();
+  await beside();
+
+  /** The cost of each call at each size, in bare GETs that were sent in turns with it. */
+  async function costs() {
+    await redis.admin.set("bare", "x".repeat(200));
+    const found = {};
+    let planted = 0;
+    // Twice at the first size: what the process does for the first time is slow, and would make all else look flat.
+    for (const size of [sizes[0], ...sizes]) {
+      for (; planted < size; planted += 1000) await inThousands(1000, (i) => rs.create(newSession(planted + i)));
+      // As many at each size: of more sessions, more would be due to be prolonged. And not one of all others' tokens is
+      // kept: a million of them would have the garbage collector stall us, not the engine.
+      const sample = await inThousands(SAMPLE, (i) =>
+        rs.create({ ...newSession(i), id: `user${(i * size) / SAMPLE}s` }),
+      );
+      const any = () => sample[Math.floor(Math.random() * SAMPLE)];
+      const calls = {
+        create: (i) => rs.create({ ...newSession(i), id: `more${i}` }),
+        get: () => rs.get({ app: APP, token: any().token }),
+        set: (i) => rs.set({ app: APP, token: any().token, d: { visits: i } }),
+        soid: () => rs.soid({ app: APP, id: `user${Math.floor((Math.random() * size) / 2)}` }),
+        "soapp, limit 100": () => rs.soapp({ app: APP, dt: 3600, limit: 100 }),
+        activity: () => rs.activity({ app: APP, dt: 60 }),
+        "create and kill": async (i) => {
+          const { token } = await rs.create({ ...newSession(i), id: `more${i}` });
+          await rs.kill({ app: APP, token });
+        },
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        const count = name.startsWith("soapp") ? 50 : quick ? 100 : 400;
+        const figures = await takeTurns(rounds, {
+          [name]: () => medianCall(count, call),
+          GET: () => medianCall(count, () => client.get("bare")),
+        });
+        found[name] ??= [];
+        found[name].push(ratio(figures[name], figures.GET).median);
+      }
+    }
+    for (const list of Object.values(found)) list.shift();
+    report.sizes({ work: "cost of a call in bare GETs, by number of sessions", sizes, found });
+    for (const [name, list] of Object.entries(found)) {
+      report.limit({
+        work: `${name}: cost among ${label(all)} sessions, by its cost among ${label(sizes[0])}`,
+        unit: "×",
+        value: list.at(-1) / list[0],
+        most: FLAT,
+      });
+    }
+  }
+
+  async function stalls() {
+    await redis.admin.config("SET", "slowlog-log-slower-than", "1000");
+    // What the machine itself does to a process that only waits.
+    const end = performance.now() + 3000;
+    const idle = await watched(async () => {
+      while (performance.now() < end) await client.get("bare");
+    });
+    report.note(`for comparison, 3 s of bare GETs: event loop ${idle.stall.toFixed(1)} ms, command ${idle.command} ms`);
+
+    await watch(`soapp({ limit: 1000 }) of ${label(all)}`, () => rs.soapp({ app: APP, dt: 3600, limit: 1000 }));
+    await watch(`killall of ${label(all)}`, () => rs.killall({ app: APP }));
+
+    await inThousands(ofOne, (i) => rs.create({ ...newSession(i), id: "alice" }));
+    await watch(`killsoid of ${label(ofOne)}`, () => rs.killsoid({ app: APP, id: "alice" }));
+
+    await inThousands(ofOne, (i) => rs.create(newSession(i, 10)));
+    await new Promise((resolve) => setTimeout(resolve, 11_000));
+    await watch(`wipe of ${label(ofOne)}`, () => rs.wipe());
+
+    const store = new RedisStore({ client: redis.client() });
+    await inThousands(ofOne, (i) => store.set(`sid${i}`.padEnd(32, "x"), expressSession()));
+    await watch(`RedisStore: length of ${label(ofOne)}`, () => store.length());
+    await watch(`RedisStore: clear of ${label(ofOne)}`, () => store.clear());
+  }
+
+  async function watch(name, work) {
+    const { stall, command } = await watched(work);
+    report.limit({ work: `${name}: longest stall of the event loop`, unit: "ms", value: stall, most: LONGEST_STALL });
+    report.limit({ work: `${name}: longest Redis command`, unit: "ms", value: command, most: LONGEST_COMMAND });
+  }
+
+  /** The longest stall of our event loop and the longest command of Redis meanwhile, in ms. */
+  async function watched(work) {
+    // A young histogram would count what came before.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await redis.admin.slowlog("RESET");
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    delay.reset();
+    await work();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    delay.disable();
+    const slow = await redis.admin.slowlog("GET", -1);
+    // The histogram counts the whole interval between two of its ticks, which is 1 ms at the least.
+    const stall = delay.max / 1e6 - 1;
+    return { stall, command: Math.max(0, ...slow.map(([, , µs]) => Number(µs) / 1000)) };
+  }
+
+  /**
+   * 50 connections that read, each every 10 ms, while 5,000 sessions a second expire; with and without a wiper in
+   * turns.
+   */
+  async function beside() {
+    const redis = await startRedis();
+    const rs = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 60_000 });
+    const tokens = (await inThousands(500, (i) => rs.create(newSession(i)))).map(({ token }) => token);
+    const readers = fork(fileURLToPath(new URL("../lib/readers.js", import.meta.url)), [`${redis.port}`]);
+    await once(readers, "message");
+
+    const seconds = 3;
+    const pairs = quick ? 2 : 4;
+    let left = 0;
+    const phase = (wiper) => async () => {
+      await plantExpiring(redis, seconds);
+      readers.send({ tokens, ms: seconds * 1000 });
+      const over = once(readers, "message");
+      let open = true;
+      const wiping = (async () => {
+        while (wiper && open) {
+          // What has expired in a second is wiped in one go, as a wiper does that comes by from time to time.
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+          await rs.wipe();
+        }
+      })();
+      const [{ p99 }] = await over;
+      open = false;
+      await wiping;
+      if (wiper) left = Math.max(left, await redis.admin.zcount(`rs:{${APP}}:expiry`, "-inf", Date.now() - 2000));
+      await rs.wipe();
+      await redis.admin.unlink(`rs:{${APP}}:expiry`);
+      return p99;
+    };
+    const figures = await takeTurns(pairs, { "with the wiper": phase(true), "no wiper": phase(false) });
+    report.costs({
+      work: "p99 of 50 connections that read while 5,000 sessions a second expire, with the wiper",
+      unit: "µs",
+      figures,
+      peers: { "no wiper": 1.3 },
+    });
+    report.limit({ work: "sessions that the wiper is behind with after two seconds", unit: "", value: left, most: 0 });
+    readers.disconnect();
+    redis.stop();
+  }
+}
+
+/** Plants sessions in the layout that the README describes: 5,000 expire in each second to come. */
+async function plantExpiring(redis, seconds) {
+  const count = 5000 * seconds;
+  const base = `rs:{${APP}}:`;
+  const data = Object.entries(DATA).flatMap(([key, value]) => [JSON.stringify(key), JSON.stringify(value)]);
+  const start = Date.now() + 1000;
+  for (let from = 0; from < count; from += 1000) {
+    const pipeline = redis.admin.pipeline();
+    for (let i = from; i < from + 1000; i++) {
+      const ends = start + i / 5;
+      const [id, ref] = [JSON.stringify(`guest${i}`), `expiring${i}`.padEnd(27, "x")];
+      pipeline.hset(`${base}s:${ref}`, "la", start, "id", id, "ip", '"::1"', "ttl", 10, "created", start, ...data);
+      pipeline.pexpireat(`${base}s:${ref}`, Math.round(ends));
+      pipeline.zadd(`${base}active`, start, ref);
+      pipeline.zadd(`${base}users`, start, id);
+      pipeline.zadd(`${base}owners`, 0, id + ref);
+      pipeline.zadd(`${base}expiry`, ends, id + ref);
+    }
+    await pipeline.exec();
+  }
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, start - Date.now())));
+}
