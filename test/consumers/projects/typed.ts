@@ -25,7 +25,7 @@ const app = express();
 app.use(auth);
 app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
   const mine: Session<SessionData> | null = await req.rs.get();
-  const count: number | undefined = mine?.d?.cart[0]?.count;
+  const count: number | undefined = mine?.d?.cart?.[0]?.count;
   await req.rs.set({ theme: "dark", cart: null });
   // @ts-expect-error the data has no such key
   await req.rs.set({ colour: "dark" });
