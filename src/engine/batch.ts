@@ -27,7 +27,8 @@ export class Batch {
 
   /** @param tag what the call's keys share, and other keys do not: their hash tag */
   run(tag: string, call: Call): void {
-    if (this.#onTheirWay === 0) {
+    // Not past those that wait: calls keep the order in which they were made.
+    if (this.#onTheirWay === 0 && this.#waiting.size === 0) {
       this.#runAlone(call);
       return;
     }
