@@ -9,25 +9,6 @@ import type { Limits } from "./validate.js";
 /** How often a session can have been rotated while an old token still has grace; a longer chain is not followed. */
 const MOST_MOVES = 16;
 
-interface Changes {
-  /** fields and values */
-  write: readonly string[];
-  /** fields */
-  remove: readonly string[];
-}
-
-interface NewSession {
-  ref: string;
-  /** as JSON, or NOBODY */
-  id: string;
-  /** ms of our clock */
-  now: number;
-  /** seconds */
-  ttl: number;
-  /** fields and values */
-  fields: readonly (string | number)[];
-}
-
 /** The sessions of one app, by ref. Takes checked input; the doors and the engine check. */
 export class AppSessions {
   readonly #connection: Connection;
@@ -48,7 +29,7 @@ export class AppSessions {
    * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
    */
-  async create({ overflow = "oldest", ...session }: NewSession & Limits): Promise<void> {
+  async create({ overflow = "oldest", ...session }: operations.NewSession & Limits): Promise<void> {
     await this.#register();
     const most = session.maxPerUser ?? 0;
     const deadline = this.#connection.deadline();
@@ -72,14 +53,14 @@ export class AppSessions {
     );
   }
 
-  set(ref: string, changes: Changes): Promise<Stored | null> {
+  set(ref: string, changes: operations.Changes): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
       this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), ...changes }, deadline),
     );
   }
 
   /** Writes a session whole. Gives whether it was written. */
-  async replace(session: NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
+  async replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
     await this.#register();
     return this.#connection.run(operations.replace, this.#keys, session);
   }
@@ -88,7 +69,7 @@ export class AppSessions {
    * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
    * empty id, null leaves that, too).
    */
-  update(ref: string, now: number, change: Changes & { id: string; ttl: number | null }): Promise<boolean> {
+  update(ref: string, now: number, change: operations.Changes & operations.Belonging): Promise<boolean> {
     return this.#connection.run(operations.update, this.#keys, { ref, now, ...change });
   }
 

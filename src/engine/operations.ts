@@ -23,11 +23,41 @@ interface Timed extends One {
   now: number;
 }
 
-interface Owned {
+/** A session that is written whole. */
+export interface NewSession extends Timed {
   /** as JSON, or NOBODY */
   id: string;
   /** seconds */
   ttl: number;
+  /** fields and values */
+  fields: readonly (string | number)[];
+}
+
+/** Whose a session is and how long it may rest from now on, where that changes. */
+export interface Belonging {
+  /** as JSON, or NOBODY; empty to leave it as it is */
+  id: string;
+  /** seconds; null, which goes with an empty id, to leave it as it is */
+  ttl: number | null;
+}
+
+interface Reading extends Timed {
+  /** whether to count and prolong */
+  touch: boolean;
+  /** ms after its last use that reading prolongs the session again */
+  gap: number;
+}
+
+interface Rotation extends One {
+  to: string;
+  /** ms */
+  grace: number;
+}
+
+interface Limited {
+  /** seconds */
+  absolute?: number;
+  maxPerUser?: number;
 }
 
 interface Grave {
@@ -38,7 +68,8 @@ interface Grave {
 /** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
 export type ReplaceMode = "any" | "unended" | "absent";
 
-interface Changes {
+/** What changes in a session's data. */
+export interface Changes {
   /** fields and values */
   write: readonly string[];
   /** fields */
@@ -66,17 +97,14 @@ export const create = {
     ...fields,
   ],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<
-  Timed & Owned & { /** seconds */ absolute?: number; maxPerUser?: number; fields: readonly (string | number)[] },
-  boolean
->;
+} satisfies Operation<NewSession & Limited, boolean>;
 
 export const get = {
   script: scripts.get,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch, gap }) => [ref, now, touch ? 1 : 0, gap],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
-} satisfies Operation<Timed & { touch: boolean /** ms */; gap: number }, Stored | Moved | null>;
+} satisfies Operation<Reading, Stored | Moved | null>;
 
 export const set = {
   script: scripts.set,
@@ -90,19 +118,20 @@ export const replace = {
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, ...fields],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<Timed & Owned & { mode: ReplaceMode; fields: readonly (string | number)[] }, boolean>;
+} satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
 
 export const update = {
   script: scripts.update,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write.length, ...write, ...remove],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<Timed & { id: string /** seconds */; ttl: number | null } & Changes, boolean>;
+} satisfies Operation<Timed & Belonging & Changes, boolean>;
 
 export const kill = {
   script: scripts.kill,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, grave }) => [ref, grave],
+  // A ref is longer than a digit, be that a number or (stringNumbers) a string; a mark's empty one counts as 0.
   reply: (reply: number | string) => (`${reply}`.length > 1 ? new Moved(`${reply}`) : Number(reply)),
 } satisfies Operation<One & Grave, number | Moved>;
 
@@ -111,7 +140,7 @@ export const rotate = {
   keys: (keys, { ref, to }) => [...keys.index, keys.session(ref), keys.session(to)],
   args: ({ ref, to, grace }) => [ref, to, grace],
   reply: (reply: number | null) => Number(reply) === 1,
-} satisfies Operation<One & { to: string /** ms */; grace: number }, boolean>;
+} satisfies Operation<Rotation, boolean>;
 
 export const killMany = {
   script: scripts.killMany,

@@ -159,17 +159,19 @@ export class RequestSession<Data extends object> {
 
   /** The sessions of this session's user, newest first, the present one marked; none when there is no session. */
   async devices(): Promise<Device<Data>[]> {
-    const [present, session] = [await this.#present(), await this.get()];
-    if (present === null || session === null) return [];
-    const { sessions } = await this.#redis((rs) => rs.soid({ app: present.app, id: session.id }));
-    return sessions.map((one) => ({ ...one, current: one.ref === session.ref }));
+    const user = await this.#user();
+    if (user === null) return [];
+    const { app, id, ref } = user;
+    const { sessions } = await this.#redis((rs) => rs.soid({ app, id }));
+    return sessions.map((one) => ({ ...one, current: one.ref === ref }));
   }
 
   /** Ends all sessions of this session's user but this one. */
   async killOthers(): Promise<Killed> {
-    const [present, session] = [await this.#present(), await this.get()];
-    if (present === null || session === null) return { kill: 0 };
-    return this.#redis((rs) => rs.killsoid({ app: present.app, id: session.id, except: session.ref }));
+    const user = await this.#user();
+    if (user === null) return { kill: 0 };
+    const { app, id, ref } = user;
+    return this.#redis((rs) => rs.killsoid({ app, id, except: ref }));
   }
 
   /**
@@ -178,9 +180,10 @@ export class RequestSession<Data extends object> {
    */
   async killAll(): Promise<Killed> {
     this.#assertWritable();
-    const [present, session] = [await this.#present(), await this.get()];
-    if (present === null || session === null) return { kill: 0 };
-    const killed = await this.#redis((rs) => rs.killsoid({ app: present.app, id: session.id }));
+    const user = await this.#user();
+    if (user === null) return { kill: 0 };
+    const { app, id } = user;
+    const killed = await this.#redis((rs) => rs.killsoid({ app, id }));
     this.#end();
     return killed;
   }
@@ -264,6 +267,12 @@ export class RequestSession<Data extends object> {
     const app = this.#app();
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
+  }
+
+  /** Whose session the request's is, if it has one. */
+  async #user(): Promise<{ app: string; id: string; ref: string } | null> {
+    const [present, session] = [await this.#present(), await this.get()];
+    return present && session && { app: present.app, id: session.id, ref: session.ref };
   }
 
   /** The request's app, asked for once; undefined when the app function gives none. */
