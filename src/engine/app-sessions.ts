@@ -13,12 +13,12 @@ const MOST_MOVES = 16;
 export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
-  readonly #register: () => Promise<void>;
+  readonly #register: () => Promise<void> | undefined;
   /** The same sessions, many at a time. */
   readonly index: AppIndex;
 
-  /** @param register makes the app known to the wipers; awaited before a session is written */
-  constructor(connection: Connection, keys: Keys, register: () => Promise<void>) {
+  /** @param register makes the app known to the wipers, before a session is written; undefined when it is known */
+  constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
     this.#connection = connection;
     this.#keys = keys;
     this.#register = register;
@@ -29,15 +29,18 @@ export class AppSessions {
    * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
    */
-  async create({ overflow = "oldest", ...session }: operations.NewSession & Limits): Promise<void> {
-    await this.#register();
-    const most = session.maxPerUser ?? 0;
+  async create(session: operations.NewSession & Limits): Promise<void> {
     const deadline = this.#connection.deadline();
-    while (!(await this.#connection.run(operations.create, this.#keys, session, deadline))) {
+    const registering = this.#register();
+    if (registering !== undefined) await registering;
+    let created = await this.#connection.run(operations.create, this.#keys, session);
+    while (!created) {
+      const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
       // Listing also drops the entries of sessions that have expired, which the script has counted.
-      const surplus = (await this.index.ofUser(session.id)).slice(most - 1);
+      const surplus = (await this.index.ofUser(id)).slice(most - 1);
       if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
-      await this.index.kill(surplus.map(({ ref }) => ({ id: session.id, ref })));
+      await this.index.kill(surplus.map(({ ref }) => ({ id, ref })));
+      created = await this.#connection.run(operations.create, this.#keys, session, deadline);
     }
   }
 
@@ -87,17 +90,16 @@ export class AppSessions {
   }
 
   /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */
-  async #follow<Result>(
+  #follow<Result>(
     ref: string,
-    call: (ref: string, deadline: number) => Promise<Result | Moved>,
+    call: (ref: string, deadline?: number) => Promise<Result | Moved>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
-    let at = ref;
-    for (let moves = 0; moves <= MOST_MOVES && at !== ""; moves++) {
-      const result = await call(at, deadline);
+    const arrive = (result: Result | Moved, moves: number): Result | null | Promise<Result | null> => {
       if (!(result instanceof Moved)) return result;
-      at = result.to;
-    }
-    return null;
+      if (result.to === "" || moves === MOST_MOVES) return null;
+      return call(result.to, deadline).then((next) => arrive(next, moves + 1));
+    };
+    return call(ref).then((result) => arrive(result, 0));
   }
 }

@@ -1,86 +1,107 @@
-import { runScript, type Script, sendable } from "./script.js";
+import type { Deadlines } from "./deadlines.js";
+import { type Call, Run } from "./run.js";
+import { isNoScript, runScript, sendable } from "./script.js";
 import type { Client } from "./types.js";
-
-/** A script that is to run, and what is to be told when it has. */
-export interface Call {
-  script: Script;
-  keys: readonly string[];
-  args: readonly (string | number)[];
-  settle: (error: unknown, reply: unknown) => void;
-}
 
 /**
  * Sends scripts that are asked for in one round of the event loop together. ioredis makes one system call a command,
- * and so does Redis for its answer, which is the better part of what a call costs under load. A call leaves at once
- * when no other is on its way, so that calls made one after another wait for nothing; those that come meanwhile leave
- * in one pipeline when the round's I/O events are through.
+ * and so does Redis for its answer, which is the better part of what a call costs under load. So calls leave when the
+ * round's I/O events are through: alike ones in one run of their script, and all runs in one pipeline. But where calls
+ * are made one after another they wait for nothing: a call leaves at once when no other is on its way, and the last one
+ * that waited was alone.
  */
 export class Batch {
   readonly #client: Client;
-  /** What waits for the end of the round, by hash tag: a pipeline may not span two Cluster slots. */
-  readonly #waiting = new Map<string, Call[]>();
+  readonly #deadlines: Deadlines;
+  /** What waits for the end of the round: of each app, by its hash tag, in the order of the calls. */
+  readonly #waiting = new Map<string, Run[]>();
   #onTheirWay = 0;
+  /** Whether calls have come together lately. */
+  #busy = false;
 
-  constructor(client: Client) {
+  constructor(client: Client, deadlines: Deadlines) {
     this.#client = client;
+    this.#deadlines = deadlines;
   }
 
-  /** @param tag what the call's keys share, and other keys do not: their hash tag */
-  run(tag: string, call: Call): void {
-    // Not past those that wait: calls keep the order in which they were made.
-    if (this.#onTheirWay === 0 && this.#waiting.size === 0) {
-      this.#runAlone(call);
+  add(call: Call): void {
+    // Not past those that wait: calls keep the order in which they were made, unless Redis lacks a script.
+    if (!this.#busy && this.#onTheirWay === 0 && this.#waiting.size === 0) {
+      this.send(new Run(call, this.#deadlines.next()));
+      return;
+    }
+    const { base } = call.keys;
+    const runs = this.#waiting.get(base);
+    const last = runs?.at(-1);
+    if (last?.take(call)) {
+      // Redis can begin, while we go on.
+      if (last.isFull) this.#flush();
       return;
     }
     if (this.#waiting.size === 0) setImmediate(this.#flush);
-    const others = this.#waiting.get(tag);
-    if (others === undefined) this.#waiting.set(tag, [call]);
-    else others.push(call);
+    const run = new Run(call, this.#deadlines.next());
+    this.#deadlines.add(run);
+    if (runs === undefined) this.#waiting.set(base, [run]);
+    else runs.push(run);
+  }
+
+  /** Sends a run at once. */
+  send(run: Run): void {
+    this.#deadlines.add(run);
+    this.#sendAlone(run);
   }
 
   readonly #flush = (): void => {
-    const waiting = [...this.#waiting.values()];
+    const byApp = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const calls of waiting) {
-      const [first] = calls;
-      if (first !== undefined && calls.length === 1) this.#runAlone(first);
-      else this.#runTogether(calls);
-    }
+    const [first, ...others] = byApp.flat();
+    if (first === undefined) return;
+    this.#busy = others.length > 0 || first.serves > 1;
+    if (others.length === 0) this.#sendAlone(first);
+    // A pipeline may not span two Cluster slots.
+    else if (this.#client.isCluster) for (const runs of byApp) this.#sendTogether(runs);
+    else this.#sendTogether([first, ...others]);
   };
 
-  #runAlone({ script, keys, args, settle }: Call): void {
+  #sendAlone(run: Run): void {
     this.#onTheirWay++;
-    runScript(this.#client, script, keys, args).then(
+    runScript(this.#client, run.script, run.keys, run.args).then(
       (reply) => {
         this.#onTheirWay--;
-        settle(null, reply);
+        this.#land(run, null, reply);
       },
       (error) => {
         this.#onTheirWay--;
-        settle(error, null);
+        this.#land(run, error, null);
       },
     );
   }
 
-  #runTogether(calls: readonly Call[]): void {
+  #sendTogether(runs: readonly Run[]): void {
     this.#onTheirWay++;
     const pipeline = this.#client.pipeline();
-    for (const { script, keys, args } of calls) {
-      pipeline.evalsha(script.sha, keys.length, ...sendable(keys, args));
-    }
+    for (const { script, keys, args } of runs) pipeline.evalsha(script.sha, keys.length, ...sendable(keys, args));
     pipeline.exec().then(
       (replies) => {
         this.#onTheirWay--;
-        for (const [i, call] of calls.entries()) {
-          const [error, reply] = replies?.[i] ?? [null, null];
-          if (error?.message.startsWith("NOSCRIPT")) this.#runAlone(call);
-          else call.settle(error, reply);
-        }
+        for (const [i, run] of runs.entries()) this.#landOrRepeat(run, ...(replies?.[i] ?? [null, null]));
       },
       (error) => {
         this.#onTheirWay--;
-        for (const call of calls) call.settle(error, null);
+        for (const run of runs) this.#landOrRepeat(run, error, null);
       },
     );
+  }
+
+  /** A server that does not have a script gets its source, which a pipeline does not send. */
+  #landOrRepeat(run: Run, error: unknown, reply: unknown): void {
+    if (isNoScript(error)) this.#sendAlone(run);
+    else this.#land(run, error, reply);
+  }
+
+  #land(run: Run, error: unknown, reply: unknown): void {
+    this.#deadlines.remove(run);
+    if (error === null) run.succeed(reply);
+    else run.fail(error);
   }
 }

@@ -19,13 +19,21 @@ function encode(value: unknown): string {
   return Object.is(value, -0) ? "-0" : JSON.stringify(value);
 }
 
-/** The fields and values that store `d`, one after the other, and the fields that its nulls remove. */
-export function encodeChanges(d: object): { write: string[]; remove: string[] } {
-  const write: string[] = [];
-  const remove: string[] = [];
+/** The fields of its own that a new session has, `la` first, and their values, as lines. */
+export function encodeOwn(now: number, ttl: number, more: Readonly<Record<string, string | undefined>>): string {
+  let lines = `la\n${now}\nttl\n${ttl}\ncreated\n${now}\nr\n1\nw\n1\n`;
+  for (const [name, value] of Object.entries(more)) if (value !== undefined) lines += `${name}\n${value}\n`;
+  return lines;
+}
+
+/** The fields and values that store `d`, and the fields that its nulls remove, as lines. */
+export function encodeChanges(d: object): { write: string; remove: string } {
+  let write = "";
+  let remove = "";
   for (const [key, value] of Object.entries(d)) {
-    if (value === null) remove.push(JSON.stringify(key));
-    else write.push(JSON.stringify(key), encode(value));
+    const name = JSON.stringify(key);
+    if (value === null) remove += `${name}\n`;
+    else write += `${name}\n${encode(value)}\n`;
   }
   return { write, remove };
 }

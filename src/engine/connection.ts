@@ -1,78 +1,62 @@
 import { Batch } from "./batch.js";
 import { Deadlines } from "./deadlines.js";
-import { fromRedis, SessionError } from "./errors.js";
+import { fromRedis } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
+import { Run } from "./run.js";
 import type { Client } from "./types.js";
 
 /** The one way to Redis: every round trip has a deadline, every error is a SessionError. */
 export class Connection {
   readonly client: Client;
-  readonly #timeout: number;
+  readonly #deadlines: Deadlines;
   readonly #batch: Batch;
-  readonly #deadlines = new Deadlines();
 
+  /** @param timeout ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
-    this.#timeout = timeout;
-    this.#batch = new Batch(client);
+    this.#deadlines = new Deadlines(timeout);
+    this.#batch = new Batch(client, this.#deadlines);
   }
 
-  /** Runs an operation's script. `deadline` is for a call that takes more than one round trip. */
+  /**
+   * Runs an operation's script.
+   * @param deadline of a call that takes more than one round trip; this one leaves at once, and by itself
+   */
   run<Input, Output>(
     operation: Operation<Input, Output>,
     keys: Keys,
     input: Input,
-    deadline = this.deadline(),
+    deadline?: number,
   ): Promise<Output> {
-    const { script } = operation;
-    const call = { script, keys: operation.keys(keys, input), args: operation.args(input) };
-    return this.#within(
-      deadline,
-      (settle) => this.#batch.run(keys.base, { ...call, settle }),
-      (reply) => operation.reply(reply as never, input),
-    );
+    return new Promise((resolve, reject) => {
+      // A run answers each call with what its own operation makes of the reply.
+      const call = { operation, keys, input, resolve: resolve as (output: unknown) => void, reject };
+      if (deadline === undefined) this.#batch.add(call);
+      else this.#batch.send(new Run(call, deadline));
+    });
   }
 
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
-    return this.#within(
-      this.deadline(),
-      (settle) => {
-        send(this.client).then(
-          (reply) => settle(null, reply),
-          (error) => settle(error, null),
-        );
-      },
-      (reply) => reply as Reply,
-    );
+    return new Promise((resolve, reject) => {
+      const pending = { deadline: this.deadline(), fail: reject };
+      this.#deadlines.add(pending);
+      send(this.client).then(
+        (reply) => {
+          this.#deadlines.remove(pending);
+          resolve(reply);
+        },
+        (error) => {
+          this.#deadlines.remove(pending);
+          reject(fromRedis(error));
+        },
+      );
+    });
   }
 
   /** When a call that begins now has to end. */
   deadline(): number {
-    return performance.now() + this.#timeout;
-  }
-
-  #within<Result>(
-    at: number,
-    start: (settle: (error: unknown, reply: unknown) => void) => void,
-    read: (reply: unknown) => Result,
-  ): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const pending = {
-        at,
-        expire: () => reject(new SessionError("timeout", `Redis did not answer within ${this.#timeout} ms`)),
-      };
-      this.#deadlines.add(pending);
-      start((error, reply) => {
-        this.#deadlines.remove(pending);
-        if (error !== null) return reject(fromRedis(error));
-        try {
-          resolve(read(reply));
-        } catch (unreadable) {
-          reject(fromRedis(unreadable));
-        }
-      });
-    });
+    return this.#deadlines.next();
   }
 }

@@ -1,7 +1,9 @@
-/** Something that has to be over at a certain time. */
+import { SessionError } from "./errors.js";
+
+/** Something that has to be over at a certain time, as performance.now() has it. */
 interface Pending {
-  readonly at: number;
-  expire(): void;
+  readonly deadline: number;
+  fail(error: SessionError): void;
 }
 
 /**
@@ -10,14 +12,26 @@ interface Pending {
  * round trip of a call) have timers of their own.
  */
 export class Deadlines {
+  readonly #timeout: number;
   readonly #pending = new Set<Pending>();
   #latest = 0;
   #timer: NodeJS.Timeout | undefined;
 
+  /** @param timeout ms */
+  constructor(timeout: number) {
+    this.#timeout = timeout;
+  }
+
+  /** When what begins now has to be over. */
+  next(): number {
+    return performance.now() + this.#timeout;
+  }
+
   add(pending: Pending): void {
+    const { deadline } = pending;
     this.#pending.add(pending);
-    if (pending.at < this.#latest) setTimeout(this.#expireAll, pending.at - performance.now()).unref();
-    else this.#latest = pending.at;
+    if (deadline < this.#latest) setTimeout(this.#expireAll, deadline - performance.now()).unref();
+    else this.#latest = deadline;
     if (this.#timer === undefined) this.#arm();
   }
 
@@ -26,9 +40,9 @@ export class Deadlines {
   }
 
   #arm(): void {
-    const [next] = this.#pending;
+    const [first] = this.#pending;
     // One more look at the sockets before giving up: when our own process was busy, the answer is waiting there.
-    this.#timer = next && setTimeout(() => setImmediate(this.#expire), next.at - performance.now());
+    this.#timer = first && setTimeout(() => setImmediate(this.#expire), first.deadline - performance.now());
     // Whoever waits for a call keeps the process alive by the connection; with none left, this shall not.
     this.#timer?.unref();
   }
@@ -41,9 +55,9 @@ export class Deadlines {
   readonly #expireAll = (): void => {
     const now = performance.now();
     for (const pending of this.#pending) {
-      if (pending.at > now) continue;
+      if (pending.deadline > now) continue;
       this.#pending.delete(pending);
-      pending.expire();
+      pending.fail(new SessionError("timeout", `Redis did not answer within ${this.#timeout} ms`));
     }
   };
 }

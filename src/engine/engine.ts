@@ -1,6 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { checkClient, openClient } from "./client.js";
-import { encodeChanges, type Stored, toSession } from "./codec.js";
+import { encodeChanges, encodeOwn, type Stored, toSession } from "./codec.js";
 import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
@@ -105,43 +105,47 @@ export class RedisSessions<Data extends object = DefaultData> {
   }
 
   /** Creates a session for a user. */
-  readonly create = method(async (options: CreateOptions<Data>): Promise<Created> => {
-    const app = checkApp(options.app);
+  readonly create = method((options: CreateOptions<Data>): Promise<Created> => {
+    const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
-    const { ttl = 7200, ...limits } = checkLimits(options);
+    const limits = checkLimits(options);
+    const { ttl = 7200 } = limits;
     const device = checkDevice(options.device);
     const noResave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? [] : this.#changes(options.d, options.nested).write;
+    const data = options.d === undefined ? "" : this.#changes(options.d, options.nested).write;
+    const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
 
     const token = createToken();
     const ref = refOf(token);
     const now = Date.now();
-    const fields = ["la", now, "id", id, "ip", JSON.stringify(ip), "ttl", ttl, "created", now, "r", 1, "w", 1];
-    if (device !== undefined) fields.push("device", JSON.stringify(device));
-    if (noResave) fields.push("no_resave", 1);
+    const own = encodeOwn(now, ttl, {
+      id,
+      ip: JSON.stringify(ip),
+      device: device && JSON.stringify(device),
+      no_resave: noResave ? "1" : undefined,
+    });
+    const session = { ...limits, ref, id, now, ttl, fields: own + data };
 
-    if (options.instead !== undefined) await this.#app(app).kill(refOf(checkToken(options.instead)), MARK);
-    await this.#app(app).create({ ...limits, ref, id, now, ttl, fields: [...fields, ...data] });
-    return { token, ref };
+    const created =
+      instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session));
+    return created.then(() => ({ token, ref }));
   });
 
   /** Reads a session, counts the read and prolongs the session (unless `touch: false`). */
-  readonly get = method(async (options: GetOptions): Promise<Session<Data> | null> => {
-    const app = checkApp(options.app);
+  readonly get = method((options: GetOptions): Promise<Session<Data> | null> => {
+    const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
-    const stored = await this.#app(app).get(ref, touch);
-    return stored && toSession(stored, Date.now());
+    return app.get(ref, touch).then(toSessionNow<Data>);
   });
 
   /** Merges data into a session, key by key, and gives the session as it is then. */
-  readonly set = method(async (options: SetOptions<Data>): Promise<Session<Data> | null> => {
-    const app = checkApp(options.app);
+  readonly set = method((options: SetOptions<Data>): Promise<Session<Data> | null> => {
+    const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = this.#changes(options.d, options.nested);
-    const stored = await this.#app(app).set(ref, changes);
-    return stored && toSession(stored, Date.now());
+    return app.set(ref, changes).then(toSessionNow<Data>);
   });
 
   /** Ends a session. */
@@ -236,7 +240,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
   });
 
-  #changes(d: unknown, nested: unknown): { write: string[]; remove: string[] } {
+  #changes(d: unknown, nested: unknown): { write: string; remove: string } {
     return encodeChanges(checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes));
   }
 
@@ -250,6 +254,10 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
     return app;
   }
+}
+
+function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
+  return stored && toSession(stored, Date.now());
 }
 
 function toList<Data>(stored: readonly Stored[]): SessionList<Data> {

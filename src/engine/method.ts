@@ -16,13 +16,22 @@ export function deliver<Result>(
   );
 }
 
-/** Gives an async function the second face that redis-sessions users know: a callback as its last argument. */
+/**
+ * Gives a function the second face that redis-sessions users know: a callback as its last argument. What it throws is a
+ * rejection, too.
+ */
 export function method<Options, Result>(answer: (options: Options) => Promise<Result>): Method<Options, Result> {
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
-    // Without options the first check names what is missing.
-    return deliver(answer(options ?? ({} as Options)), callback);
+    let result: Promise<Result>;
+    try {
+      // Without options the first check names what is missing.
+      result = answer(options ?? ({} as Options));
+    } catch (error) {
+      result = Promise.reject(error);
+    }
+    return deliver(result, callback);
   }
   return call;
 }

@@ -9,8 +9,15 @@ import type { Script } from "./script.js";
  */
 export interface Operation<Input, Output> {
   readonly script: Script;
+  /**
+   * For a script that serves many calls in one run: how many of the arguments come first and hold for all of them. The
+   * keys that they have in common are the index; the rest of keys and arguments stand one call's after the other's, and
+   * the reply is an array of theirs.
+   */
+  readonly common?: number;
   keys(keys: Keys, input: Input): readonly string[];
   args(input: Input): readonly (string | number)[];
+  /** What the reply to one call means. */
   reply(reply: never, input: Input): Output;
 }
 
@@ -29,8 +36,8 @@ export interface NewSession extends Timed {
   id: string;
   /** seconds */
   ttl: number;
-  /** fields and values */
-  fields: readonly (string | number)[];
+  /** fields and values, as lines */
+  fields: string;
 }
 
 /** Whose a session is and how long it may rest from now on, where that changes. */
@@ -68,12 +75,12 @@ interface Grave {
 /** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
 export type ReplaceMode = "any" | "unended" | "absent";
 
-/** What changes in a session's data. */
+/** What changes in a session's data, as lines. */
 export interface Changes {
   /** fields and values */
-  write: readonly string[];
+  write: string;
   /** fields */
-  remove: readonly string[];
+  remove: string;
 }
 
 function indexAndSession(keys: Keys, ref: string): string[] {
@@ -86,6 +93,7 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
 
 export const create = {
   script: scripts.create,
+  common: 0,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, fields }) => [
     ref,
@@ -94,43 +102,47 @@ export const create = {
     ttl,
     absolute,
     maxPerUser,
-    ...fields,
+    fields,
   ],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<NewSession & Limited, boolean>;
 
 export const get = {
   script: scripts.get,
+  common: 2,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, now, touch, gap }) => [ref, now, touch ? 1 : 0, gap],
+  args: ({ ref, now, touch, gap }) => [touch ? 1 : 0, gap, ref, now],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Reading, Stored | Moved | null>;
 
 export const set = {
   script: scripts.set,
+  common: 0,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, now, write, remove }) => [ref, now, write.length, ...write, ...remove],
+  args: ({ ref, now, write, remove }) => [ref, now, write, remove],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Timed & Changes, Stored | Moved | null>;
 
 export const replace = {
   script: scripts.replace,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, ...fields],
+  args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, fields],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
 
 export const update = {
   script: scripts.update,
+  common: 0,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write.length, ...write, ...remove],
+  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write, remove],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<Timed & Belonging & Changes, boolean>;
 
 export const kill = {
   script: scripts.kill,
+  common: 1,
   keys: (keys, { ref }) => indexAndSession(keys, ref),
-  args: ({ ref, grave }) => [ref, grave],
+  args: ({ ref, grave }) => [grave, ref],
   // A ref is longer than a digit, be that a number or (stringNumbers) a string; a mark's empty one counts as 0.
   reply: (reply: number | string) => (`${reply}`.length > 1 ? new Moved(`${reply}`) : Number(reply)),
 } satisfies Operation<One & Grave, number | Moved>;
@@ -153,11 +165,16 @@ export const killMany = {
   reply: (reply: number) => Number(reply),
 } satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
+/** A chunk of sessions at once; leaves no trace in them. */
 export const list = {
-  script: scripts.list,
-  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
-  args: () => [],
-  reply: (reply: string[], { refs }) => reply.map((one, i) => decode(one, refs[i] as string)),
+  script: scripts.get,
+  keys: (keys, { refs }) => [...keys.index, ...refs.map((ref) => keys.session(ref))],
+  args: ({ refs }) => [0, 0, ...refs.flatMap((ref) => [ref, 0])],
+  reply: (reply: (string | null | Error)[], { refs }) =>
+    reply.map((one, i) => {
+      if (one instanceof Error) throw one;
+      return decode(one, refs[i] as string);
+    }),
 } satisfies Operation<{ refs: readonly string[] }, (Stored | Moved | null)[]>;
 
 export const recent = {

@@ -11,19 +11,22 @@ export interface Script {
  * Runs a script by its digest, and once more with its source when the server does not have it (a first use, a
  * `SCRIPT FLUSH`, a failover). Any other error is the caller's: a script that failed may have written.
  */
-export async function runScript(
+export function runScript(
   client: Client,
   script: Script,
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
   const given = sendable(keys, args);
-  try {
-    return await client.evalsha(script.sha, keys.length, ...given);
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-    return await client.eval(script.source, keys.length, ...given);
-  }
+  return client.evalsha(script.sha, keys.length, ...given).catch((error) => {
+    if (!isNoScript(error)) throw error;
+    return client.eval(script.source, keys.length, ...given);
+  });
+}
+
+/** Whether an error says that the server does not have the script. */
+export function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
 /** More arguments than this go to ioredis as one array, which it flattens: spread, they would overflow the stack. */

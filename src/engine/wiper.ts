@@ -12,6 +12,7 @@ export class Wiper {
   readonly #appsKey: string;
   readonly #wipeApp: (app: string) => Promise<number>;
   readonly #registered = new Map<string, number>();
+  readonly #registering = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(connection: Connection, appsKey: string, wipeApp: (app: string) => Promise<number>) {
@@ -20,14 +21,16 @@ export class Wiper {
     this.#wipeApp = wipeApp;
   }
 
-  /** Makes sure that the wipers of all servers know the app. Asks Redis once a minute and app. */
-  async register(app: string): Promise<void> {
-    const now = performance.now();
+  /** Makes sure that the wipers of all servers know the app. Asks Redis once a minute and app, else gives undefined. */
+  register(app: string): Promise<void> | undefined {
     const since = this.#registered.get(app);
-    if (since !== undefined && now - since < REGISTERED_FOR) return;
-    await this.#connection.command((client) => client.sadd(this.#appsKey, app));
-    if (this.#registered.size >= MOST_REGISTERED) this.#registered.clear();
-    this.#registered.set(app, now);
+    if (since !== undefined && performance.now() - since < REGISTERED_FOR) return undefined;
+    let registering = this.#registering.get(app);
+    if (registering === undefined) {
+      registering = this.#add(app).finally(() => this.#registering.delete(app));
+      this.#registering.set(app, registering);
+    }
+    return registering;
   }
 
   async wipe(): Promise<number> {
@@ -49,5 +52,12 @@ export class Wiper {
 
   stop(): void {
     clearTimeout(this.#timer);
+  }
+
+  async #add(app: string): Promise<void> {
+    const now = performance.now();
+    await this.#connection.command((client) => client.sadd(this.#appsKey, app));
+    if (this.#registered.size >= MOST_REGISTERED) this.#registered.clear();
+    this.#registered.set(app, now);
   }
 }

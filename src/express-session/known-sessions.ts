@@ -1,6 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
-import type { Stored } from "../engine/codec.js";
+import { encodeOwn, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
@@ -8,7 +8,7 @@ import { refOf } from "../engine/token.js";
 import { checkId } from "../engine/validate.js";
 import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, type RedisStoreOptions } from "./options.js";
-import { difference, fromStored, type Serializer, type Snapshot, snapshot, toFields, without } from "./serialize.js";
+import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
 
 /** What is known of a session that was handed out or written. */
 interface Known {
@@ -93,7 +93,7 @@ export class KnownSessions {
     const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
     // Of a session that was not loaded here nothing but its life is known to be meant.
-    await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: [], remove: [] });
+    await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: "", remove: "" });
   }
 
   /** @param sid or a ref */
@@ -162,12 +162,12 @@ export class KnownSessions {
     // Noted before the answer: a second save that overlaps this one goes on from here.
     Object.assign(known, { id, fields }, fresh ? {} : { prolonged: now, ttl });
     try {
-      const write = await toFields(changed, this.#serializer);
+      const write = await toLines(changed, this.#serializer);
       await this.#sessions.update(this.ref(known.sid), now, {
         ...change,
         ...(fresh && { ttl: null }),
         write,
-        remove: removed,
+        remove: removed.join("\n"),
       });
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
@@ -181,14 +181,14 @@ export class KnownSessions {
     const id = this.#idOf(session);
     const fields = snapshot(session);
     const life = this.#endless ? 0 : ttl;
-    const own = ["la", now, "ttl", life, "created", now, "r", 1, "w", 1, ...(id === NOBODY ? [] : ["id", id])];
+    const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
     await this.#sessions.replace({
       ref: this.ref(sid),
       id,
       now,
       ttl: life,
       mode,
-      fields: [...own, ...(await toFields(fields, this.#serializer))],
+      fields: own + (await toLines(fields, this.#serializer)),
     });
     // A plain object is a caller's own: it replaces the next time, too.
     if (!isPlain(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });

@@ -44,17 +44,17 @@ export function without(fields: Snapshot, changed: Difference["changed"], remove
   return rest;
 }
 
-/** Fields and values as they are written. A serializer's text is kept as a JSON string, so that it is one line. */
-export async function toFields(
+/** Fields and values as lines, as they are written. A serializer's text is kept as a JSON string, so that it is one line. */
+export async function toLines(
   fields: Iterable<readonly [name: string, json: string]>,
   serializer: Serializer | undefined,
-): Promise<string[]> {
-  if (serializer === undefined) return [...fields].flat();
-  const written: string[] = [];
+): Promise<string> {
+  let lines = "";
   for (const [name, json] of fields) {
-    written.push(name, JSON.stringify(await serializer.stringify(JSON.parse(`{${name}:${json}}`))));
+    const text = serializer && JSON.stringify(await serializer.stringify(JSON.parse(`{${name}:${json}}`)));
+    lines += `${name}\n${text ?? json}\n`;
   }
-  return written;
+  return lines;
 }
 
 /**

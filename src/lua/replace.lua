@@ -8,7 +8,7 @@
 --        4    ttl, seconds (may have a fraction); 0 for a session without end
 --        5    'any' to write in any case, 'unended' to write unless a session was ended here a short while ago,
 --             'absent' to write only where neither that nor a session is
---        6..  fields and values of the session
+--        6    fields and values of the session, as lines
 -- Reply  1 when it was written, 0 when it was not
 
 --@include index
@@ -29,7 +29,7 @@ if mode == 'absent' and lives then return 0 end
 
 redis.call('DEL', session)
 if lives and owner(own[1]) ~= id then forget(owner(own[1]), ref) end
-write_fields(session, 6, #ARGV)
+write_fields(session, ARGV[6])
 if lives then redis.call('HSET', session, 'created', own[4]) end
 if life > 0 then redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1))) end
 redis.call('ZREM', expiry, id .. ref)

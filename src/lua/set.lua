@@ -1,30 +1,41 @@
--- Merges data into a session, key by key, counts the write and prolongs the session.
+-- Merges data into sessions, key by key, counts the writes and prolongs the sessions.
 --
 -- KEYS   1-4  the index, see include/index.lua
---        5    the session
--- ARGV   1    ref
---        2    now, ms of the caller's clock
---        3    n, how many of the following are fields and values to write
---        4..  fields and values; after them the fields to remove
--- Reply  fields and values joined by line feeds, as they are now
---        "to\n<ref>" when the session was rotated to <ref>; nothing is written
---        nil when there is no session; nothing is written
+--        5..  the sessions
+-- ARGV   1..  for each session:
+--               its ref
+--               now, ms of the caller's clock
+--               fields and values to write, as lines
+--               fields to remove, as lines
+-- Reply  for each session its fields and values joined by line feeds, as they are now
+--        "to\n<ref>" for one that was rotated to <ref>; nothing is written
+--        "" for one that is not there; nothing is written
+--        the error of one that somebody else has spoilt; nothing is written
 
 --@include index
+--@include replies
 --@include fields
 --@include prolong
 
-local session = KEYS[5]
-local ref, now, written = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-
-local own = redis.call('HMGET', session, 'la', 'ttl', 'to')
-if type(own[3]) == 'string' then return 'to\n' .. own[3] end
-if type(own[2]) ~= 'string' then return nil end
-
-local last = 3 + written
-write_fields(session, 4, last)
-remove_fields(session, last + 1, #ARGV)
-redis.call('HINCRBY', session, 'w', 1)
-local la = tonumber(own[1])
-if is_due(la, now, 1000) then prolong(session, ref, la, now) end
-return table.concat(redis.call('HGETALL', session), '\n')
+for i = 1, #replies do
+  local session, at = KEYS[4 + i], 4 * (i - 1)
+  local own = redis.pcall('HMGET', session, 'la', 'ttl', 'to')
+  if own.err then
+    replies[i] = own
+  elseif type(own[3]) == 'string' then
+    replies[i] = 'to\n' .. own[3]
+  elseif type(own[2]) ~= 'string' then
+    replies[i] = ''
+  else
+    local counted = redis.pcall('HINCRBY', session, 'w', 1)
+    if type(counted) ~= 'number' then
+      replies[i] = counted
+    else
+      write_fields(session, ARGV[at + 3])
+      remove_fields(session, ARGV[at + 4])
+      prolong_if_due(session, ARGV[at + 1], tonumber(own[1]), tonumber(ARGV[at + 2]), 1000)
+      replies[i] = table.concat(redis.call('HGETALL', session), '\n')
+    end
+  end
+end
+return replies

@@ -1,12 +1,17 @@
 import { expect, test } from "vitest";
 import { get } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { INDEX, plant, useScripts } from "../support/scripts.js";
+import { dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from "../support/scripts.js";
 
 const t = useScripts();
 
 function run(ref: string, now: number, touch = 1) {
-  return t.run(get, [...INDEX, ref], [ref, now, touch]);
+  return t.runOne(get, [...INDEX, ref], [touch, 1000, ref, now]);
+}
+
+/** Reads several, each with its own `now`. */
+function runAll(refs: readonly string[], nows: readonly number[], { touch = 1, gap = 1000 } = {}) {
+  return t.run(get, [...INDEX, ...refs], [touch, gap, ...refs.flatMap((ref, i) => [ref, nows[i] ?? 0])]);
 }
 
 test("replies the fields and values as they were before this read", async () => {
@@ -16,8 +21,8 @@ test("replies the fields and values as they were before this read", async () => 
   expect(await t.db.hmget("ref", "r", "w")).toEqual(["2", "1"]);
 });
 
-test("replies nil when there is no session, and leaves no ghost", async () => {
-  expect(await run("ref", 9000)).toBeNull();
+test("replies an empty string when there is no session, and leaves no ghost", async () => {
+  expect(await run("ref", 9000)).toBe("");
   expect(await t.db.dbsize()).toBe(0);
 });
 
@@ -96,4 +101,69 @@ test("prolongs a session of nobody without making a user of it", async () => {
   await plant(t.db, { ref: "ref", id: '""' });
   await run("ref", 9000);
   expect(await t.db.exists("users", "owners")).toBe(0);
+});
+
+test("replies for each session of a run, in order, and counts and prolongs each as it needs it", async () => {
+  await plantMixed(t.db);
+  const replies = await runAll(MIXED, [1500, 9000, 9000, 9000, 8000]);
+  expect(replies).toEqual([
+    expect.stringMatching(/^id\n"alice"\n.*\nr\n1\n.*\n"cart"\n1$/s),
+    "",
+    "to\nnew",
+    expect.any(Error),
+    expect.stringMatching(/^id\n"bob"\n.*\nr\n1\n.*\n"cart"\n2$/s),
+  ]);
+  expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
+  expect(await dumpMixed(t.db)).toEqual({
+    first: expect.objectContaining({ r: "2", la: "1000" }),
+    last: expect.objectContaining({ r: "2", la: "8000" }),
+    active: { first: "1000", last: "8000" },
+    users: { '"alice"': "1000", '"bob"': "8000" },
+    owners: { '"alice"first': "0", '"bob"last': "0" },
+    expiry: { '"alice"first': "5000000000000", '"bob"last': "5000000000000" },
+  });
+});
+
+test("leaves no trace in any session of a run when told so", async () => {
+  await plantMixed(t.db);
+  await t.db.pexpire("last", 50_000);
+  const sessions = await Promise.all(["first", "last"].map((ref) => t.db.hgetall(ref)));
+  const replies = await runAll(MIXED, [9000, 9000, 9000, 9000, 9000], { touch: 0 });
+  expect(replies).toEqual([
+    expect.stringContaining('"cart"\n1'),
+    "",
+    "to\nnew",
+    expect.any(Error),
+    expect.stringContaining('"cart"\n2'),
+  ]);
+  expect(await dumpMixed(t.db)).toMatchObject({
+    first: sessions[0],
+    last: sessions[1],
+    active: { first: "1000", last: "1000" },
+  });
+  expect(await t.db.pttl("last")).toBeLessThanOrEqual(50_000);
+});
+
+test("the gap after which a session is prolonged holds for all of a run", async () => {
+  for (const ref of ["a", "b", "c"]) await plant(t.db, { ref });
+  await runAll(["a", "b", "c"], [61_000, 60_999, 99_000], { gap: 60_000 });
+  expect(await dump(t.db)).toMatchObject({ active: { a: "61000", b: "1000", c: "99000" } });
+});
+
+test("a session that comes twice in a run is read twice", async () => {
+  await plant(t.db, { ref: "ref" });
+  const replies = await runAll(["ref", "ref"], [1000, 1000]);
+  expect(replies).toEqual([expect.stringContaining("\nr\n1\n"), expect.stringContaining("\nr\n2\n")]);
+  expect(await t.db.hget("ref", "r")).toBe("3");
+});
+
+test("takes 100 sessions in a run", async () => {
+  for (const [i, ref] of HUNDRED.entries()) await plant(t.db, { ref, '"n"': i });
+  const nows = HUNDRED.map((_, i) => 9000 + i);
+  const replies = await runAll(HUNDRED, nows);
+  expect(replies).toEqual(HUNDRED.map((_, i) => expect.stringMatching(new RegExp(`\n"n"\n${i}$`))));
+  expect(await Promise.all(HUNDRED.map((ref) => t.db.hmget(ref, "r", "la")))).toEqual(
+    nows.map((now) => ["2", `${now}`]),
+  );
+  expect(await dump(t.db)).toMatchObject({ active: Object.fromEntries(HUNDRED.map((ref, i) => [ref, `${9000 + i}`])) });
 });

@@ -1,12 +1,16 @@
 import { expect, test } from "vitest";
 import { kill } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { INDEX, plant, useScripts } from "../support/scripts.js";
+import { dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from "../support/scripts.js";
 
 const t = useScripts();
 
-function run(ref: string) {
-  return t.run(kill, [...INDEX, ref], [ref]);
+function run(ref: string, grave = 0) {
+  return t.runOne(kill, [...INDEX, ref], [grave, ref]);
+}
+
+function runAll(refs: readonly string[], grave = 0) {
+  return t.run(kill, [...INDEX, ...refs], [grave, ...refs]);
 }
 
 test("replies 1 and leaves nothing of the session, nor of its user when it was the last", async () => {
@@ -58,7 +62,7 @@ test("ends a session of nobody and lets users be", async () => {
 
 test("leaves a mark for a while where the session was, when told so, and where there was none", async () => {
   await plant(t.db, { ref: "ref" });
-  const bury = () => t.run(kill, [...INDEX, "ref"], ["ref", 5000]);
+  const bury = () => run("ref", 5000);
   expect(await bury()).toBe(1);
   expect(await dump(t.db)).toEqual({ ref: { to: "" } });
   expect(await t.db.pttl("ref")).toBeGreaterThan(0);
@@ -66,4 +70,45 @@ test("leaves a mark for a while where the session was, when told so, and where t
   await t.db.del("ref");
   expect(await bury()).toBe(0);
   expect(await dump(t.db)).toEqual({ ref: { to: "" } });
+});
+
+test("replies for each session of a run, in order, and leaves nothing of those that were ended", async () => {
+  await plantMixed(t.db);
+  await plant(t.db, { ref: "other", id: '"bob"' });
+  const replies = await runAll(MIXED);
+  expect(replies).toEqual([1, 0, "new", expect.any(Error), 1]);
+  expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
+  expect(await dumpMixed(t.db)).toEqual({
+    other: expect.objectContaining({ id: '"bob"' }),
+    active: { other: "1000" },
+    users: { '"bob"': "1000" },
+    owners: { '"bob"other': "0" },
+    expiry: { '"bob"other': "5000000000000" },
+  });
+});
+
+test("leaves a mark where each session of a run was, when told so", async () => {
+  for (const ref of ["a", "b"]) await plant(t.db, { ref });
+  await t.db.hset("moved", "to", "new");
+  expect(await runAll(["a", "moved", "none", "b"], 5000)).toEqual([1, "new", 0, 1]);
+  const mark = { to: "" };
+  expect(await dump(t.db)).toEqual({ a: mark, b: mark, none: mark, moved: { to: "new" } });
+  for (const ref of ["a", "b", "none"]) {
+    expect(await t.db.pttl(ref)).toBeGreaterThan(0);
+    expect(await t.db.pttl(ref)).toBeLessThanOrEqual(5000);
+  }
+});
+
+test("a session that comes twice in a run is ended once", async () => {
+  await plant(t.db, { ref: "a" });
+  await plant(t.db, { ref: "b" });
+  expect(await runAll(["a", "a"])).toEqual([1, 0]);
+  // The second time it finds the mark: an empty ref.
+  expect(await runAll(["b", "b"], 5000)).toEqual([1, ""]);
+});
+
+test("takes 100 sessions in a run", async () => {
+  for (const ref of HUNDRED) await plant(t.db, { ref });
+  expect(await runAll(HUNDRED)).toEqual(HUNDRED.map(() => 1));
+  expect(await t.db.dbsize()).toBe(0);
 });

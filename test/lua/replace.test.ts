@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { replace } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { INDEX, plant, useScripts } from "../support/scripts.js";
+import { INDEX, lines, plant, useScripts } from "../support/scripts.js";
 
 const t = useScripts();
 
 function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
   const fields = [...(id === '""' ? [] : ["id", id]), "ttl", ttl, "created", now, '"cart"', "3"];
-  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, ...fields]);
+  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, lines(fields)]);
 }
 
 const WRITTEN = { id: '"alice"', ttl: "100", created: "5000", '"cart"': "3" };
@@ -77,4 +77,11 @@ test("a ttl may have a fraction, and 0 means without end", async () => {
   expect(await t.db.pttl("ref")).toBeGreaterThan(0);
   await run("any", { ttl: 0 });
   expect(await t.db.pttl("ref")).toBe(-1);
+});
+
+test("takes more fields than Lua can unpack at once", async () => {
+  const fields = Array.from({ length: 9000 }, (_, i) => [`"k${i}"`, i]).flat();
+  expect(await t.run(replace, [...INDEX, "ref"], ["ref", '"alice"', 5000, 100, "any", lines(fields)])).toBe(1);
+  expect(await t.db.hlen("ref")).toBe(9000);
+  expect(await t.db.hmget("ref", '"k0"', '"k499"', '"k500"', '"k8999"')).toEqual(["0", "499", "500", "8999"]);
 });

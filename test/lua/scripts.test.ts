@@ -7,26 +7,40 @@ import { useScripts } from "../support/scripts.js";
 const t = useScripts();
 const all: Script[] = Object.values(scripts);
 
-/** The names that a script gives to keys: `local a, b = KEYS[1], KEYS[2]` and `local all = { unpack(KEYS) }`. */
-function keyNames(source: string): string[] {
-  const names: string[] = [];
-  for (const [, left = "", right = ""] of source.matchAll(/local ([\w, ]+) = (.+)/g)) {
+/** A key as it was given: `KEYS[1]`, `KEYS[4 + i]`. */
+const KEY = /^KEYS\[(\d+ \+ )?(\d+|i)\]$/;
+
+/** What a script assigns to its variables: `local a, b = KEYS[1], KEYS[2]` gives a and b. */
+function assignments(source: string): { name: string; value: string; isNew: boolean }[] {
+  return [...source.matchAll(/(\blocal )?\b((?:\w+, )*\w+) = (.+)/g)].flatMap(([, local, left = "", right = ""]) => {
     const values = right.split(", ");
-    left.split(", ").forEach((name, i) => {
-      if (values[i]?.startsWith("KEYS[")) names.push(name);
-      if (values[i] === "{ unpack(KEYS) }") names.push(`${name}[i]`);
-    });
-  }
-  return names;
+    return left.split(", ").map((name, i) => ({ name, value: values[i] ?? "", isNew: local !== undefined }));
+  });
 }
 
-/** The arguments that `redis.call` takes for keys. */
+/** The names that a script gives to keys. */
+function keyNames(source: string): string[] {
+  return assignments(source).flatMap(({ name, value }) => (KEY.test(value) ? [name] : []));
+}
+
+/** The arguments that commands take for keys. */
 function keyArguments(source: string): string[] {
-  return [...source.matchAll(/redis\.call\('(\w+)'(?:, ([^,)]+))?(?:, ([^,)]+))?/g)].flatMap(
-    ([, command = "", first = "", second = ""]) => {
-      if (command === "TIME") return [];
-      return command === "RENAME" ? [first, second] : [first];
-    },
+  return [...source.matchAll(/redis\.p?call\('(\w+)'(?:, ([^)]+))?/g)].flatMap(([, command = "", rest = ""]) => {
+    const args = rest.split(", ");
+    if (command === "TIME") return [];
+    if (command === "RENAME") return args.slice(0, 2);
+    return ["DEL", "EXISTS"].includes(command) ? args : args.slice(0, 1);
+  });
+}
+
+/** What functions of a script are given in the place of a parameter that is named like a key. */
+function passedKeys(source: string, names: readonly string[]): string[] {
+  return [...source.matchAll(/function (\w+)\(([^)]*)\)/g)].flatMap(([, called = "", parameters = ""]) =>
+    parameters.split(", ").flatMap((parameter, i) => {
+      if (!names.includes(parameter)) return [];
+      const calls = source.matchAll(new RegExp(`(?<!function )\\b${called}\\(([^)]*)`, "g"));
+      return [...calls].map(([, args = ""]) => args.split(", ")[i] ?? "");
+    }),
   );
 }
 
@@ -48,15 +62,20 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
   test("builds no key name: each key of a command is one that KEYS gave", () => {
     const { source } = script;
     const keys = keyArguments(source);
-    const names = [...keyNames(source), "KEYS[1]"];
+    const names = keyNames(source);
     expect(keys.length).toBeGreaterThan(0);
-    for (const key of keys) expect(names).toContain(key);
-    for (const key of names)
-      expect(source).not.toMatch(new RegExp(`^ *${key.replace(/\W/g, "\\$&")} = (?!table)`, "m"));
+    for (const key of [...keys, ...passedKeys(source, names)]) expect([...names, "KEYS[1]"]).toContain(key);
+    // A name that once stands for a key never stands for anything else, and KEYS stays what it was.
+    for (const { name, value, isNew } of assignments(source).filter(({ name }) => [...names, "KEYS"].includes(name)))
+      expect({ name, value, isNew }).toEqual({ name, value: expect.stringMatching(KEY), isNew: true });
+    expect(source).not.toMatch(/KEYS\[[^\]]*\] = /);
   });
 
   test("calls nothing but plain commands on keys", () => {
-    const commands = [...script.source.matchAll(/redis\.(\w+)\(('\w+')?/g)].map(([, via, command]) => [via, command]);
+    const commands = [...script.source.matchAll(/\bredis\b(?:\.(\w+)\(('\w+')?)?/g)].map(([, via, command]) => [
+      via,
+      command,
+    ]);
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(

@@ -1,20 +1,29 @@
 import { expect, test } from "vitest";
 import { update } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { INDEX, plant, useScripts } from "../support/scripts.js";
+import { dumpMixed, HUNDRED, INDEX, lines, plant, plantMixed, useScripts } from "../support/scripts.js";
 
 const t = useScripts();
 
 interface Change {
+  ref?: string;
   id?: string;
   now?: number;
-  ttl?: number;
+  ttl?: number | "";
   write?: string[];
   remove?: string[];
 }
 
-function run({ id = "", now = 5000, ttl = 50, write = [], remove = [] }: Change) {
-  return t.run(update, [...INDEX, "ref"], ["ref", id, now, ttl, write.length, ...write, ...remove]);
+function argsOf({ ref = "ref", id = "", now = 5000, ttl = 50, write = [], remove = [] }: Change) {
+  return [ref, id, now, ttl, lines(write), lines(remove)];
+}
+
+function run(change: Change) {
+  return t.runOne(update, [...INDEX, "ref"], argsOf(change));
+}
+
+function runAll(...changes: Change[]) {
+  return t.run(update, [...INDEX, ...changes.map(({ ref = "ref" }) => ref)], changes.flatMap(argsOf));
 }
 
 test("replies 1, writes and removes data, and counts the write", async () => {
@@ -86,4 +95,57 @@ test("takes more fields than Lua can unpack at once", async () => {
   expect(await t.db.hget("ref", '"k8999"')).toBe("8999");
   await run({ remove: names });
   expect(await t.db.hlen("ref")).toBe(7);
+});
+
+test("an empty ttl leaves the session's life as it is", async () => {
+  await plant(t.db, { ref: "ref" });
+  await t.db.pexpire("ref", 50_000);
+  expect(await run({ ttl: "", write: ['"a"', "1"] })).toBe(1);
+  expect(await t.db.hgetall("ref")).toMatchObject({ '"a"': "1", w: "2", la: "1000", ttl: "100" });
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
+  expect(await t.db.zscore("active", "ref")).toBe("1000");
+});
+
+test("replies for each session of a run, in order, and changes each as it is to be", async () => {
+  await plantMixed(t.db);
+  const replies = await runAll(
+    { ref: "first", ttl: "", write: ['"a"', "1"], remove: ['"cart"'] },
+    { ref: "missing", write: ['"b"', "1"] },
+    { ref: "moved", id: '"carol"', write: ['"c"', "1"] },
+    { ref: "text", write: ['"d"', "1"] },
+    { ref: "last", id: '"carol"', now: 8000, ttl: 70 },
+  );
+  expect(replies).toEqual([1, 0, 0, expect.any(Error), 1]);
+  expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
+  const own = { ip: '"::1"', created: "1000", r: "1" };
+  const { expiry, ...rest } = await dumpMixed(t.db);
+  expect(rest).toEqual({
+    first: { ...own, id: '"alice"', ttl: "100", la: "1000", w: "2", '"a"': "1" },
+    last: { ...own, id: '"carol"', ttl: "70", la: "8000", w: "1", '"cart"': "2" },
+    active: { first: "1000", last: "8000" },
+    users: { '"alice"': "1000", '"carol"': "8000" },
+    owners: { '"alice"first': "0", '"carol"last': "0" },
+  });
+  expect(Object.keys(expiry ?? {}).sort()).toEqual(['"alice"first', '"carol"last']);
+  expect(await t.db.pttl("first")).toBeGreaterThan(95_000);
+  expect(await t.db.pttl("last")).toBeLessThanOrEqual(70_000);
+});
+
+test("a session that comes twice in a run is changed twice, one after the other", async () => {
+  await plant(t.db, { ref: "ref" });
+  const replies = await runAll({ id: '"bob"', write: ['"a"', "1"] }, { id: '"carol"', ttl: 30, remove: ['"a"'] });
+  expect(replies).toEqual([1, 1]);
+  expect(await t.db.hgetall("ref")).toMatchObject({ id: '"carol"', ttl: "30", w: "3" });
+  expect(await t.db.hexists("ref", '"a"')).toBe(0);
+  expect(await t.db.zrange("users", "0", "-1")).toEqual(['"carol"']);
+  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"carol"ref']);
+});
+
+test("takes 100 sessions in a run", async () => {
+  for (const ref of HUNDRED) await plant(t.db, { ref });
+  const changes = HUNDRED.map((ref, i) => ({ ref, now: 9000 + i, ttl: 100 + i, write: ['"n"', `${i}`] }));
+  expect(await runAll(...changes)).toEqual(HUNDRED.map(() => 1));
+  expect(await Promise.all(HUNDRED.map((ref) => t.db.hmget(ref, '"n"', "la", "ttl")))).toEqual(
+    HUNDRED.map((_, i) => [`${i}`, `${9000 + i}`, `${100 + i}`]),
+  );
 });

@@ -1,0 +1,89 @@
+import { fromRedis } from "./errors.js";
+import type { Keys } from "./keys.js";
+import type { Operation } from "./operations.js";
+import type { Script } from "./script.js";
+import { CHUNK } from "./walk.js";
+
+/** A call of an operation, and who is to be told what came of it. */
+export interface Call {
+  readonly operation: Operation<unknown, unknown>;
+  readonly keys: Keys;
+  readonly input: unknown;
+  resolve(output: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** How many characters of arguments a run may have and still take in calls: it must not hold up Redis. */
+const MOST_TEXT = 64 * 1024;
+
+/** One run of a script, and the calls that it serves. */
+export class Run {
+  readonly script: Script;
+  readonly keys: string[];
+  readonly args: (string | number)[];
+  /** When it has to be over, as performance.now() has it. */
+  readonly deadline: number;
+  readonly #calls: [Call, ...Call[]];
+  #text: number;
+
+  constructor(call: Call, deadline: number) {
+    this.script = call.operation.script;
+    this.keys = [...call.operation.keys(call.keys, call.input)];
+    this.args = [...call.operation.args(call.input)];
+    this.deadline = deadline;
+    this.#calls = [call];
+    this.#text = lengthOf(this.args);
+  }
+
+  /** How many calls it serves. */
+  get serves(): number {
+    return this.#calls.length;
+  }
+
+  /** Whether it has as many calls, or as much text, as one run of a script may have. */
+  get isFull(): boolean {
+    return this.#calls.length >= CHUNK || this.#text >= MOST_TEXT;
+  }
+
+  /** Takes in a call that the script can serve beside the others. Gives whether it has. */
+  take(call: Call): boolean {
+    const { operation, keys } = this.#calls[0];
+    const { common } = operation;
+    if (common === undefined || call.operation !== operation || call.keys !== keys || this.isFull) return false;
+    const args = operation.args(call.input);
+    for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
+    this.keys.push(...operation.keys(keys, call.input).slice(keys.index.length));
+    this.args.push(...args.slice(common));
+    this.#text += lengthOf(args);
+    this.#calls.push(call);
+    return true;
+  }
+
+  /** Gives each call its answer. */
+  succeed(reply: unknown): void {
+    const [first] = this.#calls;
+    if (first.operation.common === undefined) answer(first, reply);
+    else if (!Array.isArray(reply)) this.fail(new Error("The reply is no array"));
+    else for (const [i, call] of this.#calls.entries()) answer(call, reply[i]);
+  }
+
+  fail(error: unknown): void {
+    for (const call of this.#calls) call.reject(fromRedis(error));
+  }
+}
+
+function answer({ operation, input, resolve, reject }: Call, reply: unknown): void {
+  try {
+    // In the midst of a reply ioredis gives an error as a value.
+    if (reply instanceof Error) throw reply;
+    resolve(operation.reply(reply as never, input));
+  } catch (error) {
+    reject(fromRedis(error));
+  }
+}
+
+function lengthOf(args: readonly (string | number)[]): number {
+  let length = 0;
+  for (const arg of args) length += typeof arg === "string" ? arg.length : 8;
+  return length;
+}
