@@ -2,7 +2,7 @@ import { Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { type Entry, type Keys, ownerRange, parseEntry } from "./keys.js";
 import * as operations from "./operations.js";
-import { CHUNK, take, walk } from "./walk.js";
+import { CHUNK, chunks, PAGE, walk } from "./walk.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
@@ -22,10 +22,7 @@ export class AppIndex {
 
   /** Ends sessions that were met in the index, if they are still there. */
   async kill(entries: readonly Entry[]): Promise<void> {
-    for (let i = 0; i < entries.length; i += CHUNK) {
-      const chunk = entries.slice(i, i + CHUNK);
-      await this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare: undefined, grave: 0 });
-    }
+    await this.#end(entries, undefined, 0);
   }
 
   /**
@@ -37,17 +34,14 @@ export class AppIndex {
     let spared = spare;
     let killed = 0;
     for (;;) {
-      const owned = await this.#owned(id, ownerRange(id).first, CHUNK + 1);
+      const owned = await this.#owned(id, ownerRange(id).first, PAGE + 1);
       const entries = owned.filter(({ ref }) => ref !== spared);
       if (entries.length === 0) return killed;
-      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: spared, grave });
-      if (ended < 0) {
-        // Where it is now. One that has ended needs no sparing.
-        spared = (await this.#find(spared as string))?.ref;
-        continue;
-      }
+      const { ended, spareMoved } = await this.#end(entries, spared, grave);
       killed += ended;
-      if (ended === entries.length && owned.length <= CHUNK) return killed;
+      // Where it is now. One that has ended needs no sparing.
+      if (spareMoved) spared = (await this.#find(spared as string))?.ref;
+      else if (ended === entries.length && owned.length <= PAGE) return killed;
     }
   }
 
@@ -55,11 +49,10 @@ export class AppIndex {
   async killAll(grave = 0): Promise<number> {
     let killed = 0;
     for (;;) {
-      const entries = (await take(this.#queue(), CHUNK)).map(parseEntry);
-      if (entries.length === 0) return killed;
-      const ended = await this.#connection.run(operations.killMany, this.#keys, { entries, spare: undefined, grave });
+      const { value: members = [] } = await this.#queue().next();
+      const { ended } = await this.#end(members.map(parseEntry), undefined, grave);
       killed += ended;
-      if (ended === entries.length && entries.length < CHUNK) return killed;
+      if (ended === members.length && members.length < PAGE) return killed;
     }
   }
 
@@ -69,10 +62,10 @@ export class AppIndex {
     let from = ownerRange(id).first;
     for (;;) {
       // One more than is read, to know whether there are more.
-      const entries = await this.#owned(id, from, CHUNK + 1);
-      const next = entries[CHUNK];
+      const entries = await this.#owned(id, from, PAGE + 1);
+      const next = entries[PAGE];
       // One that was given to another user since the index was read is not theirs any more.
-      const read = await this.#read(entries.slice(0, CHUNK));
+      const read = await this.#read(entries.slice(0, PAGE));
       sessions.push(...read.filter((session) => session.own("id") === id));
       if (next === undefined) return newestFirst(sessions);
       from = `[${next.id}${next.ref}`;
@@ -82,19 +75,23 @@ export class AppIndex {
   /** The sessions that were active since `since` (ms), most recently active first. */
   async active(since: number, offset: number, limit: number): Promise<Stored[]> {
     const sessions: Stored[] = [];
-    for await (const chunk of this.activeChunks(since, offset + limit)) sessions.push(...chunk);
+    for await (const page of this.activePages(since, offset + limit)) sessions.push(...page);
     return sessions.slice(offset, offset + limit);
   }
 
-  /** The same, in chunks: as many sessions as there are, or `most`. */
-  async *activeChunks(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
-    const refs = this.#recent(since);
-    for (let left = most; left > 0; ) {
-      const met = await take(refs, Math.min(CHUNK, left));
-      if (met.length === 0) return;
-      const sessions = await this.#read(met.map((ref) => ({ id: "", ref })));
-      left -= sessions.length;
-      yield sessions;
+  /** The same, in pages: as many sessions as there are, or `most`. */
+  async *activePages(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
+    let left = most;
+    for await (const refs of this.#recent(since, Math.min(PAGE, most))) {
+      // Those that are gone make room for others.
+      for (let at = 0; at < refs.length && left > 0; ) {
+        const some = refs.slice(at, at + left);
+        const sessions = await this.#read(some.map((ref) => ({ id: "", ref })));
+        at += some.length;
+        left -= sessions.length;
+        yield sessions;
+      }
+      if (left <= 0) return;
     }
   }
 
@@ -105,12 +102,7 @@ export class AppIndex {
 
   /** All sessions, those that end first first. */
   async *all(): AsyncGenerator<Stored, void> {
-    const members = this.#queue();
-    for (;;) {
-      const chunk = await take(members, CHUNK);
-      if (chunk.length === 0) return;
-      yield* await this.#read(chunk.map(parseEntry));
-    }
+    for await (const members of this.#queue()) yield* await this.#read(members.map(parseEntry));
   }
 
   /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
@@ -123,7 +115,7 @@ export class AppIndex {
   async refs(): Promise<string[]> {
     await this.wipe();
     const refs = new Set<string>();
-    for await (const member of this.#queue()) refs.add(parseEntry(member).ref);
+    for await (const members of this.#queue()) for (const member of members) refs.add(parseEntry(member).ref);
     return [...refs];
   }
 
@@ -148,28 +140,49 @@ export class AppIndex {
    * The refs in `active` since `since`, latest first. Pages go on at the millisecond where the last one ended and
    * pass over what was met there by name: a count would be wrong as soon as one of them is dropped or used.
    */
-  #recent(since: number): AsyncGenerator<string, void> {
-    return walk("+inf", (max, limit) =>
+  #recent(since: number, size: number): AsyncGenerator<string[], void> {
+    return walk("+inf", size, (max, limit) =>
       this.#connection.run(operations.recent, this.#keys, { max, min: since, limit }),
     );
   }
 
   /** The members of `expiry`, earliest first. One that is put off meanwhile comes again. */
-  #queue(): AsyncGenerator<string, void> {
-    return walk("-inf", (min, limit) => this.#connection.run(operations.queue, this.#keys, { min, limit }));
+  #queue(): AsyncGenerator<string[], void> {
+    return walk("-inf", PAGE, (min, limit) => this.#connection.run(operations.queue, this.#keys, { min, limit }));
+  }
+
+  async #end(
+    entries: readonly Entry[],
+    spare: string | undefined,
+    grave: number,
+  ): Promise<{ ended: number; spareMoved: boolean }> {
+    const counts = await Promise.all(
+      chunks(entries).map((chunk) =>
+        this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, grave }),
+      ),
+    );
+    const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);
+    return { ended, spareMoved: counts.includes(-1) };
   }
 
   /** Reads sessions that were met in the index, and drops the entries of those that are gone. */
   async #read(entries: readonly Entry[]): Promise<Stored[]> {
-    if (entries.length === 0) return [];
+    return (await Promise.all(chunks(entries).map((chunk) => this.#readChunk(chunk)))).flat();
+  }
+
+  async #readChunk(entries: readonly Entry[]): Promise<Stored[]> {
     const refs = entries.map(({ ref }) => ref);
     const found = await this.#connection.run(operations.list, this.#keys, { refs });
 
     const gone = entries.filter((_, i) => found[i] === null);
     if (gone.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: gone });
 
-    const sessions = await Promise.all(found.map((one) => (one instanceof Moved ? this.#find(one.to) : one)));
-    return sessions.filter((session) => session !== null);
+    const sessions: Stored[] = [];
+    for (const one of found) {
+      const session = one instanceof Moved ? await this.#find(one.to) : one;
+      if (session !== null) sessions.push(session);
+    }
+    return sessions;
   }
 }
 

@@ -186,14 +186,14 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
-   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a hundred of them.
+   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a thousand of them.
    */
   async *sessions(options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> {
     const app = checkApp(options.app);
     const since = Date.now() - checkSpan(options) * 1000;
-    for await (const chunk of this.#app(app).index.activeChunks(since)) {
+    for await (const page of this.#app(app).index.activePages(since)) {
       const now = Date.now();
-      for (const stored of chunk) yield toSession(stored, now);
+      for (const stored of page) yield toSession(stored, now);
     }
   }
 

@@ -169,7 +169,7 @@ export const killMany = {
 export const list = {
   script: scripts.get,
   keys: (keys, { refs }) => [...keys.index, ...refs.map((ref) => keys.session(ref))],
-  args: ({ refs }) => [0, 0, ...refs.flatMap((ref) => [ref, 0])],
+  args: () => [0],
   reply: (reply: (string | null | Error)[], { refs }) =>
     reply.map((one, i) => {
       if (one instanceof Error) throw one;

@@ -1,19 +1,25 @@
 /** How many sessions one command may concern: lists never block Redis or the event loop. */
 export const CHUNK = 100;
 
+/** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
+export const PAGE = 1000;
+
 /**
- * Walks a zset in the order of its scores, in pages. `read` gives members and scores from a score on. Not by rank:
- * entries that come and go meanwhile would shift others out of sight.
+ * Walks a zset in the order of its scores, in pages of members. `read` gives members and scores from a score on. Not by
+ * rank: entries that come and go meanwhile would shift others out of sight.
  */
 export async function* walk(
   start: string,
+  size: number,
   read: (from: string, limit: number) => Promise<string[]>,
-): AsyncGenerator<string, void> {
+): AsyncGenerator<string[], void> {
   let from = start;
+  // Members at the score where the last page ended.
   let met = new Set<string>();
   for (;;) {
-    const limit = CHUNK + met.size;
+    const limit = size + met.size;
     const page = await read(from, limit);
+    const members: string[] = [];
     for (let i = 0; i < page.length; i += 2) {
       const [member, score] = [page[i] as string, page[i + 1] as string];
       if (score !== from) {
@@ -22,19 +28,16 @@ export async function* walk(
       }
       if (met.has(member)) continue;
       met.add(member);
-      yield member;
+      members.push(member);
     }
+    if (members.length > 0) yield members;
     if (page.length < 2 * limit) return;
   }
 }
 
-/** The next items, at most `count`. */
-export async function take<Item>(items: AsyncGenerator<Item, void>, count: number): Promise<Item[]> {
-  const taken: Item[] = [];
-  while (taken.length < count) {
-    const next = await items.next();
-    if (next.done === true) break;
-    taken.push(next.value);
-  }
-  return taken;
+/** The items in groups of at most CHUNK. */
+export function chunks<Item>(items: readonly Item[]): Item[][] {
+  const groups: Item[][] = [];
+  for (let i = 0; i < items.length; i += CHUNK) groups.push(items.slice(i, i + CHUNK));
+  return groups;
 }

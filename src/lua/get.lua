@@ -2,7 +2,7 @@
 --
 -- KEYS   1-4  the index, see include/index.lua
 --        5..  the sessions
--- ARGV   1    '1' to count and prolong, '0' to leave no trace
+-- ARGV   1    '1' to count and prolong, '0' to leave no trace; that needs no other arguments
 --        2    how long after its last use a session is prolonged again, ms
 --        3..  for each session its ref, and now, ms of the caller's clock
 -- Reply  for each session its fields and values joined by line feeds, as they were before this read
