@@ -19,10 +19,22 @@ function encode(value: unknown): string {
   return Object.is(value, -0) ? "-0" : JSON.stringify(value);
 }
 
+/** What a new session tells of itself. */
+interface Own {
+  /** as JSON */
+  id?: string | undefined;
+  ip?: string;
+  device?: string | undefined;
+  no_resave?: boolean;
+}
+
 /** The fields of its own that a new session has, `la` first, and their values, as lines. */
-export function encodeOwn(now: number, ttl: number, more: Readonly<Record<string, string | undefined>>): string {
+export function encodeOwn(now: number, ttl: number, { id, ip, device, no_resave }: Own): string {
   let lines = `la\n${now}\nttl\n${ttl}\ncreated\n${now}\nr\n1\nw\n1\n`;
-  for (const [name, value] of Object.entries(more)) if (value !== undefined) lines += `${name}\n${value}\n`;
+  if (id !== undefined) lines += `id\n${id}\n`;
+  if (ip !== undefined) lines += `ip\n${JSON.stringify(ip)}\n`;
+  if (device !== undefined) lines += `device\n${JSON.stringify(device)}\n`;
+  if (no_resave) lines += "no_resave\n1\n";
   return lines;
 }
 
@@ -58,18 +70,20 @@ export class Stored {
   }
 
   /** The data: JSON-quoted keys with JSON values. */
-  get data(): readonly (readonly [name: string, json: string])[] {
-    const data: [string, string][] = [];
+  data(): Map<string, string> {
+    const data = new Map<string, string>();
     for (let i = 0; i + 1 < this.lines.length; i += 2) {
       const name = this.lines[i] as string;
-      if (isData(name)) data.push([name, this.lines[i + 1] as string]);
+      if (isData(name)) data.set(name, this.lines[i + 1] as string);
     }
     return data;
   }
 }
 
+const QUOTE = 0x22;
+
 function isData(name: string): boolean {
-  return name.startsWith('"');
+  return name.charCodeAt(0) === QUOTE;
 }
 
 /** What a script answered for the session `ref`: lines, or nothing. */

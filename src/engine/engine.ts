@@ -112,19 +112,14 @@ export class RedisSessions<Data extends object = DefaultData> {
     const limits = checkLimits(options);
     const { ttl = 7200 } = limits;
     const device = checkDevice(options.device);
-    const noResave = checkBoolean("no_resave", options.no_resave ?? false);
+    const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
     const data = options.d === undefined ? "" : this.#changes(options.d, options.nested).write;
     const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
 
     const token = createToken();
     const ref = refOf(token);
     const now = Date.now();
-    const own = encodeOwn(now, ttl, {
-      id,
-      ip: JSON.stringify(ip),
-      device: device && JSON.stringify(device),
-      no_resave: noResave ? "1" : undefined,
-    });
+    const own = encodeOwn(now, ttl, { id, ip, device, no_resave });
     const session = { ...limits, ref, id, now, ttl, fields: own + data };
 
     const created =

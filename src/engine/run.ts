@@ -52,8 +52,9 @@ export class Run {
     if (common === undefined || call.operation !== operation || call.keys !== keys || this.isFull) return false;
     const args = operation.args(call.input);
     for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
-    this.keys.push(...operation.keys(keys, call.input).slice(keys.index.length));
-    this.args.push(...args.slice(common));
+    const own = operation.keys(keys, call.input);
+    for (let i = keys.index.length; i < own.length; i++) this.keys.push(own[i] as string);
+    for (let i = common; i < args.length; i++) this.args.push(args[i] as string | number);
     this.#text += lengthOf(args);
     this.#calls.push(call);
     return true;

@@ -34,17 +34,13 @@ export interface CookieData {
 export function cookieToJson(cookie: unknown): string | undefined {
   if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
   const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
-  const marked = data.expires ? { ...data, expires: DERIVED } : data;
-  // A name that is as short by itself, or begins with the mark, is marked.
-  return JSON.stringify(
-    rename(marked, (name) => SHORT[name] ?? (name in LONG || name.startsWith("_") ? `_${name}` : name)),
-  );
+  return JSON.stringify(rename(data.expires ? { ...data, expires: DERIVED } : data, shortName));
 }
 
 /** The cookie again, with `expires` from the moment that the session ends, in ms. */
 export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) => number): unknown {
   if (typeof stored !== "object" || stored === null) return stored;
-  const cookie: CookieData = rename(stored, (name) => LONG[name] ?? (name.startsWith("_") ? name.slice(1) : name));
+  const cookie: CookieData = rename(stored, longName);
   if (cookie.expires === DERIVED) cookie.expires = new Date(endOf(cookie.originalMaxAge ?? 0)).toISOString();
   return cookie;
 }
@@ -58,6 +54,17 @@ export function isTick(before: string, now: string): boolean {
   return Math.abs(a?.m - b?.m) <= 2 && JSON.stringify({ ...a, m: 0 }) === JSON.stringify({ ...b, m: 0 });
 }
 
+/** A name that is as short by itself, or begins with the mark, is marked. */
+function shortName(name: string): string {
+  return SHORT[name] ?? (name in LONG || name.startsWith("_") ? `_${name}` : name);
+}
+
+function longName(name: string): string {
+  return LONG[name] ?? (name.startsWith("_") ? name.slice(1) : name);
+}
+
 function rename(data: object, to: (name: string) => string): object {
-  return Object.fromEntries(Object.entries(data).map(([name, value]) => [to(name), value]));
+  const renamed: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(data)) renamed[to(name)] = value;
+  return renamed;
 }

@@ -6,9 +6,10 @@ import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
 import { checkId } from "../engine/validate.js";
+import { cookieToJson } from "./cookie-json.js";
 import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, type RedisStoreOptions } from "./options.js";
-import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
+import { difference, fromData, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
 
 /** What is known of a session that was handed out or written. */
 interface Known {
@@ -91,7 +92,11 @@ export class KnownSessions {
     const ttl = this.#ttlOf(session, now);
     if (!(ttl > 0)) return this.destroy(sid);
     const known = this.#knownOf(session);
-    if (known?.sid === sid) return this.#update(known, session, now, ttl);
+    if (known?.sid === sid) {
+      // express-session has found the data unchanged, so in nearly every request there is nothing to do.
+      if (!this.#isDue(known, now, ttl) && known.fields.get('"cookie"') === cookieToJson(session.cookie)) return;
+      return this.#update(known, session, now, ttl);
+    }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: "", remove: "" });
   }
@@ -104,9 +109,9 @@ export class KnownSessions {
   }
 
   /** A session that was met in a list, as a load would show it. */
-  read(stored: Stored): Promise<SessionData> {
+  read(stored: Stored): SessionData | Promise<SessionData> {
     const { la, ttl } = lifeOf(stored);
-    return fromStored(stored, la, ttl, this.#serializer);
+    return fromData(stored.data(), la, ttl, this.#serializer);
   }
 
   /** Makes known what was made of a session's data: from here on it stands for the session. */
@@ -140,18 +145,25 @@ export class KnownSessions {
     const { la, ttl } = lifeOf(stored);
     // As lua/include/prolong.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
-    const data = await fromStored(stored, prolonged, ttl, this.#serializer);
-    const fields = this.#serializer === undefined ? new Map(stored.data) : snapshot(data);
-    this.#know(data, { sid, id: stored.own("id") ?? NOBODY, fields, prolonged, ttl });
+    const fields = stored.data();
+    const parsed = fromData(fields, prolonged, ttl, this.#serializer);
+    const data = parsed instanceof Promise ? await parsed : parsed;
+    const known = this.#serializer === undefined ? fields : snapshot(data);
+    this.#know(data, { sid, id: stored.own("id") ?? NOBODY, fields: known, prolonged, ttl });
     return data;
+  }
+
+  /** Whether the session would end at another time than it is to. */
+  #isDue(known: Known, now: number, ttl: number): boolean {
+    const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
+    return this.#touches && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
   }
 
   /** Sends what has changed since the session was loaded; nothing when nothing has, and it was prolonged just now. */
   async #update(known: Known, session: SessionData, now: number, ttl: number): Promise<void> {
     const fields = snapshot(session);
     const { changed, removed } = difference(known.fields, fields);
-    const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
-    const prolong = this.#touches && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
+    const prolong = this.#isDue(known, now, ttl);
     if (changed.length === 0 && removed.length === 0 && !prolong) return;
 
     const id = this.#idOf(session);
@@ -218,7 +230,9 @@ export class KnownSessions {
   #ttlOf(session: SessionData, now: number): number {
     if (typeof this.#ttl === "function") return Math.min(this.#ttl(session), LONGEST);
     const expires = session.cookie?.expires;
-    return Math.min(expires ? (new Date(expires).getTime() - now) / 1000 : this.#ttl, LONGEST);
+    if (!expires) return Math.min(this.#ttl, LONGEST);
+    const end = expires instanceof Date ? expires : new Date(expires);
+    return Math.min((end.getTime() - now) / 1000, LONGEST);
   }
 
   #idOf(session: SessionData): string {

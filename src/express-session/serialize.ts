@@ -1,5 +1,4 @@
 import type { SessionData } from "express-session";
-import type { Stored } from "../engine/codec.js";
 import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
@@ -58,22 +57,20 @@ export async function toLines(
 }
 
 /**
- * The session that was stored, with the cookie's `expires` as it follows from when the session was last prolonged (ms)
- * and its `ttl` (seconds; 0 for a session without end, whose cookie may end all the same).
+ * The session of which this data was stored, with the cookie's `expires` as it follows from when the session was last
+ * prolonged (ms) and its `ttl` (seconds; 0 for a session without end, whose cookie may end all the same). A promise only
+ * where there is a serializer.
  */
-export async function fromStored(
-  { data }: Stored,
+export function fromData(
+  data: Snapshot,
   prolonged: number,
   ttl: number,
   serializer: Serializer | undefined,
-): Promise<SessionData> {
-  const session = serializer === undefined ? parseAll(data) : await parseEach(data, serializer);
-  if (session.cookie !== undefined) {
-    // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
-    const endOf = (age: number) => prolonged + (ttl > 0 ? Math.round(ttl * 1000) : age);
-    session.cookie = cookieFromJson(session.cookie, endOf);
-  }
-  return session as unknown as SessionData;
+): SessionData | Promise<SessionData> {
+  // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
+  const endOf = (age: number) => prolonged + (ttl > 0 ? Math.round(ttl * 1000) : age);
+  if (serializer === undefined) return withCookie(parseAll(data), endOf);
+  return parseEach(data, serializer).then((session) => withCookie(session, endOf));
 }
 
 interface Parsed {
@@ -85,13 +82,20 @@ function isUnchangedCookie(name: string, before: string | undefined, now: string
   return name === '"cookie"' && before !== undefined && before !== "" && isTick(before, now);
 }
 
-function parseAll(data: Stored["data"]): Parsed {
-  return JSON.parse(`{${data.map(([name, json]) => `${name}:${json}`).join()}}`);
+function withCookie(session: Parsed, endOf: (age: number) => number): SessionData {
+  if (session.cookie !== undefined) session.cookie = cookieFromJson(session.cookie, endOf);
+  return session as SessionData;
 }
 
-async function parseEach(data: Stored["data"], serializer: Serializer): Promise<Parsed> {
+function parseAll(data: Snapshot): Parsed {
+  let json = "";
+  for (const [name, value] of data) json += `${json === "" ? "{" : ","}${name}:${value}`;
+  return JSON.parse(json === "" ? "{}" : `${json}}`);
+}
+
+async function parseEach(data: Snapshot, serializer: Serializer): Promise<Parsed> {
   const entries: [string, unknown][] = [];
-  for (const [, json] of data) entries.push(...Object.entries(await serializer.parse(JSON.parse(json))));
+  for (const json of data.values()) entries.push(...Object.entries(await serializer.parse(JSON.parse(json))));
   // Unlike an assignment this takes "__proto__" for a key like any other.
   return Object.fromEntries(entries);
 }

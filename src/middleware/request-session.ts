@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { toSession } from "../engine/codec.js";
 import { type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isBadInput, missingParameter, SessionError } from "../engine/errors.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
+import { checkApp } from "../engine/validate.js";
 import type { SessionCookie } from "./cookie.js";
 import type { AppOf } from "./options.js";
 import { isRenewalDue } from "./renewal.js";
@@ -189,7 +191,8 @@ export class RequestSession<Data extends object> {
   }
 
   async #load(touch: boolean): Promise<Session<Data> | null> {
-    const present = await this.#present();
+    const asked = this.#present();
+    const present = asked instanceof Promise ? await asked : asked;
     if (present === null) {
       // There may be a token, but no app that it belongs to.
       if (this.#state === "unmodified") this.#state = "none";
@@ -197,7 +200,9 @@ export class RequestSession<Data extends object> {
       return null;
     }
     try {
-      const session = await this.#redis((rs) => rs.get({ ...present, touch }));
+      // On the path of every request: not through `rs.get`, which would check once more what the cookie has passed.
+      const stored = await sessionsOf(this.#context.rs, present.app).get(refOf(present.token), touch);
+      const session = stored && toSession<Data>(stored, Date.now());
       // This very request has signed in or out meanwhile, and set the cookie as it shall be.
       if (this.#token !== present.token) return session;
       if (session === null) {
@@ -206,7 +211,7 @@ export class RequestSession<Data extends object> {
       } else if (touch) this.#renew(session, present.token);
       return session;
     } catch (error) {
-      if (!this.#context.anonymousOnOutage || !isOutage(error)) throw error;
+      if (!this.#context.anonymousOnOutage || !isOutage(error)) throw withStatus(error);
       return null;
     }
   }
@@ -279,16 +284,20 @@ export class RequestSession<Data extends object> {
   #app(): string | Promise<string | undefined> {
     const { app } = this.#context;
     if (typeof app === "string") return app;
-    this.#askedApp ??= Promise.resolve(app(this.#req));
+    this.#askedApp ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
     return this.#askedApp;
   }
 
   #redis<Result>(call: (rs: RedisSessions<Data>) => Promise<Result>): Promise<Result> {
     return call(this.#context.rs).catch((error) => {
-      // Express and its kind answer with the status that an error carries.
-      throw isOutage(error) ? Object.assign(error, { status: 503 }) : error;
+      throw withStatus(error);
     });
   }
+}
+
+/** Express and its kind answer with the status that an error carries. */
+function withStatus(error: unknown): unknown {
+  return isOutage(error) ? Object.assign(error, { status: 503 }) : error;
 }
 
 function isOutage(error: unknown): error is SessionError {

@@ -66,7 +66,9 @@ export function sessions<Data extends object = DefaultData, App extends string |
   /** Once for a request, however often the middleware is in its way. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
-    Object.assign(req, { [own]: session, rs: session });
+    const attached = req as { [own]?: RequestSession<Data>; rs?: RequestSession<Data> };
+    attached[own] = session;
+    attached.rs = session;
     return session;
   }
 
