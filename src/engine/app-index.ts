@@ -66,7 +66,7 @@ export class AppIndex {
       const next = entries[PAGE];
       // One that was given to another user since the index was read is not theirs any more.
       const read = await this.#read(entries.slice(0, PAGE));
-      sessions.push(...read.filter((session) => session.own("id") === id));
+      sessions.push(...read.filter((session) => session.get("id") === id));
       if (next === undefined) return newestFirst(sessions);
       from = `[${next.id}${next.ref}`;
     }
@@ -100,9 +100,9 @@ export class AppIndex {
     return Number(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
   }
 
-  /** All sessions, those that end first first. */
-  async *all(): AsyncGenerator<Stored, void> {
-    for await (const members of this.#queue()) yield* await this.#read(members.map(parseEntry));
+  /** All sessions, those that end first first, in pages. */
+  async *pages(): AsyncGenerator<Stored[], void> {
+    for await (const members of this.#queue()) yield await this.#read(members.map(parseEntry));
   }
 
   /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
@@ -188,7 +188,7 @@ export class AppIndex {
 
 function newestFirst(sessions: Stored[]): Stored[] {
   return sessions
-    .map((session) => ({ session, created: Number(session.own("created")) }))
+    .map((session) => ({ session, created: Number(session.get("created")) }))
     .sort((a, b) => b.created - a.created)
     .map(({ session }) => session);
 }

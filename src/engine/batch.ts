@@ -31,18 +31,16 @@ export class Batch {
       return;
     }
     const { base } = call.keys;
-    const runs = this.#waiting.get(base);
-    const last = runs?.at(-1);
-    if (last?.take(call)) {
-      // Redis can begin, while we go on.
-      if (last.isFull) this.#flush();
-      return;
+    const runs = this.#waiting.get(base) ?? [];
+    let run = runs.at(-1);
+    if (!run?.take(call)) {
+      run = new Run(call, this.#deadlines.next());
+      this.#deadlines.add(run);
+      if (this.#waiting.size === 0) setImmediate(this.#flush);
+      if (runs.push(run) === 1) this.#waiting.set(base, runs);
     }
-    if (this.#waiting.size === 0) setImmediate(this.#flush);
-    const run = new Run(call, this.#deadlines.next());
-    this.#deadlines.add(run);
-    if (runs === undefined) this.#waiting.set(base, [run]);
-    else runs.push(run);
+    // Redis can begin, while we go on.
+    if (run.isFull) this.#flush();
   }
 
   /** Sends a run at once. */

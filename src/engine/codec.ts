@@ -61,8 +61,8 @@ export class Stored {
     this.lines = lines;
   }
 
-  /** One of the session's own fields. */
-  own(name: string): string | undefined {
+  /** The value of a field. */
+  get(name: string): string | undefined {
     for (let i = 0; i + 1 < this.lines.length; i += 2) {
       if (this.lines[i] === name) return this.lines[i + 1];
     }
@@ -77,6 +77,16 @@ export class Stored {
       if (isData(name)) data.set(name, this.lines[i + 1] as string);
     }
     return data;
+  }
+
+  /** The data as the JSON of one object. */
+  json(): string {
+    let json = "";
+    for (let i = 0; i + 1 < this.lines.length; i += 2) {
+      const name = this.lines[i] as string;
+      if (isData(name)) json += `${json === "" ? "{" : ","}${name}:${this.lines[i + 1]}`;
+    }
+    return json === "" ? "{}" : `${json}}`;
   }
 }
 
@@ -94,18 +104,14 @@ export function decode(reply: string | null, ref: string): Stored | Moved | null
 }
 
 /** The session as callers see it. `now` is ms of our clock. */
-export function toSession<Data>({ ref, lines }: Stored, now: number): Session<Data> {
+export function toSession<Data>(stored: Stored, now: number): Session<Data> {
+  const { ref, lines } = stored;
   const session: Session<Data> = { ref, id: "", ip: "", r: 0, w: 0, ttl: 0, idle: 0, created: 0 };
-  let data = "";
-  for (let i = 0; i + 1 < lines.length; i += 2) {
-    const name = lines[i] as string;
-    const value = lines[i + 1] as string;
-    if (isData(name)) data += `${data === "" ? "{" : ","}${name}:${value}`;
-    else read(session, name, value, now);
-  }
+  for (let i = 0; i + 1 < lines.length; i += 2) read(session, lines[i] as string, lines[i + 1] as string, now);
   if (session.no_resave) session.ttl = Math.max(0, session.ttl - seconds(now - session.created));
   // One parse for all keys; it takes "__proto__" for a key like any other.
-  if (data !== "") session.d = JSON.parse(`${data}}`);
+  const json = stored.json();
+  if (json !== "{}") session.d = JSON.parse(json);
   return session;
 }
 

@@ -40,9 +40,9 @@ export class Run {
     return this.#calls.length;
   }
 
-  /** Whether it has as many calls, or as much text, as one run of a script may have. */
+  /** Whether it concerns as many sessions, or has as much text, as one run of a script may have. */
   get isFull(): boolean {
-    return this.#calls.length >= CHUNK || this.#text >= MOST_TEXT;
+    return this.keys.length >= CHUNK || this.#text >= MOST_TEXT;
   }
 
   /** Takes in a call that the script can serve beside the others. Gives whether it has. */

@@ -35,6 +35,23 @@ export async function* walk(
   }
 }
 
+/** The same items, each next one begun before the present one is asked for anything. */
+export async function* ahead<Item>(items: AsyncGenerator<Item, void>): AsyncGenerator<Item, void> {
+  let next = items.next();
+  try {
+    for (;;) {
+      const { done, value } = await next;
+      if (done) return;
+      next = items.next();
+      yield value;
+    }
+  } finally {
+    // Whoever stops early does not hear what became of it.
+    next.catch(() => {});
+    await items.return();
+  }
+}
+
 /** The items in groups of at most CHUNK. */
 export function chunks<Item>(items: readonly Item[]): Item[][] {
   const groups: Item[][] = [];

@@ -1,6 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
-import { encodeOwn, type Stored } from "../engine/codec.js";
+import { encodeOwn, Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
@@ -9,14 +9,15 @@ import { checkId } from "../engine/validate.js";
 import { cookieToJson } from "./cookie-json.js";
 import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, type RedisStoreOptions } from "./options.js";
-import { difference, fromData, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
+import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
 
 /** What is known of a session that was handed out or written. */
 interface Known {
   sid: string;
   /** whose it is in the index; undefined when nobody knows whether the last write took effect */
   id: string | undefined;
-  fields: Snapshot;
+  /** its data; as it came, until somebody wants to know more than the cookie */
+  fields: Snapshot | Stored;
   /** when it was last prolonged, ms */
   prolonged: number;
   /** seconds that it may rest since then */
@@ -111,7 +112,7 @@ export class KnownSessions {
   /** A session that was met in a list, as a load would show it. */
   read(stored: Stored): SessionData | Promise<SessionData> {
     const { la, ttl } = lifeOf(stored);
-    return fromData(stored.data(), la, ttl, this.#serializer);
+    return fromStored(stored, la, ttl, this.#serializer);
   }
 
   /** Makes known what was made of a session's data: from here on it stands for the session. */
@@ -145,11 +146,10 @@ export class KnownSessions {
     const { la, ttl } = lifeOf(stored);
     // As lua/include/prolong.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
-    const fields = stored.data();
-    const parsed = fromData(fields, prolonged, ttl, this.#serializer);
+    const parsed = fromStored(stored, prolonged, ttl, this.#serializer);
     const data = parsed instanceof Promise ? await parsed : parsed;
-    const known = this.#serializer === undefined ? fields : snapshot(data);
-    this.#know(data, { sid, id: stored.own("id") ?? NOBODY, fields: known, prolonged, ttl });
+    const fields = this.#serializer === undefined ? stored : snapshot(data);
+    this.#know(data, { sid, id: stored.get("id") ?? NOBODY, fields, prolonged, ttl });
     return data;
   }
 
@@ -162,7 +162,7 @@ export class KnownSessions {
   /** Sends what has changed since the session was loaded; nothing when nothing has, and it was prolonged just now. */
   async #update(known: Known, session: SessionData, now: number, ttl: number): Promise<void> {
     const fields = snapshot(session);
-    const { changed, removed } = difference(known.fields, fields);
+    const { changed, removed } = difference(fieldsOf(known), fields);
     const prolong = this.#isDue(known, now, ttl);
     if (changed.length === 0 && removed.length === 0 && !prolong) return;
 
@@ -184,7 +184,7 @@ export class KnownSessions {
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;
-      known.fields = without(known.fields, changed, removed);
+      known.fields = without(fieldsOf(known), changed, removed);
       throw error;
     }
   }
@@ -246,8 +246,12 @@ export class KnownSessions {
   }
 }
 
+function fieldsOf({ fields }: Known): Snapshot {
+  return fields instanceof Stored ? fields.data() : fields;
+}
+
 function lifeOf(stored: Stored): { la: number; ttl: number } {
-  return { la: Number(stored.own("la")), ttl: Number(stored.own("ttl")) };
+  return { la: Number(stored.get("la")), ttl: Number(stored.get("ttl")) };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { SessionData } from "express-session";
+import type { Stored } from "../engine/codec.js";
 import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
@@ -57,20 +58,20 @@ export async function toLines(
 }
 
 /**
- * The session of which this data was stored, with the cookie's `expires` as it follows from when the session was last
+ * The session that was stored, with the cookie's `expires` as it follows from when the session was last
  * prolonged (ms) and its `ttl` (seconds; 0 for a session without end, whose cookie may end all the same). A promise only
  * where there is a serializer.
  */
-export function fromData(
-  data: Snapshot,
+export function fromStored(
+  stored: Stored,
   prolonged: number,
   ttl: number,
   serializer: Serializer | undefined,
 ): SessionData | Promise<SessionData> {
   // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
   const endOf = (age: number) => prolonged + (ttl > 0 ? Math.round(ttl * 1000) : age);
-  if (serializer === undefined) return withCookie(parseAll(data), endOf);
-  return parseEach(data, serializer).then((session) => withCookie(session, endOf));
+  if (serializer === undefined) return withCookie(JSON.parse(stored.json()), endOf);
+  return parseEach(stored.data(), serializer).then((session) => withCookie(session, endOf));
 }
 
 interface Parsed {
@@ -85,12 +86,6 @@ function isUnchangedCookie(name: string, before: string | undefined, now: string
 function withCookie(session: Parsed, endOf: (age: number) => number): SessionData {
   if (session.cookie !== undefined) session.cookie = cookieFromJson(session.cookie, endOf);
   return session as SessionData;
-}
-
-function parseAll(data: Snapshot): Parsed {
-  let json = "";
-  for (const [name, value] of data) json += `${json === "" ? "{" : ","}${name}:${value}`;
-  return JSON.parse(json === "" ? "{}" : `${json}}`);
 }
 
 async function parseEach(data: Snapshot, serializer: Serializer): Promise<Parsed> {

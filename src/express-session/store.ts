@@ -6,6 +6,7 @@ import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
 import type { Killed, Session } from "../engine/types.js";
 import { checkId, checkInteger, checkSpan } from "../engine/validate.js";
+import { ahead } from "../engine/walk.js";
 import { GRAVE, KnownSessions } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, type RedisStoreOptions } from "./options.js";
 import { watchOutage } from "./outage.js";
@@ -157,8 +158,8 @@ export class RedisStore extends session.Store {
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
-    for await (const stored of this.#sessions.index.all()) {
-      all.push(Object.assign(await this.#known.read(stored), { id: stored.ref }));
+    for await (const page of ahead(this.#sessions.index.pages())) {
+      for (const stored of page) all.push(Object.assign(await this.#known.read(stored), { id: stored.ref }));
     }
     return all;
   }

@@ -18,7 +18,8 @@ local grave = tonumber(ARGV[2 * count + 1] or 0)
 
 if spared ~= active and redis.call('HEXISTS', spared, 'to') == 1 then return -1 end
 
-local refs, entries, dead, ids = {}, {}, {}, {}
+local ended = 0
+local refs, entries, ids = {}, {}, {}
 for i = 1, count do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
   local own = redis.call('HMGET', session, 'id', 'ttl', 'to')
@@ -28,15 +29,11 @@ for i = 1, count do
     -- Gone, or rotated and in the index anew under its new ref.
     refs[#refs + 1] = ref
   elseif owner(own[1]) == id then
-    dead[#dead + 1] = session
+    ended = ended + redis.call('DEL', session)
+    bury(session, grave)
     refs[#refs + 1] = ref
   end
   -- Otherwise it belongs to another user by now and stands in the index anew: only the old entry is stale.
-end
-if #dead > 0 then redis.call('DEL', unpack(dead)) end
-for i = 1, #dead do
-  local session = dead[i]
-  bury(session, grave)
 end
 if #refs > 0 then redis.call('ZREM', active, unpack(refs)) end
 if count > 0 then
@@ -46,4 +43,4 @@ end
 for id in pairs(ids) do
   if id ~= NOBODY and #owned(id, 1) == 0 then redis.call('ZREM', users, id) end
 end
-return #dead
+return ended
