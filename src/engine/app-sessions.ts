@@ -9,6 +9,11 @@ import type { Limits } from "./validate.js";
 /** How often a session can have been rotated while an old token still has grace; a longer chain is not followed. */
 const MOST_MOVES = 16;
 
+interface Overflow {
+  /** What happens when the user has as many sessions as they may have. */
+  overflow: Limits["overflow"] | undefined;
+}
+
 /** The sessions of one app, by ref. Takes checked input; the doors and the engine check. */
 export class AppSessions {
   readonly #connection: Connection;
@@ -29,7 +34,7 @@ export class AppSessions {
    * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
    */
-  async create(session: operations.NewSession & Limits): Promise<void> {
+  async create(session: operations.NewSession & operations.Limited & Overflow): Promise<void> {
     const deadline = this.#connection.deadline();
     const registering = this.#register();
     if (registering !== undefined) await registering;

@@ -109,8 +109,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
-    const limits = checkLimits(options);
-    const { ttl = 7200 } = limits;
+    const { ttl = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
     const device = checkDevice(options.device);
     const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
     const data = options.d === undefined ? "" : this.#changes(options.d, options.nested).write;
@@ -120,7 +119,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const ref = refOf(token);
     const now = Date.now();
     const own = encodeOwn(now, ttl, { id, ip, device, no_resave });
-    const session = { ...limits, ref, id, now, ttl, fields: own + data };
+    const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, fields: own + data };
 
     const created =
       instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session));
@@ -181,7 +180,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
-   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a thousand of them.
+   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a few hundred of them.
    */
   async *sessions(options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> {
     const app = checkApp(options.app);

@@ -61,10 +61,10 @@ interface Rotation extends One {
   grace: number;
 }
 
-interface Limited {
+export interface Limited {
   /** seconds */
-  absolute?: number;
-  maxPerUser?: number;
+  absolute?: number | undefined;
+  maxPerUser?: number | undefined;
 }
 
 interface Grave {

@@ -2,7 +2,7 @@
 export const CHUNK = 100;
 
 /** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
-export const PAGE = 1000;
+export const PAGE = 500;
 
 /**
  * Walks a zset in the order of its scores, in pages of members. `read` gives members and scores from a score on. Not by

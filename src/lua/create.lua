@@ -44,14 +44,14 @@ for i = 1, #replies do
   else
     write_fields(session, ARGV[at + 7])
     if absolute > 0 then
-      redis.call('HSET', session, 'end', string.format('%.0f', start + absolute))
+      redis.call('HSET', session, 'end', start + absolute)
       life = math.min(life, absolute)
     end
-    redis.call('PEXPIRE', session, string.format('%.0f', life))
+    redis.call('PEXPIRE', session, life)
     local entry, n = id .. ref, #actives
     actives[n + 1], actives[n + 2] = now, ref
     uses[n + 1], uses[n + 2] = now, id
-    ends[n + 1], ends[n + 2] = string.format('%.0f', start + life), entry
+    ends[n + 1], ends[n + 2] = start + life, entry
     ownings[n + 1], ownings[n + 2] = 0, entry
     replies[i] = 1
   end

@@ -31,7 +31,7 @@ redis.call('DEL', session)
 if lives and owner(own[1]) ~= id then forget(owner(own[1]), ref) end
 write_fields(session, ARGV[6])
 if lives then redis.call('HSET', session, 'created', own[4]) end
-if life > 0 then redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1))) end
+if life > 0 then redis.call('PEXPIRE', session, math.max(math.floor(life + 0.5), 1)) end
 redis.call('ZREM', expiry, id .. ref)
 remember(id, ref, now, clock() + life)
 return 1

@@ -25,7 +25,7 @@ local function prolong(session, ref, before, id, now, ttl)
   local life = ttl * 1000
   redis.call('HSET', session, 'la', now, 'ttl', ttl)
   if life > 0 then
-    redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1)))
+    redis.call('PEXPIRE', session, math.max(math.floor(life + 0.5), 1))
   else
     redis.call('PERSIST', session)
   end

@@ -31,3 +31,21 @@ test("every method works on a Cluster, with the apps on different nodes", async 
   const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
   expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
 });
+
+test("calls that are made together reach the apps of all nodes", async () => {
+  const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
+  const apps = ["shop", "forum", "intranet"];
+  const created = await Promise.all(
+    Array.from({ length: 30 }, (_, n) => {
+      const app = apps[n % 3] as string;
+      return rs.create({ app, id: `user${n}`, ip: "127.0.0.1", d: { n } }).then(({ token }) => ({ app, token, n }));
+    }),
+  );
+  const read = await Promise.all(created.map(({ app, token }) => rs.get({ app, token })));
+  expect(read.map((session) => session?.d)).toEqual(created.map(({ n }) => ({ n })));
+  const mixed = await Promise.all(
+    created.flatMap(({ app, token, n }) => [rs.set({ app, token, d: { n: n + 1 } }), rs.get({ app, token })]),
+  );
+  expect(mixed.map((session) => session?.d)).toEqual(created.flatMap(({ n }) => [{ n: n + 1 }, { n: n + 1 }]));
+  expect(await Promise.all(apps.map((app) => rs.killall({ app })))).toEqual(Array(3).fill({ kill: 10 }));
+});

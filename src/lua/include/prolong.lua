@@ -23,7 +23,7 @@ local function prolong_if_due(session, ref, la, now, gap)
   -- Where it has an end, that is a moment of Redis's clock.
   if last then life = math.min(life, last - clock()) end
   if own[3] ~= '1' and life > 0 then
-    redis.call('PEXPIRE', session, string.format('%.0f', math.max(life, 1)))
+    redis.call('PEXPIRE', session, math.max(math.floor(life + 0.5), 1))
   end
   if la and math.floor(la / 1000) == math.floor(now / 1000) then return end
   remember(owner(own[1]), ref, now, now)
