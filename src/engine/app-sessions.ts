@@ -61,9 +61,9 @@ export class AppSessions {
     );
   }
 
-  set(ref: string, changes: operations.Changes): Promise<Stored | null> {
+  set(ref: string, { write, remove }: operations.Changes): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), ...changes }, deadline),
+      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), write, remove }, deadline),
     );
   }
 
@@ -77,8 +77,8 @@ export class AppSessions {
    * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
    * empty id, null leaves that, too).
    */
-  update(ref: string, now: number, change: operations.Changes & operations.Belonging): Promise<boolean> {
-    return this.#connection.run(operations.update, this.#keys, { ref, now, ...change });
+  update(change: operations.Timed & operations.Changes & operations.Belonging): Promise<boolean> {
+    return this.#connection.run(operations.update, this.#keys, change);
   }
 
   /** @param grave ms that a mark keeps the session from coming back; see include/bury.lua */

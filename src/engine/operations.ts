@@ -25,7 +25,7 @@ interface One {
   ref: string;
 }
 
-interface Timed extends One {
+export interface Timed extends One {
   /** ms of our clock */
   now: number;
 }

@@ -99,7 +99,7 @@ export class KnownSessions {
       return this.#update(known, session, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
-    await this.#sessions.update(this.ref(sid), now, { id: "", ttl, write: "", remove: "" });
+    await this.#sessions.update({ ref: this.ref(sid), id: "", now, ttl, write: "", remove: "" });
   }
 
   /** @param sid or a ref */
@@ -168,17 +168,24 @@ export class KnownSessions {
 
     const id = this.#idOf(session);
     // Where this request has not changed whose session it is, another that is under way may have.
-    const change = { id: id === known.id ? "" : id, ttl: this.#endless ? 0 : ttl };
+    const newId = id === known.id ? "" : id;
     // What `get` has prolonged just now is left at that.
-    const fresh = this.#touches && !prolong && change.id === "";
+    const fresh = this.#touches && !prolong && newId === "";
     // Noted before the answer: a second save that overlaps this one goes on from here.
-    Object.assign(known, { id, fields }, fresh ? {} : { prolonged: now, ttl });
+    known.id = id;
+    known.fields = fields;
+    if (!fresh) {
+      known.prolonged = now;
+      known.ttl = ttl;
+    }
     try {
-      const write = await toLines(changed, this.#serializer);
-      await this.#sessions.update(this.ref(known.sid), now, {
-        ...change,
-        ...(fresh && { ttl: null }),
-        write,
+      const lines = toLines(changed, this.#serializer);
+      await this.#sessions.update({
+        ref: this.ref(known.sid),
+        id: newId,
+        now,
+        ttl: fresh ? null : this.#endless ? 0 : ttl,
+        write: typeof lines === "string" ? lines : await lines,
         remove: removed.join("\n"),
       });
     } catch (error) {

@@ -28,12 +28,14 @@ export function snapshot(session: object): Snapshot {
 }
 
 export function difference(before: Snapshot, now: Snapshot): Difference {
-  return {
-    changed: [...now].filter(
-      ([name, json]) => before.get(name) !== json && !isUnchangedCookie(name, before.get(name), json),
-    ),
-    removed: [...before.keys()].filter((name) => !now.has(name)),
-  };
+  const changed: Difference["changed"] = [];
+  const removed: Difference["removed"] = [];
+  for (const [name, json] of now) {
+    const stored = before.get(name);
+    if (stored !== json && !isUnchangedCookie(name, stored, json)) changed.push([name, json]);
+  }
+  for (const name of before.keys()) if (!now.has(name)) removed.push(name);
+  return { changed, removed };
 }
 
 /** A snapshot from which a difference that may not have been written will be found again. */
@@ -44,15 +46,22 @@ export function without(fields: Snapshot, changed: Difference["changed"], remove
   return rest;
 }
 
-/** Fields and values as lines, as they are written. A serializer's text is kept as a JSON string, so that it is one line. */
-export async function toLines(
-  fields: Iterable<readonly [name: string, json: string]>,
-  serializer: Serializer | undefined,
-): Promise<string> {
+type Fields = Iterable<readonly [name: string, json: string]>;
+
+/** Fields and values as lines, as they are written. A promise only where there is a serializer. */
+export function toLines(fields: Fields, serializer: Serializer | undefined): string | Promise<string> {
+  if (serializer !== undefined) return serializeEach(fields, serializer);
+  let lines = "";
+  for (const [name, json] of fields) lines += `${name}\n${json}\n`;
+  return lines;
+}
+
+/** A serializer's text is kept as a JSON string, so that it is one line. */
+async function serializeEach(fields: Fields, serializer: Serializer): Promise<string> {
   let lines = "";
   for (const [name, json] of fields) {
-    const text = serializer && JSON.stringify(await serializer.stringify(JSON.parse(`{${name}:${json}}`)));
-    lines += `${name}\n${text ?? json}\n`;
+    const text = await serializer.stringify(JSON.parse(`{${name}:${json}}`));
+    lines += `${name}\n${JSON.stringify(text)}\n`;
   }
   return lines;
 }
