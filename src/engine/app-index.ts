@@ -25,51 +25,24 @@ export class AppIndex {
     await this.#end(entries, undefined, 0);
   }
 
-  /**
-   * Ends the sessions of a user until none is left but `spare`. When all entries were read at once and each was
-   * ended, that is done: to wait for an empty index would take for ever where sessions are created all the time.
-   * When fewer were ended, one was rotated meanwhile (or was gone), so it looks again.
-   */
-  async killUser(id: string, spare?: string, grave = 0): Promise<number> {
-    let spared = spare;
-    let killed = 0;
-    for (;;) {
-      const owned = await this.#owned(id, ownerRange(id).first, PAGE + 1);
-      const entries = owned.filter(({ ref }) => ref !== spared);
-      if (entries.length === 0) return killed;
-      const { ended, spareMoved } = await this.#end(entries, spared, grave);
-      killed += ended;
-      // Where it is now. One that has ended needs no sparing.
-      if (spareMoved) spared = (await this.#find(spared as string))?.ref;
-      else if (ended === entries.length && owned.length <= PAGE) return killed;
-    }
+  /** Ends the sessions of a user until none is left but `spare`. */
+  killUser(id: string, spare?: string, grave = 0): Promise<number> {
+    return this.#endAll(() => this.#owned(id), spare, grave);
   }
 
-  /** Ends the sessions of the app until none is left; as `killUser` does. */
-  async killAll(grave = 0): Promise<number> {
-    let killed = 0;
-    for (;;) {
-      const { value: members = [] } = await this.#queue().next();
-      const { ended } = await this.#end(members.map(parseEntry), undefined, grave);
-      killed += ended;
-      if (ended === members.length && members.length < PAGE) return killed;
-    }
+  /** Ends the sessions of the app until none is left. */
+  killAll(grave = 0): Promise<number> {
+    return this.#endAll(() => this.#queued(), undefined, grave);
   }
 
   /** The sessions of a user, newest first. */
   async ofUser(id: string): Promise<Stored[]> {
     const sessions: Stored[] = [];
-    let from = ownerRange(id).first;
-    for (;;) {
-      // One more than is read, to know whether there are more.
-      const entries = await this.#owned(id, from, PAGE + 1);
-      const next = entries[PAGE];
+    for await (const entries of this.#owned(id)) {
       // One that was given to another user since the index was read is not theirs any more.
-      const read = await this.#read(entries.slice(0, PAGE));
-      sessions.push(...read.filter((session) => session.get("id") === id));
-      if (next === undefined) return newestFirst(sessions);
-      from = `[${next.id}${next.ref}`;
+      sessions.push(...(await this.#read(entries)).filter((session) => session.get("id") === id));
     }
+    return newestFirst(sessions);
   }
 
   /** The sessions that were active since `since` (ms), most recently active first. */
@@ -102,7 +75,7 @@ export class AppIndex {
 
   /** All sessions, those that end first first, in pages. */
   async *pages(): AsyncGenerator<Stored[], void> {
-    for await (const members of this.#queue()) yield await this.#read(members.map(parseEntry));
+    for await (const entries of this.#queued()) yield await this.#read(entries);
   }
 
   /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
@@ -115,7 +88,7 @@ export class AppIndex {
   async refs(): Promise<string[]> {
     await this.wipe();
     const refs = new Set<string>();
-    for await (const members of this.#queue()) for (const member of members) refs.add(parseEntry(member).ref);
+    for await (const entries of this.#queued()) for (const { ref } of entries) refs.add(ref);
     return [...refs];
   }
 
@@ -129,11 +102,27 @@ export class AppIndex {
     }
   }
 
-  async #owned(id: string, from: string, limit: number): Promise<Entry[]> {
-    const members = await this.#connection.command((client) =>
-      client.zrangebylex(this.#keys.owners, from, ownerRange(id).last, "LIMIT", 0, limit),
+  /** What stands under a user, in pages. */
+  async *#owned(id: string): AsyncGenerator<Entry[], void> {
+    const { first, last } = ownerRange(id);
+    for (let from: string | undefined = first; from !== undefined; ) {
+      const start: string = from;
+      // One more than a page holds, to know whether and where there are more.
+      const members = await this.#connection.command((client) =>
+        client.zrangebylex(this.#keys.owners, start, last, "LIMIT", 0, PAGE + 1),
+      );
+      const next = members[PAGE];
+      if (members.length > 0) yield members.slice(0, PAGE).map(parseEntry);
+      from = next && `[${next}`;
+    }
+  }
+
+  /** What stands in `expiry`, earliest first, in pages. One that is put off meanwhile comes again. */
+  async *#queued(): AsyncGenerator<Entry[], void> {
+    const pages = walk("-inf", PAGE, (min, limit) =>
+      this.#connection.run(operations.queue, this.#keys, { min, limit }),
     );
-    return members.map(parseEntry);
+    for await (const members of pages) yield members.map(parseEntry);
   }
 
   /**
@@ -146,9 +135,29 @@ export class AppIndex {
     );
   }
 
-  /** The members of `expiry`, earliest first. One that is put off meanwhile comes again. */
-  #queue(): AsyncGenerator<string[], void> {
-    return walk("-inf", PAGE, (min, limit) => this.#connection.run(operations.queue, this.#keys, { min, limit }));
+  /**
+   * Ends the sessions that `pages` shows until none is left but `spare`. When all were on one page and each was ended,
+   * that is done: to wait for an empty index would take for ever where sessions are created all the time. When fewer
+   * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
+   * looks again.
+   */
+  async #endAll(pages: () => AsyncGenerator<Entry[], void>, spare: string | undefined, grave: number): Promise<number> {
+    let spared = spare;
+    let killed = 0;
+    for (;;) {
+      let [seen, met, ended] = [0, 0, 0];
+      for await (const page of pages()) {
+        const entries = page.filter(({ ref }) => ref !== spared);
+        const result = await this.#end(entries, spared, grave);
+        // Where it is now. One that has ended needs no sparing.
+        if (result.spareMoved) spared = (await this.#find(spared as string))?.ref;
+        seen++;
+        met += entries.length;
+        ended += result.ended;
+      }
+      killed += ended;
+      if (seen <= 1 && ended === met) return killed;
+    }
   }
 
   async #end(
