@@ -275,3 +275,10 @@ test("users that sign in at the same moment get no more sessions than they may h
   );
   expect(await readStored(t.db, app)).toMatchObject({ sessions: { length: 20 }, problems: [] });
 });
+
+test("the first sessions of an app make it known to the wipers once, not once each", async () => {
+  const commands = await t.redis.watch(async () => {
+    await Promise.all(count(200).map((n) => t.create({ app: "brandnew", id: `user${n}` })));
+  });
+  expect(commands.filter(([name]) => /^sadd$/i.test(name ?? ""))).toHaveLength(1);
+});

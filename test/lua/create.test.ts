@@ -158,3 +158,11 @@ test.each([
   expect((await t.db.zrange("expiry", "0", "-1")).sort()).toEqual(entries);
   expect(await t.db.zrange("users", "0", "-1", "WITHSCORES")).toEqual(['"alice"', "5099"]);
 });
+
+test("takes a session that comes again for the one that is there, not for one too many", async () => {
+  expect(await runAll({ ref: "one", limit: 1 })).toEqual([1]);
+  // ioredis repeats a command whose answer was lost with the connection.
+  expect(await runAll({ ref: "one", limit: 1 })).toEqual([1]);
+  expect(await runAll({ ref: "two", limit: 1 })).toEqual([0]);
+  expect(await t.db.zcard("owners")).toBe(1);
+});
