@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisSessions } from "../src/index.js";
-import { type Example, startExample } from "./support/example.js";
+import { startExample } from "./support/example.js";
+import type { Program } from "./support/programs.js";
 import { startRedis, type TestRedis } from "./support/redis.js";
 
 const readme = readFileSync("README.md", "utf8");
@@ -48,7 +49,7 @@ test("the quick start's program runs as it stands: log in, read, log out everywh
   const file = ".quick-start.js";
   const listen = "app.listen(process.env.PORT, () => console.log('http://localhost:' + process.env.PORT))";
   writeFileSync(`examples/${file}`, program.replace("app.listen(3000)", listen));
-  let example: Example | undefined;
+  let example: Program | undefined;
   try {
     example = await startExample(file, redis.url, { SESSION_SECRET: "a long random string" });
     const login = await fetch(`${example.url}/login/alice`, { method: "POST" });

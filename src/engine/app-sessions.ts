@@ -37,6 +37,7 @@ export class AppSessions {
   async create(session: operations.NewSession & operations.Limited & Overflow): Promise<void> {
     const deadline = this.#connection.deadline();
     const registering = this.#register();
+    // Awaited only where there is something to wait for: of many calls the first shall be on its way while others begin.
     if (registering !== undefined) await registering;
     let created = await this.#connection.run(operations.create, this.#keys, session);
     while (!created) {

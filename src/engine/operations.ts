@@ -83,8 +83,8 @@ export interface Changes {
   remove: string;
 }
 
-function indexAndSession(keys: Keys, ref: string): string[] {
-  return [...keys.index, keys.session(ref)];
+function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
+  return [...keys.index, ...refs.map((ref) => keys.session(ref))];
 }
 
 function idsAndRefs(entries: readonly Entry[]): string[] {
@@ -94,7 +94,7 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
 export const create = {
   script: scripts.create,
   common: 0,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, fields }) => [
     ref,
     id,
@@ -110,7 +110,7 @@ export const create = {
 export const get = {
   script: scripts.get,
   common: 2,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, touch, gap }) => [touch ? 1 : 0, gap, ref, now],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Reading, Stored | Moved | null>;
@@ -118,14 +118,14 @@ export const get = {
 export const set = {
   script: scripts.set,
   common: 0,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, write, remove }) => [ref, now, write, remove],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Timed & Changes, Stored | Moved | null>;
 
 export const replace = {
   script: scripts.replace,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, fields],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
@@ -133,7 +133,7 @@ export const replace = {
 export const update = {
   script: scripts.update,
   common: 0,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write, remove],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<Timed & Belonging & Changes, boolean>;
@@ -141,7 +141,7 @@ export const update = {
 export const kill = {
   script: scripts.kill,
   common: 1,
-  keys: (keys, { ref }) => indexAndSession(keys, ref),
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, grave }) => [grave, ref],
   // A ref is longer than a digit, be that a number or (stringNumbers) a string; a mark's empty one counts as 0.
   reply: (reply: number | string) => (`${reply}`.length > 1 ? new Moved(`${reply}`) : Number(reply)),
@@ -149,7 +149,7 @@ export const kill = {
 
 export const rotate = {
   script: scripts.rotate,
-  keys: (keys, { ref, to }) => [...keys.index, keys.session(ref), keys.session(to)],
+  keys: (keys, { ref, to }) => indexAndSessions(keys, ref, to),
   args: ({ ref, to, grace }) => [ref, to, grace],
   reply: (reply: number | null) => Number(reply) === 1,
 } satisfies Operation<Rotation, boolean>;
@@ -168,7 +168,7 @@ export const killMany = {
 /** A chunk of sessions at once; leaves no trace in them. */
 export const list = {
   script: scripts.get,
-  keys: (keys, { refs }) => [...keys.index, ...refs.map((ref) => keys.session(ref))],
+  keys: (keys, { refs }) => indexAndSessions(keys, ...refs),
   args: () => [0],
   reply: (reply: (string | null | Error)[], { refs }) =>
     reply.map((one, i) => {
@@ -200,7 +200,7 @@ export const due = {
 
 export const sweep = {
   script: scripts.sweep,
-  keys: (keys, { entries }) => [...keys.index, ...entries.map(({ ref }) => keys.session(ref))],
+  keys: (keys, { entries }) => indexAndSessions(keys, ...entries.map(({ ref }) => ref)),
   args: ({ entries }) => idsAndRefs(entries),
   reply: (reply: number) => Number(reply),
 } satisfies Operation<{ entries: readonly Entry[] }, number>;

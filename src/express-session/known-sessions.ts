@@ -146,8 +146,7 @@ export class KnownSessions {
     const { la, ttl } = lifeOf(stored);
     // As lua/include/prolong.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
-    const parsed = fromStored(stored, prolonged, ttl, this.#serializer);
-    const data = parsed instanceof Promise ? await parsed : parsed;
+    const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? stored : snapshot(data);
     this.#know(data, { sid, id: stored.get("id") ?? NOBODY, fields, prolonged, ttl });
     return data;
@@ -179,13 +178,12 @@ export class KnownSessions {
       known.ttl = ttl;
     }
     try {
-      const lines = toLines(changed, this.#serializer);
       await this.#sessions.update({
         ref: this.ref(known.sid),
         id: newId,
         now,
         ttl: fresh ? null : this.#endless ? 0 : ttl,
-        write: typeof lines === "string" ? lines : await lines,
+        write: await toLines(changed, this.#serializer),
         remove: removed.join("\n"),
       });
     } catch (error) {

@@ -191,8 +191,7 @@ export class RequestSession<Data extends object> {
   }
 
   async #load(touch: boolean): Promise<Session<Data> | null> {
-    const asked = this.#present();
-    const present = asked instanceof Promise ? await asked : asked;
+    const present = await this.#present();
     if (present === null) {
       // There may be a token, but no app that it belongs to.
       if (this.#state === "unmodified") this.#state = "none";

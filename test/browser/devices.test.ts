@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { startBrowser } from "../support/browser.js";
-import { type Example, startExample } from "../support/example.js";
+import { startExample } from "../support/example.js";
+import type { Program } from "../support/programs.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
 const FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0";
@@ -17,7 +18,7 @@ const EDGE =
 const SHOTS = join(tmpdir(), "ioredis-sessions-screenshots");
 
 let redis: TestRedis;
-let example: Example;
+let example: Program;
 let browser: Browser;
 /** What the browser's consoles said, and the errors of the pages. */
 let complaints: string[];

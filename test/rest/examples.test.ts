@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Example, startExample } from "../support/example.js";
+import { startExample } from "../support/example.js";
+import { type Ended, findProgram, nameOf, type Program, runProgram } from "../support/programs.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
-import { type Ended, findProgram, nameOf, runProgram } from "./support/programs.js";
 
 const API_KEY = "example-key-0123456789";
 
@@ -10,7 +10,7 @@ const php = findProgram(["php"], ["--version"]);
 const curl = findProgram(["curl"], ["--version"]);
 
 let redis: TestRedis;
-let server: Example;
+let server: Program;
 
 beforeAll(async () => {
   redis = await startRedis();

@@ -1,7 +1,7 @@
 import { sign } from "cookie-signature";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
-import { findProgram, nameOf, startProgram } from "./support/programs.js";
+import { findProgram, nameOf, startProgram } from "../support/programs.js";
 
 const python = findProgram(["python3", "/usr/bin/python3"], ["-c", "import redis"]);
 const SECRET = "keyboard cat";

@@ -9,11 +9,10 @@ import {
 } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
-import type { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
-import { type Created, RedisSessions } from "../../../src/index.js";
+import { afterEach } from "vitest";
+import type { Created } from "../../../src/index.js";
 import { type RestOptions, rest } from "../../../src/rest/index.js";
-import { startRedis, type TestRedis } from "../../support/redis.js";
+import { type TestEngine, useEngine } from "../../support/engine.js";
 
 export interface Answer {
   status: number;
@@ -82,49 +81,34 @@ export interface ApiOptions extends Partial<RestOptions> {
 }
 
 /** What the tests of one file share: one Redis, emptied before each test, and a new engine for each. */
-export interface TestApi {
-  readonly redis: TestRedis;
-  readonly db: Redis;
-  readonly rs: RedisSessions;
+export interface TestApi extends Pick<TestEngine, "redis" | "db" | "rs"> {
   /** Opens the interface, to everybody unless told otherwise; it is closed after the test. */
   open(options?: ApiOptions): Promise<Api>;
 }
 
 /** Call it at the top of a test file. `vi.mock` decides which Express it is. */
 export function useApi({ timeout = 2000, nested = false } = {}): TestApi {
-  let redis: TestRedis;
-  let db: Redis;
-  let rs: RedisSessions;
+  const t = useEngine({ timeout, nested });
   const closing: (() => Promise<void>)[] = [];
-
-  beforeAll(async () => {
-    redis = await startRedis();
-    db = redis.client();
-  });
-  beforeEach(async () => {
-    await db.flushdb();
-    rs = new RedisSessions({ client: db, wipe: 0, timeout, nested });
-  });
   afterEach(async () => {
     for (const close of closing.splice(0)) await close();
   });
-  afterAll(() => redis.stop());
 
   return {
     get redis() {
-      return redis;
+      return t.redis;
     },
     get db() {
-      return db;
+      return t.db;
     },
     get rs() {
-      return rs;
+      return t.rs;
     },
     async open({ mount = "", http = {}, ...options } = {}) {
       const app = express();
       // Express prints what reaches its last handler: nothing should.
       app.set("env", "test");
-      app.use(mount === "" ? "/" : mount, rest({ rs, authorize: false, ...options }));
+      app.use(mount === "" ? "/" : mount, rest({ rs: t.rs, authorize: false, ...options }));
       const server = createServer(http, app).listen(0, "127.0.0.1");
       await once(server, "listening");
       closing.push(async () => {

@@ -1,6 +1,6 @@
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { freePort } from "../../support/redis.js";
+import { freePort } from "./redis.js";
 
 export interface Ended {
   code: number;
@@ -28,8 +28,19 @@ export function nameOf(name: string, program: string | undefined, reason: string
   return program === undefined ? `${name} (skipped: ${reason})` : name;
 }
 
-/** Starts a server that says its address when it listens. */
-export async function startProgram(command: string, args: readonly string[], env: Record<string, string>) {
+/** A server that runs as a process of its own. */
+export interface Program {
+  /** Where it listens. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts a server on a free port; it has to say its address when it listens. */
+export async function startProgram(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<Program> {
   const port = await freePort();
   const child = spawn(command, args, {
     env: { ...process.env, ...env, PORT: `${port}` },
@@ -44,13 +55,13 @@ export async function startProgram(command: string, args: readonly string[], env
     child.stdout.on("data", listen);
     child.stderr.on("data", listen);
     child.once("error", reject);
-    child.once("exit", () => reject(new Error(`${command} ended:\n${said}`)));
+    child.once("exit", () => reject(new Error(`${[command, ...args].join(" ")} ended:\n${said}`)));
   });
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://localhost:${port}`,
     async stop() {
       if (child.exitCode !== null) return;
-      child.kill("SIGKILL");
+      child.kill();
       await once(child, "exit");
     },
   };
