@@ -41,20 +41,23 @@ def ref_of(token):
 def session_of(token):
     """The session of a token, or None."""
     ref = ref_of(token)
-    # A token that was rotated a moment ago has left where its session went. An empty one says that it has ended.
+    # A token that was rotated a moment ago has left ">" and where its session went. ">" alone says that it has ended.
     for _ in range(10):
-        fields = db.hgetall(f"{NAMESPACE}:{{{APP}}}:s:{ref}")
-        if "to" not in fields:
+        text = db.get(f"{NAMESPACE}:{{{APP}}}:s:{ref}") or ""
+        if not text.startswith(">"):
             break
-        ref = fields["to"]
-    if "id" not in fields:
+        ref = text[1:]
+    if not text or text.startswith(">"):
         return None
-    session = {"ref": ref, "id": json.loads(fields["id"]), "ip": json.loads(fields["ip"])}
-    session |= {name: int(fields[name]) for name in ("r", "w", "ttl", "created")}
-    if "device" in fields:
-        session["device"] = json.loads(fields["device"])
-    # Data keys are those in quotation marks: name and value are JSON.
-    session["d"] = {json.loads(name): json.loads(value) for name, value in fields.items() if name.startswith('"')}
+    # Eight lines tell of the session itself; each further one is a key of its data, "key":value in JSON.
+    _, r, w, life, created, user, ip, device, *data = text.split("\n")
+    if not user:
+        return None
+    session = {"ref": ref, "id": json.loads(user), "ip": json.loads(ip)}
+    session |= {"r": int(r), "w": int(w), "ttl": int(life.split(" ")[0]), "created": int(created)}
+    if device:
+        session["device"] = json.loads(device)
+    session["d"] = json.loads("{" + ",".join(data) + "}")
     return session
 
 

@@ -1,6 +1,6 @@
-import { Moved, type Stored } from "./codec.js";
+import { decode, Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { type Entry, type Keys, ownerRange, parseEntry } from "./keys.js";
+import { type Entry, type Keys, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
 import { CHUNK, chunks, PAGE, walk } from "./walk.js";
 
@@ -40,7 +40,7 @@ export class AppIndex {
     const sessions: Stored[] = [];
     for await (const entries of this.#owned(id)) {
       // One that was given to another user since the index was read is not theirs any more.
-      sessions.push(...(await this.#read(entries)).filter((session) => session.get("id") === id));
+      sessions.push(...(await this.#read(entries)).filter((session) => session.id === id));
     }
     return newestFirst(sessions);
   }
@@ -104,12 +104,16 @@ export class AppIndex {
 
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
+    const field = await this.#connection.command((client) => client.hget(this.#keys.owners, id));
+    const { refs, crowded } = parseOwned(field);
+    if (refs.length > 0) yield refs.map((ref) => ({ id, ref }));
+    if (!crowded) return;
     const { first, last } = ownerRange(id);
     for (let from: string | undefined = first; from !== undefined; ) {
       const start: string = from;
       // One more than a page holds, to know whether and where there are more.
       const members = await this.#connection.command((client) =>
-        client.zrangebylex(this.#keys.owners, start, last, "LIMIT", 0, PAGE + 1),
+        client.zrangebylex(this.#keys.crowd, start, last, "LIMIT", 0, PAGE + 1),
       );
       const next = members[PAGE];
       if (members.length > 0) yield members.slice(0, PAGE).map(parseEntry);
@@ -180,8 +184,9 @@ export class AppIndex {
   }
 
   async #readChunk(entries: readonly Entry[]): Promise<Stored[]> {
-    const refs = entries.map(({ ref }) => ref);
-    const found = await this.#connection.run(operations.list, this.#keys, { refs });
+    const keys = entries.map(({ ref }) => this.#keys.session(ref));
+    const texts = await this.#connection.command((client) => client.mget(keys));
+    const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
     const gone = entries.filter((_, i) => found[i] === null);
     if (gone.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: gone });
@@ -196,8 +201,5 @@ export class AppIndex {
 }
 
 function newestFirst(sessions: Stored[]): Stored[] {
-  return sessions
-    .map((session) => ({ session, created: Number(session.get("created")) }))
-    .sort((a, b) => b.created - a.created)
-    .map(({ session }) => session);
+  return sessions.sort((a, b) => b.created - a.created);
 }

@@ -52,7 +52,7 @@ export class AppSessions {
 
   /** Whether a session was ended under this ref a short while ago, by a call that left a mark. */
   async isMarked(ref: string): Promise<boolean> {
-    return (await this.#connection.command((client) => client.hexists(this.#keys.session(ref), "to"))) === 1;
+    return (await this.#connection.command((client) => client.getrange(this.#keys.session(ref), 0, 0))) === ">";
   }
 
   /** @param gap ms after its last use that reading prolongs the session again */
@@ -62,9 +62,9 @@ export class AppSessions {
     );
   }
 
-  set(ref: string, { write, remove }: operations.Changes): Promise<Stored | null> {
+  set(ref: string, changes: string): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), write, remove }, deadline),
+      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), changes }, deadline),
     );
   }
 

@@ -1,9 +1,8 @@
 import type { Session } from "./types.js";
 
 /**
- * The hash of a session holds its own fields under plain names and the data under JSON-quoted names, one field
- * for each top-level key, with the value as JSON. Neither JSON text holds a raw line feed, so a script answers
- * a whole session as one string of lines.
+ * A session is one text. Its first lines tell of the session itself, see lua/include/session.lua; each further one is a
+ * key of its data with its value, `"key":value`. No JSON text has a raw line feed, so lines end where they seem to.
  */
 
 /** What was left where a session was: it goes on under another ref, or (an empty one) shall not come back. */
@@ -12,11 +11,6 @@ export class Moved {
   constructor(to: string) {
     this.to = to;
   }
-}
-
-/** JSON of a value that `validate` let pass. JSON.stringify would make a 0 of -0. */
-function encode(value: unknown): string {
-  return Object.is(value, -0) ? "-0" : JSON.stringify(value);
 }
 
 /** What a new session tells of itself. */
@@ -28,115 +22,153 @@ interface Own {
   no_resave?: boolean;
 }
 
-/** The fields of its own that a new session has, `la` first, and their values, as lines. */
-export function encodeOwn(now: number, ttl: number, { id, ip, device, no_resave }: Own): string {
-  let lines = `la\n${now}\nttl\n${ttl}\ncreated\n${now}\nr\n1\nw\n1\n`;
-  if (id !== undefined) lines += `id\n${id}\n`;
-  if (ip !== undefined) lines += `ip\n${JSON.stringify(ip)}\n`;
-  if (device !== undefined) lines += `device\n${JSON.stringify(device)}\n`;
-  if (no_resave) lines += "no_resave\n1\n";
+/** The text of a new session, up to its data. `now` is ms, `ttl` seconds. */
+export function encodeOwn(now: number, ttl: number, { id = "", ip, device, no_resave }: Own): string {
+  const terms = no_resave ? " no_resave" : "";
+  return `${now}\n1\n1\n${ttl}${terms}\n${now}\n${id}\n${optional(ip)}\n${optional(device)}`;
+}
+
+function optional(text: string | undefined): string {
+  return text === undefined ? "" : JSON.stringify(text);
+}
+
+/** Data of a new session, as its text goes on. What is null is left out. */
+export function encodeData(d: object): string {
+  let lines = "";
+  for (const [key, value] of Object.entries(d)) if (value !== null) lines += line(quoteKey(key), encode(value));
   return lines;
 }
 
-/** The fields and values that store `d`, and the fields that its nulls remove, as lines. */
-export function encodeChanges(d: object): { write: string; remove: string } {
-  let write = "";
-  let remove = "";
-  for (const [key, value] of Object.entries(d)) {
-    const name = JSON.stringify(key);
-    if (value === null) remove += `${name}\n`;
-    else write += `${name}\n${encode(value)}\n`;
-  }
-  return { write, remove };
+/** Changes of data, as lua/include/merge.lua takes them: null removes a key. */
+export function encodeChanges(d: object): string {
+  let lines = "";
+  for (const [key, value] of Object.entries(d)) lines += line(quoteKey(key), value === null ? "" : encode(value));
+  return lines;
 }
 
-/** A session as Redis holds it. It is taken apart when it is asked for: the way of most is through `toSession`. */
+/** JSON of a value that `validate` let pass. JSON.stringify would make a 0 of -0. */
+function encode(value: unknown): string {
+  return Object.is(value, -0) ? "-0" : JSON.stringify(value);
+}
+
+/** A key and its JSON, or nothing in the place of that where the key goes. */
+export function line(quotedKey: string, json: string): string {
+  return `\n${quotedKey}:${json}`;
+}
+
+/** A key as JSON without a quotation mark or a backslash in it, so that scripts find its end by the next mark. */
+export function quoteKey(key: string): string {
+  const json = JSON.stringify(key);
+  return json.includes("\\") ? json.replace(/\\(["\\])/g, (_, c) => (c === '"' ? "\\u0022" : "\\u005c")) : json;
+}
+
+/** How many lines come before the data. */
+const OWN_LINES = 8;
+
+/** A session as Redis holds it, taken apart as far as every reader needs. */
 export class Stored {
   readonly ref: string;
-  /** Names and values, one after the other. */
-  readonly lines: readonly string[];
+  /** When it was last used, ms. */
+  readonly la: number;
+  readonly r: number;
+  readonly w: number;
+  /** Seconds that it may rest; 0 when it has no end. */
+  readonly ttl: number;
+  readonly no_resave: boolean;
+  /** When it was created, ms. */
+  readonly created: number;
+  /** As JSON; empty where there is none, as are the next two. */
+  readonly id: string;
+  readonly ip: string;
+  readonly device: string;
+  /** The data as lines, each with a line feed in front of it. */
+  readonly #data: string;
 
-  constructor(ref: string, lines: readonly string[]) {
+  private constructor(ref: string, own: readonly string[], data: string) {
+    const [la, r, w, life, created, id, ip, device] = own as [string, ...string[]];
     this.ref = ref;
-    this.lines = lines;
+    this.la = Number(la);
+    this.r = Number(r);
+    this.w = Number(w);
+    this.ttl = Number.parseFloat(life as string);
+    this.no_resave = life?.includes(" no_resave") ?? false;
+    this.created = Number(created);
+    this.id = id as string;
+    this.ip = ip as string;
+    this.device = device as string;
+    this.#data = data;
   }
 
-  /** The value of a field. */
-  get(name: string): string | undefined {
-    for (let i = 0; i + 1 < this.lines.length; i += 2) {
-      if (this.lines[i] === name) return this.lines[i + 1];
-    }
-    return undefined;
+  /** Undefined for a text that is no session. */
+  static parse(text: string, ref: string): Stored | undefined {
+    const own = text.split("\n", OWN_LINES);
+    if (own.length < OWN_LINES) return undefined;
+    let length = OWN_LINES - 1;
+    for (const { length: more } of own) length += more;
+    return new Stored(ref, own, text.slice(length));
   }
 
-  /** The data: JSON-quoted keys with JSON values. */
+  /** The data: keys as quoteKey has them, with JSON values. */
   data(): Map<string, string> {
     const data = new Map<string, string>();
-    for (let i = 0; i + 1 < this.lines.length; i += 2) {
-      const name = this.lines[i] as string;
-      if (isData(name)) data.set(name, this.lines[i + 1] as string);
+    for (const text of this.#data.split("\n")) {
+      const end = text.indexOf('"', 1) + 1;
+      if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
     }
     return data;
   }
 
+  /** The JSON of a key of the data, by the key as quoteKey has it. */
+  value(quotedKey: string): string | undefined {
+    const start = this.#data.indexOf(line(quotedKey, ""));
+    if (start === -1) return undefined;
+    const from = start + quotedKey.length + 2;
+    const end = this.#data.indexOf("\n", from);
+    return this.#data.slice(from, end === -1 ? undefined : end);
+  }
+
   /** The data as the JSON of one object. */
   json(): string {
-    let json = "";
-    for (let i = 0; i + 1 < this.lines.length; i += 2) {
-      const name = this.lines[i] as string;
-      if (isData(name)) json += `${json === "" ? "{" : ","}${name}:${this.lines[i + 1]}`;
-    }
-    return json === "" ? "{}" : `${json}}`;
+    return `{${this.#data.slice(1).replaceAll("\n", ",")}}`;
+  }
+
+  get isEmpty(): boolean {
+    return this.#data === "";
   }
 }
 
-const QUOTE = 0x22;
-
-function isData(name: string): boolean {
-  return name.charCodeAt(0) === QUOTE;
-}
-
-/** What a script answered for the session `ref`: lines, or nothing. */
+/** What Redis answered for the session `ref`: its text, the mark that was left there, or nothing. */
 export function decode(reply: string | null, ref: string): Stored | Moved | null {
   if (!reply) return null;
-  const lines = reply.split("\n");
-  return lines[0] === "to" ? new Moved(lines[1] ?? "") : new Stored(ref, lines);
+  return moved(reply) ?? Stored.parse(reply, ref) ?? null;
+}
+
+/** What a reply says when it is a mark. */
+export function moved(reply: string | number): Moved | undefined {
+  return typeof reply === "string" && reply.startsWith(">") ? new Moved(reply.slice(1)) : undefined;
 }
 
 /** The session as callers see it. `now` is ms of our clock. */
 export function toSession<Data>(stored: Stored, now: number): Session<Data> {
-  const { ref, lines } = stored;
-  const session: Session<Data> = { ref, id: "", ip: "", r: 0, w: 0, ttl: 0, idle: 0, created: 0 };
-  for (let i = 0; i + 1 < lines.length; i += 2) read(session, lines[i] as string, lines[i + 1] as string, now);
-  if (session.no_resave) session.ttl = Math.max(0, session.ttl - seconds(now - session.created));
+  const { ref, r, w, la, created } = stored;
+  const session: Session<Data> = {
+    ref,
+    id: unquote(stored.id),
+    ip: unquote(stored.ip),
+    r,
+    w,
+    ttl: stored.no_resave ? Math.max(0, stored.ttl - seconds(now - created)) : stored.ttl,
+    idle: Math.max(0, seconds(now - la)),
+    created,
+  };
+  if (stored.device !== "") session.device = unquote(stored.device);
+  if (stored.no_resave) session.no_resave = true;
   // One parse for all keys; it takes "__proto__" for a key like any other.
-  const json = stored.json();
-  if (json !== "{}") session.d = JSON.parse(json);
+  if (!stored.isEmpty) session.d = JSON.parse(stored.json());
   return session;
 }
 
-function read(session: Session<unknown>, name: string, value: string, now: number): void {
-  switch (name) {
-    case "id":
-    case "ip":
-    case "device":
-      session[name] = unquote(value);
-      break;
-    case "r":
-    case "w":
-    case "ttl":
-    case "created":
-      session[name] = Number(value);
-      break;
-    case "la":
-      session.idle = Math.max(0, seconds(now - Number(value)));
-      break;
-    case "no_resave":
-      session.no_resave = true;
-  }
-}
-
-/** JSON.parse for a string, without its cost for those that have nothing escaped. */
+/** JSON.parse for a string or nothing, without its cost for those that have nothing escaped. */
 function unquote(json: string): string {
   return json.includes("\\") ? JSON.parse(json) : json.slice(1, -1);
 }

@@ -1,6 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { checkClient, openClient } from "./client.js";
-import { encodeChanges, encodeOwn, type Stored, toSession } from "./codec.js";
+import { encodeChanges, encodeData, encodeOwn, type Stored, toSession } from "./codec.js";
 import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
@@ -112,14 +112,14 @@ export class RedisSessions<Data extends object = DefaultData> {
     const { ttl = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
     const device = checkDevice(options.device);
     const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? "" : this.#changes(options.d, options.nested).write;
+    const data = options.d === undefined ? "" : encodeData(this.#checkData(options.d, options.nested));
     const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
 
     const token = createToken();
     const ref = refOf(token);
     const now = Date.now();
-    const own = encodeOwn(now, ttl, { id, ip, device, no_resave });
-    const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, fields: own + data };
+    const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
+    const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
     const created =
       instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session));
@@ -138,7 +138,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly set = method((options: SetOptions<Data>): Promise<Session<Data> | null> => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
-    const changes = this.#changes(options.d, options.nested);
+    const changes = encodeChanges(this.#checkData(options.d, options.nested));
     return app.set(ref, changes).then(toSessionNow<Data>);
   });
 
@@ -234,8 +234,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
   });
 
-  #changes(d: unknown, nested: unknown): { write: string; remove: string } {
-    return encodeChanges(checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes));
+  #checkData(d: unknown, nested: unknown): object {
+    return checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes);
   }
 
   #app(name: string): AppSessions {

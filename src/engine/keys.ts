@@ -9,9 +9,11 @@ export class Keys {
   readonly users: string;
   /** zset, id and ref → when the wiper looks at it (ms). */
   readonly expiry: string;
-  /** zset, id and ref → 0, in the order of the ids: the sessions of a user. */
+  /** hash, id → refs as lines: the sessions of a user; see lua/include/owners.lua. */
   readonly owners: string;
-  /** The four as every script takes them first. */
+  /** zset, id and ref → 0, in the order of the ids: sessions for which there is no room in a user's field of `owners`. */
+  readonly crowd: string;
+  /** The five as every script takes them first. */
   readonly index: readonly string[];
 
   /** What all keys of the app begin with; it holds the hash tag. */
@@ -24,10 +26,11 @@ export class Keys {
     this.users = `${base}users`;
     this.expiry = `${base}expiry`;
     this.owners = `${base}owners`;
-    this.index = [this.active, this.users, this.expiry, this.owners];
+    this.crowd = `${base}crowd`;
+    this.index = [this.active, this.users, this.expiry, this.owners, this.crowd];
   }
 
-  /** hash with a TTL: one session. */
+  /** string with a TTL: one session. */
   session(ref: string): string {
     return `${this.base}s:${ref}`;
   }
@@ -53,13 +56,19 @@ export function quoteId(id: string): string {
   return JSON.stringify(id);
 }
 
-/** Splits a member of `expiry` or `owners`. */
+/** Splits a member of `expiry` or `crowd`. */
 export function parseEntry(member: string): Entry {
   const id = /^"(?:[^"\\]|\\.)*"/.exec(member)?.[0] ?? "";
   return { id, ref: member.slice(id.length) };
 }
 
-/** The members of `owners` that belong to a user, as limits for ZRANGE BYLEX. */
+/** The refs in a user's field of `owners`, and whether there are more in `crowd`. */
+export function parseOwned(field: string | null): { refs: string[]; crowded: boolean } {
+  const [mark, ...refs] = (field ?? "\n").split("\n");
+  return { refs: refs.slice(0, -1), crowded: mark === "+" };
+}
+
+/** The members of `crowd` that belong to a user, as limits for ZRANGE BYLEX. */
 export function ownerRange(id: string): { first: string; last: string } {
   return { first: `[${id}`, last: `[${id}\u{10ffff}` };
 }

@@ -1,5 +1,5 @@
 import * as scripts from "../lua/index.js";
-import { decode, Moved, type Stored } from "./codec.js";
+import { decode, type Moved, moved, type Stored } from "./codec.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
 
@@ -36,8 +36,7 @@ export interface NewSession extends Timed {
   id: string;
   /** seconds */
   ttl: number;
-  /** fields and values, as lines */
-  fields: string;
+  text: string;
 }
 
 /** Whose a session is and how long it may rest from now on, where that changes. */
@@ -75,12 +74,9 @@ interface Grave {
 /** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
 export type ReplaceMode = "any" | "unended" | "absent";
 
-/** What changes in a session's data, as lines. */
+/** What changes in a session's data, as lua/include/merge.lua takes it. */
 export interface Changes {
-  /** fields and values */
-  write: string;
-  /** fields */
-  remove: string;
+  changes: string;
 }
 
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
@@ -93,16 +89,16 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
 
 export const create = {
   script: scripts.create,
-  common: 0,
+  common: 2,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, fields }) => [
+  args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, text }) => [
+    absolute * 1000,
+    maxPerUser,
     ref,
     id,
     now,
-    ttl,
-    absolute,
-    maxPerUser,
-    fields,
+    ttl * 1000,
+    text,
   ],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<NewSession & Limited, boolean>;
@@ -119,14 +115,14 @@ export const set = {
   script: scripts.set,
   common: 0,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, write, remove }) => [ref, now, write, remove],
+  args: ({ ref, now, changes }) => [ref, now, changes],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Timed & Changes, Stored | Moved | null>;
 
 export const replace = {
   script: scripts.replace,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, id, now, ttl, mode, fields }) => [ref, id, now, ttl, mode, fields],
+  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
 
@@ -134,7 +130,7 @@ export const update = {
   script: scripts.update,
   common: 0,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, id, now, ttl, write, remove }) => [ref, id, now, ttl ?? "", write, remove],
+  args: ({ ref, id, now, ttl, changes }) => [ref, id, now, ttl ?? "", changes],
   reply: (reply: number) => Number(reply) === 1,
 } satisfies Operation<Timed & Belonging & Changes, boolean>;
 
@@ -143,8 +139,7 @@ export const kill = {
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, grave }) => [grave, ref],
-  // A ref is longer than a digit, be that a number or (stringNumbers) a string; a mark's empty one counts as 0.
-  reply: (reply: number | string) => (`${reply}`.length > 1 ? new Moved(`${reply}`) : Number(reply)),
+  reply: (reply: number | string) => moved(reply) ?? Number(reply),
 } satisfies Operation<One & Grave, number | Moved>;
 
 export const rotate = {
@@ -164,18 +159,6 @@ export const killMany = {
   args: ({ entries, grave }) => [...idsAndRefs(entries), grave],
   reply: (reply: number) => Number(reply),
 } satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
-
-/** A chunk of sessions at once; leaves no trace in them. */
-export const list = {
-  script: scripts.get,
-  keys: (keys, { refs }) => indexAndSessions(keys, ...refs),
-  args: () => [0],
-  reply: (reply: (string | null | Error)[], { refs }) =>
-    reply.map((one, i) => {
-      if (one instanceof Error) throw one;
-      return decode(one, refs[i] as string);
-    }),
-} satisfies Operation<{ refs: readonly string[] }, (Stored | Moved | null)[]>;
 
 export const recent = {
   script: scripts.recent,

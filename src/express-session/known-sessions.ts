@@ -1,6 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
-import { encodeOwn, Stored } from "../engine/codec.js";
+import { encodeOwn, line, Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
@@ -95,11 +95,11 @@ export class KnownSessions {
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
-      if (!this.#isDue(known, now, ttl) && known.fields.get('"cookie"') === cookieToJson(session.cookie)) return;
+      if (!this.#isDue(known, now, ttl) && storedValue(known, '"cookie"') === cookieToJson(session.cookie)) return;
       return this.#update(known, session, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
-    await this.#sessions.update({ ref: this.ref(sid), id: "", now, ttl, write: "", remove: "" });
+    await this.#sessions.update({ ref: this.ref(sid), id: "", now, ttl, changes: "" });
   }
 
   /** @param sid or a ref */
@@ -111,8 +111,7 @@ export class KnownSessions {
 
   /** A session that was met in a list, as a load would show it. */
   read(stored: Stored): SessionData | Promise<SessionData> {
-    const { la, ttl } = lifeOf(stored);
-    return fromStored(stored, la, ttl, this.#serializer);
+    return fromStored(stored, stored.la, stored.ttl, this.#serializer);
   }
 
   /** Makes known what was made of a session's data: from here on it stands for the session. */
@@ -122,7 +121,8 @@ export class KnownSessions {
   }
 
   ref(sid: string): string {
-    return this.#hashIds ? refOf(sid) : sid;
+    // The index keeps refs as lines.
+    return this.#hashIds || sid.includes("\n") ? refOf(sid) : sid;
   }
 
   /** The ref that is meant by an id or a ref. */
@@ -143,12 +143,12 @@ export class KnownSessions {
     const now = Date.now();
     const stored = await this.#sessions.get(this.ref(sid), this.#touches, PROLONG_AFTER);
     if (stored === null) return null;
-    const { la, ttl } = lifeOf(stored);
+    const { la, ttl } = stored;
     // As lua/include/prolong.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? stored : snapshot(data);
-    this.#know(data, { sid, id: stored.get("id") ?? NOBODY, fields, prolonged, ttl });
+    this.#know(data, { sid, id: stored.id || NOBODY, fields, prolonged, ttl });
     return data;
   }
 
@@ -183,8 +183,7 @@ export class KnownSessions {
         id: newId,
         now,
         ttl: fresh ? null : this.#endless ? 0 : ttl,
-        write: await toLines(changed, this.#serializer),
-        remove: removed.join("\n"),
+        changes: removed.map((key) => line(key, "")).join("") + (await toLines(changed, this.#serializer)),
       });
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
@@ -205,7 +204,7 @@ export class KnownSessions {
       now,
       ttl: life,
       mode,
-      fields: own + (await toLines(fields, this.#serializer)),
+      text: own + (await toLines(fields, this.#serializer)),
     });
     // A plain object is a caller's own: it replaces the next time, too.
     if (!isPlain(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
@@ -255,8 +254,8 @@ function fieldsOf({ fields }: Known): Snapshot {
   return fields instanceof Stored ? fields.data() : fields;
 }
 
-function lifeOf(stored: Stored): { la: number; ttl: number } {
-  return { la: Number(stored.get("la")), ttl: Number(stored.get("ttl")) };
+function storedValue({ fields }: Known, quotedKey: string): string | undefined {
+  return fields instanceof Stored ? fields.value(quotedKey) : fields.get(quotedKey);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { SessionData } from "express-session";
-import type { Stored } from "../engine/codec.js";
+import { line, quoteKey, type Stored } from "../engine/codec.js";
 import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
@@ -22,7 +22,7 @@ export function snapshot(session: object): Snapshot {
   for (const [key, value] of Object.entries(session)) {
     const json = key === "cookie" ? cookieToJson(value) : JSON.stringify(value);
     // What JSON has no text for (undefined, a function) is left out, as JSON.stringify does in an object.
-    if (json !== undefined) fields.set(JSON.stringify(key), json);
+    if (json !== undefined) fields.set(quoteKey(key), json);
   }
   return fields;
 }
@@ -52,7 +52,7 @@ type Fields = Iterable<readonly [name: string, json: string]>;
 export function toLines(fields: Fields, serializer: Serializer | undefined): string | Promise<string> {
   if (serializer !== undefined) return serializeEach(fields, serializer);
   let lines = "";
-  for (const [name, json] of fields) lines += `${name}\n${json}\n`;
+  for (const [name, json] of fields) lines += line(name, json);
   return lines;
 }
 
@@ -61,7 +61,7 @@ async function serializeEach(fields: Fields, serializer: Serializer): Promise<st
   let lines = "";
   for (const [name, json] of fields) {
     const text = await serializer.stringify(JSON.parse(`{${name}:${json}}`));
-    lines += `${name}\n${JSON.stringify(text)}\n`;
+    lines += line(name, JSON.stringify(text));
   }
   return lines;
 }

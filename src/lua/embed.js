@@ -9,7 +9,7 @@ function expand(file, seen) {
   return readFileSync(new URL(file, here), "utf8")
     .split("\n")
     .flatMap((line) => {
-      const include = /^--@include (\S+)$/.exec(line)?.[1];
+      const include = /^ *--@include (\S+)$/.exec(line)?.[1];
       if (include === undefined) return line.trim() === "" || line.trim().startsWith("--") ? [] : [line];
       if (seen.has(include)) return [];
       seen.add(include);

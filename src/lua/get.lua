@@ -1,44 +1,62 @@
 -- Reads sessions; counts the reads and prolongs the sessions unless told not to.
 --
--- KEYS   1-4  the index, see include/index.lua
---        5..  the sessions
--- ARGV   1    '1' to count and prolong, '0' to leave no trace; that needs no other arguments
+-- KEYS   1-5  the index, see include/index.lua
+--        6..  the sessions
+-- ARGV   1    '1' to count and prolong, '0' to leave no trace
 --        2    how long after its last use a session is prolonged again, ms
 --        3..  for each session its ref, and now, ms of the caller's clock
--- Reply  for each session its fields and values joined by line feeds, as they were before this read
---        "to\n<ref>" for one that was rotated to <ref>
+-- Reply  for each session its text, as it was before this read, or the mark that stands there; see include/session.lua
 --        "" for one that is not there
---        the error of one that somebody else has spoilt
+--        the error of one that somebody else has spoilt (where it is read without a trace, its text as it is)
 
 --@include index
 --@include replies
---@include prolong
+--@include session
+--@include life
+--@include note-uses
+
+-- Writes the beginning of a session, of which the rest stays; with `life` it ends so long from now.
+local function write(session, head, rest, text, life)
+  if life then return redis.pcall('SET', session, head .. rest, 'PX', life) end
+  -- Nearly always it is as long as it was.
+  if #head + #rest == #text then return redis.pcall('SETRANGE', session, '0', head) end
+  return redis.pcall('SET', session, head .. rest, 'KEEPTTL')
+end
 
 local touch, gap = ARGV[1] == '1', tonumber(ARGV[2])
+local uses = {}
+
+local function read(session, ref, text, now)
+  local la, r, rest = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
+  if not la then return DAMAGED end
+  local life
+  -- Busy sessions would pay for it on each request.
+  local due = math.abs(now - la) >= gap
+  if due then
+    local ttl, terms, _, id = parse(text)
+    life = life_of(ttl, terms)
+    uses[#uses + 1] = { id, ref, now, la }
+  end
+  rest = string.sub(text, rest)
+  local head = (due and now or la) .. '\n' .. string.format('%.0f', r + 1)
+  local written = write(session, head, rest, text, life)
+  if type(written) == 'table' and written.err then
+    -- A Redis that is out of memory refuses to count, unless the script has written before. Removing an entry that no
+    -- index has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
+    redis.call('ZREM', active, '')
+    written = write(session, head, rest, text, life)
+    if type(written) == 'table' and written.err then return written end
+  end
+  return text
+end
 
 for i = 1, #replies do
-  local session = KEYS[4 + i]
-  local fields = redis.pcall('HGETALL', session)
-  if fields.err then
-    replies[i] = fields
-  elseif #fields == 0 then
-    replies[i] = ''
-  elseif fields[1] == 'to' or not touch then
-    replies[i] = table.concat(fields, '\n')
-  else
-    local counted = redis.pcall('HINCRBY', session, 'r', 1)
-    if type(counted) ~= 'number' then
-      -- A Redis that is out of memory refuses to count, unless the script has written before. Removing a field that no
-      -- session has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
-      redis.call('HDEL', session, '')
-      counted = redis.pcall('HINCRBY', session, 'r', 1)
-    end
-    if type(counted) ~= 'number' then
-      replies[i] = counted
-    else
-      prolong_if_due(session, ARGV[2 * i + 1], last_activity(fields), tonumber(ARGV[2 * i + 2]), gap)
-      replies[i] = table.concat(fields, '\n')
-    end
+  local session = KEYS[5 + i]
+  local text = redis.pcall('GET', session)
+  if touch and type(text) == 'string' and not is_mark(text) then
+    text = read(session, ARGV[2 * i + 1], text, ARGV[2 * i + 2])
   end
+  replies[i] = text or ''
 end
+note_uses(uses)
 return replies

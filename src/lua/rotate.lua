@@ -1,8 +1,8 @@
 -- Moves a session to a new ref; the old one forwards to it for a while.
 --
--- KEYS   1-4  the index, see include/index.lua
---        5    the session
---        6    the session's new place
+-- KEYS   1-5  the index, see include/index.lua
+--        6    the session
+--        7    the session's new place
 -- ARGV   1    ref
 --        2    new ref
 --        3    grace, ms that the old ref goes on working
@@ -11,25 +11,22 @@
 --        nil when there is no session under this ref, or when it was rotated before
 
 --@include index
---@include owner
+--@include session
 --@include forget
 --@include remember
 
-local session, moved = KEYS[5], KEYS[6]
+local session, moved = KEYS[6], KEYS[7]
 local ref, new_ref, grace = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local own = redis.call('HMGET', session, 'id', 'la', 'ttl', 'to')
-if own[4] == new_ref then return 1 end
-if type(own[3]) ~= 'string' then return nil end
+local text = redis.call('GET', session) or ''
+if text == '>' .. new_ref then return 1 end
+local _, _, _, id, la = parse(text)
+if not id then return nil end
 
-local id = owner(own[1])
 local due = redis.call('ZSCORE', expiry, id .. ref)
 redis.call('RENAME', session, moved)
--- The new entries first: a user whose only session moves must not vanish from the users.
-remember(id, new_ref, own[2], type(due) == 'string' and due or own[2])
+remember(id, new_ref, la, type(due) == 'string' and due or la)
 forget(id, ref)
-if grace > 0 then
-  redis.call('HSET', session, 'to', new_ref)
-  redis.call('PEXPIRE', session, grace)
-end
+settle()
+if grace > 0 then redis.call('SET', session, '>' .. new_ref, 'PX', grace) end
 return 1

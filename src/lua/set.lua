@@ -1,41 +1,55 @@
 -- Merges data into sessions, key by key, counts the writes and prolongs the sessions.
 --
--- KEYS   1-4  the index, see include/index.lua
---        5..  the sessions
+-- KEYS   1-5  the index, see include/index.lua
+--        6..  the sessions
 -- ARGV   1..  for each session:
 --               its ref
 --               now, ms of the caller's clock
---               fields and values to write, as lines
---               fields to remove, as lines
--- Reply  for each session its fields and values joined by line feeds, as they are now
---        "to\n<ref>" for one that was rotated to <ref>; nothing is written
+--               changes of its data, see include/merge.lua
+-- Reply  for each session its text, as it is now, or the mark that stands there, and then nothing is written; see
+--        include/session.lua
 --        "" for one that is not there; nothing is written
 --        the error of one that somebody else has spoilt; nothing is written
 
 --@include index
 --@include replies
---@include fields
---@include prolong
+--@include session
+--@include merge
+--@include life
+--@include note-uses
+
+local uses = {}
+
+local function write(session, ref, text, now, changes)
+  local la, r, w, rest = string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
+  if not la then return DAMAGED end
+  local due = math.abs(now - la) >= 1000
+  local head = (due and now or la) .. r .. string.format('%.0f', w + 1)
+  local new = merge(head .. string.sub(text, rest), changes)
+  local life, id
+  if due then
+    local ttl, terms, _
+    ttl, terms, _, id = parse(text)
+    life = life_of(ttl, terms)
+  end
+  local written
+  if life then
+    written = redis.pcall('SET', session, new, 'PX', life)
+  else
+    written = redis.pcall('SET', session, new, 'KEEPTTL')
+  end
+  if written.err then return written end
+  if due then uses[#uses + 1] = { id, ref, now, la } end
+  return new
+end
 
 for i = 1, #replies do
-  local session, at = KEYS[4 + i], 4 * (i - 1)
-  local own = redis.pcall('HMGET', session, 'la', 'ttl', 'to')
-  if own.err then
-    replies[i] = own
-  elseif type(own[3]) == 'string' then
-    replies[i] = 'to\n' .. own[3]
-  elseif type(own[2]) ~= 'string' then
-    replies[i] = ''
-  else
-    local counted = redis.pcall('HINCRBY', session, 'w', 1)
-    if type(counted) ~= 'number' then
-      replies[i] = counted
-    else
-      write_fields(session, ARGV[at + 3])
-      remove_fields(session, ARGV[at + 4])
-      prolong_if_due(session, ARGV[at + 1], tonumber(own[1]), tonumber(ARGV[at + 2]), 1000)
-      replies[i] = table.concat(redis.call('HGETALL', session), '\n')
-    end
+  local session, at = KEYS[5 + i], 3 * (i - 1)
+  local text = redis.pcall('GET', session)
+  if type(text) == 'string' and not is_mark(text) then
+    text = write(session, ARGV[at + 1], text, ARGV[at + 2], ARGV[at + 3])
   end
+  replies[i] = text or ''
 end
+note_uses(uses)
 return replies

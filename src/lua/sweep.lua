@@ -1,22 +1,22 @@
 -- Looks at a chunk of sessions that were met in the index: drops the entries of those that are gone,
 -- writes those of the living anew, and tells the wiper's queue when to come again.
 --
--- KEYS   1-4  the index, see include/index.lua
---        5..  the sessions
+-- KEYS   1-5  the index, see include/index.lua
+--        6..  the sessions
 -- ARGV   1..  for each session its id, as JSON (empty when only `active` was read, which does not tell),
 --             and its ref
 -- Reply  how many sessions were found gone
 
 --@include index
---@include owner
+--@include session
 --@include forget
 --@include remember
 --@include clock
 
 local now = clock()
 local gone = 0
-for i = 1, #KEYS - 4 do
-  local session, id, ref = KEYS[4 + i], ARGV[2 * i - 1], ARGV[2 * i]
+for i = 1, #KEYS - 5 do
+  local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
   local left = redis.call('PTTL', session)
   if left == -2 and id == '' then
     redis.call('ZREM', active, ref)
@@ -25,13 +25,15 @@ for i = 1, #KEYS - 4 do
     gone = gone + redis.call('ZREM', expiry, id .. ref)
     forget(id, ref)
   else
-    local own = redis.call('HMGET', session, 'id', 'la', 'to')
+    local text = redis.pcall('GETRANGE', session, '0', '1023')
+    local _, _, _, present, la = parse(type(text) == 'string' and text or '')
     -- Otherwise it was rotated, or given to another user, since the index was read.
-    if type(own[3]) ~= 'string' and owner(own[1]) == id then
+    if present == id then
       redis.call('ZREM', expiry, id .. ref)
       -- One without end (-1) is looked at again in a day.
-      remember(id, ref, own[2], now + (left < 0 and 86400000 or math.max(left, 1000)))
+      remember(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
     end
   end
 end
+settle()
 return gone

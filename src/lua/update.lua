@@ -1,64 +1,75 @@
 -- Changes sessions that live: their data, whose they are, and how long they may rest.
 --
--- KEYS   1-4  the index, see include/index.lua
---        5..  the sessions
+-- KEYS   1-5  the index, see include/index.lua
+--        6..  the sessions
 -- ARGV   1..  for each session:
 --               its ref
 --               id, as JSON; "" (two quotation marks) for nobody; empty to leave it as it is
 --               now, ms of the caller's clock
 --               ttl from now on, seconds (may have a fraction); 0 for a session without end; empty to leave its life
 --               as it is, which goes with an empty id
---               fields and values to write, as lines
---               fields to remove, as lines
+--               changes of its data, see include/merge.lua
 -- Reply  for each session 1, or 0 for one that is not there; nothing is written then
 --        the error of one that somebody else has spoilt; nothing is written
 
 --@include index
 --@include replies
---@include fields
---@include owner
+--@include session
+--@include merge
+
+local moves = {}
+
+local function update(session, ref, text, id, now, ttl, changes)
+  local la, r, w, life, created, before, rest =
+    string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^\n]+)(\n%d+\n)([^\n]*)()\n[^\n]*\n')
+  if not la then return DAMAGED end
+  rest = string.sub(text, rest)
+  if changes ~= '' then w = string.format('%.0f', w + 1) end
+  local new, written
+  if ttl == '' then
+    new = merge(la .. r .. w .. '\n' .. life .. created .. before .. rest, changes)
+    written = redis.pcall('SET', session, new, 'KEEPTTL')
+  else
+    if before == '' then before = NOBODY end
+    if id == '' then id = before end
+    new = now .. r .. w .. '\n' .. ttl .. created .. (id == NOBODY and '' or id) .. rest
+    new = merge(new, changes)
+    local ms = ttl * 1000
+    if ms > 0 then
+      written = redis.pcall('SET', session, new, 'PX', math.max(math.floor(ms + 0.5), 1))
+    else
+      written = redis.pcall('SET', session, new)
+    end
+    moves[#moves + 1] = { ref, before, id, now, ms }
+  end
+  return written.err and written or 1
+end
+
+for i = 1, #replies do
+  local session, at = KEYS[5 + i], 5 * (i - 1)
+  local text = redis.pcall('GET', session)
+  if type(text) == 'table' then
+    replies[i] = text
+  elseif type(text) ~= 'string' or is_mark(text) then
+    replies[i] = 0
+  else
+    replies[i] = update(session, ARGV[at + 1], text, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+  end
+end
+if #moves == 0 then return replies end
+
 --@include forget
 --@include remember
 --@include clock
 
-local function prolong(session, ref, before, id, now, ttl)
-  local life = ttl * 1000
-  redis.call('HSET', session, 'la', now, 'ttl', ttl)
-  if life > 0 then
-    redis.call('PEXPIRE', session, math.max(math.floor(life + 0.5), 1))
-  else
-    redis.call('PERSIST', session)
-  end
-  if id == '' then id = before end
-  if id ~= before then
-    forget(before, ref)
-    if id == NOBODY then redis.call('HDEL', session, 'id') else redis.call('HSET', session, 'id', id) end
-  end
+for _, move in ipairs(moves) do
+  local ref, before, id, now, life = unpack(move)
+  if id ~= before then forget(before, ref) end
   local due = clock() + life
   remember(id, ref, now, due)
   -- A session that ends earlier than it was to: what is left in the wiper's queue shall not have ended already.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
   if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
 end
-
-for i = 1, #replies do
-  local session, at = KEYS[4 + i], 6 * (i - 1)
-  local ttl, written, removed = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-  local own = redis.pcall('HMGET', session, 'id', 'ttl')
-  if own.err then
-    replies[i] = own
-  elseif type(own[2]) ~= 'string' then
-    replies[i] = 0
-  else
-    local counted = (written ~= '' or removed ~= '') and redis.pcall('HINCRBY', session, 'w', 1) or 0
-    if type(counted) ~= 'number' then
-      replies[i] = counted
-    else
-      write_fields(session, written)
-      remove_fields(session, removed)
-      if ttl ~= '' then prolong(session, ARGV[at + 1], owner(own[1]), ARGV[at + 2], ARGV[at + 3], ttl) end
-      replies[i] = 1
-    end
-  end
-end
+settle()
 return replies

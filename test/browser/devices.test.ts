@@ -7,6 +7,7 @@ import { startBrowser } from "../support/browser.js";
 import { startExample } from "../support/example.js";
 import type { Program } from "../support/programs.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
+import { editFields } from "../support/session-text.js";
 
 const FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0";
 const IPHONE =
@@ -238,9 +239,8 @@ async function fetchLogin(name: string): Promise<void> {
 
 /** Lets a session look as if nobody had used it for some seconds. */
 async function rest(ref: string, seconds: number): Promise<void> {
-  for (const field of ["la", "created"]) {
-    await redis.client().hincrby(`rs:{demo-devices}:s:${ref}`, field, -seconds * 1000);
-  }
+  const earlier = { add: -seconds * 1000 };
+  await editFields(redis.client(), `rs:{demo-devices}:s:${ref}`, { la: earlier, created: earlier });
 }
 
 /** Runs in the page: what someone who does not see it would miss. */

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Created, CreateOptions, Session } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
+import { editFields, readFields } from "../support/session-text.js";
 
 const t = useEngine();
 
@@ -52,7 +53,7 @@ test("a call does not overtake one that waits, though no other is on its way any
 test("an error of one call is that call's alone", async () => {
   const { token } = await t.create();
   const bad = await t.create({ id: "bob" });
-  await t.db.set(`rs:{${app}}:s:${bad.ref}`, "no hash");
+  await t.db.set(`rs:{${app}}:s:${bad.ref}`, "no session");
   const answers = await Promise.allSettled([token, bad.token, token].map((one) => t.rs.get({ app, token: one })));
   expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
 });
@@ -115,7 +116,7 @@ test("of reads that are made together, those count and prolong that are to", asy
   const [counted, both, unseen] = (await createMany(3)) as [Created, Created, Created];
   const base = `rs:{${app}}:`;
   for (const { ref } of [counted, both, unseen]) {
-    await t.db.hincrby(`${base}s:${ref}`, "la", -5000);
+    await editFields(t.db, `${base}s:${ref}`, { la: { add: -5000 } });
     await t.db.pexpire(`${base}s:${ref}`, 50_000);
   }
   const read = ({ token }: Created, touch?: boolean) =>
@@ -134,9 +135,9 @@ test("of reads that are made together, those count and prolong that are to", asy
   // Each as it was before this read.
   expect(sessions.map((session) => session?.r)).toEqual([1, 1, 1, 1, 2, 1, 2, 1, 3]);
   expect(sessions.filter((session) => session?.idle === 0)).toEqual([sessions[4], sessions[6], sessions[8]]);
-  expect(await t.db.hget(`${base}s:${counted.ref}`, "r")).toBe("4");
-  expect(await t.db.hget(`${base}s:${both.ref}`, "r")).toBe("2");
-  expect(await t.db.hget(`${base}s:${unseen.ref}`, "r")).toBe("1");
+  expect((await readFields(t.db, `${base}s:${counted.ref}`)).r).toBe("4");
+  expect((await readFields(t.db, `${base}s:${both.ref}`)).r).toBe("2");
+  expect((await readFields(t.db, `${base}s:${unseen.ref}`)).r).toBe("1");
   expect(await t.db.pttl(`${base}s:${counted.ref}`)).toBeGreaterThan(50_000);
   expect(await t.db.pttl(`${base}s:${both.ref}`)).toBeGreaterThan(50_000);
   expect(await t.db.pttl(`${base}s:${unseen.ref}`)).toBeLessThanOrEqual(50_000);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { useEngine } from "../support/engine.js";
+import { readFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -70,10 +71,10 @@ describe("with touch: false", () => {
   test("leaves no trace", async () => {
     const { token, ref } = await t.create({ ttl: 100 });
     await t.db.pexpire(`rs:{webapp}:s:${ref}`, 20_000);
-    const before = await t.db.hgetall(`rs:{webapp}:s:${ref}`);
+    const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
     later(80);
     expect((await t.rs.get({ app, token, touch: false }))?.idle).toBe(80);
-    expect(await t.db.hgetall(`rs:{webapp}:s:${ref}`)).toEqual(before);
+    expect(await readFields(t.db, `rs:{webapp}:s:${ref}`)).toEqual(before);
     expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(20_000);
     expect(await t.rs.activity({ app, dt: 70 })).toEqual({ activity: 0 });
   });

@@ -24,7 +24,7 @@ test("a session and its index lie where the documentation says", async () => {
     "rs:apps": ["webapp"],
     "rs:{webapp}:active": { [ref]: `${NOW}` },
     "rs:{webapp}:users": { '"tenant:u9"': `${NOW}` },
-    "rs:{webapp}:owners": { [`"tenant:u9"${ref}`]: "0" },
+    "rs:{webapp}:owners": { '"tenant:u9"': `\n${ref}\n` },
     [`rs:{webapp}:s:${ref}`]: {
       id: '"tenant:u9"',
       ip: '"2001:db8::1"',
@@ -47,6 +47,62 @@ test("a session and its index lie where the documentation says", async () => {
   expect(Math.abs(due - (Date.now() + 100_000))).toBeLessThan(5000);
 });
 
+test("a session is the text that the documentation shows", async () => {
+  vi.spyOn(Date, "now").mockReturnValue(NOW);
+  const { token, ref } = await t.create({
+    id: 'tenant:"u9"',
+    ip: "2001:db8::1",
+    ttl: 100,
+    device: "Firefox",
+    no_resave: true,
+    d: { foo: "bar", 'a"b\\\n': null, n: 34, '"\\\n': 'a\n"b"', yes: true, zero: -0 },
+  });
+  const lines = [
+    `${NOW}`,
+    "1",
+    "1",
+    "100 no_resave",
+    `${NOW}`,
+    '"tenant:\\"u9\\""',
+    '"2001:db8::1"',
+    '"Firefox"',
+    '"foo":"bar"',
+    '"n":34',
+    '"\\u0022\\u005c\\n":"a\\n\\"b\\""',
+    '"yes":true',
+    '"zero":-0',
+  ];
+  const key = `rs:{webapp}:s:${ref}`;
+  expect(await t.db.get(key)).toBe(lines.join("\n"));
+  await t.rs.get({ app, token });
+  lines[1] = "2";
+  expect(await t.db.get(key)).toBe(lines.join("\n"));
+  vi.spyOn(Date, "now").mockReturnValue(NOW + 60_000);
+  await t.rs.set({ app, token, d: { foo: null, '"\\\n': 1, n: 35, more: "x" } });
+  lines.splice(0, 3, `${NOW + 60_000}`, "2", "2");
+  lines.splice(8, 3, '"n":35', '"\\u0022\\u005c\\n":1');
+  expect(await t.db.get(key)).toBe([...lines, '"more":"x"'].join("\n"));
+});
+
+test("a session without device and data is eight lines, and tells the end that it cannot outlive", async () => {
+  vi.spyOn(Date, "now").mockReturnValue(NOW);
+  const { ref } = await t.create({ ttl: 100, absolute: 3600 });
+  vi.restoreAllMocks();
+  const text = await t.db.get(`rs:{webapp}:s:${ref}`);
+  const [, end] =
+    /^1800000000000\n1\n1\n100 until (\d+)\n1800000000000\n"alice"\n"127\.0\.0\.1"\n$/.exec(`${text}`) ?? [];
+  // Redis's own clock, whatever ours says.
+  expect(Math.abs(Number(end) - (Date.now() + 3_600_000))).toBeLessThan(5000);
+});
+
+test("where a session was there is a mark: the ref that it was rotated to, or nothing when another took its place", async () => {
+  const { token, ref } = await t.create();
+  const rotated = await t.rs.rotate({ app, token });
+  expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toBe(`>${rotated?.ref}`);
+  await t.create({ instead: `${rotated?.token}` });
+  expect(await t.db.get(`rs:{webapp}:s:${rotated?.ref}`)).toBe(">");
+});
+
 test("the keys have the types that the documentation says, and only sessions end", async () => {
   const { ref } = await t.create({ ttl: 100 });
   const types: Record<string, string> = {};
@@ -58,25 +114,45 @@ test("the keys have the types that the documentation says, and only sessions end
     "rs:apps": "set",
     "rs:{webapp}:active": "zset",
     "rs:{webapp}:users": "zset",
-    "rs:{webapp}:owners": "zset",
+    "rs:{webapp}:owners": "hash",
     "rs:{webapp}:expiry": "zset",
-    [`rs:{webapp}:s:${ref}`]: "hash",
+    [`rs:{webapp}:s:${ref}`]: "string",
   });
   expect(await t.db.ttl(`rs:{webapp}:s:${ref}`)).toBeOneOf([99, 100]);
 });
 
-test("the hash of a usual session stays a listpack", async () => {
+test("the text of a usual session has at most 200 bytes", async () => {
   const d = { name: "Alice", cart: 3, theme: "dark", csrf: "x".repeat(32), admin: false };
   const { ref } = await t.create({ id: "alice@example.com", device: "Firefox on Linux", d });
-  expect(await t.db.object("ENCODING", `rs:{webapp}:s:${ref}`)).toBe("listpack");
+  expect(await t.db.strlen(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(200);
 });
 
-test("the sessions of a user can be read with ZRANGE BYLEX", async () => {
+test("the sessions of a user can be read with HGET", async () => {
   const refs = [(await t.create({ id: "a" })).ref, (await t.create({ id: "a" })).ref];
-  await t.create({ id: "ab" });
-  await t.create({ id: 'a"' });
-  const found = await t.db.zrange("rs:{webapp}:owners", '["a"', '("a"\xff', "BYLEX");
-  expect(found).toEqual(refs.map((ref) => `"a"${ref}`).sort());
+  const { ref: other } = await t.create({ id: "ab" });
+  const { ref: quoted } = await t.create({ id: 'a"' });
+  expect(await t.db.hget("rs:{webapp}:owners", '"a"')).toBe(`\n${refs.join("\n")}\n`);
+  expect(await t.db.hget("rs:{webapp}:owners", '"ab"')).toBe(`\n${other}\n`);
+  expect(await t.db.hget("rs:{webapp}:owners", '"a\\""')).toBe(`\n${quoted}\n`);
+  expect(await t.db.exists("rs:{webapp}:crowd")).toBe(0);
+});
+
+test("those for which a user's field has no room can be read with ZRANGE BYLEX", async () => {
+  const refs: string[] = [];
+  for (let i = 0; i < 150; i++) refs.push((await t.create({ id: "a" })).ref);
+  for (const id of ["ab", 'a"']) await Promise.all(Array.from({ length: 150 }, () => t.create({ id })));
+  const field = `${await t.db.hget("rs:{webapp}:owners", '"a"')}`;
+  // The last that is let in begins below 4096 bytes.
+  expect(field).toBe(`+\n${refs.slice(0, 147).join("\n")}\n`);
+  expect(field.length - 1 - 28).toBeLessThan(4096);
+  const found = await t.db.zrange("rs:{webapp}:crowd", '["a"', '("a"\xff', "BYLEX");
+  expect(found).toEqual(
+    refs
+      .slice(147)
+      .map((ref) => `"a"${ref}`)
+      .sort(),
+  );
+  expect(await t.db.zcard("rs:{webapp}:crowd")).toBe(9);
 });
 
 test("the wiper's queue is not written when a session is used", async () => {

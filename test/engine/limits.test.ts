@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Created, CreateOptions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
+import { editFields, readFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -91,7 +92,7 @@ test("a user with far more sessions than the limit is brought down to it, to the
   const refs: string[] = [];
   for (let i = 0; i < 350; i++) refs.unshift((await t.create()).ref);
   const now = Date.now();
-  for (const [i, ref] of refs.entries()) await t.db.hset(key(ref), "created", now - 1000 - i);
+  for (const [i, ref] of refs.entries()) await editFields(t.db, key(ref), { created: now - 1000 - i });
   const { ref } = await t.create({ maxPerUser: 3 });
   expect(await living()).toEqual([ref, refs[0], refs[1]]);
   await soundly();
@@ -131,7 +132,7 @@ describe("absolute", () => {
     const { ref } = await t.create({ ttl: 7200, absolute: 60 });
     expect(await ttl(ref)).toBeLessThanOrEqual(60_000);
     expect(await ttl(ref)).toBeGreaterThan(55_000);
-    expect(Number(await t.db.hget(key(ref), "end"))).toBeCloseTo(Date.now() + 60_000, -4);
+    expect(Number((await readFields(t.db, key(ref))).end)).toBeCloseTo(Date.now() + 60_000, -4);
   });
 
   test("until then it rests no longer than its ttl", async () => {
@@ -144,11 +145,11 @@ describe("absolute", () => {
     ["set", (ref) => t.rs.set({ app, ref, d: { a: 1 } })],
   ])("%s prolongs it by its ttl, but never beyond its end", async (_name, use) => {
     const { ref } = await t.create({ ttl: 30, absolute: 3600 });
-    await t.db.hset(key(ref), { la: Date.now() - 20_000 });
+    await editFields(t.db, key(ref), { la: Date.now() - 20_000 });
     await t.db.pexpire(key(ref), 10_000);
     await use(ref);
     expect(await ttl(ref)).toBeGreaterThan(25_000);
-    await t.db.hset(key(ref), { la: Date.now() - 20_000, end: Date.now() + 12_000 });
+    await editFields(t.db, key(ref), { la: Date.now() - 20_000, end: Date.now() + 12_000 });
     await use(ref);
     expect(await ttl(ref)).toBeLessThanOrEqual(12_000);
     expect(await ttl(ref)).toBeGreaterThan(10_000);
@@ -158,7 +159,7 @@ describe("absolute", () => {
     const [used, rotated] = [await t.create({ absolute: 60 }), await t.create({ absolute: 60 })];
     const end = Date.now() + 400;
     for (const { ref } of [used, rotated]) {
-      await t.db.hset(key(ref), { end });
+      await editFields(t.db, key(ref), { end });
       await t.db.pexpire(key(ref), 400);
     }
     const moved = (await t.rs.rotate({ app, token: rotated.token, grace: 60 })) as Created;
@@ -167,9 +168,7 @@ describe("absolute", () => {
     while (Date.now() < end - 50) {
       for (const token of tokens) {
         // As if a second and more had passed since the last use: each use prolongs.
-        for (const { ref } of [used, moved]) {
-          if (await t.db.exists(key(ref))) await t.db.hset(key(ref), { la: Date.now() - 5000 });
-        }
+        for (const { ref } of [used, moved]) await editFields(t.db, key(ref), { la: Date.now() - 5000 });
         expect(await t.rs.set({ app, token, d: { reads } })).not.toBeNull();
         reads++;
       }
@@ -183,7 +182,7 @@ describe("absolute", () => {
 
   test("where its end has come already, using it does not give it a new life", async () => {
     const { ref } = await t.create({ absolute: 60 });
-    await t.db.hset(key(ref), { end: Date.now() - 1000, la: Date.now() - 5000 });
+    await editFields(t.db, key(ref), { end: Date.now() - 1000, la: Date.now() - 5000 });
     await t.db.pexpire(key(ref), 5000);
     await t.rs.get({ app, ref });
     expect(await ttl(ref)).toBeLessThanOrEqual(5000);
@@ -191,7 +190,7 @@ describe("absolute", () => {
 
   test("with no_resave the earlier of the two ends it", async () => {
     const { ref } = await t.create({ ttl: 20, absolute: 60, no_resave: true });
-    await t.db.hset(key(ref), { la: Date.now() - 5000 });
+    await editFields(t.db, key(ref), { la: Date.now() - 5000 });
     await t.rs.get({ app, ref });
     expect(await ttl(ref)).toBeLessThanOrEqual(20_000);
     const other = await t.create({ ttl: 60, absolute: 20, no_resave: true });

@@ -164,7 +164,7 @@ test("killsoid and killall of many sessions end within the timeout when Redis ha
   await plain.ping();
   const calls = [rs.killsoid({ app, id: "alice" }), rs.killall({ app })].map(timed);
   // The first chunks of thirty are through.
-  while ((await plain.zcard(`rs:{${app}}:owners`)) > 2800);
+  while ((await plain.zcard(`rs:{${app}}:active`)) > 2800);
   redis.pause();
   const paused = performance.now();
   const ended = await Promise.all(calls);

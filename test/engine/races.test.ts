@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { readStored } from "../support/index-check.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
+import { editFields } from "../support/session-text.js";
 
 /** Engines with a connection each: over one connection alone nothing overtakes anything. */
 const CONNECTIONS = 8;
@@ -59,7 +60,7 @@ test("a killed session is not revived by reads and writes under way", async () =
   for (let round = 0; round < 200; round++) {
     const { token, ref } = await engine(round).create({ app, id: "alice", ip });
     // Older than a second, so that whoever uses it prolongs it and writes index entries.
-    await plain.hincrby(`rs:{${app}}:s:${ref}`, "la", -2000);
+    await editFields(plain, `rs:{${app}}:s:${ref}`, { la: { add: -2000 } });
     const used = await race([
       async () => void expect(await engine(0).kill({ app, token })).toEqual({ kill: 1 }),
       () => engine(1).get({ app, token }),

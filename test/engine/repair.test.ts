@@ -1,8 +1,9 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { RedisSessions } from "../../src/index.js";
+import { type Created, RedisSessions } from "../../src/index.js";
 import { readStored } from "../support/index-check.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
+import { editFields } from "../support/session-text.js";
 
 const ip = "127.0.0.1";
 
@@ -26,9 +27,9 @@ afterAll(() => redis.stop());
 
 const key = (name: string) => `rs:{${app}}:${name}`;
 
-/** As if the session had last been used two seconds ago: the next use prolongs it. */
+/** As if the session had last been used a minute ago: the next use writes all of its index entries. */
 async function rest(...refs: string[]): Promise<void> {
-  await Promise.all(refs.map((ref) => plain.hincrby(key(`s:${ref}`), "la", -2000)));
+  await Promise.all(refs.map((ref) => editFields(plain, key(`s:${ref}`), { la: { add: -60_000 } })));
 }
 
 /** Makes the wiper look at every session that stands in its queue. */
@@ -56,7 +57,8 @@ describe.each(indexes)("when %s is lost", (name) => {
 
   test("a single entry of it comes back with the next use", async () => {
     const { first } = await twoSessions();
-    await plain.zrem(key(name), first.ref, '"alice"', `"alice"${first.ref}`);
+    if (name === "owners") await plain.hdel(key(name), '"alice"');
+    else await plain.zrem(key(name), first.ref, '"alice"', `"alice"${first.ref}`);
     expect((await readStored(plain, app)).problems).toHaveLength(1);
     await rest(first.ref);
     await rs.get({ app, token: first.token });
@@ -82,6 +84,17 @@ describe.each(indexes)("when %s is lost", (name) => {
     await rs.killall({ app });
     expect(await readStored(plain, app)).toMatchObject({ sessions: [], entries: 0 });
   });
+});
+
+test("a ref that a user's field of owners has lost comes back with the next use", async () => {
+  const { first } = await twoSessions();
+  const other = await rs.create({ app, id: "alice", ip });
+  await plain.hset(key("owners"), '"alice"', `\n${other.ref}\n`);
+  expect((await readStored(plain, app)).problems).toEqual([`owners lacks "alice"${first.ref}`]);
+  await rest(first.ref);
+  await rs.get({ app, token: first.token });
+  expect(await plain.hget(key("owners"), '"alice"')).toBe(`\n${other.ref}\n${first.ref}\n`);
+  expect((await readStored(plain, app)).problems).toEqual([]);
 });
 
 // The wiper's own queue is not among them: a session that it lost comes back with its next use.
@@ -142,12 +155,17 @@ describe("when a session is lost (evicted)", () => {
 test("entries that no session ever had are dropped and keep nobody waiting", async () => {
   const { first } = await twoSessions();
   const stray = Array.from({ length: 150 }, (_, i) => `stray${i}`.padEnd(27, "x"));
-  await plain.zadd(key("owners"), ...stray.flatMap((ref) => [0, `"alice"${ref}`]));
+  // Half of them in her field, and half of them in the crowd.
+  async function ownStray(): Promise<void> {
+    await plain.hset(key("owners"), '"alice"', `+\n${[first.ref, ...stray.slice(0, 75)].join("\n")}\n`);
+    await plain.zadd(key("crowd"), ...stray.slice(75).flatMap((ref) => [0, `"alice"${ref}`]));
+  }
+  await ownStray();
   await plain.zadd(key("expiry"), ...stray.flatMap((ref) => [1, `"alice"${ref}`]));
   await plain.zadd(key("expiry"), 2, "", 3, '"', 4, "no quotation marks");
 
   expect((await rs.soid({ app, id: "alice" })).sessions.map(({ ref }) => ref)).toEqual([first.ref]);
-  await plain.zadd(key("owners"), ...stray.flatMap((ref) => [0, `"alice"${ref}`]));
+  await ownStray();
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   await plain.zadd(key("active"), ...stray.flatMap((ref) => [Date.now(), ref]));
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(1);
@@ -156,10 +174,138 @@ test("entries that no session ever had are dropped and keep nobody waiting", asy
 });
 
 test("killsoid does not end a session that stands under the wrong user", async () => {
-  const { second } = await twoSessions();
-  await plain.zadd(key("owners"), 0, `"alice"${second.ref}`);
+  const { first, second } = await twoSessions();
+  await plain.hset(key("owners"), '"alice"', `\n${first.ref}\n${second.ref}\n`);
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   expect((await rs.get({ app, token: second.token }))?.id).toBe("bob");
+});
+
+describe("a user with more sessions than a field of owners holds", () => {
+  const COUNT = 200;
+  let created: Created[];
+  let bob: Created;
+
+  beforeEach(async () => {
+    created = await Promise.all(Array.from({ length: COUNT }, () => rs.create({ app, id: "alice", ip })));
+    bob = await rs.create({ app, id: "bob", ip });
+  });
+
+  const refsOf = (sessions: readonly { ref: string }[]) => sessions.map(({ ref }) => ref).sort();
+  const crowded = async () =>
+    (await plain.zrange(key("crowd"), "0", "-1")).map((entry) => entry.slice('"alice"'.length));
+  const listed = async () => `${await plain.hget(key("owners"), '"alice"')}`.split("\n").slice(1, -1);
+
+  async function expectAll(): Promise<void> {
+    const { sessions } = await rs.soid({ app, id: "alice" });
+    expect(sessions).toHaveLength(created.length);
+    expect(refsOf(sessions)).toEqual(refsOf(created));
+    expect((await readStored(plain, app)).problems).toEqual([]);
+  }
+
+  async function useAll(): Promise<void> {
+    await rest(...refsOf([...created, bob]));
+    // The last that were created first: the crowd's before those of her field.
+    for (const { token } of [bob, ...created.toReversed()]) expect(await rs.get({ app, token })).not.toBeNull();
+  }
+
+  /** Ends everything by the user's name and by the app's. */
+  async function expectNothingLeft(kill: number): Promise<void> {
+    expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill });
+    expect(await rs.soid({ app, id: "alice" })).toEqual({ sessions: [] });
+    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+    expect(await rs.killall({ app })).toEqual({ kill: 1 });
+    expect(await plain.keys(key("*"))).toEqual([]);
+  }
+
+  test("has all of them listed, counted as one user, and ended, and nothing is left", async () => {
+    expect((await crowded()).length).toBeGreaterThan(0);
+    expect((await listed()).length).toBeGreaterThan(100);
+    await expectAll();
+    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
+    await expectNothingLeft(COUNT);
+  });
+
+  test.each([
+    ["her field", listed],
+    ["the crowd", crowded],
+  ])("killsoid spares the excepted session, which stands in %s", async (_where, refs) => {
+    const there = await refs();
+    const spared = created.find(({ ref }) => there.includes(ref)) as Created;
+    expect(await rs.killsoid({ app, id: "alice", except: spared.token })).toEqual({ kill: COUNT - 1 });
+    expect(refsOf((await rs.soid({ app, id: "alice" })).sessions)).toEqual([spared.ref]);
+    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
+    expect((await readStored(plain, app)).problems).toEqual([]);
+    await expectNothingLeft(1);
+  });
+
+  test.each(["kill", "rotate"] as const)("%s of each, one by one, leaves nothing behind", async (how) => {
+    for (const { token } of created) {
+      const at = how === "kill" ? token : (await rs.rotate({ app, token, grace: 0 }))?.token;
+      expect(await rs.kill({ app, token: `${at}` })).toEqual({ kill: 1 });
+    }
+    expect((await readStored(plain, app)).problems).toEqual([]);
+    await expectNothingLeft(0);
+  });
+
+  test("using the sessions changes nothing of where they stand", async () => {
+    const before = [await listed(), await crowded()];
+    await useAll();
+    expect([await listed(), await crowded()]).toEqual(before);
+    await expectAll();
+  });
+
+  test("a session of the crowd is there once, also when it is used while her field has room again", async () => {
+    for (const ref of (await listed()).slice(0, 60)) {
+      await rs.kill({ app, ref });
+      created = created.filter((one) => one.ref !== ref);
+    }
+    await useAll();
+    await expectAll();
+    await expectNothingLeft(COUNT - 60);
+  });
+
+  test.each(["owners", "crowd"])("when %s is lost, using the sessions writes it anew", async (name) => {
+    await plain.del(key(name));
+    expect((await readStored(plain, app)).problems).not.toEqual([]);
+    await useAll();
+    await expectAll();
+  });
+
+  test("an entry that the crowd has lost comes back with the next use", async () => {
+    const [lost] = await crowded();
+    await plain.zrem(key("crowd"), `"alice"${lost}`);
+    expect((await readStored(plain, app)).problems).toEqual([`owners lacks "alice"${lost}`]);
+    await useAll();
+    await expectAll();
+    await expectNothingLeft(COUNT);
+  });
+
+  test("her field alone comes back when it was lost, and what stands in the crowd does, too", async () => {
+    await plain.hdel(key("owners"), '"alice"');
+    await useAll();
+    await expectAll();
+    await expectNothingLeft(COUNT);
+  });
+
+  test.each(["owners", "crowd"])("the wiper writes %s anew for sessions that nobody uses", async (name) => {
+    await plain.del(key(name));
+    await makeDue();
+    expect(await rs.wipe()).toEqual({ wiped: 0 });
+    await expectAll();
+    await expectNothingLeft(COUNT);
+  });
+
+  test.each(["kill", "wipe", "soid"])("what meets sessions that were lost drops their entries (%s)", async (how) => {
+    const gone = [...(await listed()).slice(0, 140), ...(await crowded()).slice(0, 40)];
+    await plain.del(gone.map((ref) => key(`s:${ref}`)));
+    created = created.filter(({ ref }) => !gone.includes(ref));
+    if (how === "wipe") {
+      await makeDue();
+      expect(await rs.wipe()).toEqual({ wiped: gone.length });
+    }
+    if (how !== "kill") await expectAll();
+    await expectNothingLeft(created.length);
+  });
 });
 
 test("killsoid ends at once when the excepted session was rotated and has ended since", async () => {

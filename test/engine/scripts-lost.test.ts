@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { RedisSessions } from "../../src/index.js";
 import { readStored } from "../support/index-check.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
+import { editFields } from "../support/session-text.js";
 
 const ip = "127.0.0.1";
 const app = "webapp";
@@ -88,7 +89,8 @@ describe("a Redis that forgot the scripts", () => {
 test("a script that failed for another reason is not run again", async () => {
   const { token, ref } = await rs.create({ app, id: "alice", ip });
   await rs.get({ app, token });
-  await plain.set(`rs:{${app}}:s:${ref}`, "no hash");
+  await plain.del(`rs:{${app}}:s:${ref}`);
+  await plain.hset(`rs:{${app}}:s:${ref}`, "no", "text");
   const commands = await redis.watch(async () => {
     const failed = rs.get({ app, token });
     await expect(failed).rejects.toMatchObject({ name: "redisError", message: expect.stringContaining("WRONGTYPE") });
@@ -123,7 +125,7 @@ describe("a Redis without memory that evicts nothing", () => {
   });
 
   test("still reads a session, and the session lives on", async () => {
-    await plain.hincrby(key(), "la", -2000);
+    await editFields(plain, key(), { la: { add: -2000 } });
     await plain.pexpire(key(), 50_000);
     await fill();
     expect(await rs.get({ app, token })).toMatchObject({ id: "alice", d: { a: 1 } });
@@ -132,8 +134,7 @@ describe("a Redis without memory that evicts nothing", () => {
   });
 
   test("still reads a no_resave session, which ends when it would have", async () => {
-    await plain.hset(key(), "no_resave", 1);
-    await plain.hincrby(key(), "la", -2000);
+    await editFields(plain, key(), { no_resave: 1, la: { add: -2000 } });
     await plain.pexpire(key(), 50_000);
     await fill();
     expect(await rs.get({ app, token })).toMatchObject({ id: "alice", no_resave: true });
@@ -141,7 +142,7 @@ describe("a Redis without memory that evicts nothing", () => {
   });
 
   test("does not hide another error of a read", async () => {
-    await plain.hset(key(), "r", "not a number");
+    await editFields(plain, key(), { r: "not a number" });
     await expect(rs.get({ app, token })).rejects.toMatchObject({ name: "redisError" });
   });
 

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { RedisSessions, SessionError } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { startRedis } from "../support/redis.js";
+import { editFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -50,7 +51,7 @@ test("an error of Redis tells neither token, key nor data", async () => {
   for (const call of calls) {
     await t.db.flushdb();
     const { token, ref } = await t.create({ id: "s3cr3t-id" });
-    await t.db.hset(`rs:{webapp}:s:${ref}`, "la", 0);
+    await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: 0 });
     await t.db.set("rs:{webapp}:active", "not a zset");
     const error = await failure(() => call(token));
     expect(error).toMatchObject({ name: "redisError", code: "ERR_REDIS", cause: expect.any(Error) });

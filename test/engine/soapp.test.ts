@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { useEngine } from "../support/engine.js";
+import { readFields } from "../support/session-text.js";
 
 const t = useEngine();
 
@@ -44,7 +45,7 @@ test("moves a session to the top when it is used", async () => {
 
 test("gives whole sessions and leaves no trace in them", async () => {
   const { ref } = await t.create({ d: { cart: 3 }, device: "Firefox", ttl: 99 });
-  const before = await t.db.hgetall(`rs:{webapp}:s:${ref}`);
+  const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
   const { sessions } = await t.rs.soapp({ app: "webapp", dt: 60 });
   expect(sessions).toEqual([
     {
@@ -60,7 +61,7 @@ test("gives whole sessions and leaves no trace in them", async () => {
       d: { cart: 3 },
     },
   ]);
-  expect(await t.db.hgetall(`rs:{webapp}:s:${ref}`)).toEqual(before);
+  expect(await readFields(t.db, `rs:{webapp}:s:${ref}`)).toEqual(before);
 });
 
 test("shows no session whose last use is longer ago than dt, which deltaTime is another name of", async () => {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { call } from "../contract/store.js";
+import { editFields, readFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
@@ -58,7 +59,7 @@ describe("with disableTTL", () => {
     await store.set("sid", withCookie({}));
     await store.destroy("sid");
     expect(await store.get("sid")).toBeNull();
-    expect(await t.db.hgetall(key)).toEqual({ to: "" });
+    expect(await readFields(t.db, key)).toEqual({ to: "" });
     expect(await t.db.pttl(key)).toBeGreaterThan(0);
     expect(await store.length()).toBe(0);
   });
@@ -68,7 +69,7 @@ describe("with disableTouch", () => {
   test("neither reading nor touching prolongs a session", async () => {
     const store = t.store({ disableTouch: true });
     await store.set("sid", withCookie({}));
-    await t.db.hset(key, "la", Date.now() - 5000);
+    await editFields(t.db, key, { la: Date.now() - 5000 });
     await t.db.pexpire(key, 1000);
     await store.get("sid");
     await store.touch("sid", withCookie({}));
@@ -80,7 +81,7 @@ describe("with disableTouch", () => {
     const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, resave: true, rolling: true })).browser();
     await browser.get("/login/alice");
     const own = `rs:{sess}:s:${browser.sid}`;
-    await t.db.hset(own, "la", Date.now() - 5000);
+    await editFields(t.db, own, { la: Date.now() - 5000 });
     await t.db.pexpire(own, 10_000);
     await browser.get("/me");
     expect(await t.db.pttl(own)).toBeLessThanOrEqual(10_000);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { editFields } from "../support/session-text.js";
 import type { Browser } from "./support/browser.js";
 import { SETTINGS } from "./support/races.js";
 import type { Site } from "./support/site.js";
@@ -18,10 +19,11 @@ async function open(options: Parameters<typeof t.site>[0] = {}): Promise<void> {
 /** The commands that a page costs, when the session was last used `ago` ms before. */
 async function costs(path: string, ago = 0): Promise<string[]> {
   const commands = await t.redis.watch(async () => {
-    await t.db.hset(`rs:{sess}:s:${browser.sid}`, "la", Date.now() - ago);
+    await editFields(t.db, `rs:{sess}:s:${browser.sid}`, { la: Date.now() - ago });
     await browser.get(path);
   });
-  return commands.map(([command = ""]) => command.toLowerCase()).slice(1);
+  // Without the two that editFields costs.
+  return commands.map(([command = ""]) => command.toLowerCase()).slice(2);
 }
 
 beforeEach(async () => {
@@ -90,7 +92,7 @@ describe("by a clock that is in the test's hand,", () => {
     const key = `rs:{sess}:s:${browser.sid}`;
     let afterRead = 0;
     const commands = await t.redis.watch(async () => {
-      await t.db.hset(key, "la", now - ago, "ttl", 60);
+      await editFields(t.db, key, { la: now - ago, ttl: 60 });
       await t.db.pexpire(key, 10_000);
       const under = browser.get("/gate/me");
       await site.gate.crowd(1);

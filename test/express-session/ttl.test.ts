@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionData } from "express-session";
 import { describe, expect, test, vi } from "vitest";
 import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
+import { editFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
@@ -121,7 +122,7 @@ describe("the date that a loaded session shows is when Redis ends it", () => {
     const store = t.store();
     await store.set("sid", withCookie({}, 5000));
     for (const ago of [990, 999, 1000, 1001, 1500, -990, -1500]) {
-      await t.db.hset(key, "la", Date.now() - ago);
+      await editFields(t.db, key, { la: Date.now() - ago });
       await t.db.pexpire(key, 5000 - ago);
       await expectAgreement(store, "sid");
     }
@@ -180,7 +181,7 @@ describe("the date that a session was written with is the one that is read, to t
 test("reading prolongs a session by its ttl", async () => {
   const store = t.store({ ttl: 60 });
   await store.set("sid", withCookie({}, null));
-  await t.db.hset(key, "la", Date.now() - 5000);
+  await editFields(t.db, key, { la: Date.now() - 5000 });
   await t.db.pexpire(key, 1000);
   await store.get("sid");
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);

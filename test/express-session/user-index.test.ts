@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { RedisStoreOptions } from "../../src/express-session/index.js";
-import { readStored } from "../support/index-check.js";
+import { readOwners, readStored } from "../support/index-check.js";
+import { editFields, fieldsOf } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
 /** Who owns which session, as Redis has it. */
 async function owners(app = "sess"): Promise<string[]> {
-  return t.db.zrange(`rs:{${app}}:owners`, "0", "-1");
+  return readOwners(t.db, `rs:{${app}}:`);
 }
 
 describe("a session belongs to", () => {
@@ -43,11 +44,11 @@ function mailOf(session: object): string | undefined {
   return (session as { account?: { mail: string } }).account?.mail;
 }
 
-test("an anonymous session costs no entry in owners and users", async () => {
+test("an anonymous session costs no entry in owners, crowd and users", async () => {
   const site = await t.site({ saveUninitialized: true });
   await site.browser().get("/push/tea");
   expect(await t.db.keys("*")).toHaveLength(4);
-  expect(await t.db.exists("rs:{sess}:owners", "rs:{sess}:users")).toBe(0);
+  expect(await t.db.exists("rs:{sess}:owners", "rs:{sess}:crowd", "rs:{sess}:users")).toBe(0);
   expect((await t.store().soapp(60)).sessions).toMatchObject([{ id: "", d: { cart: ["tea"] } }]);
 });
 
@@ -56,7 +57,7 @@ test("logging in and out moves the index in the same command that writes the ses
   const browser = site.browser();
   await browser.get("/push/tea");
   const step = async (path: string) => {
-    await t.db.hset(`rs:{sess}:s:${browser.sid}`, "la", Date.now());
+    await editFields(t.db, `rs:{sess}:s:${browser.sid}`, { la: Date.now() });
     return (await t.redis.watch(() => browser.get(path))).map(([command]) => command?.toLowerCase());
   };
   await step("/push/cake"); // the scripts are loaded
@@ -80,10 +81,12 @@ test("no moment shows a session to two users, or its data and the index to diffe
     let looks = 0;
     for (; !ended; looks++) {
       const key = `rs:{sess}:s:${browser.sid}`;
-      const found = await t.db.multi().zrange("rs:{sess}:owners", "0", "-1").hmget(key, "id", '"userId"').exec();
-      const [entries, [own, data]] = (found ?? []).map(([, reply]) => reply) as [string[], [string, string]];
-      expect(own).toBe(data);
-      expect(entries).toEqual([data + browser.sid]);
+      const found = await t.db.multi().hgetall("rs:{sess}:owners").exists("rs:{sess}:crowd").get(key).exec();
+      const [lists, crowd, text] = (found ?? []).map(([, reply]) => reply) as [Record<string, string>, number, string];
+      const { id, '"userId"': data } = fieldsOf(text);
+      expect(id).toBe(data);
+      expect(lists).toEqual({ [`${data}`]: `\n${browser.sid}\n` });
+      expect(crowd).toBe(0);
     }
     return looks;
   })();

@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { get } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from "../support/scripts.js";
+import { DAMAGED, dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from "../support/scripts.js";
+import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
@@ -14,11 +15,11 @@ function runAll(refs: readonly string[], nows: readonly number[], { touch = 1, g
   return t.run(get, [...INDEX, ...refs], [touch, gap, ...refs.flatMap((ref, i) => [ref, nows[i] ?? 0])]);
 }
 
-test("replies the fields and values as they were before this read", async () => {
+test("replies the text as it was before this read", async () => {
   await plant(t.db, { ref: "ref", '"cart"': "3" });
-  const lines = ["id", '"alice"', "ip", '"::1"', "ttl", "100", "created", "1000", "la", "1000", "r", "1", "w", "1"];
-  expect(await run("ref", 1000)).toBe([...lines, '"cart"', "3"].join("\n"));
-  expect(await t.db.hmget("ref", "r", "w")).toEqual(["2", "1"]);
+  const lines = ["1000", "1", "1", "100", "1000", '"alice"', '"::1"', ""];
+  expect(await run("ref", 1000)).toBe([...lines, '"cart":3'].join("\n"));
+  expect(await readFields(t.db, "ref")).toMatchObject({ r: "2", w: "1" });
 });
 
 test("replies an empty string when there is no session, and leaves no ghost", async () => {
@@ -27,9 +28,8 @@ test("replies an empty string when there is no session, and leaves no ghost", as
 });
 
 test("replies where a rotated session went, and does not touch the forwarding", async () => {
-  await t.db.hset("ref", "to", "new");
-  await t.db.pexpire("ref", 500);
-  expect(await run("ref", 9000)).toBe("to\nnew");
+  await t.db.set("ref", ">new", "PX", 500);
+  expect(await run("ref", 9000)).toBe(">new");
   expect(await dump(t.db)).toEqual({ ref: { to: "new" } });
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(500);
 });
@@ -38,7 +38,7 @@ test("leaves no trace when told so", async () => {
   await plant(t.db, { ref: "ref" });
   await t.db.pexpire("ref", 50_000);
   const before = await dump(t.db);
-  expect(await run("ref", 900_000, 0)).toContain("la\n1000");
+  expect(await run("ref", 900_000, 0)).toMatch(/^1000\n/);
   expect(await dump(t.db)).toEqual(before);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
 });
@@ -51,7 +51,7 @@ test.each([
   await t.db.pexpire("ref", 50_000);
   await run("ref", now);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
-  expect(await t.db.hget("ref", "la")).toBe("1000");
+  expect(await readFields(t.db, "ref")).toMatchObject({ la: "1000" });
   expect(await t.db.zscore("active", "ref")).toBe("1000");
 });
 
@@ -64,7 +64,7 @@ test.each([
   const due = await t.db.zscore("expiry", '"alice"ref');
   await run("ref", now);
   expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
-  expect(await t.db.hget("ref", "la")).toBe(`${now}`);
+  expect(await readFields(t.db, "ref")).toMatchObject({ la: `${now}` });
   expect(await t.db.zscore("active", "ref")).toBe(`${now}`);
   expect(await t.db.zscore("users", '"alice"')).toBe(`${Math.max(now, 1000)}`);
   expect(await t.db.zscore("expiry", '"alice"ref')).toBe(due);
@@ -86,8 +86,17 @@ test("writes index entries anew that were lost", async () => {
     active: { ref: "9000" },
     users: { '"alice"': "9000" },
     expiry: { '"alice"ref': "9000" },
-    owners: { '"alice"ref': "0" },
+    owners: { '"alice"': "\nref\n" },
   });
+});
+
+test("writes index entries anew once a minute, though none that is written with each use was lost", async () => {
+  await plant(t.db, { ref: "ref" });
+  await t.db.del("owners", "expiry");
+  await run("ref", 59_999);
+  expect(await t.db.exists("owners", "expiry")).toBe(0);
+  await run("ref", 61_000);
+  expect(await dump(t.db)).toMatchObject({ expiry: { '"alice"ref': "61000" }, owners: { '"alice"': "\nref\n" } });
 });
 
 test("takes a data key for data, even one that is named like a field of the session", async () => {
@@ -100,18 +109,18 @@ test("takes a data key for data, even one that is named like a field of the sess
 test("prolongs a session of nobody without making a user of it", async () => {
   await plant(t.db, { ref: "ref", id: '""' });
   await run("ref", 9000);
-  expect(await t.db.exists("users", "owners")).toBe(0);
+  expect(await t.db.exists("users", "owners", "crowd")).toBe(0);
 });
 
 test("replies for each session of a run, in order, and counts and prolongs each as it needs it", async () => {
   await plantMixed(t.db);
   const replies = await runAll(MIXED, [1500, 9000, 9000, 9000, 8000]);
   expect(replies).toEqual([
-    expect.stringMatching(/^id\n"alice"\n.*\nr\n1\n.*\n"cart"\n1$/s),
+    '1000\n1\n1\n100\n1000\n"alice"\n"::1"\n\n"cart":1',
     "",
-    "to\nnew",
+    ">new",
     expect.any(Error),
-    expect.stringMatching(/^id\n"bob"\n.*\nr\n1\n.*\n"cart"\n2$/s),
+    '1000\n1\n1\n100\n1000\n"bob"\n"::1"\n\n"cart":2',
   ]);
   expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
   expect(await dumpMixed(t.db)).toEqual({
@@ -119,7 +128,7 @@ test("replies for each session of a run, in order, and counts and prolongs each 
     last: expect.objectContaining({ r: "2", la: "8000" }),
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"bob"': "8000" },
-    owners: { '"alice"first': "0", '"bob"last': "0" },
+    owners: { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
     expiry: { '"alice"first': "5000000000000", '"bob"last': "5000000000000" },
   });
 });
@@ -127,14 +136,14 @@ test("replies for each session of a run, in order, and counts and prolongs each 
 test("leaves no trace in any session of a run when told so", async () => {
   await plantMixed(t.db);
   await t.db.pexpire("last", 50_000);
-  const sessions = await Promise.all(["first", "last"].map((ref) => t.db.hgetall(ref)));
+  const sessions = await Promise.all(["first", "last"].map((ref) => readFields(t.db, ref)));
   const replies = await runAll(MIXED, [9000, 9000, 9000, 9000, 9000], { touch: 0 });
   expect(replies).toEqual([
-    expect.stringContaining('"cart"\n1'),
+    expect.stringContaining('\n"cart":1'),
     "",
-    "to\nnew",
+    ">new",
     expect.any(Error),
-    expect.stringContaining('"cart"\n2'),
+    expect.stringContaining('\n"cart":2'),
   ]);
   expect(await dumpMixed(t.db)).toMatchObject({
     first: sessions[0],
@@ -142,6 +151,73 @@ test("leaves no trace in any session of a run when told so", async () => {
     active: { first: "1000", last: "1000" },
   });
   expect(await t.db.pttl("last")).toBeLessThanOrEqual(50_000);
+});
+
+test.each([
+  ["from 9 to 10", 9, "10"],
+  ["from 99 to 100", 99, "100"],
+  ["from 99999999999999 to 100000000000000", 99_999_999_999_999, "100000000000000"],
+])("keeps the end and the rest of a session whose text grows: a count %s", async (_which, r, counted) => {
+  await plant(t.db, { ref: "ref", r, device: '"phone"', '"cart"': "3" });
+  await t.db.pexpire("ref", 50_000);
+  const before = await readFields(t.db, "ref");
+  expect(await run("ref", 1000)).toMatch(new RegExp(`^1000\n${r}\n1\n`));
+  expect(await readFields(t.db, "ref")).toEqual({ ...before, r: counted });
+  expect(await t.db.pttl("ref")).toBeGreaterThan(45_000);
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
+});
+
+test.each([1, 9])("a session without end stays so, read for the time after %i", async (r) => {
+  await plant(t.db, { ref: "ref", r, ttl: 0 });
+  await t.db.persist("ref");
+  await run("ref", 9000);
+  expect(await t.db.pttl("ref")).toBe(-1);
+  expect(await readFields(t.db, "ref")).toMatchObject({ r: `${r + 1}`, la: "9000" });
+});
+
+test.each([
+  ["longer", 1000, 10_000, 1],
+  ["shorter, and the count longer", 10_000, 9000, 9],
+  ["shorter", 10_000, 9000, 1],
+])("writes a last use that is %s than the one before", async (_which, la, now, r) => {
+  await plant(t.db, { ref: "ref", la, r, '"cart"': "3" });
+  const before = await readFields(t.db, "ref");
+  await run("ref", now);
+  expect(await readFields(t.db, "ref")).toEqual({ ...before, la: `${now}`, r: `${r + 1}` });
+});
+
+describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
+  test.each([
+    ["used just now", 1000],
+    ["used long ago", 9000],
+  ])("gets an error of its own, stays as it is and fails no other that was %s", async (_when, now) => {
+    for (const ref of ["a", "b"]) await plant(t.db, { ref });
+    await t.db.set("damaged", text, "PX", 50_000);
+    const replies = await runAll(["a", "damaged", "b"], [now, now, now]);
+    expect(replies).toEqual([
+      expect.stringMatching(/^1000\n1\n/),
+      expect.any(Error),
+      expect.stringMatching(/^1000\n1\n/),
+    ]);
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(await t.db.get("damaged")).toBe(text);
+    expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(50_000);
+    expect(await dump(t.db)).toMatchObject({
+      a: { r: "2", la: `${now}` },
+      b: { r: "2", la: `${now}` },
+      active: { a: `${now}`, b: `${now}` },
+      owners: { '"alice"': "\na\nb\n" },
+    });
+    expect(await t.db.zscore("active", "damaged")).toBeNull();
+  });
+});
+
+test("a ttl that is no number fails no other session of the run", async () => {
+  for (const ref of ["a", "b"]) await plant(t.db, { ref });
+  await t.db.set("damaged", textOf({ la: 1000, r: 1, w: 1, ttl: "soon", created: 1000, id: '"alice"' }));
+  const replies = await runAll(["a", "damaged", "b"], [9000, 9000, 9000]);
+  expect(replies).toEqual([expect.any(String), expect.anything(), expect.any(String)]);
+  expect(await dump(t.db)).toMatchObject({ a: { r: "2", la: "9000" }, b: { r: "2", la: "9000" } });
 });
 
 test("the gap after which a session is prolonged holds for all of a run", async () => {
@@ -153,17 +229,17 @@ test("the gap after which a session is prolonged holds for all of a run", async 
 test("a session that comes twice in a run is read twice", async () => {
   await plant(t.db, { ref: "ref" });
   const replies = await runAll(["ref", "ref"], [1000, 1000]);
-  expect(replies).toEqual([expect.stringContaining("\nr\n1\n"), expect.stringContaining("\nr\n2\n")]);
-  expect(await t.db.hget("ref", "r")).toBe("3");
+  expect(replies).toEqual([expect.stringMatching(/^1000\n1\n/), expect.stringMatching(/^1000\n2\n/)]);
+  expect(await readFields(t.db, "ref")).toMatchObject({ r: "3" });
 });
 
 test("takes 100 sessions in a run", async () => {
   for (const [i, ref] of HUNDRED.entries()) await plant(t.db, { ref, '"n"': i });
   const nows = HUNDRED.map((_, i) => 9000 + i);
   const replies = await runAll(HUNDRED, nows);
-  expect(replies).toEqual(HUNDRED.map((_, i) => expect.stringMatching(new RegExp(`\n"n"\n${i}$`))));
-  expect(await Promise.all(HUNDRED.map((ref) => t.db.hmget(ref, "r", "la")))).toEqual(
-    nows.map((now) => ["2", `${now}`]),
+  expect(replies).toEqual(HUNDRED.map((_, i) => expect.stringMatching(new RegExp(`\n"n":${i}$`))));
+  expect(await Promise.all(HUNDRED.map((ref) => readFields(t.db, ref)))).toMatchObject(
+    nows.map((now) => ({ r: "2", la: `${now}` })),
   );
   expect(await dump(t.db)).toMatchObject({ active: Object.fromEntries(HUNDRED.map((ref, i) => [ref, `${9000 + i}`])) });
 });

@@ -37,7 +37,7 @@ test("does not end the session to spare, which is not among those it is given", 
 
 test("replies -1 when the session to spare was rotated, and writes nothing", async () => {
   await plant(t.db, { ref: "a" });
-  await t.db.hset("mine", "to", "new");
+  await t.db.set("mine", ">new");
   const before = await dump(t.db);
   expect(await run(["a"], { spare: "mine" })).toBe(-1);
   expect(await dump(t.db)).toEqual(before);
@@ -51,24 +51,23 @@ test("ends the others when the session to spare is gone", async () => {
 test("leaves the forwarding of a rotated session and drops the old entries", async () => {
   await plant(t.db, { ref: "old" });
   await plant(t.db, { ref: "new" });
-  await t.db.del("old");
-  await t.db.hset("old", "to", "new");
+  await t.db.set("old", ">new");
   expect(await run(["old"])).toBe(0);
   expect(await dump(t.db)).toMatchObject({
     old: { to: "new" },
     active: { new: "1000" },
-    owners: { '"alice"new': "0" },
+    owners: { '"alice"': "\nnew\n" },
   });
   expect(await t.db.zcard("expiry")).toBe(1);
 });
 
 test("lets a session live that belongs to another user by now, and drops the stale entries", async () => {
   await plant(t.db, { ref: "a", id: '"bob"' });
-  await t.db.zadd("owners", 0, '"alice"a');
+  await t.db.hset("owners", '"alice"', "\na\n");
   await t.db.zadd("expiry", 0, '"alice"a');
   expect(await run(["a"])).toBe(0);
   expect(await dump(t.db)).toMatchObject({ a: { id: '"bob"' }, active: { a: "1000" }, users: { '"bob"': "1000" } });
-  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"bob"a']);
+  expect(await t.db.hgetall("owners")).toEqual({ '"bob"': "\na\n" });
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"bob"a']);
 });
 

@@ -1,16 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { replace } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { INDEX, lines, plant, useScripts } from "../support/scripts.js";
+import { readOwners } from "../support/index-check.js";
+import { INDEX, plant, useScripts } from "../support/scripts.js";
+import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
 function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
-  const fields = [...(id === '""' ? [] : ["id", id]), "ttl", ttl, "created", now, '"cart"', "3"];
-  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, lines(fields)]);
+  const text = textOf({ la: now, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
+  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, text]);
 }
 
-const WRITTEN = { id: '"alice"', ttl: "100", created: "5000", '"cart"': "3" };
+const OWN = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
+const WRITTEN = { ...OWN, '"cart"': "3" };
 
 describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
   test("replies 1 and writes session and index where nothing is", async () => {
@@ -21,7 +24,7 @@ describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
       ref: WRITTEN,
       active: { ref: "5000" },
       users: { '"alice"': "5000" },
-      owners: { '"alice"ref': "0" },
+      owners: { '"alice"': "\nref\n" },
     });
     expect(Number((expiry as Record<string, string>)['"alice"ref'])).toBeGreaterThanOrEqual(before + 100_000);
     expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
@@ -33,7 +36,7 @@ test.each(["any", "unended"])(
   async (mode) => {
     await plant(t.db, { ref: "ref", '"old"': "1" });
     expect(await run(mode)).toBe(1);
-    expect(await t.db.hgetall("ref")).toEqual({ ...WRITTEN, created: "1000" });
+    expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, created: "1000" });
   },
 );
 
@@ -45,22 +48,22 @@ test("mode absent replies 0 over a session that lives, and writes nothing", asyn
 });
 
 test.each(["unended", "absent"])("mode %s replies 0 where a session was ended just now", async (mode) => {
-  await t.db.hset("ref", "to", "");
+  await t.db.set("ref", ">");
   expect(await run(mode)).toBe(0);
   expect(await dump(t.db)).toEqual({ ref: { to: "" } });
 });
 
 test("mode any replies 1 even where a session was ended just now", async () => {
-  await t.db.hset("ref", "to", "");
+  await t.db.set("ref", ">");
   expect(await run("any")).toBe(1);
-  expect(await t.db.hgetall("ref")).toEqual(WRITTEN);
+  expect(await readFields(t.db, "ref")).toEqual(WRITTEN);
 });
 
 test("a session that changes hands leaves its user's index, and the user when it was the last", async () => {
   await plant(t.db, { ref: "ref", id: '"bob"' });
   expect(await run("any")).toBe(1);
-  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, owners: { '"alice"ref': "0" } });
-  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"alice"ref']);
+  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, owners: { '"alice"': "\nref\n" } });
+  expect(await readOwners(t.db, "")).toEqual(['"alice"ref']);
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
 });
 
@@ -80,8 +83,7 @@ test("a ttl may have a fraction, and 0 means without end", async () => {
 });
 
 test("takes more fields than Lua can unpack at once", async () => {
-  const fields = Array.from({ length: 9000 }, (_, i) => [`"k${i}"`, i]).flat();
-  expect(await t.run(replace, [...INDEX, "ref"], ["ref", '"alice"', 5000, 100, "any", lines(fields)])).toBe(1);
-  expect(await t.db.hlen("ref")).toBe(9000);
-  expect(await t.db.hmget("ref", '"k0"', '"k499"', '"k500"', '"k8999"')).toEqual(["0", "499", "500", "8999"]);
+  const fields = { ...OWN, ...Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`"k${i}"`, `${i}`])) };
+  expect(await t.run(replace, [...INDEX, "ref"], ["ref", '"alice"', 5000, 100, "any", textOf(fields)])).toBe(1);
+  expect(await readFields(t.db, "ref")).toEqual(fields);
 });

@@ -7,7 +7,7 @@ import { useScripts } from "../support/scripts.js";
 const t = useScripts();
 const all: Script[] = Object.values(scripts);
 
-/** A key as it was given: `KEYS[1]`, `KEYS[4 + i]`. */
+/** A key as it was given: `KEYS[1]`, `KEYS[5 + i]`. */
 const KEY = /^KEYS\[(\d+ \+ )?(\d+|i)\]$/;
 
 /** What a script assigns to its variables: `local a, b = KEYS[1], KEYS[2]` gives a and b. */
@@ -23,14 +23,32 @@ function keyNames(source: string): string[] {
   return assignments(source).flatMap(({ name, value }) => (KEY.test(value) ? [name] : []));
 }
 
-/** The arguments that commands take for keys. */
+/** The arguments that commands take for keys; of a list that is unpacked, what the script puts into it. */
 function keyArguments(source: string): string[] {
   return [...source.matchAll(/redis\.p?call\('(\w+)'(?:, ([^)]+))?/g)].flatMap(([, command = "", rest = ""]) => {
-    const args = rest.split(", ");
+    const args = rest.split(", ").flatMap((arg) => listed(source, /^unpack\((\w+)$/.exec(arg)?.[1]) ?? arg);
     if (command === "TIME") return [];
     if (command === "RENAME") return args.slice(0, 2);
     return ["DEL", "EXISTS"].includes(command) ? args : args.slice(0, 1);
   });
+}
+
+/** What a script puts into a list, undefined when it puts nothing there. */
+function listed(source: string, list: string | undefined): string[] | undefined {
+  const parts = assignments(source.replaceAll(/(\w+)\[#\1 \+ 1\] = /g, "$1_ = ")).filter(
+    ({ name }) => name === `${list}_`,
+  );
+  return parts.length > 0 ? parts.map(({ value }) => value) : undefined;
+}
+
+/** What the lists hold that a loop goes through with a variable that is named like a key. */
+function loopedKeys(source: string, names: readonly string[]): string[] {
+  return [...source.matchAll(/\bfor (\w+)(?:, (\w+))? (?:=|in)(?: ipairs\((\w+)\))?/g)].flatMap(
+    ([loop, first = "", second = "", list]) => {
+      if (names.includes(first)) return [loop];
+      return names.includes(second) ? (listed(source, list) ?? [loop]) : [];
+    },
+  );
 }
 
 /** What functions of a script are given in the place of a parameter that is named like a key. */
@@ -64,7 +82,8 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     const keys = keyArguments(source);
     const names = keyNames(source);
     expect(keys.length).toBeGreaterThan(0);
-    for (const key of [...keys, ...passedKeys(source, names)]) expect([...names, "KEYS[1]"]).toContain(key);
+    for (const key of [...keys, ...passedKeys(source, names), ...loopedKeys(source, names)])
+      expect([...names, "KEYS[1]"]).toContain(key);
     // A name that once stands for a key never stands for anything else, and KEYS stays what it was.
     for (const { name, value, isNew } of assignments(source).filter(({ name }) => [...names, "KEYS"].includes(name)))
       expect({ name, value, isNew }).toEqual({ name, value: expect.stringMatching(KEY), isNew: true });
@@ -79,7 +98,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(
-        /^'(H(SET|GET|DEL|GETALL|MGET|EXISTS|INCRBY)|Z\w+|PEXPIRE|PERSIST|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
+        /^'(GET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
       );
     }
   });

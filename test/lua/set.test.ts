@@ -1,33 +1,43 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { set } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { dumpMixed, HUNDRED, INDEX, lines, MIXED, plant, plantMixed, useScripts } from "../support/scripts.js";
+import {
+  changes,
+  DAMAGED,
+  dumpMixed,
+  HUNDRED,
+  INDEX,
+  MIXED,
+  plant,
+  plantMixed,
+  useScripts,
+} from "../support/scripts.js";
+import { fieldsOf, readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
 type Change = [ref: string, now: number, write: string[], remove?: string[]];
 
 function argsOf([ref, now, write, remove = []]: Change) {
-  return [ref, now, lines(write), lines(remove)];
+  return [ref, now, changes(write, remove)];
 }
 
 function run(...change: Change) {
   return t.runOne(set, [...INDEX, change[0]], argsOf(change));
 }
 
-async function runAll(...changes: Change[]) {
-  return (await t.run(set, [...INDEX, ...changes.map(([ref]) => ref)], changes.flatMap(argsOf))) as unknown[];
+async function runAll(...all: Change[]) {
+  return (await t.run(set, [...INDEX, ...all.map(([ref]) => ref)], all.flatMap(argsOf))) as unknown[];
 }
 
 function fields(reply: unknown): Record<string, string> {
-  const parts = String(reply).split("\n");
-  return Object.fromEntries(parts.flatMap((name, i) => (i % 2 === 0 ? [[name, `${parts[i + 1]}`]] : [])));
+  return fieldsOf(String(reply));
 }
 
-test("replies the fields and values as they are now", async () => {
+test("replies the text as it is now", async () => {
   await plant(t.db, { ref: "ref", '"old"': "1", '"gone"': "2", '"kept"': "3" });
   const reply = await run("ref", 1000, ['"old"', "9", '"new"', '"x"'], ['"gone"', '"never"']);
-  expect(fields(reply)).toEqual(await t.db.hgetall("ref"));
+  expect(fields(reply)).toEqual(await readFields(t.db, "ref"));
   expect(fields(reply)).toMatchObject({ '"old"': "9", '"new"': '"x"', '"kept"': "3", w: "2", r: "1" });
   expect(fields(reply)).not.toHaveProperty('"gone"');
 });
@@ -38,8 +48,8 @@ test("replies an empty string when there is no session, and leaves no ghost", as
 });
 
 test("replies where a rotated session went, and writes nothing", async () => {
-  await t.db.hset("ref", "to", "new");
-  expect(await run("ref", 9000, ['"a"', "1"])).toBe("to\nnew");
+  await t.db.set("ref", ">new");
+  expect(await run("ref", 9000, ['"a"', "1"])).toBe(">new");
   expect(await dump(t.db)).toEqual({ ref: { to: "new" } });
 });
 
@@ -69,23 +79,24 @@ test("writes and removes more fields than Lua can unpack at once", async () => {
     1000,
     names.flatMap((name, i) => [name, `${i}`]),
   );
-  expect(await t.db.hlen("ref")).toBe(9007);
-  expect(await t.db.hget("ref", '"k8999"')).toBe("8999");
+  const written = await readFields(t.db, "ref");
+  expect(Object.keys(written)).toHaveLength(9007);
+  expect(written).toMatchObject({ '"k8999"': "8999" });
   await run("ref", 1000, [], names);
-  expect(await t.db.hlen("ref")).toBe(7);
+  expect(Object.keys(await readFields(t.db, "ref"))).toHaveLength(7);
 });
 
 test("replies for each session of a run, in order, and changes each as it is to be", async () => {
   await plantMixed(t.db);
-  const [first, last] = [await t.db.hgetall("first"), await t.db.hgetall("last")];
-  const changes = MIXED.map((ref, i): Change => [ref, 1500, [`"k${i}"`, `${i}`]]);
-  changes[0] = ["first", 1500, ['"cart"', "9", '"a"', "1"]];
-  changes[4] = ["last", 8000, ['"b"', "2"], ['"cart"', '"never"']];
-  const replies = await runAll(...changes);
+  const [first, last] = [await readFields(t.db, "first"), await readFields(t.db, "last")];
+  const all = MIXED.map((ref, i): Change => [ref, 1500, [`"k${i}"`, `${i}`]]);
+  all[0] = ["first", 1500, ['"cart"', "9", '"a"', "1"]];
+  all[4] = ["last", 8000, ['"b"', "2"], ['"cart"', '"never"']];
+  const replies = await runAll(...all);
 
   const { '"cart"': _cart, ...kept } = last;
   expect(fields(replies[0])).toEqual({ ...first, '"cart"': "9", '"a"': "1", w: "2" });
-  expect(replies.slice(1, 4)).toEqual(["", "to\nnew", expect.any(Error)]);
+  expect(replies.slice(1, 4)).toEqual(["", ">new", expect.any(Error)]);
   expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
   expect(fields(replies[4])).toEqual({ ...kept, '"b"': "2", w: "2", la: "8000" });
   expect(await dumpMixed(t.db)).toEqual({
@@ -93,9 +104,61 @@ test("replies for each session of a run, in order, and changes each as it is to 
     last: fields(replies[4]),
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"bob"': "8000" },
-    owners: { '"alice"first': "0", '"bob"last': "0" },
+    owners: { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
     expiry: { '"alice"first': "5000000000000", '"bob"last': "5000000000000" },
   });
+});
+
+test.each([
+  ["a count grows", { w: 9 }, 1000, []],
+  ["data grow", {}, 1000, ['"cart"', "1234567890"]],
+  ["data shrink", { '"cart"': "1234567890" }, 1000, ['"cart"', "1"]],
+])("keeps the end of a session when its %s", async (_which, fields, now, write) => {
+  await plant(t.db, { ref: "ref", ...fields });
+  await t.db.pexpire("ref", 50_000);
+  const before = await readFields(t.db, "ref");
+  await run("ref", now, write);
+  const [key = "", value = ""] = write;
+  const written = key === "" ? {} : { [key]: value };
+  expect(await readFields(t.db, "ref")).toEqual({ ...before, ...written, w: `${Number(before.w) + 1}` });
+  expect(await t.db.pttl("ref")).toBeGreaterThan(45_000);
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
+});
+
+test.each([1, 9])("a session without end stays so, written for the time after %i", async (w) => {
+  await plant(t.db, { ref: "ref", w, ttl: 0 });
+  await t.db.persist("ref");
+  await run("ref", 9000, ['"a"', "1"]);
+  expect(await t.db.pttl("ref")).toBe(-1);
+  expect(await readFields(t.db, "ref")).toMatchObject({ w: `${w + 1}`, la: "9000", '"a"': "1" });
+});
+
+describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
+  test.each([
+    ["used just now", 1000, "1"],
+    ["used just now and is given much", 1000, `"${"x".repeat(100_000)}"`],
+    ["used long ago", 9000, "1"],
+  ])("gets an error of its own, stays as it is and fails no other that was %s", async (_when, now, json) => {
+    for (const ref of ["a", "b"]) await plant(t.db, { ref });
+    await t.db.set("damaged", text, "PX", 50_000);
+    const replies = await runAll(...["a", "damaged", "b"].map((ref): Change => [ref, now, ['"n"', json]]));
+    expect(replies).toEqual([expect.any(String), expect.any(Error), expect.any(String)]);
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(await t.db.get("damaged")).toBe(text);
+    expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(50_000);
+    const [a, b] = [await readFields(t.db, "a"), await readFields(t.db, "b")];
+    expect([fields(replies[0]), fields(replies[2])]).toEqual([a, b]);
+    for (const session of [a, b]) expect(session).toMatchObject({ w: "2", la: `${now}`, '"n"': json });
+    expect(await t.db.zrange("active", "0", "-1", "WITHSCORES")).toEqual(["a", `${now}`, "b", `${now}`]);
+  });
+});
+
+test("a ttl that is no number fails no other session of the run", async () => {
+  for (const ref of ["a", "b"]) await plant(t.db, { ref });
+  await t.db.set("damaged", textOf({ la: 1000, r: 1, w: 1, ttl: "soon", created: 1000, id: '"alice"' }));
+  const replies = await runAll(...["a", "damaged", "b"].map((ref): Change => [ref, 9000, ['"n"', "1"]]));
+  expect(replies).toEqual([expect.any(String), expect.anything(), expect.any(String)]);
+  expect(await dump(t.db)).toMatchObject({ a: { '"n"': "1", la: "9000" }, b: { '"n"': "1", la: "9000" } });
 });
 
 test("a session that comes twice in a run is changed twice, one after the other", async () => {
@@ -109,7 +172,7 @@ test("a session that comes twice in a run is changed twice, one after the other"
 test("takes 100 sessions in a run", async () => {
   for (const ref of HUNDRED) await plant(t.db, { ref, '"old"': "1" });
   const replies = await runAll(...HUNDRED.map((ref, i): Change => [ref, 9000 + i, ['"n"', `${i}`], ['"old"']]));
-  const sessions = await Promise.all(HUNDRED.map((ref) => t.db.hgetall(ref)));
+  const sessions = await Promise.all(HUNDRED.map((ref) => readFields(t.db, ref)));
   expect(replies.map(fields)).toEqual(sessions);
   for (const [i, session] of sessions.entries()) {
     expect(session).toMatchObject({ '"n"': `${i}`, w: "2", la: `${9000 + i}` });

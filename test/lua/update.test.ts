@@ -1,7 +1,9 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { update } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { dumpMixed, HUNDRED, INDEX, lines, plant, plantMixed, useScripts } from "../support/scripts.js";
+import { readOwners } from "../support/index-check.js";
+import { changes, DAMAGED, dumpMixed, HUNDRED, INDEX, plant, plantMixed, useScripts } from "../support/scripts.js";
+import { readFields } from "../support/session-text.js";
 
 const t = useScripts();
 
@@ -15,21 +17,21 @@ interface Change {
 }
 
 function argsOf({ ref = "ref", id = "", now = 5000, ttl = 50, write = [], remove = [] }: Change) {
-  return [ref, id, now, ttl, lines(write), lines(remove)];
+  return [ref, id, now, ttl, changes(write, remove)];
 }
 
 function run(change: Change) {
   return t.runOne(update, [...INDEX, "ref"], argsOf(change));
 }
 
-function runAll(...changes: Change[]) {
-  return t.run(update, [...INDEX, ...changes.map(({ ref = "ref" }) => ref)], changes.flatMap(argsOf));
+function runAll(...all: Change[]) {
+  return t.run(update, [...INDEX, ...all.map(({ ref = "ref" }) => ref)], all.flatMap(argsOf));
 }
 
 test("replies 1, writes and removes data, and counts the write", async () => {
   await plant(t.db, { ref: "ref", '"old"': "1", '"gone"': "2" });
   expect(await run({ write: ['"old"', "9", '"new"', '"x"'], remove: ['"gone"'] })).toBe(1);
-  const session = await t.db.hgetall("ref");
+  const session = await readFields(t.db, "ref");
   expect(session).toMatchObject({ '"old"': "9", '"new"': '"x"', id: '"alice"', w: "2", r: "1", la: "5000" });
   expect(session).not.toHaveProperty('"gone"');
 });
@@ -37,17 +39,18 @@ test("replies 1, writes and removes data, and counts the write", async () => {
 test("replies 1 for a new ttl alone, which counts from now and is no write", async () => {
   await plant(t.db, { ref: "ref" });
   expect(await run({ ttl: 50 })).toBe(1);
-  expect(await t.db.hgetall("ref")).toMatchObject({ ttl: "50", w: "1", la: "5000" });
+  expect(await readFields(t.db, "ref")).toMatchObject({ ttl: "50", w: "1", la: "5000" });
   expect(await t.db.pttl("ref")).toBeGreaterThan(45_000);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
   expect(await dump(t.db)).toMatchObject({ active: { ref: "5000" }, users: { '"alice"': "5000" } });
 });
 
 test.each([
-  ["there is no session", []],
-  ["a session was ended just now, or rotated", ["to", "new"]],
-])("replies 0 when %s, and writes nothing", async (_when, fields) => {
-  if (fields.length > 0) await t.db.hset("ref", ...fields);
+  ["there is no session", undefined],
+  ["a session was rotated", ">new"],
+  ["a session was ended just now", ">"],
+])("replies 0 when %s, and writes nothing", async (_when, mark) => {
+  if (mark !== undefined) await t.db.set("ref", mark);
   const before = await dump(t.db);
   expect(await run({ write: ['"a"', "1"] })).toBe(0);
   expect(await dump(t.db)).toEqual(before);
@@ -58,15 +61,15 @@ test("gives the session to another user, and forgets the one who had no other", 
   expect(await run({ id: '"bob"' })).toBe(1);
   expect(await dump(t.db)).toMatchObject({ ref: { id: '"bob"' }, active: { ref: "5000" } });
   expect(await t.db.zrange("users", "0", "-1")).toEqual(['"bob"']);
-  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"bob"ref']);
+  expect(await readOwners(t.db, "")).toEqual(['"bob"ref']);
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"bob"ref']);
 });
 
 test("gives the session to nobody", async () => {
   await plant(t.db, { ref: "ref" });
   expect(await run({ id: '""' })).toBe(1);
-  expect(await t.db.hexists("ref", "id")).toBe(0);
-  expect(await t.db.exists("users", "owners")).toBe(0);
+  expect(await readFields(t.db, "ref")).not.toHaveProperty("id");
+  expect(await t.db.exists("users", "owners", "crowd")).toBe(0);
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['""ref']);
 });
 
@@ -92,16 +95,16 @@ test("takes more fields than Lua can unpack at once", async () => {
   await plant(t.db, { ref: "ref" });
   const names = Array.from({ length: 9000 }, (_, i) => `"k${i}"`);
   await run({ write: names.flatMap((name, i) => [name, `${i}`]) });
-  expect(await t.db.hget("ref", '"k8999"')).toBe("8999");
+  expect(await readFields(t.db, "ref")).toMatchObject({ '"k8999"': "8999" });
   await run({ remove: names });
-  expect(await t.db.hlen("ref")).toBe(7);
+  expect(Object.keys(await readFields(t.db, "ref"))).toHaveLength(7);
 });
 
 test("an empty ttl leaves the session's life as it is", async () => {
   await plant(t.db, { ref: "ref" });
   await t.db.pexpire("ref", 50_000);
   expect(await run({ ttl: "", write: ['"a"', "1"] })).toBe(1);
-  expect(await t.db.hgetall("ref")).toMatchObject({ '"a"': "1", w: "2", la: "1000", ttl: "100" });
+  expect(await readFields(t.db, "ref")).toMatchObject({ '"a"': "1", w: "2", la: "1000", ttl: "100" });
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
   expect(await t.db.zscore("active", "ref")).toBe("1000");
 });
@@ -112,7 +115,7 @@ test("replies for each session of a run, in order, and changes each as it is to 
     { ref: "first", ttl: "", write: ['"a"', "1"], remove: ['"cart"'] },
     { ref: "missing", write: ['"b"', "1"] },
     { ref: "moved", id: '"carol"', write: ['"c"', "1"] },
-    { ref: "text", write: ['"d"', "1"] },
+    { ref: "hash", write: ['"d"', "1"] },
     { ref: "last", id: '"carol"', now: 8000, ttl: 70 },
   );
   expect(replies).toEqual([1, 0, 0, expect.any(Error), 1]);
@@ -124,28 +127,58 @@ test("replies for each session of a run, in order, and changes each as it is to 
     last: { ...own, id: '"carol"', ttl: "70", la: "8000", w: "1", '"cart"': "2" },
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"carol"': "8000" },
-    owners: { '"alice"first': "0", '"carol"last': "0" },
+    owners: { '"alice"': "\nfirst\n", '"carol"': "\nlast\n" },
   });
   expect(Object.keys(expiry ?? {}).sort()).toEqual(['"alice"first', '"carol"last']);
   expect(await t.db.pttl("first")).toBeGreaterThan(95_000);
   expect(await t.db.pttl("last")).toBeLessThanOrEqual(70_000);
 });
 
+test("keeps the end of a session whose text grows, when told to leave its life as it is", async () => {
+  await plant(t.db, { ref: "ref", w: 9 });
+  await t.db.pexpire("ref", 50_000);
+  const before = await readFields(t.db, "ref");
+  expect(await run({ ttl: "", write: ['"cart"', "1234567890"] })).toBe(1);
+  expect(await readFields(t.db, "ref")).toEqual({ ...before, w: "10", '"cart"': "1234567890" });
+  expect(await t.db.pttl("ref")).toBeGreaterThan(45_000);
+  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
+});
+
+describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
+  test.each([
+    ["its data alone", { ttl: "" as const }],
+    ["its life", { ttl: 50 }],
+    ["its user", { ttl: 50, id: '"carol"' }],
+  ])("gets an error of its own, stays as it is and fails no other that is changed in %s", async (_which, change) => {
+    for (const ref of ["a", "b"]) await plant(t.db, { ref });
+    await t.db.set("damaged", text, "PX", 40_000);
+    const replies = await runAll(...["a", "damaged", "b"].map((ref) => ({ ...change, ref, write: ['"n"', "1"] })));
+    expect(replies).toEqual([1, expect.any(Error), 1]);
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(await t.db.get("damaged")).toBe(text);
+    expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(40_000);
+    const id = "id" in change ? change.id : '"alice"';
+    for (const ref of ["a", "b"]) expect(await readFields(t.db, ref)).toMatchObject({ id, w: "2", '"n"': "1" });
+    expect(await t.db.zrange("active", "0", "-1")).toEqual(["a", "b"]);
+    expect(await t.db.hgetall("owners")).toEqual({ [id]: "\na\nb\n" });
+  });
+});
+
 test("a session that comes twice in a run is changed twice, one after the other", async () => {
   await plant(t.db, { ref: "ref" });
   const replies = await runAll({ id: '"bob"', write: ['"a"', "1"] }, { id: '"carol"', ttl: 30, remove: ['"a"'] });
   expect(replies).toEqual([1, 1]);
-  expect(await t.db.hgetall("ref")).toMatchObject({ id: '"carol"', ttl: "30", w: "3" });
-  expect(await t.db.hexists("ref", '"a"')).toBe(0);
+  expect(await readFields(t.db, "ref")).toMatchObject({ id: '"carol"', ttl: "30", w: "3" });
+  expect(await readFields(t.db, "ref")).not.toHaveProperty('"a"');
   expect(await t.db.zrange("users", "0", "-1")).toEqual(['"carol"']);
-  expect(await t.db.zrange("owners", "0", "-1")).toEqual(['"carol"ref']);
+  expect(await readOwners(t.db, "")).toEqual(['"carol"ref']);
 });
 
 test("takes 100 sessions in a run", async () => {
   for (const ref of HUNDRED) await plant(t.db, { ref });
-  const changes = HUNDRED.map((ref, i) => ({ ref, now: 9000 + i, ttl: 100 + i, write: ['"n"', `${i}`] }));
-  expect(await runAll(...changes)).toEqual(HUNDRED.map(() => 1));
-  expect(await Promise.all(HUNDRED.map((ref) => t.db.hmget(ref, '"n"', "la", "ttl")))).toEqual(
-    HUNDRED.map((_, i) => [`${i}`, `${9000 + i}`, `${100 + i}`]),
+  const all = HUNDRED.map((ref, i) => ({ ref, now: 9000 + i, ttl: 100 + i, write: ['"n"', `${i}`] }));
+  expect(await runAll(...all)).toEqual(HUNDRED.map(() => 1));
+  expect(await Promise.all(HUNDRED.map((ref) => readFields(t.db, ref)))).toMatchObject(
+    HUNDRED.map((_, i) => ({ '"n"': `${i}`, la: `${9000 + i}`, ttl: `${100 + i}` })),
   );
 });

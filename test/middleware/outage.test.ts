@@ -112,6 +112,6 @@ test("an error that is not an outage stays one, also with onOutage anonymous", a
   const browser = await signedIn("Express 5", "anonymous");
   const [key] = await t.db.keys("rs:{webapp}:s:*");
   await t.db.del(`${key}`);
-  await t.db.set(`${key}`, "not a hash");
+  await t.db.set(`${key}`, "no session");
   expect((await browser.get("/me")).status).toBe(500);
 });

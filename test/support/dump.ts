@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
+import { fieldsOf } from "./session-text.js";
 
-/** A key's content: a hash's fields, a zset's members and scores, a set's members. */
+/** A key's content: a session's fields, the entries of an index with their scores, a set's members. */
 export type Content = Record<string, string> | string[];
 
 /** Everything in the database, in an order that can be compared. */
@@ -12,6 +13,7 @@ export async function dump(db: Redis): Promise<Record<string, Content>> {
 
 async function read(db: Redis, key: string): Promise<Content> {
   const type = await db.type(key);
+  if (type === "string") return fieldsOf(await db.get(key));
   if (type === "hash") return await db.hgetall(key);
   if (type === "zset") return pairs(await db.zrange(key, "0", "-1", "WITHSCORES"));
   if (type === "set") return (await db.smembers(key)).sort();

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import type { Script } from "../../src/engine/script.js";
 import { type Content, dump } from "./dump.js";
 import { startRedis, type TestRedis } from "./redis.js";
+import { textOf } from "./session-text.js";
 
 /** Runs scripts as a Redis user who may touch the declared keys and no others. */
 export interface TestScripts {
@@ -13,8 +14,8 @@ export interface TestScripts {
   runOne(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
 }
 
-/** The four index keys, as every script takes them first. */
-export const INDEX = ["active", "users", "expiry", "owners"];
+/** The five index keys, as every script takes them first. */
+export const INDEX = ["active", "users", "expiry", "owners", "crowd"];
 
 /** Call it at the top of a test file. */
 export function useScripts(): TestScripts {
@@ -47,30 +48,42 @@ export function useScripts(): TestScripts {
   };
 }
 
-/** Fields and values, or fields alone, as scripts take them. */
-export function lines(parts: readonly (string | number)[]): string {
-  return parts.join("\n");
+/** Keys and values of data, or keys to remove, as scripts take them. */
+export function changes(write: readonly (string | number)[], remove: readonly string[] = []): string {
+  const written = write.flatMap((key, i) => (i % 2 === 0 ? [`\n${key}:${write[i + 1]}`] : []));
+  return [...written, ...remove.map((key) => `\n${key}:`)].join("");
 }
+
+/** Strings that stand where a session should and are none, and what is wrong with each. */
+export const DAMAGED: readonly (readonly [what: string, text: string])[] = [
+  ["an empty one", ""],
+  ["one of another program", '{"cookie":{"path":"/"}}'],
+  ["a session that ends after its creation", "1000\n1\n1\n100\n1000"],
+  ["a session that ends after its id", '1000\n1\n1\n100\n1000\n"alice"'],
+  ["a session that ends after its ip", '1000\n1\n1\n100\n1000\n"alice"\n"::1"'],
+  ["a session without a last use", '\n1\n1\n100\n1000\n"alice"\n"::1"\n'],
+  ["a session whose count of reads is no number", '1000\nx\n1\n100\n1000\n"alice"\n"::1"\n'],
+  ["a session without a ttl", '1000\n1\n1\n\n1000\n"alice"\n"::1"\n'],
+];
 
 /** As many refs as one run of a script may serve. */
 export const HUNDRED = Array.from({ length: 100 }, (_, i) => `r${i}`);
 
 /** What `plantMixed` plants, and how it stands with each. */
-export const MIXED = ["first", "missing", "moved", "text", "last"];
+export const MIXED = ["first", "missing", "moved", "hash", "last"];
 
 /** A session of alice and one of bob, and between them none, one that went to "new", and a key of another type. */
 export async function plantMixed(db: Redis): Promise<void> {
   await plant(db, { ref: "first", '"cart"': "1" });
-  await db.hset("moved", "to", "new");
-  await db.set("text", "no hash");
+  await db.set("moved", ">new");
+  await db.hset("hash", "no", "text");
   await plant(db, { ref: "last", id: '"bob"', '"cart"': "2" });
 }
 
 /** The same, afterwards: fails unless what is no session is as it was. Gives the rest of the database. */
 export async function dumpMixed(db: Redis): Promise<Record<string, Content>> {
-  expect(await db.getdel("text")).toBe("no hash");
-  const { missing, moved, ...rest } = await dump(db);
-  expect({ missing, moved }).toEqual({ missing: undefined, moved: { to: "new" } });
+  const { missing, moved, hash, ...rest } = await dump(db);
+  expect({ missing, moved, hash }).toEqual({ missing: undefined, moved: { to: "new" }, hash: { no: "text" } });
   return rest;
 }
 
@@ -79,12 +92,11 @@ export async function plant(
   db: Redis,
   { ref, id = '"alice"', la = 1000, ...fields }: { ref: string; id?: string; la?: number } & Record<string, unknown>,
 ): Promise<void> {
-  const hash = { id, ip: '"::1"', ttl: 100, created: 1000, la, r: 1, w: 1, ...fields };
-  await db.hset(ref, Object.fromEntries(Object.entries(hash).map(([name, value]) => [name, String(value)])));
-  await db.pexpire(ref, 100_000);
+  const own = { id: id === '""' ? "" : id, ip: '"::1"', ttl: 100, created: 1000, la, r: 1, w: 1 };
+  await db.set(ref, textOf({ ...own, ...fields }), "PX", 100_000);
   await db.zadd("active", la, ref);
   await db.zadd("expiry", 5_000_000_000_000, id + ref);
   if (id === '""') return;
   await db.zadd("users", la, id);
-  await db.zadd("owners", 0, id + ref);
+  await db.hset("owners", id, `${(await db.hget("owners", id)) ?? "\n"}${ref}\n`);
 }

@@ -1,11 +1,8 @@
---@include owned
+--@include owners
 
--- Removes a session from the index, and its user when this was the last session.
+-- Removes a session from the index; settle() is to follow.
 local function forget(id, ref)
   redis.call('ZREM', active, ref)
   redis.call('ZREM', expiry, id .. ref)
-  if id ~= NOBODY then
-    redis.call('ZREM', owners, id .. ref)
-    if #owned(id, 1) == 0 then redis.call('ZREM', users, id) end
-  end
+  if id ~= NOBODY then disown(id, ref) end
 end

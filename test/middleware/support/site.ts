@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { RedisSessions } from "../../../src/index.js";
 import { type Middleware, type Sessions, type SessionsOptions, sessions } from "../../../src/middleware/index.js";
 import { startRedis, type TestRedis } from "../../support/redis.js";
+import { editFields, readFields } from "../../support/session-text.js";
 import { Browser } from "./browser.js";
 import { type Data, type Req, type Routes, SERVERS, type ServerName, type ServerOptions } from "./servers.js";
 
@@ -90,10 +91,8 @@ export function useSites({ timeout = 2000 }: { timeout?: number } = {}): TestSit
       const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${(server.address() as AddressInfo).port}`;
       return { url, browser: (headers) => new Browser(url, headers) };
     },
-    stored: (ref) => db.hgetall(`rs:{webapp}:s:${ref}`),
-    async alter(ref, fields) {
-      await db.hset(`rs:{webapp}:s:${ref}`, fields);
-    },
+    stored: (ref) => readFields(db, `rs:{webapp}:s:${ref}`),
+    alter: (ref, fields) => editFields(db, `rs:{webapp}:s:${ref}`, fields),
   };
 }
 

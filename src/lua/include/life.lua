@@ -1,0 +1,10 @@
+--@include clock
+
+-- How long a session lives from now on when it is used, ms; nil when it ends when it was to.
+local function life_of(ttl, terms)
+  if string.find(terms, ' no_resave', 1, true) then return nil end
+  local life, last = (tonumber(ttl) or 0) * 1000, string.match(terms, ' until (%d+)')
+  -- Where it has an end, that is a moment of Redis's clock.
+  if last then life = math.min(life, last - clock()) end
+  if life > 0 then return math.max(math.floor(life + 0.5), 1) end
+end

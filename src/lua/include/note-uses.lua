@@ -1,0 +1,26 @@
+--@include note-user
+
+-- Notes in the index that sessions are used. `uses` has for each its id, its ref, now, and when it was last used: within a
+-- second there is nothing to note. Once a minute, and where an entry was missing, all of a session's entries are written,
+-- which repairs an index that lost some (an eviction); the wiper's queue is written NX, so that its order is the wiper's.
+local function note_uses(uses)
+  local missing = {}
+  for _, use in ipairs(uses) do
+    local id, ref, now, la = unpack(use)
+    if math.floor(la / 1000) ~= math.floor(now / 1000) then
+      local added = redis.call('ZADD', active, now, ref)
+      if id ~= NOBODY then added = added + note_user(id, now) end
+      if added > 0 or math.floor(la / 60000) ~= math.floor(now / 60000) then missing[#missing + 1] = use end
+    end
+  end
+  if #missing == 0 then return end
+
+  --@include owners
+
+  for _, use in ipairs(missing) do
+    local id, ref, now = unpack(use)
+    redis.call('ZADD', expiry, 'NX', now, id .. ref)
+    if id ~= NOBODY then own(id, ref) end
+  end
+  settle()
+end

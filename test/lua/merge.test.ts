@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { set, update } from "../../src/lua/index.js";
+import { changes, INDEX, plant, useScripts } from "../support/scripts.js";
+import { readFields } from "../support/session-text.js";
+
+const t = useScripts();
+
+/** A session's data, changed by the scripts that merge. */
+const MERGING = [
+  ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], ["ref", 1000, lines])],
+  ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], ["ref", "", 1000, "", lines])],
+] as const;
+
+/** What stands behind the first eight lines. */
+async function readData(): Promise<string> {
+  return String(await t.db.get("ref"))
+    .split("\n")
+    .slice(8)
+    .map((line) => `\n${line}`)
+    .join("");
+}
+
+const NAMES = Array.from({ length: 5000 }, (_, i) => `"k${i}"`);
+
+/** Few changes are put in one by one, those of much data together. */
+const BULK = [
+  ["in few data", {}],
+  ["in much data", { '"bulk"': `"${"x".repeat(1_000_000)}"` }],
+] as [string, Record<string, string>][];
+
+describe.each(MERGING)("%s", (_name, merge) => {
+  describe.each(BULK)("%s", (_where, bulk) => {
+    test.each([
+      ["sets keys where there are none", {}, [['"a"', "1", '"b"', "2"]], '\n"a":1\n"b":2'],
+      ["leaves all as it is for no changes", { '"a"': "1" }, [[]], '\n"a":1'],
+      ["removes the only key", { '"a"': "1" }, [[], ['"a"']], ""],
+      ["removes what is not there", { '"a"': "1" }, [[], ['"b"']], '\n"a":1'],
+      [
+        "sets, adds and removes in one call",
+        { '"a"': "1", '"b"': "2", '"c"': "3", '"d"': "4" },
+        [
+          ['"b"', "9", '"e"', "5"],
+          ['"a"', '"d"'],
+        ],
+        '\n"b":9\n"c":3\n"e":5',
+      ],
+      ["an empty text is no removal", { '"a"': "1" }, [['"a"', '""', '"b"', '""']], '\n"a":""\n"b":""'],
+      ["an empty key is a key", { '""': "1", '"a"': "2" }, [['""', "3"]], '\n"":3\n"a":2'],
+      ["removes an empty key alone", { '""': "1", '"a"': "2" }, [[], ['""']], '\n"a":2'],
+      [
+        "tells keys with a quotation mark or a backslash from those without",
+        { '"a\\u0022"': "1", '"a"': "2", '"a\\u005c"': "3", '"\\u0022:b"': "4" },
+        [['"a\\u0022"', "9", '"\\u0022:b"', "8"], ['"a"']],
+        '\n"a\\u0022":9\n"a\\u005c":3\n"\\u0022:b":8',
+      ],
+      [
+        "removes a key with a quotation mark in it",
+        { '"a\\u0022:\\u0022"': "1", '"a"': "2" },
+        [[], ['"a\\u0022:\\u0022"']],
+        '\n"a":2',
+      ],
+      [
+        "takes no value for the line of another key",
+        { '"note"': '"\\"visits\\""', '"line"': '"\\"visits\\":7"', '"feed"': '"\\n\\"visits\\":8"', '"visits"': "1" },
+        [['"visits"', "2"]],
+        '\n"note":"\\"visits\\""\n"line":"\\"visits\\":7"\n"feed":"\\n\\"visits\\":8"\n"visits":2',
+      ],
+      [
+        "removes no part of a value that looks like the key",
+        { '"note"': '"\\"visits\\":"', '"visits"': "1", '"object"': '{"visits":3}' },
+        [[], ['"visits"']],
+        '\n"note":"\\"visits\\":"\n"object":{"visits":3}',
+      ],
+      [
+        "takes no new value for the line of another key",
+        { '"visits"': "1" },
+        [['"note"', '"\\n\\"visits\\":"', '"other"', '"\\"visits\\":5"']],
+        '\n"visits":1\n"note":"\\n\\"visits\\":"\n"other":"\\"visits\\":5"',
+      ],
+      [
+        "tells a key from those that it begins or ends",
+        { '"ab"': "1", '"b"': "2", '"abc"': "3" },
+        [['"b"', "9"], ['"ab"']],
+        '\n"b":9\n"abc":3',
+      ],
+      [
+        "takes what is special in patterns for itself",
+        { '"a.c"': "1", '"abc"': "2", '"%d"': '"%1"', '"5"': "3" },
+        [['"a.c"', '"%1%%"'], ['"%d"']],
+        '\n"a.c":"%1%%"\n"abc":2\n"5":3',
+      ],
+      [
+        "takes keys that are named like lines of a session for data",
+        { '"id"': '"x"' },
+        [['"la"', "5"]],
+        '\n"id":"x"\n"la":5',
+      ],
+      ["takes characters of any length", { '"딸기"': '"🍓"' }, [['"🍓"', '"딸기"']], '\n"딸기":"🍓"\n"🍓":"딸기"'],
+    ] as [string, Record<string, string>, [string[], string[]?], string][])(
+      "%s",
+      async (_what, data, change, expected) => {
+        await plant(t.db, { ref: "ref", device: '"phone"', ...bulk, ...data });
+        const { w, ...own } = Object.fromEntries(
+          Object.entries(await readFields(t.db, "ref")).filter(([name]) => !name.startsWith('"')),
+        );
+        await merge(changes(...change));
+        const unchanged = changes(Object.entries(bulk).flat());
+        const merged = await readData();
+        expect(merged.startsWith(unchanged)).toBe(true);
+        expect(merged.slice(unchanged.length)).toBe(expected);
+        expect(await readFields(t.db, "ref")).toMatchObject(own);
+      },
+    );
+  });
+
+  test("takes thousands of keys, some set, some added and some removed in the same call", async () => {
+    await plant(t.db, { ref: "ref", ...Object.fromEntries(NAMES.map((name, i) => [name, i])) });
+    const added = NAMES.map((name) => name.replace("k", "new"));
+    const even = NAMES.filter((_, i) => i % 2 === 0);
+    const odd = NAMES.filter((_, i) => i % 2 === 1);
+    await merge(
+      changes(
+        [...even, ...added].flatMap((name) => [name, '"x"']),
+        odd,
+      ),
+    );
+    expect(await readData()).toBe(changes([...even, ...added].flatMap((name) => [name, '"x"'])));
+    await merge(changes([], [...even, ...added]));
+    expect(await readData()).toBe("");
+  });
+
+  test("a session goes on as it was once all of its data have gone", async () => {
+    await plant(t.db, { ref: "ref", '"a"': "1" });
+    await merge(changes([], ['"a"']));
+    await merge(changes(['"b"', "2"]));
+    expect(await readFields(t.db, "ref")).toMatchObject({ id: '"alice"', ip: '"::1"', w: "3", '"b"': "2" });
+    expect(await readData()).toBe('\n"b":2');
+  });
+});

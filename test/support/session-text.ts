@@ -1,0 +1,54 @@
+import type { Redis } from "ioredis";
+
+/**
+ * A session's text as the README documents it, read and written with none of the engine's code: fields by name, data
+ * keys in their quotation marks; a mark has nothing but `to`.
+ */
+export type Fields = Record<string, string>;
+
+const OWN = ["la", "r", "w", "life", "created", "id", "ip", "device"];
+
+export function fieldsOf(text: string | null): Fields {
+  if (text === null) return {};
+  if (text.startsWith(">")) return { to: text.slice(1) };
+  const lines = text.split("\n");
+  const fields: Fields = {};
+  for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
+  const { life = "", ...rest } = fields;
+  const [, ttl, no_resave, end] = /^([^ ]+)( no_resave)?(?: until (\d+))?$/.exec(life) ?? [];
+  const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/.exec(line)?.slice(1) as [string, string]);
+  return {
+    ...rest,
+    ...(ttl !== undefined && { ttl }),
+    ...(no_resave && { no_resave: "1" }),
+    ...(end !== undefined && { end }),
+    ...Object.fromEntries(data),
+  };
+}
+
+export function textOf({ to, ttl, no_resave, end, ...fields }: Record<string, unknown>): string {
+  if (to !== undefined) return `>${to}`;
+  const life = `${ttl ?? ""}${no_resave === undefined ? "" : " no_resave"}${end === undefined ? "" : ` until ${end}`}`;
+  const own = OWN.map((name) => (name === "life" ? life : (fields[name] ?? "")));
+  const data = Object.entries(fields).filter(([name]) => name.startsWith('"'));
+  return [...own, ...data.map(([name, value]) => `${name}:${value}`)].join("\n");
+}
+
+/** The fields of the session at a key. */
+export async function readFields(db: Redis, key: string): Promise<Fields> {
+  return fieldsOf(await db.get(key));
+}
+
+/** Changes fields of the session at a key, by hand; a number given as `{ add }` is added. Leaves its end as it is. */
+export async function editFields(
+  db: Redis,
+  key: string,
+  changes: Record<string, string | number | { add: number }>,
+): Promise<void> {
+  const fields: Record<string, unknown> = await readFields(db, key);
+  for (const [name, change] of Object.entries(changes)) {
+    fields[name] = typeof change === "object" ? Number(fields[name]) + change.add : change;
+  }
+  // XX: what is gone meanwhile shall not become a ghost.
+  await db.set(key, textOf(fields), "XX", "KEEPTTL" as never);
+}
