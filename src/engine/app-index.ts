@@ -2,7 +2,7 @@ import { decode, Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { type Entry, type Keys, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
-import { CHUNK, chunks, PAGE, walk } from "./walk.js";
+import { ahead, CHUNK, chunks, PAGE, walk } from "./walk.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
@@ -55,7 +55,8 @@ export class AppIndex {
   /** The same, in pages: as many sessions as there are, or `most`. */
   async *activePages(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
     let left = most;
-    for await (const refs of this.#recent(since, Math.min(PAGE, most))) {
+    const pages = this.#recent(since, Math.min(PAGE, most));
+    for await (const refs of most > PAGE ? ahead(pages) : pages) {
       // Those that are gone make room for others.
       for (let at = 0; at < refs.length && left > 0; ) {
         const some = refs.slice(at, at + left);
@@ -150,7 +151,8 @@ export class AppIndex {
     let killed = 0;
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
-      for await (const page of pages()) {
+      // Redis finds the next page while this one's sessions are on their way.
+      for await (const page of ahead(pages())) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, grave);
         // Where it is now. One that has ended needs no sparing.

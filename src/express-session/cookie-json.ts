@@ -25,20 +25,34 @@ const LONG: Readonly<Record<string, string>> = Object.fromEntries(
  */
 const DERIVED = 1;
 
+/**
+ * The cookie of express-session as it is by default, which most sessions have: it is left out. A session that has no
+ * cookie is the exception, and says so.
+ */
+const DEFAULT = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
+const NONE = 0;
+
 export interface CookieData {
   expires?: unknown;
   originalMaxAge?: number | null;
 }
 
-/** JSON of a cookie (express-session's, @fastify/session's, or a plain one) as it is stored. */
+/**
+ * JSON of a cookie (express-session's, @fastify/session's, or a plain one) as it is stored; undefined for the one that is
+ * left out.
+ */
 export function cookieToJson(cookie: unknown): string | undefined {
+  if (cookie === undefined) return JSON.stringify(NONE);
   if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
   const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
-  return JSON.stringify(rename(data.expires ? { ...data, expires: DERIVED } : data, shortName));
+  const json = JSON.stringify(rename(data.expires ? { ...data, expires: DERIVED } : data, shortName));
+  return json === DEFAULT_JSON ? undefined : json;
 }
 
-/** The cookie again, with `expires` from the moment that the session ends, in ms. */
+/** The cookie again, with `expires` from the moment that the session ends, in ms; undefined for none. */
 export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) => number): unknown {
+  if (stored === undefined) return { ...DEFAULT };
+  if (stored === NONE) return undefined;
   if (typeof stored !== "object" || stored === null) return stored;
   const cookie: CookieData = rename(stored, longName);
   if (cookie.expires === DERIVED) cookie.expires = new Date(endOf(cookie.originalMaxAge ?? 0)).toISOString();
@@ -68,3 +82,5 @@ function rename(data: object, to: (name: string) => string): object {
   for (const [name, value] of Object.entries(data)) renamed[to(name)] = value;
   return renamed;
 }
+
+const DEFAULT_JSON = JSON.stringify(rename(DEFAULT, shortName));

@@ -19,8 +19,10 @@ export interface Difference {
 
 export function snapshot(session: object): Snapshot {
   const fields = new Map<string, string>();
+  const cookie = cookieToJson((session as { cookie?: unknown }).cookie);
+  if (cookie !== undefined) fields.set('"cookie"', cookie);
   for (const [key, value] of Object.entries(session)) {
-    const json = key === "cookie" ? cookieToJson(value) : JSON.stringify(value);
+    const json = key === "cookie" ? undefined : JSON.stringify(value);
     // What JSON has no text for (undefined, a function) is left out, as JSON.stringify does in an object.
     if (json !== undefined) fields.set(quoteKey(key), json);
   }
@@ -93,7 +95,9 @@ function isUnchangedCookie(name: string, before: string | undefined, now: string
 }
 
 function withCookie(session: Parsed, endOf: (age: number) => number): SessionData {
-  if (session.cookie !== undefined) session.cookie = cookieFromJson(session.cookie, endOf);
+  const cookie = cookieFromJson(session.cookie, endOf);
+  if (cookie === undefined) delete session.cookie;
+  else session.cookie = cookie;
   return session as SessionData;
 }
 

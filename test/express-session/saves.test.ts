@@ -24,6 +24,22 @@ async function load(from = store): Promise<Loaded> {
   return loaded as Loaded;
 }
 
+test("the cookie that express-session gives by default takes no room, and comes back all the same", async () => {
+  const cookie = new session.Cookie() as SessionData["cookie"];
+  await store.set("usual", { cookie, color: "red" } as never);
+  expect(await readFields(t.db, "rs:{sess}:s:usual")).not.toHaveProperty('"cookie"');
+  const usual = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
+  expect(await store.get("usual")).toEqual({ cookie: usual, color: "red" });
+});
+
+test.each([
+  ["no cookie", { color: "red" }],
+  ["a cookie of null", { cookie: null, color: "red" }],
+])("a session with %s comes back as it was", async (_which, data) => {
+  await store.set("bare", data as never);
+  expect(await store.get("bare")).toEqual(data);
+});
+
 describe("a session that is saved twice without waiting", () => {
   test("is as it was at the second save, also where that undoes the first", async () => {
     const loaded = await load();
