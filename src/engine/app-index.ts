@@ -151,8 +151,7 @@ export class AppIndex {
     let killed = 0;
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
-      // Redis finds the next page while this one's sessions are on their way.
-      for await (const page of ahead(pages())) {
+      for await (const page of pages()) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, grave);
         // Where it is now. One that has ended needs no sparing.
