@@ -1,6 +1,5 @@
 import { decode, Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { fromRedis } from "./errors.js";
 import { type Entry, type Keys, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
 import { ahead, CHUNK, chunks, PAGE, walk } from "./walk.js";
@@ -106,33 +105,20 @@ export class AppIndex {
 
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
-    const { owners, crowd } = this.#keys;
-    const { refs, crowded } = parseOwned(await this.#connection.command((client) => client.hget(owners, id)));
-    if (!crowded) {
-      if (refs.length > 0) yield refs.map((ref) => ({ id, ref }));
-      return;
-    }
+    const field = await this.#connection.command((client) => client.hget(this.#keys.owners, id));
+    const { refs, crowded } = parseOwned(field);
+    if (refs.length > 0) yield refs.map((ref) => ({ id, ref }));
+    if (!crowded) return;
     const { first, last } = ownerRange(id);
-    for (let from = first; ; ) {
-      const start = from;
-      // The field and the crowd at one moment: a session that is rotated or repaired may go from one to the other.
-      const replies = await this.#connection.command((client) =>
-        client
-          .multi()
-          .hget(owners, id)
-          // One more than a page holds, to know whether and where there are more.
-          .zrangebylex(crowd, start, last, "LIMIT", 0, PAGE + 1)
-          .exec(),
+    for (let from: string | undefined = first; from !== undefined; ) {
+      const start: string = from;
+      // One more than a page holds, to know whether and where there are more.
+      const members = await this.#connection.command((client) =>
+        client.zrangebylex(this.#keys.crowd, start, last, "LIMIT", 0, PAGE + 1),
       );
-      const [field, members] = (replies ?? []).map(([error, reply]) => {
-        if (error !== null) throw fromRedis(error);
-        return reply;
-      }) as [string | null, string[]];
-      const listed = start === first ? parseOwned(field).refs.map((ref) => ({ id, ref })) : [];
-      yield [...listed, ...members.slice(0, PAGE).map(parseEntry)];
       const next = members[PAGE];
-      if (next === undefined) return;
-      from = `[${next}`;
+      if (members.length > 0) yield members.slice(0, PAGE).map(parseEntry);
+      from = next && `[${next}`;
     }
   }
 

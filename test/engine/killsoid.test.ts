@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
 
@@ -112,30 +112,4 @@ test("ends a session that was rotated; its old token does not work either", asyn
   expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   expect(await t.rs.get({ app, token })).toBeNull();
   expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
-});
-
-test("ends a session that goes from the crowd to the user's field while killsoid looks at the two", async () => {
-  const created = await Promise.all(Array.from({ length: 150 }, () => t.create({ id: "dora" })));
-  const owners = "rs:{webapp}:owners";
-  const [entry = ""] = await t.db.zrange("rs:{webapp}:crowd", "0", "-1");
-  const { token = "", ref: inCrowd = "" } = created.find(({ ref }) => entry.endsWith(ref)) ?? {};
-  // Room in the field, and a crowd of one.
-  const field = `${await t.db.hget(owners, '"dora"')}`.split("\n");
-  for (const { ref } of created.filter((one) => one.ref !== inCrowd)) {
-    if (!field.slice(1, 3).includes(ref)) await t.rs.kill({ app: "webapp", ref });
-  }
-  expect(await t.db.zcard("rs:{webapp}:crowd")).toBe(1);
-
-  // As soon as the field was read, the session of the crowd gets a new token, and so a place in the field.
-  const hget = t.db.hget.bind(t.db);
-  let rotated: { token: string } | null = null;
-  const spy = vi.spyOn(t.db, "hget").mockImplementationOnce((async (key: string, id: string) => {
-    const read = await hget(key, id);
-    rotated = await t.rs.rotate({ app: "webapp", token });
-    return read;
-  }) as never);
-  await t.rs.killsoid({ app: "webapp", id: "dora" });
-  spy.mockRestore();
-  expect(rotated).not.toBeNull();
-  expect((await t.rs.soid({ app: "webapp", id: "dora" })).sessions).toEqual([]);
 });
