@@ -67,7 +67,8 @@ export class Browser {
     const cookie = this.cookies === "" ? {} : { cookie: this.cookies };
     const all = { ...cookie, ...this.#headers, ...headers };
     const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
-      const options = { method, headers: all, rejectUnauthorized: false };
+      // No connection is kept: the next site may listen on this one's port while a TLS socket to it still looks alive.
+      const options = { method, headers: all, rejectUnauthorized: false, agent: false };
       const send = this.#url.startsWith("https:") ? overHttps : overHttp;
       send(this.#url + path, options, resolve)
         .on("error", reject)
