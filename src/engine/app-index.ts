@@ -105,20 +105,17 @@ export class AppIndex {
 
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
-    const field = await this.#connection.command((client) => client.hget(this.#keys.owners, id));
-    const { refs, crowded } = parseOwned(field);
-    if (refs.length > 0) yield refs.map((ref) => ({ id, ref }));
-    if (!crowded) return;
     const { first, last } = ownerRange(id);
-    for (let from: string | undefined = first; from !== undefined; ) {
-      const start: string = from;
+    for (let from = first; ; ) {
       // One more than a page holds, to know whether and where there are more.
-      const members = await this.#connection.command((client) =>
-        client.zrangebylex(this.#keys.crowd, start, last, "LIMIT", 0, PAGE + 1),
-      );
-      const next = members[PAGE];
-      if (members.length > 0) yield members.slice(0, PAGE).map(parseEntry);
-      from = next && `[${next}`;
+      const range = { id, first: from, last, limit: PAGE + 1 };
+      const { field, crowd } = await this.#connection.run(operations.owned, this.#keys, range);
+      const entries = crowd.slice(0, PAGE).map(parseEntry);
+      if (from === first) entries.unshift(...parseOwned(field).map((ref) => ({ id, ref })));
+      yield entries;
+      const next = crowd[PAGE];
+      if (next === undefined) return;
+      from = `[${next}`;
     }
   }
 

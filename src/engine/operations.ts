@@ -160,6 +160,13 @@ export const killMany = {
   reply: (reply: number) => Number(reply),
 } satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
+export const owned = {
+  script: scripts.owned,
+  keys: (keys) => [keys.owners, keys.crowd],
+  args: ({ id, first, last, limit }) => [id, first, last, limit],
+  reply: ([field = "", ...crowd]: string[]) => ({ field, crowd }),
+} satisfies Operation<{ id: string; first: string; last: string; limit: number }, { field: string; crowd: string[] }>;
+
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],

@@ -144,7 +144,7 @@ export class KnownSessions {
     const stored = await this.#sessions.get(this.ref(sid), this.#touches, PROLONG_AFTER);
     if (stored === null) return null;
     const { la, ttl } = stored;
-    // As lua/include/prolong.lua decides it.
+    // As lua/get.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     const fields = this.#serializer === undefined ? stored : snapshot(data);

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
 
@@ -112,4 +113,34 @@ test("ends a session that was rotated; its old token does not work either", asyn
   expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   expect(await t.rs.get({ app, token })).toBeNull();
   expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
+});
+
+test("ends a session that goes from the crowd to the user's field after the first look", async () => {
+  const created = await Promise.all(Array.from({ length: 150 }, () => t.create({ id: "dora" })));
+  const [entry = ""] = await t.db.zrange("rs:{webapp}:crowd", "0", "-1");
+  const { token = "", ref: inCrowd = "" } = created.find(({ ref }) => entry.endsWith(ref)) ?? {};
+  // Room in the field, and a crowd of one.
+  const field = `${await t.db.hget("rs:{webapp}:owners", '"dora"')}`.split("\n");
+  for (const { ref } of created) {
+    if (ref !== inCrowd && !field.slice(1, 3).includes(ref)) await t.rs.kill({ app: "webapp", ref });
+  }
+  expect(await t.db.zcard("rs:{webapp}:crowd")).toBe(1);
+  // So that Redis knows the script.
+  await t.rs.killsoid({ app: "webapp", id: "erin" });
+
+  // Before the second command leaves, the session of the crowd gets a new token, and so a place in the field.
+  const other = new RedisSessions({ client: t.redis.client(), wipe: 0 });
+  const send = t.db.sendCommand.bind(t.db);
+  let sent = 0;
+  const rotated: string[] = [];
+  const spy = vi.spyOn(t.db, "sendCommand").mockImplementation(async (command, stream) => {
+    if (++sent === 2) rotated.push(`${(await other.rotate({ app: "webapp", token }))?.token}`);
+    return send(command, stream);
+  });
+  await t.rs.killsoid({ app: "webapp", id: "dora" });
+  spy.mockRestore();
+  const [fresh = ""] = rotated;
+  expect(fresh).toMatch(/^[A-Za-z0-9]{64}$/);
+  expect(await t.rs.get({ app: "webapp", token: fresh })).toBeNull();
+  expect((await t.rs.soid({ app: "webapp", id: "dora" })).sessions).toEqual([]);
 });

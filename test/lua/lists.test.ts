@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { due, get, queue, recent } from "../../src/lua/index.js";
+import { due, get, owned, queue, recent } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 
@@ -24,6 +24,18 @@ describe("get, without a trace", () => {
   test("takes a chunk of 100", async () => {
     for (const ref of HUNDRED) await plant(t.db, { ref, id: `"${ref}"` });
     expect(await list(HUNDRED)).toEqual(HUNDRED.map((ref) => `1000\n1\n1\n100\n1000\n"${ref}"\n"::1"\n`));
+  });
+});
+
+describe("owned", () => {
+  test("replies a user's field, and a page of what follows in the crowd", async () => {
+    await t.db.hset("owners", '"a"', "+\nx\ny\n", '"b"', "\nz\n");
+    for (const entry of ['"a"1', '"a"2', '"a"3', '"a\\""4', '"b"5']) await t.db.zadd("crowd", 0, entry);
+    const page = (id: string, from: string, limit: number) =>
+      t.run(owned, ["owners", "crowd"], [id, `[${from}`, `[${id}\u{10ffff}`, limit]);
+    expect(await page('"a"', '"a"', 2)).toEqual(["+\nx\ny\n", '"a"1', '"a"2']);
+    expect(await page('"a"', '"a"3', 2)).toEqual(["+\nx\ny\n", '"a"3']);
+    expect(await page('"c"', '"c"', 2)).toEqual([""]);
   });
 });
 
