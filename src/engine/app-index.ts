@@ -105,17 +105,24 @@ export class AppIndex {
 
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
+    const { owners, crowd } = this.#keys;
+    const { refs, crowded } = parseOwned(await this.#connection.command((client) => client.hget(owners, id)));
+    if (!crowded) {
+      yield refs.map((ref) => ({ id, ref }));
+      return;
+    }
     const { first, last } = ownerRange(id);
-    for (let from = first; ; ) {
-      // One more than a page holds, to know whether and where there are more.
-      const range = { id, first: from, last, limit: PAGE + 1 };
-      const { field, crowd } = await this.#connection.run(operations.owned, this.#keys, range);
-      const entries = crowd.slice(0, PAGE).map(parseEntry);
-      if (from === first) entries.unshift(...parseOwned(field).map((ref) => ({ id, ref })));
-      yield entries;
-      const next = crowd[PAGE];
-      if (next === undefined) return;
-      from = `[${next}`;
+    // One more than a page holds, to know whether and where there are more.
+    const limit = PAGE + 1;
+    // Field and crowd at one moment: from one look to the next a session can go from the one to the other.
+    const { field, members } = await this.#connection.run(operations.owned, this.#keys, { id, first, last, limit });
+    const listed = parseOwned(field).refs.map((ref) => ({ id, ref }));
+    yield [...listed, ...members.slice(0, PAGE).map(parseEntry)];
+    for (let next = members[PAGE]; next !== undefined; ) {
+      const from = `[${next}`;
+      const page = await this.#connection.command((client) => client.zrangebylex(crowd, from, last, "LIMIT", 0, limit));
+      yield page.slice(0, PAGE).map(parseEntry);
+      next = page[PAGE];
     }
   }
 

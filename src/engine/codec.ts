@@ -101,11 +101,17 @@ export class Stored {
 
   /** Undefined for a text that is no session. */
   static parse(text: string, ref: string): Stored | undefined {
-    const own = text.split("\n", OWN_LINES);
-    if (own.length < OWN_LINES) return undefined;
-    let length = OWN_LINES - 1;
-    for (const { length: more } of own) length += more;
-    return new Stored(ref, own, text.slice(length));
+    const own: string[] = [];
+    let end = -1;
+    while (own.length < OWN_LINES) {
+      const start = end + 1;
+      end = text.indexOf("\n", start);
+      // Behind the last line there may be no data.
+      if (end === -1) end = own.length === OWN_LINES - 1 ? text.length : -1;
+      if (end === -1) return undefined;
+      own.push(text.slice(start, end));
+    }
+    return new Stored(ref, own, text.slice(end));
   }
 
   /** The data: keys as quoteKey has them, with JSON values. */

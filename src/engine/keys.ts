@@ -62,9 +62,10 @@ export function parseEntry(member: string): Entry {
   return { id, ref: member.slice(id.length) };
 }
 
-/** The refs in a user's field of `owners`. */
-export function parseOwned(field: string): string[] {
-  return field.split("\n").slice(1, -1);
+/** The refs in a user's field of `owners`, and whether there are more in `crowd`. */
+export function parseOwned(field: string | null): { refs: string[]; crowded: boolean } {
+  const [mark, ...refs] = (field ?? "\n").split("\n");
+  return { refs: refs.slice(0, -1), crowded: mark === "+" };
 }
 
 /** The members of `crowd` that belong to a user, as limits for ZRANGE BYLEX. */

@@ -2,6 +2,7 @@ import * as scripts from "../lua/index.js";
 import { decode, type Moved, moved, type Stored } from "./codec.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
+import type { Page } from "./walk.js";
 
 /**
  * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
@@ -87,6 +88,10 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
   return entries.flatMap(({ id, ref }) => [id, ref]);
 }
 
+function pageOf([lines, score, ties]: [string, string, number]): Page {
+  return { members: lines === "" ? [] : lines.split("\n"), score, ties: Number(ties) };
+}
+
 export const create = {
   script: scripts.create,
   common: 2,
@@ -164,22 +169,22 @@ export const owned = {
   script: scripts.owned,
   keys: (keys) => [keys.owners, keys.crowd],
   args: ({ id, first, last, limit }) => [id, first, last, limit],
-  reply: ([field = "", ...crowd]: string[]) => ({ field, crowd }),
-} satisfies Operation<{ id: string; first: string; last: string; limit: number }, { field: string; crowd: string[] }>;
+  reply: ([field = "", ...members]: string[]) => ({ field, members }),
+} satisfies Operation<{ id: string; first: string; last: string; limit: number }, { field: string; members: string[] }>;
 
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],
   args: ({ max, min, limit }) => [max, min, limit],
-  reply: (reply: string[]) => reply,
-} satisfies Operation<{ max: string; min: number; limit: number }, string[]>;
+  reply: pageOf,
+} satisfies Operation<{ max: string; min: number; limit: number }, Page>;
 
 export const queue = {
   script: scripts.queue,
   keys: (keys) => [keys.expiry],
   args: ({ min, limit }) => [min, limit],
-  reply: (reply: string[]) => reply,
-} satisfies Operation<{ min: string; limit: number }, string[]>;
+  reply: pageOf,
+} satisfies Operation<{ min: string; limit: number }, Page>;
 
 export const due = {
   script: scripts.due,

@@ -4,34 +4,36 @@ export const CHUNK = 100;
 /** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
 export const PAGE = 500;
 
+/** A page of a zset. */
+export interface Page {
+  readonly members: string[];
+  /** The score of the last one. */
+  readonly score: string;
+  /** How many members of the zset have that score. */
+  readonly ties: number;
+}
+
 /**
- * Walks a zset in the order of its scores, in pages of members. `read` gives members and scores from a score on. Not by
- * rank: entries that come and go meanwhile would shift others out of sight.
+ * Walks a zset in the order of its scores, in pages of members. `read` gives a page from a score on. Not by rank:
+ * entries that come and go meanwhile would shift others out of sight.
  */
 export async function* walk(
   start: string,
   size: number,
-  read: (from: string, limit: number) => Promise<string[]>,
+  read: (from: string, limit: number) => Promise<Page>,
 ): AsyncGenerator<string[], void> {
   let from = start;
-  // Members at the score where the last page ended.
+  let limit = size;
+  // The last page. Those of it that have the score where it ended come again.
   let met = new Set<string>();
   for (;;) {
-    const limit = size + met.size;
-    const page = await read(from, limit);
-    const members: string[] = [];
-    for (let i = 0; i < page.length; i += 2) {
-      const [member, score] = [page[i] as string, page[i + 1] as string];
-      if (score !== from) {
-        from = score;
-        met = new Set();
-      }
-      if (met.has(member)) continue;
-      met.add(member);
-      members.push(member);
-    }
-    if (members.length > 0) yield members;
-    if (page.length < 2 * limit) return;
+    const { members, score, ties } = await read(from, limit);
+    const others = met.size > 0 ? members.filter((member) => !met.has(member)) : members;
+    if (others.length > 0) yield others;
+    if (members.length < limit) return;
+    from = score;
+    limit = size + ties;
+    met = new Set(members);
   }
 }
 

@@ -12,51 +12,61 @@
 --@include index
 --@include replies
 --@include session
---@include life
---@include note-uses
 
--- Writes the beginning of a session, of which the rest stays; with `life` it ends so long from now.
-local function write(session, head, rest, text, life)
-  if life then return redis.pcall('SET', session, head .. rest, 'PX', life) end
-  -- Nearly always it is as long as it was.
-  if #head + #rest == #text then return redis.pcall('SETRANGE', session, '0', head) end
-  return redis.pcall('SET', session, head .. rest, 'KEEPTTL')
+-- Puts other numbers in front of a text, of which the rest, from `from` on, stays; with `life` it ends so long from now.
+local function write(session, head, text, from, life)
+  if life then return redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life) end
+  -- Nearly always they are as long as they were.
+  if #head + 1 == from then return redis.pcall('SETRANGE', session, '0', head) end
+  return redis.pcall('SET', session, head .. string.sub(text, from), 'KEEPTTL')
 end
 
-local touch, gap = ARGV[1] == '1', tonumber(ARGV[2])
-local uses = {}
-
-local function read(session, ref, text, now)
-  local la, r, rest = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
-  if not la then return DAMAGED end
-  local life
-  -- Busy sessions would pay for it on each request.
-  local due = math.abs(now - la) >= gap
-  if due then
-    local ttl, terms, _, id = parse(text)
-    life = life_of(ttl, terms)
-    uses[#uses + 1] = { id, ref, now, la }
-  end
-  rest = string.sub(text, rest)
-  local head = (due and now or la) .. '\n' .. string.format('%.0f', r + 1)
-  local written = write(session, head, rest, text, life)
+-- Counts a read. Gives the text, or the error where that was impossible.
+local function count(session, la, r, text, from, life)
+  local head = la .. '\n' .. string.format('%d', r + 1)
+  local written = write(session, head, text, from, life)
   if type(written) == 'table' and written.err then
     -- A Redis that is out of memory refuses to count, unless the script has written before. Removing an entry that no
     -- index has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
     redis.call('ZREM', active, '')
-    written = write(session, head, rest, text, life)
+    written = write(session, head, text, from, life)
     if type(written) == 'table' and written.err then return written end
   end
   return text
 end
 
+local touch, gap = ARGV[1] == '1', tonumber(ARGV[2])
+local due = {}
+
 for i = 1, #replies do
   local session = KEYS[5 + i]
   local text = redis.pcall('GET', session)
   if touch and type(text) == 'string' and not is_mark(text) then
-    text = read(session, ARGV[2 * i + 1], text, ARGV[2 * i + 2])
+    local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
+    if not la then
+      text = DAMAGED
+    elseif math.abs(ARGV[2 * i + 2] - la) >= gap then
+      due[#due + 1] = { i, la, r, from }
+    else
+      text = count(session, la, r, text, from)
+    end
   end
   replies[i] = text or ''
+end
+-- Busy sessions would pay for the rest on each request.
+if #due == 0 then return replies end
+
+--@include life
+--@include note-uses
+
+local uses = {}
+for _, one in ipairs(due) do
+  local i, la, r, from = unpack(one)
+  local session, text = KEYS[5 + i], replies[i]
+  local ref, now = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local ttl, terms, _, id = parse(text)
+  replies[i] = count(session, now, r, text, from, life_of(ttl, terms))
+  uses[#uses + 1] = { id, ref, now, la }
 end
 note_uses(uses)
 return replies

@@ -42,23 +42,28 @@ describe("owned", () => {
 describe("recent", () => {
   test("replies refs and their last activity between two moments, latest first", async () => {
     await t.db.zadd("active", 1, "a", 2, "b", 3, "c", 4, "d");
-    expect(await t.run(recent, ["active"], ["+inf", 2, 10])).toEqual(["d", "4", "c", "3", "b", "2"]);
-    expect(await t.run(recent, ["active"], ["3", 1, 2])).toEqual(["c", "3", "b", "2"]);
-    expect(await t.run(recent, ["active"], ["+inf", 5, 10])).toEqual([]);
+    expect(await t.run(recent, ["active"], ["+inf", 2, 10])).toEqual(["d\nc\nb", "2", 1]);
+    expect(await t.run(recent, ["active"], ["3", 1, 2])).toEqual(["c\nb", "2", 1]);
+    expect(await t.run(recent, ["active"], ["+inf", 5, 10])).toEqual(["", "", 0]);
+  });
+
+  test("tells how many were active at the moment where it ends", async () => {
+    await t.db.zadd("active", 1, "a", 2, "b", 2, "c", 2, "d");
+    expect(await t.run(recent, ["active"], ["+inf", 0, 2])).toEqual(["d\nc", "2", 3]);
   });
 
   test("writes activities of this century in full digits", async () => {
     await t.db.zadd("active", 1_800_000_000_001, "a");
-    expect(await t.run(recent, ["active"], ["+inf", 0, 1])).toEqual(["a", "1800000000001"]);
+    expect(await t.run(recent, ["active"], ["+inf", 0, 1])).toEqual(["a", "1800000000001", 1]);
   });
 });
 
 describe("queue", () => {
   test("replies the wiper's queue from a moment on, whether it is due or not, earliest first", async () => {
     await t.db.zadd("expiry", 5, '"a"x', 9e12, '"b"y', 7, '""z');
-    expect(await t.run(queue, ["expiry"], ["-inf", 2])).toEqual(['"a"x', "5", '""z', "7"]);
-    expect(await t.run(queue, ["expiry"], ["7", 100])).toEqual(['""z', "7", '"b"y', "9000000000000"]);
-    expect(await t.run(queue, ["none"], ["-inf", 100])).toEqual([]);
+    expect(await t.run(queue, ["expiry"], ["-inf", 2])).toEqual(['"a"x\n""z', "7", 1]);
+    expect(await t.run(queue, ["expiry"], ["7", 100])).toEqual(['""z\n"b"y', "9000000000000", 1]);
+    expect(await t.run(queue, ["none"], ["-inf", 100])).toEqual(["", "", 0]);
   });
 });
 
