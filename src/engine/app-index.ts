@@ -155,7 +155,7 @@ export class AppIndex {
     let killed = 0;
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
-      for await (const page of pages()) {
+      for await (const page of ahead(pages())) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, grave);
         // Where it is now. One that has ended needs no sparing.

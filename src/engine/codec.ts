@@ -1,4 +1,5 @@
 import type { Session } from "./types.js";
+import { chunks } from "./walk.js";
 
 /**
  * A session is one text. Its first lines tell of the session itself, see lua/include/session.lua; each further one is a
@@ -133,9 +134,9 @@ export class Stored {
     return this.#data.slice(from, end === -1 ? undefined : end);
   }
 
-  /** The data as the JSON of one object. */
+  /** The data as the JSON of one object, but for line feeds in the place of its commas. */
   json(): string {
-    return `{${this.#data.slice(1).replaceAll("\n", ",")}}`;
+    return `{${this.#data.slice(1)}}`;
   }
 
   get isEmpty(): boolean {
@@ -154,8 +155,31 @@ export function moved(reply: string | number): Moved | undefined {
   return typeof reply === "string" && reply.startsWith(">") ? new Moved(reply.slice(1)) : undefined;
 }
 
+/** Reads what Stored's json() gives. It takes "__proto__" for a key like any other. */
+export function parseData(json: string): unknown {
+  return JSON.parse(json.replaceAll("\n", ","));
+}
+
 /** The session as callers see it. `now` is ms of our clock. */
 export function toSession<Data>(stored: Stored, now: number): Session<Data> {
+  const session = withoutData<Data>(stored, now);
+  if (!stored.isEmpty) session.d = parseData(stored.json()) as Data;
+  return session;
+}
+
+/** The same for many, with one parse for the data of a chunk, which takes two thirds of the time. */
+export function toSessions<Data>(stored: readonly Stored[], now: number): Session<Data>[] {
+  return chunks(stored).flatMap((chunk) => {
+    const data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
+    return chunk.map((one, i) => {
+      const session = withoutData<Data>(one, now);
+      if (!one.isEmpty) session.d = data[i] as Data;
+      return session;
+    });
+  });
+}
+
+function withoutData<Data>(stored: Stored, now: number): Session<Data> {
   const { ref, r, w, la, created } = stored;
   const session: Session<Data> = {
     ref,
@@ -169,8 +193,6 @@ export function toSession<Data>(stored: Stored, now: number): Session<Data> {
   };
   if (stored.device !== "") session.device = unquote(stored.device);
   if (stored.no_resave) session.no_resave = true;
-  // One parse for all keys; it takes "__proto__" for a key like any other.
-  if (!stored.isEmpty) session.d = JSON.parse(stored.json());
   return session;
 }
 

@@ -1,6 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { checkClient, openClient } from "./client.js";
-import { encodeChanges, encodeData, encodeOwn, type Stored, toSession } from "./codec.js";
+import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSessions } from "./codec.js";
 import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
@@ -186,8 +186,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = checkApp(options.app);
     const since = Date.now() - checkSpan(options) * 1000;
     for await (const page of this.#app(app).index.activePages(since)) {
-      const now = Date.now();
-      for (const stored of page) yield toSession(stored, now);
+      yield* toSessions<Data>(page, Date.now());
     }
   }
 
@@ -255,8 +254,7 @@ function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
 }
 
 function toList<Data>(stored: readonly Stored[]): SessionList<Data> {
-  const now = Date.now();
-  return { sessions: stored.map((one) => toSession(one, now)) };
+  return { sessions: toSessions(stored, Date.now()) };
 }
 
 /** The ref of the session that a call names, by token or by ref. */

@@ -1,5 +1,5 @@
 import type { SessionData } from "express-session";
-import { line, quoteKey, type Stored } from "../engine/codec.js";
+import { line, parseData, quoteKey, type Stored } from "../engine/codec.js";
 import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
@@ -81,7 +81,7 @@ export function fromStored(
 ): SessionData | Promise<SessionData> {
   // Seconds with a fraction do not multiply to whole ms, and a date drops the rest.
   const endOf = (age: number) => prolonged + (ttl > 0 ? Math.round(ttl * 1000) : age);
-  if (serializer === undefined) return withCookie(JSON.parse(stored.json()), endOf);
+  if (serializer === undefined) return withCookie(parseData(stored.json()) as Parsed, endOf);
   return parseEach(stored.data(), serializer).then((session) => withCookie(session, endOf));
 }
 
