@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import autocannon from "autocannon";
+import { load } from "../lib/load.js";
 import { median, takeTurns } from "../lib/measure.js";
 import { startRedis } from "../lib/redis.js";
 
@@ -10,14 +10,13 @@ const EXPRESS_SESSION = ["RedisStore", "connect-redis 10", "connect-redis 8"];
 const READERS = ["no session", "native", ...EXPRESS_SESSION, "MemoryStore", "connect-redis-sessions 2"];
 const WRITERS = ["native", ...EXPRESS_SESSION];
 
-/** Express 5 with a session, under load. The servers are processes of their own; the load comes from this one. */
+/** Express 5 with a session, under load. The servers are processes of their own, and so is what the load comes from. */
 export async function http({ rounds, quick, report }) {
   const redis = await startRedis();
-  const seconds = quick ? 1 : 2;
   const servers = {};
   for (const kind of READERS) servers[kind] = await startServer(kind, redis);
 
-  const reading = await load("/read", READERS);
+  const reading = await loadAll("/read", READERS);
   const read = "session read on each request, 50 connections";
   report.throughput({
     work: `HTTP, ${read}: native middleware`,
@@ -35,7 +34,7 @@ export async function http({ rounds, quick, report }) {
     peers: { "connect-redis 10": 1.12, "connect-redis 8": 1.4, MemoryStore: undefined },
   });
 
-  const writing = await load("/write", WRITERS, { "native, get before set": ["native", "/get-and-write"] });
+  const writing = await loadAll("/write", WRITERS, { "native, get before set": ["native", "/get-and-write"] });
   const written = "one key written on each request";
   report.throughput({
     work: `HTTP, ${written}: native middleware`,
@@ -53,11 +52,14 @@ export async function http({ rounds, quick, report }) {
     peers: { "connect-redis 10": 1.1, "connect-redis 8": undefined },
   });
 
-  for (const { child } of Object.values(servers)) child.disconnect();
+  for (const { child } of Object.values(servers)) {
+    child.disconnect();
+    await once(child, "exit");
+  }
   redis.stop();
 
   /** Requests a second, and on the way what processor time a request takes, in the server and in Redis. */
-  async function load(path, kinds, more = {}) {
+  async function loadAll(path, kinds, more = {}) {
     const subjects = { ...Object.fromEntries(kinds.map((kind) => [kind, [kind, path]])), ...more };
     const costs = Object.fromEntries(Object.keys(subjects).map((name) => [name, { server: [], redis: [] }]));
     const subject = ([name, [kind, path]]) => {
@@ -66,14 +68,15 @@ export async function http({ rounds, quick, report }) {
         name,
         async () => {
           const before = [await cpu(), await redis.cpu()];
-          const result = await shoot(`http://127.0.0.1:${port}${path}`, cookies);
-          costs[name].server.push(((await cpu()) - before[0]) / result.requests.total);
-          costs[name].redis.push(((await redis.cpu()) - before[1]) / result.requests.total);
-          return result.requests.total / result.duration;
+          const url = `http://127.0.0.1:${port}${path}`;
+          const { requests, rate } = await load(url, { connections: CONNECTIONS, seconds: 1, cookies });
+          costs[name].server.push(((await cpu()) - before[0]) / requests);
+          costs[name].redis.push(((await redis.cpu()) - before[1]) / requests);
+          return rate;
         },
       ];
     };
-    const figures = await takeTurns(Math.max(2, rounds - 2), Object.fromEntries(Object.entries(subjects).map(subject)));
+    const figures = await takeTurns(quick ? 2 : rounds + 4, Object.fromEntries(Object.entries(subjects).map(subject)));
     report.processorTime({
       work: path,
       costs: Object.fromEntries(
@@ -85,22 +88,9 @@ export async function http({ rounds, quick, report }) {
     });
     return figures;
   }
-
-  /** Each connection has a session of its own. */
-  async function shoot(url, cookies) {
-    let next = 0;
-    const result = await autocannon({
-      url,
-      connections: CONNECTIONS,
-      duration: seconds,
-      setupClient: (client) => client.setHeaders({ cookie: cookies[next++ % cookies.length] }),
-    });
-    const { errors, timeouts, non2xx } = result;
-    if (errors + timeouts + non2xx > 0) throw new Error(`${url}: ${errors} errors, ${non2xx} bad answers`);
-    return result;
-  }
 }
 
+/** With as many sessions as there are connections. */
 async function startServer(kind, redis) {
   const child = fork(fileURLToPath(new URL("../lib/server.js", import.meta.url)), [kind, `${redis.port}`], {
     env: { ...process.env, NODE_ENV: "production" },
