@@ -19,6 +19,14 @@ local grave = tonumber(ARGV[2 * count + 1] or 0)
 if spared ~= active and is_mark(redis.call('GET', spared) or '') then return -1 end
 if count == 0 then return 0 end
 
+-- Whether a text is that of a session of `id`. The first quotation mark in a session is that of its id, unless there is an
+-- empty line before, where the id should be. JSON ends where it seems to, so no id is the beginning of another.
+local function is_of(id, text)
+  local at = string.find(text, '"', 1, true)
+  if not at or string.byte(text, at - 2) == 10 then return id == NOBODY end
+  return string.sub(text, at, at + #id - 1) == id
+end
+
 local ended, refs, entries, ids = {}, {}, {}, {}
 for i = 1, count do ids[i] = ARGV[2 * i - 1] end
 load_owners(ids)
@@ -26,11 +34,10 @@ for i = 1, count do
   local session, id, ref = KEYS[6 + i], ids[i], ARGV[2 * i]
   -- All that is asked for stands at the beginning, however much data follows.
   local text = redis.pcall('GETRANGE', session, '0', '1023')
-  local present = type(text) == 'string' and string.match(text, '^%d+\n%d+\n%d+\n[^\n]+\n%d+\n([^\n]*)')
-  if not present then
+  if type(text) ~= 'string' or text == '' or is_mark(text) then
     -- Gone, or rotated and in the index anew under its new ref.
     refs[#refs + 1] = ref
-  elseif present == id or (present == '' and id == NOBODY) then
+  elseif is_of(id, text) then
     ended[#ended + 1] = session
     refs[#refs + 1] = ref
   end

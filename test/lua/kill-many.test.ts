@@ -71,6 +71,25 @@ test("lets a session live that belongs to another user by now, and drops the sta
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"bob"a']);
 });
 
+test.each([
+  ["with an ip", '"::1"', { '"alice"': "1" }],
+  ["without one, whose first key is another's id", "", { '"alice"': "1" }],
+  ["of which nothing is known", "", {}],
+])("ends a session of nobody %s, and not as another's", async (_, ip, data) => {
+  await plant(t.db, { ref: "a", id: '""', ip, ...data });
+  expect(await run(["a"])).toBe(0);
+  expect(await t.db.exists("a")).toBe(1);
+  expect(await run(["a"], { id: '""' })).toBe(1);
+  expect(await t.db.dbsize()).toBe(0);
+});
+
+test("takes neither another's ip nor another's id that begins alike for the id", async () => {
+  await plant(t.db, { ref: "a", id: '"bob"', ip: '"alice"' });
+  await plant(t.db, { ref: "b", id: '"alice\\""' });
+  expect(await run(["a", "b"])).toBe(0);
+  expect(await t.db.exists("a", "b")).toBe(2);
+});
+
 test("leaves a mark for a while where the sessions were, when told so", async () => {
   await plant(t.db, { ref: "a" });
   expect(await t.run(killMany, [...INDEX, "active", "a"], ['"alice"', "a", 5000])).toBe(1);
