@@ -115,8 +115,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const data = options.d === undefined ? "" : encodeData(this.#checkData(options.d, options.nested));
     const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
 
-    const token = createToken();
-    const ref = refOf(token);
+    const { token, ref } = createToken();
     const now = Date.now();
     const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
@@ -211,8 +210,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
-    const token = createToken();
-    const ref = refOf(token);
+    const { token, ref } = createToken();
     return (await this.#app(app).rotate(old, ref, grace * 1000)) ? { token, ref } : null;
   });
 
