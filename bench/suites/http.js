@@ -8,7 +8,7 @@ import { startRedis } from "../lib/redis.js";
 const CONNECTIONS = 50;
 const EXPRESS_SESSION = ["RedisStore", "connect-redis 10", "connect-redis 8"];
 const READERS = ["no session", "native", ...EXPRESS_SESSION, "MemoryStore", "connect-redis-sessions 2"];
-const WRITERS = ["native", ...EXPRESS_SESSION];
+const WRITERS = ["no session", "native", ...EXPRESS_SESSION];
 
 /** Express 5 with a session, under load. The servers are processes of their own, and so is what the load comes from. */
 export async function http({ rounds, quick, report }) {
@@ -38,8 +38,8 @@ export async function http({ rounds, quick, report }) {
   const written = "one key written on each request";
   report.throughput({
     work: `HTTP, ${written}: native middleware`,
-    figures: pick(writing, ["native", "connect-redis 10", "connect-redis 8"]),
-    peers: { "connect-redis 10": 1.6, "connect-redis 8": undefined },
+    figures: pick(writing, ["native", "connect-redis 10", "no session", "connect-redis 8"]),
+    peers: { "connect-redis 10": 1.6, "no session": undefined, "connect-redis 8": undefined },
   });
   report.throughput({
     work: `HTTP, ${written}: native middleware, get before set`,
