@@ -88,6 +88,18 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
   return entries.flatMap(({ id, ref }) => [id, ref]);
 }
 
+/** Entries as runs of one user's: id, how many they are, their refs. */
+function byUser(entries: readonly Entry[]): (string | number)[] {
+  const runs: (string | number)[] = [];
+  for (let from = 0, to = 0; from < entries.length; from = to) {
+    const { id } = entries[from] as Entry;
+    while (entries[to]?.id === id) to++;
+    runs.push(id, to - from);
+    for (let i = from; i < to; i++) runs.push((entries[i] as Entry).ref);
+  }
+  return runs;
+}
+
 function pageOf([lines, score, ties]: [string, string, number]): Page {
   return { members: lines === "" ? [] : lines.split("\n"), score, ties: Number(ties) };
 }
@@ -161,7 +173,7 @@ export const killMany = {
     spare === undefined ? keys.active : keys.session(spare),
     ...entries.map(({ ref }) => keys.session(ref)),
   ],
-  args: ({ entries, grave }) => [...idsAndRefs(entries), grave],
+  args: ({ entries, grave }) => [grave, ...byUser(entries)],
   reply: (reply: number) => Number(reply),
 } satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
 

@@ -45,11 +45,11 @@ export async function* ahead<Item>(items: AsyncGenerator<Item, void>): AsyncGene
       const { done, value } = await next;
       if (done) return;
       next = items.next();
+      // Whether it failed is asked when its turn has come, or never, when somebody stops early.
+      next.catch(() => {});
       yield value;
     }
   } finally {
-    // Whoever stops early does not hear what became of it.
-    next.catch(() => {});
     await items.return();
   }
 }

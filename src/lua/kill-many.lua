@@ -3,8 +3,8 @@
 -- KEYS   1-5  the index, see include/index.lua
 --        6    the session to spare; the first index key again when there is none
 --        7..  the sessions
--- ARGV   1..  for each session its id, as JSON, and its ref
---        last how long a mark is left where each session was, ms; absent or 0 for none
+-- ARGV   1    how long a mark is left where each session was, ms; 0 for none
+--        2..  for each user in turn: id, as JSON; how many of the sessions are met as theirs; the refs of these
 -- Reply  how many sessions were ended
 --        -1 when the session to spare was rotated meanwhile; nothing is written
 
@@ -13,11 +13,10 @@
 --@include owners
 --@include bury
 
-local spared, count = KEYS[6], #KEYS - 6
-local grave = tonumber(ARGV[2 * count + 1] or 0)
+local spared, grave = KEYS[6], tonumber(ARGV[1])
 
 if spared ~= active and is_mark(redis.call('GET', spared) or '') then return -1 end
-if count == 0 then return 0 end
+if #KEYS == 6 then return 0 end
 
 -- Whether a text is that of a session of `id`. The first quotation mark in a session is that of its id, unless there is an
 -- empty line before, where the id should be. JSON ends where it seems to, so no id is the beginning of another.
@@ -27,23 +26,40 @@ local function is_of(id, text)
   return string.sub(text, at, at + #id - 1) == id
 end
 
-local ended, refs, entries, ids = {}, {}, {}, {}
-for i = 1, count do ids[i] = ARGV[2 * i - 1] end
+-- For each user where their id stands in ARGV.
+local places, ids = {}, {}
+local at = 2
+while at <= #ARGV do
+  places[#places + 1] = at
+  ids[#ids + 1] = ARGV[at]
+  at = at + 2 + ARGV[at + 1]
+end
 load_owners(ids)
-for i = 1, count do
-  local session, id, ref = KEYS[6 + i], ids[i], ARGV[2 * i]
-  -- All that is asked for stands at the beginning, however much data follows.
-  local text = redis.pcall('GETRANGE', session, '0', '1023')
-  if type(text) ~= 'string' or text == '' or is_mark(text) then
-    -- Gone, or rotated and in the index anew under its new ref.
-    refs[#refs + 1] = ref
-  elseif is_of(id, text) then
-    ended[#ended + 1] = session
-    refs[#refs + 1] = ref
+
+local ended, refs, entries = {}, {}, {}
+for _, place in ipairs(places) do
+  local id, first, last = ARGV[place], place + 2, place + 1 + ARGV[place + 1]
+  for at = first, last do
+    local i, ref = #entries + 1, ARGV[at]
+    local session = KEYS[6 + i]
+    -- All that is asked for stands at the beginning, however much data follows.
+    local text = redis.pcall('GETRANGE', session, '0', '1023')
+    if type(text) ~= 'string' or text == '' or is_mark(text) then
+      -- Gone, or rotated and in the index anew under its new ref.
+      refs[#refs + 1] = ref
+    elseif is_of(id, text) then
+      ended[#ended + 1] = session
+      refs[#refs + 1] = ref
+    end
+    -- Otherwise it belongs to another user by now and stands in the index anew: only the old entry is stale.
+    entries[i] = id .. ref
   end
-  -- Otherwise it belongs to another user by now and stands in the index anew: only the old entry is stale.
-  entries[i] = id .. ref
-  if id ~= NOBODY then disown(id, ref) end
+  if list_of(id) == '\n' .. table.concat(ARGV, '\n', first, last) .. '\n' then
+    -- Most users have these and no more.
+    lists[id], changed[id] = '\n', true
+  elseif id ~= NOBODY then
+    for at = first, last do disown(id, ARGV[at]) end
+  end
 end
 if #ended > 0 then redis.call('DEL', unpack(ended)) end
 for _, session in ipairs(ended) do bury(session, grave) end

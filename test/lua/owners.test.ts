@@ -158,15 +158,7 @@ describe("ending sessions", () => {
 
   test.each([
     ["kill", (refs: string[]) => end(...refs)],
-    [
-      "kill-many",
-      (refs: string[]) =>
-        t.run(
-          killMany,
-          [...INDEX, "active", ...refs],
-          refs.flatMap((ref) => [ALICE, ref]),
-        ),
-    ],
+    ["kill-many", (refs: string[]) => t.run(killMany, [...INDEX, "active", ...refs], [0, ALICE, refs.length, ...refs])],
     [
       "sweep",
       async (refs: string[]) => {
@@ -319,7 +311,7 @@ describe.each([
     await prepare();
     await add(["ab"]);
     await plant(t.db, { ref: "b", id: '"bob"' });
-    await t.run(killMany, [...INDEX, "active", "b"], [ALICE, "b"]);
+    await t.run(killMany, [...INDEX, "active", "b"], [0, ALICE, 1, "b"]);
     expect((await readOwners(t.db, "")).sort()).toEqual(
       [...[...others, "ab"].map((ref) => ALICE + ref), '"bob"b'].sort(),
     );

@@ -1,0 +1,77 @@
+import { setImmediate as round } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { ahead, type Page, walk } from "../../src/engine/walk.js";
+
+async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+describe("ahead", () => {
+  test("gives the same items, each next one begun before the present one is done with", async () => {
+    const begun: number[] = [];
+    async function* numbers() {
+      for (let i = 0; i < 3; i++) {
+        begun.push(i);
+        yield i;
+      }
+    }
+    const seen: string[] = [];
+    for await (const number of ahead(numbers())) {
+      await round();
+      seen.push(`${number} when ${begun} had begun`);
+    }
+    expect(seen).toEqual(["0 when 0,1 had begun", "1 when 0,1,2 had begun", "2 when 0,1,2 had begun"]);
+  });
+
+  test("a failure comes when its turn has come, and is no unhandled rejection until then", async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => void unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    async function* failing() {
+      yield 1;
+      throw new Error("the second page");
+    }
+    const seen: number[] = [];
+    const walking = (async () => {
+      for await (const number of ahead(failing())) {
+        seen.push(number);
+        for (let i = 0; i < 3; i++) await round();
+      }
+    })();
+    await expect(walking).rejects.toThrow("the second page");
+    process.off("unhandledRejection", note);
+    expect({ seen, unhandled }).toEqual({ seen: [1], unhandled: [] });
+  });
+});
+
+describe("walk", () => {
+  /** Reads as the scripts do, from scores that go up. */
+  function reader(zset: readonly (readonly [member: string, score: number])[]) {
+    return async (from: string, limit: number): Promise<Page> => {
+      const page = zset.filter(([, score]) => from === "-inf" || score >= Number(from)).slice(0, limit);
+      const score = page.at(-1)?.[1];
+      return {
+        members: page.map(([member]) => member),
+        score: `${score ?? ""}`,
+        ties: zset.filter((one) => one[1] === score).length,
+      };
+    };
+  }
+
+  test.each([
+    ["different scores", (i: number) => i],
+    ["one score", () => 7],
+    ["few scores", (i: number) => Math.floor(i / 9)],
+  ])("meets each member once, with %s", async (_, scoreOf) => {
+    const zset = Array.from({ length: 40 }, (_, i) => [`m${i}`, scoreOf(i)] as const);
+    for (const size of [1, 3, 10, 39, 40, 41]) {
+      expect((await collect(walk("-inf", size, reader(zset)))).flat()).toEqual(zset.map(([member]) => member));
+    }
+  });
+
+  test("goes through nothing in one look", async () => {
+    expect(await collect(walk("-inf", 10, reader([])))).toEqual([]);
+  });
+});
