@@ -55,10 +55,14 @@ export class AppSessions {
     return (await this.#connection.command((client) => client.getrange(this.#keys.session(ref), 0, 0))) === ">";
   }
 
-  /** @param gap ms after its last use that reading prolongs the session again */
+  /**
+   * @param touch whether to count the read and to prolong the session
+   * @param gap ms after its last use that reading prolongs it again
+   */
   get(ref: string, touch: boolean, gap = 1000): Promise<Stored | null> {
+    const trace = touch ? gap : null;
     return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), touch, gap }, deadline),
+      this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), gap: trace }, deadline),
     );
   }
 

@@ -49,10 +49,8 @@ export interface Belonging {
 }
 
 interface Reading extends Timed {
-  /** whether to count and prolong */
-  touch: boolean;
-  /** ms after its last use that reading prolongs the session again */
-  gap: number;
+  /** ms after its last use that reading prolongs the session again; null to leave no trace */
+  gap: number | null;
 }
 
 interface Rotation extends One {
@@ -122,9 +120,9 @@ export const create = {
 
 export const get = {
   script: scripts.get,
-  common: 2,
+  common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, touch, gap }) => [touch ? 1 : 0, gap, ref, now],
+  args: ({ ref, now, gap }) => [gap ?? "", ref, now],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
 } satisfies Operation<Reading, Stored | Moved | null>;
 

@@ -2,9 +2,8 @@
 --
 -- KEYS   1-5  the index, see include/index.lua
 --        6..  the sessions
--- ARGV   1    '1' to count and prolong, '0' to leave no trace
---        2    how long after its last use a session is prolonged again, ms
---        3..  for each session its ref, and now, ms of the caller's clock
+-- ARGV   1    how long after its last use a session is prolonged again, ms; empty to leave no trace
+--        2..  for each session its ref, and now, ms of the caller's clock
 -- Reply  for each session its text, as it was before this read, or the mark that stands there; see include/session.lua
 --        "" for one that is not there
 --        the error of one that somebody else has spoilt (where it is read without a trace, its text as it is)
@@ -13,39 +12,39 @@
 --@include replies
 --@include session
 
--- Puts other numbers in front of a text, of which the rest, from `from` on, stays; with `life` it ends so long from now.
-local function write(session, head, text, from, life)
-  if life then return redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life) end
-  -- Nearly always they are as long as they were.
-  if #head + 1 == from then return redis.pcall('SETRANGE', session, '0', head) end
-  return redis.pcall('SET', session, head .. string.sub(text, from), 'KEEPTTL')
-end
-
--- Counts a read. Gives the text, or the error where that was impossible.
+-- Counts a read: puts other numbers in front of a text, of which the rest, from `from` on, stays. With `life` it ends so
+-- long from now. Gives the text, or the error where that was impossible.
 local function count(session, la, r, text, from, life)
   local head = la .. '\n' .. string.format('%d', r + 1)
-  local written = write(session, head, text, from, life)
-  if type(written) == 'table' and written.err then
+  for attempt = 1, 2 do
+    local written
+    if life then
+      written = redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life)
+    elseif #head + 1 == from then
+      -- Nearly always they are as long as they were.
+      written = redis.pcall('SETRANGE', session, '0', head)
+    else
+      written = redis.pcall('SET', session, head .. string.sub(text, from), 'KEEPTTL')
+    end
+    if type(written) ~= 'table' or not written.err then return text end
+    if attempt == 2 then return written end
     -- A Redis that is out of memory refuses to count, unless the script has written before. Removing an entry that no
     -- index has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
     redis.call('ZREM', active, '')
-    written = write(session, head, text, from, life)
-    if type(written) == 'table' and written.err then return written end
   end
-  return text
 end
 
-local touch, gap = ARGV[1] == '1', tonumber(ARGV[2])
+local gap = tonumber(ARGV[1])
 local due = {}
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
   local text = redis.pcall('GET', session)
-  if touch and type(text) == 'string' and not is_mark(text) then
+  if gap and type(text) == 'string' and not is_mark(text) then
     local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
     if not la then
       text = DAMAGED
-    elseif math.abs(ARGV[2 * i + 2] - la) >= gap then
+    elseif math.abs(ARGV[2 * i + 1] - la) >= gap then
       due[#due + 1] = { i, la, r, from }
     else
       text = count(session, la, r, text, from)
@@ -56,6 +55,7 @@ end
 -- Busy sessions would pay for the rest on each request.
 if #due == 0 then return replies end
 
+--@include parse
 --@include life
 --@include note-uses
 
@@ -63,7 +63,7 @@ local uses = {}
 for _, one in ipairs(due) do
   local i, la, r, from = unpack(one)
   local session, text = KEYS[5 + i], replies[i]
-  local ref, now = ARGV[2 * i + 1], ARGV[2 * i + 2]
+  local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
   local ttl, terms, _, id = parse(text)
   replies[i] = count(session, now, r, text, from, life_of(ttl, terms))
   uses[#uses + 1] = { id, ref, now, la }

@@ -10,7 +10,7 @@
 
 --@include index
 --@include replies
---@include session
+--@include parse
 --@include forget
 --@include bury
 

@@ -12,7 +12,7 @@
 -- Reply  1 when it was written, 0 when it was not
 
 --@include index
---@include session
+--@include parse
 --@include forget
 --@include remember
 --@include clock

@@ -11,7 +11,7 @@
 --        nil when there is no session under this ref, or when it was rotated before
 
 --@include index
---@include session
+--@include parse
 --@include forget
 --@include remember
 

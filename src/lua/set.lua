@@ -13,7 +13,7 @@
 
 --@include index
 --@include replies
---@include session
+--@include parse
 --@include merge
 --@include life
 --@include note-uses

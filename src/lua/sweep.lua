@@ -8,7 +8,7 @@
 -- Reply  how many sessions were found gone
 
 --@include index
---@include session
+--@include parse
 --@include forget
 --@include remember
 --@include clock

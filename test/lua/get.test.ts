@@ -6,13 +6,13 @@ import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
-function run(ref: string, now: number, touch = 1) {
-  return t.runOne(get, [...INDEX, ref], [touch, 1000, ref, now]);
+function run(ref: string, now: number, gap: number | "" = 1000) {
+  return t.runOne(get, [...INDEX, ref], [gap, ref, now]);
 }
 
 /** Reads several, each with its own `now`. */
-function runAll(refs: readonly string[], nows: readonly number[], { touch = 1, gap = 1000 } = {}) {
-  return t.run(get, [...INDEX, ...refs], [touch, gap, ...refs.flatMap((ref, i) => [ref, nows[i] ?? 0])]);
+function runAll(refs: readonly string[], nows: readonly number[], gap: number | "" = 1000) {
+  return t.run(get, [...INDEX, ...refs], [gap, ...refs.flatMap((ref, i) => [ref, nows[i] ?? 0])]);
 }
 
 test("replies the text as it was before this read", async () => {
@@ -38,7 +38,7 @@ test("leaves no trace when told so", async () => {
   await plant(t.db, { ref: "ref" });
   await t.db.pexpire("ref", 50_000);
   const before = await dump(t.db);
-  expect(await run("ref", 900_000, 0)).toMatch(/^1000\n/);
+  expect(await run("ref", 900_000, "")).toMatch(/^1000\n/);
   expect(await dump(t.db)).toEqual(before);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
 });
@@ -137,7 +137,7 @@ test("leaves no trace in any session of a run when told so", async () => {
   await plantMixed(t.db);
   await t.db.pexpire("last", 50_000);
   const sessions = await Promise.all(["first", "last"].map((ref) => readFields(t.db, ref)));
-  const replies = await runAll(MIXED, [9000, 9000, 9000, 9000, 9000], { touch: 0 });
+  const replies = await runAll(MIXED, [9000, 9000, 9000, 9000, 9000], "");
   expect(replies).toEqual([
     expect.stringContaining('\n"cart":1'),
     "",
@@ -222,7 +222,7 @@ test("a ttl that is no number fails no other session of the run", async () => {
 
 test("the gap after which a session is prolonged holds for all of a run", async () => {
   for (const ref of ["a", "b", "c"]) await plant(t.db, { ref });
-  await runAll(["a", "b", "c"], [61_000, 60_999, 99_000], { gap: 60_000 });
+  await runAll(["a", "b", "c"], [61_000, 60_999, 99_000], 60_000);
   expect(await dump(t.db)).toMatchObject({ active: { a: "61000", b: "1000", c: "99000" } });
 });
 

@@ -7,7 +7,7 @@ const t = useScripts();
 
 /** Without a trace, and so without a time. */
 function list(refs: readonly string[]) {
-  return t.run(get, [...INDEX, ...refs], ["0", 0, ...refs.flatMap((ref) => [ref, 0])]);
+  return t.run(get, [...INDEX, ...refs], ["", ...refs.flatMap((ref) => [ref, 0])]);
 }
 
 describe("get, without a trace", () => {

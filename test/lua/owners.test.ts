@@ -30,7 +30,7 @@ function end(...refs: string[]) {
 
 /** In another minute than the one before: all entries are written anew. */
 function use(ref: string, now = 65_000) {
-  return t.runOne(get, [...INDEX, ref], [1, 1000, ref, now]);
+  return t.runOne(get, [...INDEX, ref], [1000, ref, now]);
 }
 
 /** In chunks, as many as a run takes. */
