@@ -13,7 +13,7 @@ export interface Operation<Input, Output> {
   /**
    * For a script that serves many calls in one run: how many of the arguments come first and hold for all of them. The
    * keys that they have in common are the index; the rest of keys and arguments stand one call's after the other's, and
-   * the reply is an array of theirs.
+   * the reply is an array of theirs, unless there is only one.
    */
   readonly common?: number;
   keys(keys: Keys, input: Input): readonly string[];

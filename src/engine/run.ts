@@ -63,7 +63,7 @@ export class Run {
   /** Gives each call its answer. */
   succeed(reply: unknown): void {
     const [first] = this.#calls;
-    if (first.operation.common === undefined) answer(first, reply);
+    if (this.#calls.length === 1) answer(first, reply);
     else if (!Array.isArray(reply)) this.fail(new Error("The reply is no array"));
     else for (const [i, call] of this.#calls.entries()) answer(call, reply[i]);
   }

@@ -58,4 +58,4 @@ if #actives > 0 then
   redis.call('ZADD', expiry, 'NX', unpack(ends))
   settle()
 end
-return replies
+return replies[2] and replies or replies[1]

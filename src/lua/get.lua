@@ -53,7 +53,7 @@ for i = 1, #replies do
   replies[i] = text or ''
 end
 -- Busy sessions would pay for the rest on each request.
-if #due == 0 then return replies end
+if #due == 0 then return replies[2] and replies or replies[1] end
 
 --@include parse
 --@include life
@@ -69,4 +69,4 @@ for _, one in ipairs(due) do
   uses[#uses + 1] = { id, ref, now, la }
 end
 note_uses(uses)
-return replies
+return replies[2] and replies or replies[1]

@@ -32,4 +32,4 @@ for i = 1, #replies do
   end
 end
 settle()
-return replies
+return replies[2] and replies or replies[1]

@@ -52,4 +52,4 @@ for i = 1, #replies do
   replies[i] = text or ''
 end
 note_uses(uses)
-return replies
+return replies[2] and replies or replies[1]

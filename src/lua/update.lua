@@ -56,7 +56,7 @@ for i = 1, #replies do
     replies[i] = update(session, ARGV[at + 1], text, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
   end
 end
-if #moves == 0 then return replies end
+if #moves == 0 then return replies[2] and replies or replies[1] end
 
 --@include forget
 --@include remember
@@ -72,4 +72,4 @@ for _, move in ipairs(moves) do
   if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
 end
 settle()
-return replies
+return replies[2] and replies or replies[1]

@@ -40,10 +40,9 @@ export function useScripts(): TestScripts {
     },
     run,
     async runOne(script, keys, args) {
-      const replies = await run(script, keys, args);
-      if (!Array.isArray(replies) || replies.length !== 1) throw new Error(`not one reply: ${replies}`);
-      if (replies[0] instanceof Error) throw replies[0];
-      return replies[0];
+      const reply = await run(script, keys, args);
+      if (Array.isArray(reply)) throw new Error(`not one reply: ${reply}`);
+      return reply;
     },
   };
 }
