@@ -1,6 +1,6 @@
 import type { Deadlines } from "./deadlines.js";
 import { type Call, Run } from "./run.js";
-import { isNoScript, runScript, sendable } from "./script.js";
+import { isNoScript, sendable } from "./script.js";
 import type { Client } from "./types.js";
 
 /**
@@ -61,16 +61,23 @@ export class Batch {
     else this.#sendTogether([first, ...others]);
   };
 
-  #sendAlone(run: Run): void {
+  /** @param withSource for a server that does not have the script */
+  #sendAlone(run: Run, withSource = false): void {
+    const { script, keys } = run;
+    const given = sendable(keys, run.args);
     this.#onTheirWay++;
-    runScript(this.#client, run.script, run.keys, run.args).then(
+    const reply = withSource
+      ? this.#client.eval(script.source, keys.length, ...given)
+      : this.#client.evalsha(script.sha, keys.length, ...given);
+    reply.then(
       (reply) => {
         this.#onTheirWay--;
         this.#land(run, null, reply);
       },
       (error) => {
         this.#onTheirWay--;
-        this.#land(run, error, null);
+        if (withSource) this.#land(run, error, null);
+        else this.#landOrRepeat(run, error, null);
       },
     );
   }
@@ -91,9 +98,12 @@ export class Batch {
     );
   }
 
-  /** A server that does not have a script gets its source, which a pipeline does not send. */
+  /**
+   * Once more with its source when the server does not have the script (a first use, a `SCRIPT FLUSH`, a failover). Any
+   * other error is the caller's: a script that failed may have written.
+   */
   #landOrRepeat(run: Run, error: unknown, reply: unknown): void {
-    if (isNoScript(error)) this.#sendAlone(run);
+    if (isNoScript(error)) this.#sendAlone(run, true);
     else this.#land(run, error, reply);
   }
 

@@ -16,8 +16,9 @@ export interface Operation<Input, Output> {
    * the reply is an array of theirs, unless there is only one.
    */
   readonly common?: number;
-  keys(keys: Keys, input: Input): readonly string[];
-  args(input: Input): readonly (string | number)[];
+  /** An array of its own each time, as are the arguments: a run may add to it. */
+  keys(keys: Keys, input: Input): string[];
+  args(input: Input): (string | number)[];
   /** What the reply to one call means. */
   reply(reply: never, input: Input): Output;
 }

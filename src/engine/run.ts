@@ -28,8 +28,8 @@ export class Run {
 
   constructor(call: Call, deadline: number) {
     this.script = call.operation.script;
-    this.keys = [...call.operation.keys(call.keys, call.input)];
-    this.args = [...call.operation.args(call.input)];
+    this.keys = call.operation.keys(call.keys, call.input);
+    this.args = call.operation.args(call.input);
     this.deadline = deadline;
     this.#calls = [call];
     this.#text = lengthOf(this.args);

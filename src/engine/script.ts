@@ -1,27 +1,8 @@
-import type { Client } from "./types.js";
-
 /** A script as embed.js embeds it. */
 export interface Script {
   readonly name: string;
   readonly sha: string;
   readonly source: string;
-}
-
-/**
- * Runs a script by its digest, and once more with its source when the server does not have it (a first use, a
- * `SCRIPT FLUSH`, a failover). Any other error is the caller's: a script that failed may have written.
- */
-export function runScript(
-  client: Client,
-  script: Script,
-  keys: readonly string[],
-  args: readonly (string | number)[],
-): Promise<unknown> {
-  const given = sendable(keys, args);
-  return client.evalsha(script.sha, keys.length, ...given).catch((error) => {
-    if (!isNoScript(error)) throw error;
-    return client.eval(script.source, keys.length, ...given);
-  });
 }
 
 /** Whether an error says that the server does not have the script. */
