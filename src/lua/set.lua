@@ -24,7 +24,7 @@ local function write(session, ref, text, now, changes)
   local la, r, w, rest = string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
   if not la then return DAMAGED end
   local due = math.abs(now - la) >= 1000
-  local head = (due and now or la) .. r .. string.format('%.0f', w + 1)
+  local head = (due and now or la) .. r .. string.format('%d', w + 1)
   local new = merge(head .. string.sub(text, rest), changes)
   local life, id
   if due then

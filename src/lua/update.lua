@@ -24,7 +24,7 @@ local function update(session, ref, text, id, now, ttl, changes)
     string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^\n]+)(\n%d+\n)([^\n]*)()\n[^\n]*\n')
   if not la then return DAMAGED end
   rest = string.sub(text, rest)
-  if changes ~= '' then w = string.format('%.0f', w + 1) end
+  if changes ~= '' then w = string.format('%d', w + 1) end
   local new, written
   if ttl == '' then
     new = merge(la .. r .. w .. '\n' .. life .. created .. before .. rest, changes)
