@@ -205,6 +205,7 @@ export class AppIndex {
   }
 }
 
+/** Of those that were created in the same ms, what stands later in the index is newer. */
 function newestFirst(sessions: Stored[]): Stored[] {
-  return sessions.sort((a, b) => b.created - a.created);
+  return sessions.reverse().sort((a, b) => b.created - a.created);
 }

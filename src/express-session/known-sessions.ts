@@ -5,10 +5,9 @@ import type { Connection } from "../engine/connection.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
-import { checkId } from "../engine/validate.js";
 import { cookieToJson } from "./cookie-json.js";
 import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
-import { DEFAULT_PREFIX, defaultUserId, type RedisStoreOptions } from "./options.js";
+import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
 import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
 
 /** What is known of a session that was handed out or written. */
@@ -56,7 +55,7 @@ export class KnownSessions {
   readonly #legacy: boolean;
   readonly #hashIds: boolean;
   readonly #serializer: Serializer | undefined;
-  readonly #userId: (session: SessionData) => string | undefined;
+  readonly #userId: (session: SessionData) => string | number | undefined;
   /** Where a session that was handed out keeps what is known of it. (A WeakMap would burden the garbage collector.) */
   readonly #mark = Symbol("RedisStore");
 
@@ -241,7 +240,7 @@ export class KnownSessions {
 
   #idOf(session: SessionData): string {
     const id = this.#userId(session);
-    return id === undefined ? NOBODY : quoteId(checkId(id));
+    return id === undefined ? NOBODY : quoteId(idOf(id));
   }
 
   /** Whether it may be a ref rather than an id. */

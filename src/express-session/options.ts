@@ -42,11 +42,11 @@ export interface RedisStoreOptions {
    */
   hashIds?: boolean;
   /**
-   * Whose session it is: 1 to 128 characters, or undefined for nobody's. Anything else fails the save with
-   * `invalidFormat` (an empty one with `missingParameter`). Default: `session.passport.user` when that is a number or
-   * such a string, else `session.userId` when it is, else nobody's.
+   * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined for nobody's. Anything
+   * else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default: `session.passport.user`
+   * when that is such an id, else `session.userId` when it is, else nobody's.
    */
-  userId?: (session: SessionData) => string | undefined;
+  userId?: (session: SessionData) => string | number | undefined;
 }
 
 export function checkStoreOptions(options: RedisStoreOptions): void {
@@ -85,11 +85,15 @@ export function defaultUserId(session: SessionData): string | undefined {
   return asId(passport?.user) ?? asId(userId);
 }
 
+/** A user's id as callers of the store give it: a number stands in the index as its text. */
+export function idOf(id: unknown): string {
+  return checkId(Number.isFinite(id) ? String(id) : id);
+}
+
 function asId(value: unknown): string | undefined {
-  if (typeof value === "number") return String(value);
-  if (typeof value !== "string") return undefined;
+  if (typeof value !== "string" && typeof value !== "number") return undefined;
   try {
-    return checkId(value);
+    return idOf(value);
   } catch {
     return undefined;
   }

@@ -5,10 +5,10 @@ import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
 import type { Killed, Session } from "../engine/types.js";
-import { checkId, checkInteger, checkSpan } from "../engine/validate.js";
+import { checkInteger, checkSpan } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { GRAVE, KnownSessions } from "./known-sessions.js";
-import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, type RedisStoreOptions } from "./options.js";
+import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
 import { watchOutage } from "./outage.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -118,14 +118,14 @@ export class RedisStore extends session.Store {
   }
 
   /** The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up. */
-  async soid(id: string): Promise<{ sessions: ListedSession[] }> {
-    return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id))));
+  async soid(id: string | number): Promise<{ sessions: ListedSession[] }> {
+    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id))));
   }
 
   /** Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. */
-  async killsoid(id: string, { except }: { except?: string } = {}): Promise<Killed> {
+  async killsoid(id: string | number, { except }: { except?: string } = {}): Promise<Killed> {
     const spare = except === undefined ? undefined : this.#known.refOfEither(except);
-    return { kill: await this.#sessions.index.killUser(quoteId(checkId(id)), spare, GRAVE) };
+    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, GRAVE) };
   }
 
   /**

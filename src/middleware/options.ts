@@ -19,7 +19,7 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
    * What signs the cookie: a long random string. With a list the first signs and all verify, so that a secret can be
    * replaced without signing anybody out. Required unless `cookie` is false.
    */
-  secret?: string | readonly string[];
+  secret?: string | readonly string[] | undefined;
   /** The token in a cookie; false for none. Default: a cookie named "rs". */
   cookie?: CookieOptions | false;
   /**

@@ -28,7 +28,16 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
  *
  * @throws SessionError `missingParameter`, `invalidFormat`, `invalidValue` for options that are missing, misspelt or bad
  */
-export function sessions<Data extends object = DefaultData, App extends string | AppOf = string>(
+export function sessions<Data extends object = DefaultData>(
+  options: SessionsOptions<Data, string>,
+): Sessions<Data, string>;
+export function sessions<Data extends object = DefaultData>(
+  options: SessionsOptions<Data, AppOf>,
+): Sessions<Data, AppOf>;
+export function sessions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>(
+  options: SessionsOptions<Data, App>,
+): Sessions<Data, App>;
+export function sessions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>(
   options: SessionsOptions<Data, App>,
 ): Sessions<Data, App> {
   checkSessionsOptions(options as unknown as SessionsOptions<never>);

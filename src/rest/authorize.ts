@@ -15,7 +15,8 @@ export interface Grant {
 
 /** A key, and what it is good for. */
 export interface ApiKey extends Grant {
-  key: string;
+  /** At least 16 characters. One that the environment does not have (undefined) is refused when `rest` is called. */
+  key: string | undefined;
 }
 
 /**
@@ -23,7 +24,7 @@ export interface ApiKey extends Grant {
  * who can reach it.
  */
 export type Authorize =
-  | readonly (string | ApiKey)[]
+  | readonly (string | ApiKey | undefined)[]
   | ((req: Request) => boolean | Grant | Promise<boolean | Grant>)
   | false;
 
@@ -56,7 +57,7 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
   if (!Array.isArray(authorize) || authorize.length === 0) {
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
-  const keys = authorize.map((one: string | ApiKey) => {
+  const keys = authorize.map((one: string | ApiKey | undefined) => {
     // A key from an environment that does not have it is undefined.
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
     if (typeof key !== "string" || key.length < 16)

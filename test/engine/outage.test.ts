@@ -149,10 +149,9 @@ describe.each([
   test.each(["hangs", "is away"])("quit ends within the timeout when Redis %s", async (how) => {
     if (how === "hangs") redis.pause();
     else await redis.kill();
-    // It need not fail: a client that was handed in is not asked, and one that is away has nothing to say goodbye to.
     const { took, error } = await timed(rs.quit());
     expect(took).toBeLessThan(TIMEOUT + SLACK);
-    if (error !== undefined) expect((error as SessionError).name).toMatch(/^(timeout|unavailable)$/);
+    expect(error).toBeUndefined();
   });
 });
 

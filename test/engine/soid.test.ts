@@ -41,6 +41,13 @@ test("gives the newest first, whichever was used last", async () => {
   expect(await refs()).toEqual([newest?.ref, middle?.ref, oldest?.ref]);
 });
 
+test("gives the newest first, also of those that were created in the same millisecond", async () => {
+  vi.spyOn(Date, "now").mockReturnValue(Date.now());
+  const created: string[] = [];
+  for (let i = 0; i < 10; i++) created.unshift((await t.create()).ref);
+  expect(await refs()).toEqual(created);
+});
+
 test("gives all of 250 sessions, newest first", async () => {
   const now = Date.now();
   const created: string[] = [];

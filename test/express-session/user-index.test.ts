@@ -29,6 +29,8 @@ describe("a session belongs to", () => {
     ["session.userId when passport's user is too long", { passport: { user: "x".repeat(129) }, userId: "bob" }, "bob"],
     ["whom a custom function names", { account: { mail: "a@b.c" } }, "a@b.c", mailOf],
     ["nobody when a custom function names none", { userId: "bob" }, undefined, mailOf],
+    ["the number that a custom function gives", { account: { number: 42 } }, "42", () => 42],
+    ["nobody when the user is no number after all", { userId: Number.NaN }, undefined],
   ];
 
   test.each(whose)("%s", async (_whom, data, id, userId) => {
@@ -143,7 +145,8 @@ test("a session that is given to another user in one request belongs to that use
 test.each([
   ["too long", "x".repeat(129), "Invalid id format"],
   ["half a character", "a\ud83d", "Invalid id format"],
-  ["a number", 17, "Invalid id format"],
+  ["no finite number", Number.NaN, "Invalid id format"],
+  ["a truth value", true, "Invalid id format"],
   ["empty", "", "No id supplied"],
 ])("an id of a custom function that is %s is refused, and nothing is written", async (_what, id, message) => {
   const store = t.store({ userId: () => id as string });

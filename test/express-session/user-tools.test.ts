@@ -68,6 +68,18 @@ test("soid and soapp show the ttl in whole seconds, rounded up", async () => {
   expect((await shown()).map((one) => one.ttl)).toEqual([0, 0]);
 });
 
+test("a user whose id is a number is found by the number and by its text", async () => {
+  const store = t.store();
+  await store.set("a", withCookie({ userId: 42 }));
+  await store.set("b", withCookie({ userId: "42" }));
+  const refs = async (id: string | number) => (await store.soid(id)).sessions.map(({ ref }) => ref).sort();
+  expect(await refs(42)).toEqual(["a", "b"]);
+  expect(await refs("42")).toEqual(["a", "b"]);
+  expect(await store.killsoid(42)).toEqual({ kill: 2 });
+  await expect(store.soid(Number.NaN)).rejects.toMatchObject({ name: "invalidFormat" });
+  await expect(store.killsoid(Number.POSITIVE_INFINITY)).rejects.toMatchObject({ name: "invalidFormat" });
+});
+
 test("killsoid logs a user out everywhere, and nobody else", async () => {
   const store = t.store();
   const site = await t.site({ store });

@@ -20,6 +20,7 @@ const same: typeof RedisSessions = DefaultExport;
 
 const auth = sessions({ rs, app: "webapp", secret: ["new", "old"], maxPerUser: 3, overflow: "reject" });
 const tenants = sessions({ rs, app: async (req: IncomingMessage) => req.headers.host, secret: "s" });
+const hosts = sessions({ rs, app: (req) => req.headers.host, secret: process.env.SESSION_SECRET });
 
 const app = express();
 app.use(auth);
@@ -38,6 +39,7 @@ app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
 
 await auth.admin.killsoid({ id: "alice" });
 await tenants.admin.killsoid({ app: "blue", id: "alice" });
+await hosts.admin.killsoid({ app: "blue", id: "alice" });
 // @ts-expect-error where there are many apps, each call names one
 await tenants.admin.killsoid({ id: "alice" });
 
