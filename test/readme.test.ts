@@ -78,12 +78,12 @@ test("the storage layout's commands find the session of a token", async () => {
       .trim(),
   ).toBe(ref);
 
-  const [commands = ""] = blocks("", "ZCOUNT");
+  const [commands = ""] = blocks("sh", "ZCOUNT");
   const [text, pttl, owners, crowd, active, users] = await Promise.all(
     commands
       .trim()
       .split("\n")
-      .map((line) => line.replace(/ +#.*/, "").replace("EPK1pZsXi2DC3Q_qr5PUX7hBNqA", ref))
+      .map((line) => line.replace(/^redis-cli | +#.*/g, "").replace("EPK1pZsXi2DC3Q_qr5PUX7hBNqA", ref))
       .map((line) => line.replace("1795392000000", `${Date.now() - 60_000}`).split(" "))
       .map(([name = "", ...args]) => db.call(name, ...args.map((arg) => arg.replace(/^'(.*)'$/, "$1")))),
   );

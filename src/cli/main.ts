@@ -25,10 +25,11 @@ program
     "--key-file <file>",
     "API keys, one a line, each may be followed by apps=a,b and read-only (RS_API_KEYS: a,b)",
   )
+  .option("--nested", "take any JSON as data, not only strings, numbers, booleans and null")
   .addOption(redisOption())
   .addOption(namespaceOption())
   .addHelpText("after", "\nRS_LOGLEVEL=none keeps the log quiet.")
-  .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string }) => {
+  .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string; nested?: boolean }) => {
     const keys = readKeys(flags.keyFile);
     const log = process.env.RS_LOGLEVEL !== "none";
     const rs = openEngine(flags, 600);

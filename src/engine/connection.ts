@@ -15,7 +15,7 @@ export class Connection {
   /** @param timeout ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
-    this.#deadlines = new Deadlines(timeout);
+    this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
   }
 

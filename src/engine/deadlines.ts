@@ -1,4 +1,5 @@
 import { SessionError } from "./errors.js";
+import type { Client } from "./types.js";
 
 /** Something that has to be over at a certain time, as performance.now() has it. */
 interface Pending {
@@ -12,13 +13,15 @@ interface Pending {
  * round trip of a call) have timers of their own.
  */
 export class Deadlines {
+  readonly #client: Client;
   readonly #timeout: number;
   readonly #pending = new Set<Pending>();
   #latest = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param timeout ms */
-  constructor(timeout: number) {
+  constructor(client: Client, timeout: number) {
+    this.#client = client;
     this.#timeout = timeout;
   }
 
@@ -57,7 +60,17 @@ export class Deadlines {
     for (const pending of this.#pending) {
       if (pending.deadline > now) continue;
       this.#pending.delete(pending);
-      pending.fail(new SessionError("timeout", `Redis did not answer within ${this.#timeout} ms`));
+      pending.fail(this.#timedOut());
     }
   };
+
+  #timedOut(): SessionError {
+    const { status } = this.#client;
+    const hint = `The client is not connected, its status is "${status}": does Redis run, and are host and port right?`;
+    return new SessionError(
+      "timeout",
+      `Redis did not answer within ${this.#timeout} ms`,
+      status === "ready" ? {} : { hint },
+    );
+  }
 }

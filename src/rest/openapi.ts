@@ -93,6 +93,7 @@ export const openapi = {
           status: { type: "integer" },
           code: { type: "string" },
           detail: { type: "string" },
+          hint: { type: "string", description: "What would have been right." },
         },
       },
     },

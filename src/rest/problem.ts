@@ -6,21 +6,21 @@ export class Problem extends Error {
   readonly status: number;
   readonly code: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** What would have been right, where the message alone does not say it. */
+  readonly hint: string | undefined;
 
-  constructor(status: number, code: string, message: string, headers: Record<string, string> = {}) {
+  constructor(status: number, code: string, message: string, headers: Record<string, string> = {}, hint?: string) {
     super(message);
     this.status = status;
     this.code = code;
     this.headers = headers;
+    this.hint = hint;
   }
 }
 
-export function sendProblem(res: Response, { status, code, message, headers }: Problem): void {
-  res
-    .status(status)
-    .set(headers)
-    .type("application/problem+json")
-    .send(JSON.stringify({ type: "about:blank", title: TITLES[status] ?? "Error", status, code, detail: message }));
+export function sendProblem(res: Response, { status, code, message, headers, hint }: Problem): void {
+  const problem = { type: "about:blank", title: TITLES[status] ?? "Error", status, code, detail: message, hint };
+  res.status(status).set(headers).type("application/problem+json").send(JSON.stringify(problem));
 }
 
 /** The last handler of the router: every error becomes a problem, and none says more than it should. */
@@ -56,7 +56,9 @@ function toProblem(error: unknown): Problem {
   if (error instanceof SessionError) {
     const status = STATUS_OF[error.name] ?? 500;
     if (status === 500) return internal();
-    return new Problem(status, error.code, error.message, status === 503 ? { "Retry-After": "1" } : {});
+    // What hints at our own set-up is for the operator's log, not for callers.
+    if (status === 503) return new Problem(status, error.code, error.message, { "Retry-After": "1" });
+    return new Problem(status, error.code, error.message, {}, error.hint);
   }
   // What Express and its body parser raise carries a status. Their messages may quote the request.
   switch ((error as { status?: unknown } | null)?.status) {

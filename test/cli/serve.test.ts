@@ -52,6 +52,17 @@ test("it takes port, Redis, namespace and keys from the variables of rest-sessio
   expect((await stop("SIGINT")).code).toBe(0);
 });
 
+test.each([
+  [[], 400],
+  [["--nested"], 200],
+])("it takes nested data with %j: %i", async (flags, status) => {
+  const { url } = await serve(["--redis", t.redis.url, ...flags]);
+  const { token } = await t.create();
+  const body = JSON.stringify({ cart: ["tea"] });
+  const headers = { "Content-Type": "application/json" };
+  expect((await fetch(`${url}/webapp/set/${token}`, { method: "POST", headers, body })).status).toBe(status);
+});
+
 test("what is said on the command line goes before the variables", async () => {
   const port = `${await freePort()}`;
   const args = ["--port", port, "--redis", t.redis.url, "--namespace", "mine", "--key-file", keyFile(KEY)];

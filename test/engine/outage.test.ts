@@ -178,7 +178,10 @@ test("killsoid and killall of many sessions end within the timeout when Redis ha
 test("an engine that is made before Redis runs works as soon as it does", async () => {
   await redis.kill();
   rs = new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT });
-  await expectOutage(rs.create({ app, id: "alice", ip }));
+  await expect(rs.create({ app, id: "alice", ip })).rejects.toMatchObject({
+    name: "timeout",
+    hint: expect.stringMatching(/^The client is not connected, its status is "\w+": does Redis run/),
+  });
   await redis.start();
   await untilBack();
   expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);

@@ -57,6 +57,15 @@ export function describeErrors(): void {
   });
 
   test.each([
+    ["POST", SET, { a: [] }, "construct RedisSessions with nested: true"],
+    ["GET", `/webapp/get/${TOKEN}x`, undefined, "64 of A-Z a-z 0-9"],
+    ["GET", "/webapp/get/-", undefined, undefined],
+  ])("%s %s comes with the engine's hint", async (method, path, body, hint) => {
+    const api = await t.open();
+    expect(((await api.call(method, path, { body })).body as Problem).hint).toBe(hint);
+  });
+
+  test.each([
     ["broken", '{"a":'],
     ["a text", '"abc"'],
     ["a number", "12"],

@@ -7,10 +7,12 @@ export interface Problem {
   status: number;
   code: string;
   detail: string;
+  hint?: string;
 }
 
 /** Holds an answer to what every error looks like. */
 export function expectProblem(answer: Answer, status: number, code: string, detail?: string | RegExp): void {
+  const { hint } = answer.body as Problem;
   expect(answer.status).toBe(status);
   expect(answer.headers["content-type"]).toMatch(/^application\/problem\+json/);
   expect(answer.headers["cache-control"]).toBe("no-store");
@@ -20,5 +22,7 @@ export function expectProblem(answer: Answer, status: number, code: string, deta
     status,
     code,
     detail: detail === undefined ? expect.any(String) : expect.stringMatching(detail),
+    // Only bad input is helped.
+    ...(status === 400 && hint !== undefined && { hint: expect.stringMatching(/./) }),
   });
 }
