@@ -1,9 +1,6 @@
 import { invalidValue } from "./errors.js";
-import { aBoolean, anInteger, anObject, checkOptions, text } from "./options.js";
+import { aBoolean, anInteger, anObject, checkOptions, LATER, text } from "./options.js";
 import type { RedisSessionsOptions } from "./types.js";
-
-/** Options that a later version brings. Until then they are refused rather than ignored. */
-const LATER = { be: "left out: this version does not have it yet", test: () => false };
 
 /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
 export function checkEngineOptions(options: RedisSessionsOptions): void {

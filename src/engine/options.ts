@@ -11,11 +11,11 @@ import { invalidValue } from "./errors.js";
  */
 export function checkOptions(owner: string, options: unknown, rules: Record<string, Rule>): void {
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
-  const known = Object.keys(rules);
+  const known = Object.keys(rules).filter((name) => rules[name] !== LATER);
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) {
-      const meant = closestMatch(name, known, { maxDistance: 3 });
+      const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
       const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;
       throw invalidValue(`${owner} has no option "${name}". ${help}`);
     }
@@ -28,6 +28,9 @@ export interface Rule {
   be: string;
   test: (value: unknown) => boolean;
 }
+
+/** An option that a later version brings. Until then it is refused rather than ignored. */
+export const LATER: Rule = { be: "left out: this version does not have it yet", test: () => false };
 
 export const aBoolean: Rule = { be: "true or false", test: (value) => typeof value === "boolean" };
 

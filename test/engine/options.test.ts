@@ -48,12 +48,13 @@ describe("the constructor refuses", () => {
     });
   });
 
-  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty"])(
+  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "url", "db", "redis", "cachetimes"])(
     "the unknown option %s and lists those that there are",
     (name) => {
       const error = refusal(() => construct({ [name]: 1 }));
       expect(error).toMatchObject({ name: "invalidValue" });
       expect((error as Error).message).toContain(`RedisSessions has no option "${name}". It takes client, port, host`);
+      expect((error as Error).message).not.toMatch(/cachetime,|shards/);
     },
   );
 
