@@ -39,13 +39,19 @@ const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 /** How many cookies are known by heart: to verify one costs as much as a good part of its request. */
 const MOST_VERIFIED = 10_000;
 
+interface Verified {
+  readonly token: string;
+  /** Whether another secret than the first has signed it. */
+  readonly isOutdated: boolean;
+}
+
 /** The signed cookie. */
 export class SessionCookie implements Transport {
   readonly name: string;
   readonly maxAge: number | undefined;
   readonly #options: CookieOptions;
   readonly #secrets: readonly string[];
-  readonly #verified = new Map<string, string>();
+  readonly #verified = new Map<string, Verified>();
   #warned = false;
 
   /** @throws SessionError `invalidValue` for bad options, or without a secret */
@@ -60,11 +66,12 @@ export class SessionCookie implements Transport {
 
   /** The token of the first cookie of our name that verifies. */
   read(req: IncomingMessage): string | undefined {
-    for (const value of this.#values(req)) {
-      const token = this.#verify(value);
-      if (token !== undefined) return token;
-    }
-    return undefined;
+    return this.#first(req)?.token;
+  }
+
+  /** Whether that cookie is signed with a secret that is about to be dropped: not with the first of the list. */
+  isOutdated(req: IncomingMessage): boolean {
+    return this.#secrets.length > 1 && this.#first(req)?.isOutdated === true;
   }
 
   /** Whether the request has a cookie of our name, be it good or bad. */
@@ -90,6 +97,14 @@ export class SessionCookie implements Transport {
     res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
   }
 
+  #first(req: IncomingMessage): Verified | undefined {
+    for (const value of this.#values(req)) {
+      const verified = this.#verify(value);
+      if (verified !== undefined) return verified;
+    }
+    return undefined;
+  }
+
   /** The values of all cookies of our name: another path or a parent domain may have set one, too. */
   #values(req: IncomingMessage): string[] {
     const header = req.headers.cookie;
@@ -97,16 +112,17 @@ export class SessionCookie implements Transport {
     return header.split(";").flatMap((pair) => parseCookie(pair)[this.name] ?? []);
   }
 
-  #verify(value: string): string | undefined {
+  #verify(value: string): Verified | undefined {
     const known = this.#verified.get(value);
     if (known !== undefined) return known;
     if (!SIGNED.test(value)) return undefined;
-    for (const secret of this.#secrets) {
+    for (const [i, secret] of this.#secrets.entries()) {
       const token = unsign(value, secret);
       if (!isToken(token)) continue;
+      const verified = { token, isOutdated: i > 0 };
       if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
-      this.#verified.set(value, token);
-      return token;
+      this.#verified.set(value, verified);
+      return verified;
     }
     return undefined;
   }
@@ -122,6 +138,9 @@ export class SessionCookie implements Transport {
   }
 }
 
+/** Labels of letters, digits and inner hyphens (RFC 1034, 3.5), as the package cookie takes them. */
+const DOMAIN = /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
+
 function checkSecrets(secret: unknown): string[] {
   const secrets = [secret ?? []].flat();
   if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one === "")) {
@@ -135,8 +154,8 @@ function checkSecrets(secret: unknown): string[] {
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
     name: { be: "a cookie name: letters, digits, - and _", test: (name) => /^[\w-]+$/.test(String(name)) },
-    path: { be: 'a path: "/…"', test: (path) => /^\/[ -:<-~]*$/.test(String(path)) },
-    domain: { be: 'a domain: "example.com"', test: (domain) => /^\.?[a-z\d-]+(\.[a-z\d-]+)*$/i.test(String(domain)) },
+    path: { be: 'a path: "/…"', test: (path) => /^\/[ -:=-~]*$/.test(String(path)) },
+    domain: { be: 'a domain: "example.com"', test: (domain) => DOMAIN.test(String(domain)) },
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkOptions, text } from "../engine/options.js";
+import { checkOptions } from "../engine/options.js";
 
 type Next = (error?: unknown) => void;
 
@@ -21,7 +21,12 @@ export function guard(
   challenge: string,
   options: RequiredOptions,
 ): Middleware {
-  checkOptions("required", options, { redirect: text });
+  checkOptions("required", options, {
+    redirect: {
+      be: 'an address, percent-encoded: "/login"',
+      test: (address) => typeof address === "string" && /^[!-~]+$/.test(address),
+    },
+  });
   const { redirect } = options;
 
   function refuse(res: ServerResponse): void {

@@ -6,8 +6,11 @@ import type { DefaultData } from "../engine/types.js";
 import type { Limits } from "../engine/validate.js";
 import type { CookieOptions } from "./cookie.js";
 
-/** The app of a request: 3 to 20 of `A-Z a-z 0-9 _ -`. Undefined for a request that has no session. */
-export type AppOf = (req: IncomingMessage) => string | undefined | Promise<string | undefined>;
+/**
+ * The app of a request: 3 to 20 of `A-Z a-z 0-9 _ -`. Undefined for a request that has no session. (As all functions
+ * here it may ask for more than an IncomingMessage, such as an Express request; TypeScript allows that of a method.)
+ */
+export type AppOf = { of(req: IncomingMessage): string | undefined | Promise<string | undefined> }["of"];
 
 export interface SessionsOptions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>
   extends Limits {
@@ -28,11 +31,11 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
    */
   header?: true | string;
   /** Where else the token comes from; asked first. Default: nowhere. */
-  read?: (req: IncomingMessage) => string | undefined;
+  read?(req: IncomingMessage): string | undefined;
   /** How else the token goes to the browser, instead of the cookie; undefined when it is to be forgotten. */
-  write?: (res: ServerResponse, token: string | undefined) => void;
+  write?(res: ServerResponse, token: string | undefined): void;
   /** What the user signs in with, up to 64 characters. Default: from the User-Agent, "Firefox on Windows". */
-  device?: (req: IncomingMessage) => string | undefined;
+  device?(req: IncomingMessage): string | undefined;
   /**
    * What `get` does while Redis is away: "error" rejects with a SessionError whose `status` is 503, "anonymous" gives
    * null. Writing rejects in either case. Default "error".

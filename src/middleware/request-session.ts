@@ -1,17 +1,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
 import { type RedisSessions, sessionsOf } from "../engine/engine.js";
-import { isBadInput, missingParameter, SessionError } from "../engine/errors.js";
+import { isBadInput, missingParameter } from "../engine/errors.js";
+import { given } from "../engine/options.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
-import { checkApp } from "../engine/validate.js";
+import { checkApp, type Limits } from "../engine/validate.js";
 import type { SessionCookie } from "./cookie.js";
 import type { AppOf } from "./options.js";
+import { isOutage, withStatus } from "./outage.js";
 import { isRenewalDue } from "./renewal.js";
 import { assertWritable, type Transport } from "./transport.js";
 
 /** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
-export type SignInOptions<Data> = Partial<Omit<CreateOptions<Data>, "app" | "id" | "nested">>;
+export type SignInOptions<Data> = {
+  [Name in keyof Omit<CreateOptions<Data>, "app" | "id" | "nested">]?: CreateOptions<Data>[Name] | undefined;
+};
 
 /** One of the user's sessions. */
 export type Device<Data> = Session<Data> & {
@@ -33,7 +37,7 @@ export interface Context<Data extends object> {
   readonly transport: Transport | undefined;
   readonly cookie: SessionCookie | undefined;
   /** What a sign-in takes from its request. */
-  readonly signIn: (req: IncomingMessage) => SignInOptions<Data> & { ip: string };
+  readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
   readonly anonymousOnOutage: boolean;
 }
 
@@ -51,10 +55,14 @@ export class RequestSession<Data extends object> {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   /** The cookie, unless the token came in another way. */
-  readonly #cookie: SessionCookie | undefined;
+  #cookie: SessionCookie | undefined;
   #token: string | undefined;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
+  /** Whether what is loaded has been prolonged. */
+  #touched = false;
+  /** Why the session counts as none, where Redis was away. */
+  #outage: unknown;
   #askedApp: Promise<string | undefined> | undefined;
 
   /** @param elsewhere the token that came in another way than the cookie, which goes before it */
@@ -79,10 +87,14 @@ export class RequestSession<Data extends object> {
 
   /**
    * The session, or null when there is none. Asks Redis once, counts as one read, and prolongs the session; with
-   * `touch: false` it does neither (for requests that come by themselves, and shall not keep a session alive).
+   * `touch: false` it does neither (for requests that come by themselves, and shall not keep a session alive), unless
+   * the request gets it without that, too.
    */
-  get(options: { touch?: boolean } = {}): Promise<Session<Data> | null> {
-    this.#loaded ??= this.#load(options.touch ?? true);
+  get({ touch = true }: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
+    if (this.#loaded === undefined || (touch && !this.#touched)) {
+      this.#touched = touch;
+      this.#loaded = this.#load(touch);
+    }
     return this.#loaded;
   }
 
@@ -100,41 +112,52 @@ export class RequestSession<Data extends object> {
       return session;
     }
     this.#loaded = Promise.resolve(session);
+    this.#touched = true;
     this.#state = session === null ? "none" : "modified";
+    if (session !== null) this.#renew(session, present.token, true);
     return session;
   }
 
   /**
    * Signs a user in: ends the present session, creates one with a new token, and sets the cookie.
-   * @throws SessionError `headersSent` when the response has begun; nothing is changed then
+   * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
     this.#assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const instead = this.#token === undefined ? {} : { instead: this.#token };
-    const signIn = { ...this.#context.signIn(this.#req), ...options, ...instead, app, id, nested: true };
+    const signIn = { ...this.#context.signIn(this.#req), ...given(options), ...instead, app, id, nested: true };
+    let created: Created;
     try {
-      const created = await this.#redis((rs) => rs.create(signIn));
-      this.#moveTo(created.token);
-      this.#loaded = undefined;
-      return created;
+      created = await this.#redis((rs) => rs.create(signIn));
     } catch (error) {
-      // The present session ends before the new one begins, but not for input that is refused.
-      if (this.#token !== undefined && !isBadInput(error)) this.#drop();
+      // The present session ends before the new one begins, but not for input that is refused, nor while Redis is away.
+      if (this.#token !== undefined && !isBadInput(error) && !isOutage(error)) this.#drop();
       throw error;
     }
+    this.#loaded = undefined;
+    try {
+      this.#moveTo(created.token);
+    } catch (error) {
+      // The response has begun meanwhile: nobody will ever have the token.
+      this.#drop();
+      await this.#redis((rs) => rs.kill({ app, token: created.token }));
+      throw error;
+    }
+    return created;
   }
 
   /**
    * Gives the session a new token, as one does when privileges change; the old one works for another 10 seconds, for
    * the other requests of this browser. Gives null when there is no session, or another request has just rotated it.
-   * @throws SessionError `headersSent` when the response has begun; nothing is changed then
+   * @throws SessionError `headersSent` when the response has begun; nothing is changed then, unless it began while Redis
+   * was asked: then nobody has the new token, and the session ends with its grace
    */
-  async rotate(options: { grace?: number } = {}): Promise<Created | null> {
+  async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
     this.#assertWritable();
     const present = await this.#present();
-    const rotated = present && (await this.#redis((rs) => rs.rotate({ ...options, ...present })));
+    const rotated = present && (await this.#redis((rs) => rs.rotate({ ...given(options), ...present })));
     if (rotated === null) return null;
     this.#moveTo(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
@@ -155,7 +178,13 @@ export class RequestSession<Data extends object> {
       return { kill: 0 };
     }
     const killed = await this.#redis((rs) => rs.kill(present));
-    this.#end();
+    // In another app the token may be good.
+    if (killed.kill > 0 || typeof this.#context.app === "string") {
+      this.#end();
+    } else {
+      this.#loaded = undefined;
+      this.#state = "none";
+    }
     return killed;
   }
 
@@ -170,7 +199,7 @@ export class RequestSession<Data extends object> {
 
   /** Ends all sessions of this session's user but this one. */
   async killOthers(): Promise<Killed> {
-    const user = await this.#user();
+    const user = await this.#userForSure();
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#redis((rs) => rs.killsoid({ app, id, except: ref }));
@@ -182,7 +211,7 @@ export class RequestSession<Data extends object> {
    */
   async killAll(): Promise<Killed> {
     this.#assertWritable();
-    const user = await this.#user();
+    const user = await this.#userForSure();
     if (user === null) return { kill: 0 };
     const { app, id } = user;
     const killed = await this.#redis((rs) => rs.killsoid({ app, id }));
@@ -207,18 +236,24 @@ export class RequestSession<Data extends object> {
       if (session === null) {
         this.#state = "none";
         if (await this.#isForgettable(present)) this.#forget();
-      } else if (touch) this.#renew(session, present.token);
+      } else if (touch) this.#renew(session, present.token, false);
       return session;
     } catch (error) {
       if (!this.#context.anonymousOnOutage || !isOutage(error)) throw withStatus(error);
+      this.#outage = withStatus(error);
       return null;
     }
   }
 
-  /** Sends the cookie anew with the first use in each minute of the session's life. */
-  #renew(session: Session<Data>, token: string): void {
+  /**
+   * Sends a cookie that has an end anew, with the first use in each minute of the session's life, and with each write
+   * (after which nobody can tell when it was last used before); and one whose secret is to be dropped.
+   */
+  #renew(session: Session<Data>, token: string, isWrite: boolean): void {
     const cookie = this.#cookie;
-    if (cookie?.maxAge === undefined || this.#res.headersSent || !isRenewalDue(cookie.maxAge, session)) return;
+    if (cookie === undefined || this.#res.headersSent) return;
+    const isDue = cookie.maxAge !== undefined && (isWrite || isRenewalDue(cookie.maxAge, session));
+    if (!isDue && !cookie.isOutdated(this.#req)) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
     if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
   }
@@ -245,12 +280,16 @@ export class RequestSession<Data extends object> {
 
   #moveTo(token: string): void {
     this.#context.transport?.write(this.#req, this.#res, token);
+    this.#cookie = this.#context.cookie;
     this.#token = token;
     this.#state = "modified";
   }
 
+  /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
   #end(): void {
-    this.#context.transport?.write(this.#req, this.#res, undefined);
+    const { transport, cookie } = this.#context;
+    const isTheirs = transport !== cookie || this.#cookie !== undefined;
+    if (isTheirs && !this.#res.headersSent) transport?.write(this.#req, this.#res, undefined);
     this.#drop();
   }
 
@@ -279,6 +318,13 @@ export class RequestSession<Data extends object> {
     return present && session && { app: present.app, id: session.id, ref: session.ref };
   }
 
+  /** The same for those who end sessions: that Redis is away is no answer then. */
+  async #userForSure(): Promise<{ app: string; id: string; ref: string } | null> {
+    const user = await this.#user();
+    if (user === null && this.#outage !== undefined) throw this.#outage;
+    return user;
+  }
+
   /** The request's app, asked for once; undefined when the app function gives none. */
   #app(): string | Promise<string | undefined> {
     const { app } = this.#context;
@@ -292,13 +338,4 @@ export class RequestSession<Data extends object> {
       throw withStatus(error);
     });
   }
-}
-
-/** Express and its kind answer with the status that an error carries. */
-function withStatus(error: unknown): unknown {
-  return isOutage(error) ? Object.assign(error, { status: 503 }) : error;
-}
-
-function isOutage(error: unknown): error is SessionError {
-  return error instanceof SessionError && (error.name === "unavailable" || error.name === "timeout");
 }

@@ -8,7 +8,7 @@ import { guard, type Middleware, type RequiredOptions } from "./guard.js";
 import { readHeader } from "./header.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
 import { addressOf } from "./request.js";
-import { type Context, RequestSession, type SignInOptions } from "./request-session.js";
+import { type Context, RequestSession } from "./request-session.js";
 import type { Transport } from "./transport.js";
 
 /** Middleware for Express, Connect and node:http that attaches `req.rs`. */
@@ -47,13 +47,13 @@ export function sessions<Data extends object = DefaultData, App extends string |
   const cookie =
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
   const transport: Transport | undefined =
-    write === undefined ? cookie : { read: () => undefined, write: (_req, res, token) => write(res, token) };
+    write === undefined ? cookie : { write: (_req, res, token) => write(res, token) };
   const context: Context<Data> = {
     rs,
     app,
     transport,
     cookie,
-    signIn(req): SignInOptions<Data> & { ip: string } {
+    signIn(req) {
       // Cut off in the midst of an emoji, it would be refused.
       const name = device(req)?.slice(0, 64).toWellFormed();
       return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };

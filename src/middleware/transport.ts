@@ -1,10 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../engine/errors.js";
 
-/** How a token comes with a request and goes with a response. */
+/** How a token goes with a response. */
 export interface Transport {
-  /** The token that the request carries, if any. */
-  read(req: IncomingMessage): string | undefined;
   /** Hands the browser a token; without one, makes it forget the one it has. */
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void;
 }

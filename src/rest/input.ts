@@ -68,10 +68,3 @@ export function assertJson(req: Request): void {
     throw new Problem(415, "ERR_UNSUPPORTED_MEDIA_TYPE", "Send JSON, with Content-Type: application/json");
   }
 }
-
-/** The options that have a value: the engine's defaults stand for the others. */
-export function given<Options extends object>(
-  options: Options,
-): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
-}

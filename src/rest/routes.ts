@@ -1,5 +1,6 @@
 import type { RedisSessions } from "../engine/engine.js";
-import { given, type Input } from "./input.js";
+import { given } from "../engine/options.js";
+import type { Input } from "./input.js";
 
 /** One operation of the interface: the router serves it, and openapi.json describes it. */
 export interface Route {

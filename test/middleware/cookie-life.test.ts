@@ -11,6 +11,7 @@ const routes: Routes = {
   "/login": (req) => req.rs.create("alice"),
   "/me": (req) => req.rs.get(),
   "/poll": (req) => req.rs.get({ touch: false }),
+  "/hit": (req) => req.rs.set({ hits: 1 }),
   "/promote": (req) => req.rs.rotate(),
   "/logout": (req) => req.rs.kill(),
   "/kill-all": (req) => req.rs.killAll(),
@@ -77,6 +78,14 @@ describe("renewal of a cookie with maxAge", () => {
     const browser = await signedIn(3600);
     await age(browser, 61.2, 1.5);
     expect((await browser.get("/me")).cookies).toHaveLength(1);
+  });
+
+  test("a request that only writes renews it, too", async () => {
+    const browser = await signedIn(3600);
+    const { cookies } = await browser.post("/hit");
+    expect(cookies).toHaveLength(1);
+    expect(parts(cookies[0])).toMatchObject({ "Max-Age": "3600" });
+    expect((await (await signedIn()).post("/hit")).cookies).toEqual([]);
   });
 
   test("polling with touch: false, and a request that never asks, do not renew it", async () => {

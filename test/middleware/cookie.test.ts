@@ -104,6 +104,17 @@ describe("secrets", () => {
     expect(await known(later, "new")).toBe("alice");
     expect(await known(later, "old")).toBeUndefined();
   });
+
+  test("a cookie that another than the first has signed is signed anew when its session is read", async () => {
+    const browser = (await t.open(routes, { use: [t.auth({ secret: "old" })] })).browser();
+    await browser.post("/login");
+    const both = await t.open(routes, { use: [t.auth({ secret: ["new", "old"] })] });
+    const moved = both.browser().plant("rs", browser.cookies.slice("rs=".length));
+    expect((await moved.get("/me")).cookies).toHaveLength(1);
+    expect(moved.token).toBe(browser.token);
+    expect((await moved.get("/me")).cookies).toEqual([]);
+    expect(await known(moved, "new")).toBe("alice");
+  });
 });
 
 describe("several cookies of the name", () => {

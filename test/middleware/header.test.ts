@@ -66,6 +66,15 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me")).toMatchObject(signedIn("alice"));
   });
 
+  test("signing out the header's session leaves the cookie, which is another session's", async () => {
+    const client = await open({ header: true });
+    await client.post("/login");
+    const authorization = `Bearer ${await tokenOf("bob")}`;
+    expect(await client.post("/logout", { authorization })).toMatchObject({ body: { kill: 1 }, cookies: [] });
+    expect(await client.get("/me", { authorization })).toMatchObject(signedOut);
+    expect(await client.get("/me")).toMatchObject(signedIn("alice"));
+  });
+
   test("without the option a header counts for nothing", async () => {
     const client = await open({});
     const token = await tokenOf("bob");

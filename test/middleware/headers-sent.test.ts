@@ -63,6 +63,38 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
+describe("when the response begins while Redis is asked", () => {
+  async function begun(call: Handler) {
+    const site = await t.open({
+      "/login": (req) => req.rs.create("alice"),
+      "/late": async (req, res) => {
+        const calling = outcome(Promise.resolve(call(req, res)));
+        res.writeHead(200).write(" ");
+        res.end(JSON.stringify([await calling, req.rs.state]));
+      },
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    const answer: unknown = JSON.parse((await browser.post("/late")).text);
+    const count = async (id: string) => (await t.rs.soid({ app: "webapp", id })).sessions.length;
+    return { answer, alice: await count("alice"), bob: await count("bob") };
+  }
+
+  test("create throws, and leaves no session of which nobody has the token", async () => {
+    expect(await begun((req) => req.rs.create("bob"))).toMatchObject({
+      answer: [{ error: "headersSent" }, "ended"],
+      bob: 0,
+    });
+  });
+
+  test.each<[string, Handler]>([
+    ["kill", (req) => req.rs.kill()],
+    ["killAll", (req) => req.rs.killAll()],
+  ])("%s has ended the session, and says so", async (_name, call) => {
+    expect(await begun(call)).toEqual({ answer: [{ kill: 1 }, "ended"], alice: 0, bob: 0 });
+  });
+});
+
 test("with a custom write it is the same; where the app hands the token out by itself, headers do not matter", async () => {
   const late: Handler = async (req, res) => {
     res.write(" ");

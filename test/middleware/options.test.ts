@@ -85,9 +85,13 @@ describe("the cookie's options: refused is", () => {
     [{ path: "shop" }, "cookie: path must be a path"],
     [{ path: "/;Domain=evil" }, "cookie: path must be a path"],
     [{ path: "/\r\nX: 1" }, "cookie: path must be a path"],
+    [{ path: "/<a" }, "cookie: path must be a path"],
     [{ domain: "" }, "cookie: domain must be a domain"],
     [{ domain: "localhost:3000" }, "cookie: domain must be a domain"],
     [{ domain: "https://example.com" }, "cookie: domain must be a domain"],
+    [{ domain: "-a.com" }, "cookie: domain must be a domain"],
+    [{ domain: "a-.com" }, "cookie: domain must be a domain"],
+    [{ domain: `${"a".repeat(64)}.com` }, "cookie: domain must be a domain"],
     [{ sameSite: "Lax" }, 'cookie: sameSite must be "strict" or "lax" or "none"'],
     [{ sameSite: true }, 'cookie: sameSite must be "strict" or "lax" or "none"'],
     [{ secure: "yes" }, 'cookie: secure must be true or false or "auto"'],
@@ -137,6 +141,13 @@ test("an option that is undefined is as if it were not there", async () => {
   expect((await site.browser().post("/login")).cookies).toEqual([
     expect.stringMatching(/^rs=[^;]+; Path=\/; HttpOnly; SameSite=Lax$/),
   ]);
+});
+
+test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required refuses to redirect to %j", (redirect) => {
+  expect(refusal(() => t.auth().required({ redirect: redirect as string }))).toMatchObject({
+    name: "invalidValue",
+    message: 'required: redirect must be an address, percent-encoded: "/login"',
+  });
 });
 
 test("required names what it does not know", () => {

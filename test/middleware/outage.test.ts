@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Browser } from "./support/browser.js";
 import { type Routes, SERVER_NAMES, type ServerName } from "./support/servers.js";
-import { useSites } from "./support/site.js";
+import { outcome, useSites } from "./support/site.js";
 
 const TIMEOUT = 200;
 /** What a busy machine may add. A hang would be many times as long. */
@@ -63,8 +63,9 @@ describe.each(SERVER_NAMES)("%s while Redis hangs", (server) => {
   test('onOutage "anonymous": get gives null, writes answer 503, and the cookie is kept', async () => {
     const browser = await signedIn(server, "anonymous");
     t.redis.pause();
-    const writing = await Promise.all(WRITES.map((path) => timely(browser.copy(), path)));
-    expect(writing).toEqual(WRITES.map(() => 503));
+    const writes = [...WRITES, "/kill-others", "/kill-all"];
+    const writing = await Promise.all(writes.map((path) => timely(browser.copy(), path)));
+    expect(writing).toEqual(writes.map(() => 503));
     expect(await browser.get("/me")).toMatchObject({ status: 200, body: null, cookies: [] });
     expect(await browser.get("/devices")).toMatchObject({ status: 200, body: [] });
     expect(await timely(browser, "/private")).toBe(401);
@@ -114,4 +115,21 @@ test("an error that is not an outage stays one, also with onOutage anonymous", a
   await t.db.del(`${key}`);
   await t.db.set(`${key}`, "no session");
   expect((await browser.get("/me")).status).toBe(500);
+});
+
+test("a sign-in that fails because Redis is away leaves the present cookie alone", async () => {
+  const site = await t.open({
+    ...routes,
+    "/switch": async (req) => {
+      const failed = await outcome(req.rs.create("bob"));
+      t.redis.resume();
+      await t.db.ping();
+      return [failed, req.rs.state];
+    },
+  });
+  const browser = site.browser();
+  await browser.post("/login");
+  t.redis.pause();
+  expect(await browser.post("/switch")).toMatchObject({ body: [{ status: 503 }, "unmodified"], cookies: [] });
+  expect(browser.token).toBeDefined();
 });

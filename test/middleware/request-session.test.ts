@@ -88,6 +88,24 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(7_000_000);
   });
 
+  test("a get after one with touch: false prolongs it all the same", async () => {
+    const site = await t.open(
+      {
+        ...routes,
+        "/peeked": async (req) => [await req.rs.get({ touch: false }), await req.rs.get(), await req.rs.get()],
+      },
+      { server },
+    );
+    const browser = site.browser();
+    await browser.post("/login");
+    const ref = refOf(`${browser.token}`);
+    await t.alter(ref, { la: Date.now() - 60_000 });
+    await t.db.pexpire(`rs:{webapp}:s:${ref}`, 5000);
+    expect((await browser.get("/peeked")).body).toMatchObject([{ idle: 60, r: 1 }, { r: 1 }, { r: 1 }]);
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(7_000_000);
+    expect((await t.stored(ref)).r).toBe("2");
+  });
+
   test("create gives a new token and ends the session that the browser had", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login?as=alice");

@@ -80,6 +80,24 @@ describe("the address", () => {
   });
 });
 
+test("options that are undefined leave those of the middleware as they are", async () => {
+  const site = await t.open(
+    {
+      "/login": (req) =>
+        req.rs.create("alice", { ttl: undefined, maxPerUser: undefined, ip: undefined, device: undefined }),
+      "/me": (req) => req.rs.get(),
+      "/rotate": (req) => req.rs.rotate({ grace: undefined }),
+    },
+    { use: [t.auth({ ttl: 600, maxPerUser: 1, device: () => "kiosk" })] },
+  );
+  const browser = site.browser();
+  await site.browser().post("/login");
+  await browser.post("/login");
+  expect((await browser.get("/me")).body).toMatchObject({ ttl: 600, ip: "127.0.0.1", device: "kiosk" });
+  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(1);
+  expect((await browser.post("/rotate")).body).toHaveProperty("token");
+});
+
 describe("a sign-in that fails", () => {
   test("because the id is none leaves the present session as it was", async () => {
     const site = await t.open({ ...routes, "/bad": (req) => outcome(req.rs.create(undefined as unknown as string)) });

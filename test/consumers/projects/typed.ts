@@ -22,6 +22,16 @@ const auth = sessions({ rs, app: "webapp", secret: ["new", "old"], maxPerUser: 3
 const tenants = sessions({ rs, app: async (req: IncomingMessage) => req.headers.host, secret: "s" });
 const hosts = sessions({ rs, app: (req) => req.headers.host, secret: process.env.SESSION_SECRET });
 
+// What Express hands in may be asked for.
+sessions({
+  rs,
+  app: (req: express.Request) => req.hostname,
+  secret: "s",
+  read: (req: express.Request) => req.get("x-token"),
+  write: (res: express.Response, token) => void res.set("x-token", token ?? ""),
+  device: (req: express.Request) => req.get("user-agent"),
+});
+
 const app = express();
 app.use(auth);
 app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
