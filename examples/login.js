@@ -1,6 +1,6 @@
 // A login page whose sessions belong to users: log in from two browsers, see both, log out everywhere.
 //
-//   npm run demo            (or: node examples/login.js)
+//   node examples/login.js
 //   REDIS_URL=redis://… PORT=8080 node examples/login.js
 import { randomBytes } from "node:crypto";
 import express from "express";
@@ -29,9 +29,7 @@ app.get("/", async (req, res) => {
 });
 
 app.post("/login", async (req, res) => {
-  const name = String(req.body?.name ?? "")
-    .trim()
-    .slice(0, 128);
+  const name = [...String(req.body?.name ?? "").trim()].slice(0, 40).join("");
   if (name !== "") await req.rs.create(name, { d: { color: "blue" } });
   res.redirect(303, "/");
 });
@@ -62,7 +60,7 @@ function loginPage() {
       <header><div><h1>Log in</h1><p class="soft">Any name will do. Use the same one in a second browser.</p></div></header>
       <section>
         <form method="post" action="/login">
-          <label>Name <input name="name" required maxlength="128" autocomplete="username" autofocus></label>
+          <label>Name <input name="name" required maxlength="40" autocomplete="username" autofocus></label>
           <button class="primary">Log in</button>
         </form>
       </section>`,

@@ -49,8 +49,9 @@ app.post("/hand-over", async (req, res) => {
   // From our own page only: the form of another site could sign its visitor in as somebody else.
   const from = req.get("sec-fetch-site");
   if (from !== undefined && from !== "same-origin") return res.status(403).send("Use the form of this page\n");
-  // The browser gets a token of its own, in the cookie. The one that was typed has no more use.
-  const moved = await req.rs.rotate({ grace: 0 });
+  // The browser gets a token of its own, in the cookie. The one that was typed has no more use. (What has not the form of
+  // a token counts for nothing: the request's session would be that of the cookie.)
+  const moved = req.rs.token === req.body?.token ? await req.rs.rotate({ grace: 0 }) : null;
   if (moved === null) return res.status(401).send(signedOutPage("There is no session with this token."));
   res.redirect(303, "/");
 });

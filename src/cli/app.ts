@@ -1,7 +1,9 @@
 import express, { type Express, type RequestHandler } from "express";
 import type { RedisSessions } from "../engine/engine.js";
 import type { ApiKey } from "../rest/authorize.js";
+import { Problem, sendProblem } from "../rest/problem.js";
 import { rest } from "../rest/router.js";
+import { isLoopback } from "./loopback.js";
 
 export interface AppOptions {
   rs: RedisSessions;
@@ -37,16 +39,27 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
       .type("text/plain")
       .send(ready ? "ready\n" : "not ready\n");
   });
+  if (keys.length === 0) app.use(refuseOtherHosts);
   app.use(rest({ rs, authorize: keys.length > 0 ? keys : false }));
   return app;
 }
 
+/** A page in a browser of this machine can reach it under a name that its author has pointed here (DNS rebinding). */
+const refuseOtherHosts: RequestHandler = (req, res, next) => {
+  const host = (req.headers.host ?? "").replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  if (isLoopback(host)) return next();
+  const message = "Without an API key only requests to localhost are served. Start it with --key-file or RS_API_KEYS";
+  sendProblem(res, new Problem(403, "ERR_FORBIDDEN", message));
+};
+
 const logRequest: RequestHandler = (req, res, next) => {
   const start = performance.now();
   const { method, originalUrl } = req;
-  res.on("finish", () => {
+  res.on("close", () => {
     const took = (performance.now() - start).toFixed(1);
-    console.log(`${new Date().toISOString()} ${method} ${withoutTokens(originalUrl)} ${res.statusCode} ${took} ms`);
+    // A client that has left gets no answer, but what it asked for may be done.
+    const status = res.writableFinished ? res.statusCode : "unanswered";
+    console.log(`${new Date().toISOString()} ${method} ${withoutTokens(originalUrl)} ${status} ${took} ms`);
   });
   next();
 };

@@ -15,15 +15,15 @@ export function openEngine(
   wipe: number,
   env: Environment = process.env,
 ): RedisSessions {
-  const url = flags.redis ?? env.REDIS_URL ?? env.RS_REDISURL;
+  const url = flags.redis ?? (env.REDIS_URL || env.RS_REDISURL || undefined);
   // A server, which has a wiper, waits for Redis to come back. What is run once says at once that it is away.
   const patience = wipe > 0 ? {} : { retryStrategy: () => null, disconnectTimeout: 100 };
   return new RedisSessions({
     wipe,
     nested,
-    namespace: flags.namespace ?? env.RS_NAMESPACE ?? "rs",
+    namespace: flags.namespace ?? (env.RS_NAMESPACE || "rs"),
     ...(url === undefined
-      ? { host: env.RS_REDISHOST ?? "127.0.0.1", port: Number(env.RS_REDISPORT ?? 6379), options: patience }
+      ? { host: env.RS_REDISHOST || "127.0.0.1", port: Number(env.RS_REDISPORT || 6379), options: patience }
       : { options: { url, ...patience } }),
   });
 }

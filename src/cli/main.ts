@@ -155,7 +155,7 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? 0 : 2;
   }
   const { message, hint, cause } = error as SessionError;
-  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  const why = cause instanceof Error && !message.includes(cause.message) ? `: ${cause.message}` : "";
   console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${why}`);
   return isBadInput(error) ? 2 : 1;
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { AppOptions } from "./app.js";
+import { isLoopback } from "./loopback.js";
 
 export interface ServeOptions extends Omit<AppOptions, "isEnding"> {
   port: number;
@@ -49,10 +50,6 @@ function drain(server: Server): Promise<void> {
     setTimeout(() => server.close(() => resolve()), LINGER);
     setTimeout(() => server.closeAllConnections(), DRAIN).unref();
   });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** Only this command needs express, which is an optional peer of the package. */

@@ -1,4 +1,6 @@
+import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
+import { fromRedis } from "./errors.js";
 import { type Call, Run } from "./run.js";
 import { isNoScript, sendable } from "./script.js";
 import type { Client } from "./types.js";
@@ -110,6 +112,6 @@ export class Batch {
   #land(run: Run, error: unknown, reply: unknown): void {
     this.#deadlines.remove(run);
     if (error === null) run.succeed(reply);
-    else run.fail(error);
+    else run.fail(fromRedis(error, troubleOf(this.#client)));
   }
 }

@@ -2,13 +2,27 @@ import { Redis } from "ioredis";
 import { invalidValue } from "./errors.js";
 import type { Client, RedisSessionsOptions } from "./types.js";
 
+/** What keeps an engine's own connection from being ready. */
+const troubles = new WeakMap<Client, Error>();
+
+/** Why the engine's own connection is not there, as far as is known. */
+export function troubleOf(client: Client): Error | undefined {
+  return troubles.get(client);
+}
+
 /** Opens the engine's own connection. */
 export function openClient({ port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions): Redis {
   const { url, ...given } = options;
   const rest = { ...given, replyMapping: "legacy" } as const;
   const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(url, rest);
   // Without a listener ioredis prints each failed attempt to connect. Every call reports the outage itself.
-  client.on("error", () => {});
+  client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
+    // Without what ioredis adds: a command's arguments may be a password. (What Node says of several addresses is empty.)
+    troubles.set(client, new Error(error.message || error.code));
+    // ioredis would go on in database 0, where other sessions are.
+    if (error.command?.name === "select") client.disconnect();
+  });
+  client.on("ready", () => troubles.delete(client));
   return client;
 }
 

@@ -1,4 +1,5 @@
 import { Batch } from "./batch.js";
+import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
 import type { Keys } from "./keys.js";
@@ -49,7 +50,7 @@ export class Connection {
         },
         (error) => {
           this.#deadlines.remove(pending);
-          reject(fromRedis(error));
+          reject(fromRedis(error, troubleOf(this.client)));
         },
       );
     });

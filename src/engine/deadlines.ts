@@ -1,3 +1,4 @@
+import { troubleOf } from "./client.js";
 import { SessionError } from "./errors.js";
 import type { Client } from "./types.js";
 
@@ -66,11 +67,9 @@ export class Deadlines {
 
   #timedOut(): SessionError {
     const { status } = this.#client;
+    const message = `Redis did not answer within ${this.#timeout} ms`;
+    if (status === "ready") return new SessionError("timeout", message);
     const hint = `The client is not connected, its status is "${status}": does Redis run, and are host and port right?`;
-    return new SessionError(
-      "timeout",
-      `Redis did not answer within ${this.#timeout} ms`,
-      status === "ready" ? {} : { hint },
-    );
+    return new SessionError("timeout", message, { hint, cause: troubleOf(this.#client) });
   }
 }

@@ -85,14 +85,16 @@ const UNAVAILABLE =
 /**
  * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
  * arguments and with them the session's data.
+ * @param trouble why the connection is not there, where that is known
  */
-export function fromRedis(error: unknown): SessionError {
+export function fromRedis(error: unknown, trouble?: Error): SessionError {
   if (error instanceof SessionError) return error;
   const { name, message: full } = error instanceof Error ? error : new Error(String(error));
   // Where a command is forbidden or renamed, Redis quotes its arguments: our keys.
   const message = full.replace(/, with args beginning with: .*/s, "");
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
-  if (UNAVAILABLE.test(message)) return new SessionError("unavailable", "Redis is not available", { cause });
+  if (UNAVAILABLE.test(message))
+    return new SessionError("unavailable", "Redis is not available", { cause: trouble ?? cause });
   return new SessionError("redisError", `Redis answered with an error: ${message}`, { cause });
 }

@@ -1,4 +1,4 @@
-import { fromRedis } from "./errors.js";
+import { fromRedis, type SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import type { Script } from "./script.js";
@@ -64,12 +64,12 @@ export class Run {
   succeed(reply: unknown): void {
     const [first] = this.#calls;
     if (this.#calls.length === 1) answer(first, reply);
-    else if (!Array.isArray(reply)) this.fail(new Error("The reply is no array"));
+    else if (!Array.isArray(reply)) this.fail(fromRedis(new Error("The reply is no array")));
     else for (const [i, call] of this.#calls.entries()) answer(call, reply[i]);
   }
 
-  fail(error: unknown): void {
-    for (const call of this.#calls) call.reject(fromRedis(error));
+  fail(error: SessionError): void {
+    for (const call of this.#calls) call.reject(error);
   }
 }
 

@@ -53,7 +53,13 @@ export function guardOf(authorize: Authorize): Guard {
 
 function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Promise<boolean | Grant> {
   if (authorize === false) return () => true;
-  if (typeof authorize === "function") return authorize;
+  if (typeof authorize === "function") {
+    return async (req) => {
+      const answer = await authorize(req);
+      if (typeof answer === "object" && answer !== null) assertGrant(answer);
+      return answer;
+    };
+  }
   if (!Array.isArray(authorize) || authorize.length === 0) {
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
@@ -62,22 +68,36 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
     if (typeof key !== "string" || key.length < 16)
       throw invalidValue("authorize: an API key has at least 16 characters");
-    checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });
+    checkGrant(grant);
     for (const app of grant.apps ?? []) checkApp(app);
     return { digest: digestOf(key), grant };
   });
   return (req) => {
-    const given = digestOf(keyOf(req));
     // All are compared, each in constant time: how long it takes tells nothing about the keys.
     let found: Grant | false = false;
-    for (const { digest, grant } of keys) if (timingSafeEqual(digest, given)) found = grant;
+    for (const given of keysOf(req).map(digestOf)) {
+      for (const { digest, grant } of keys) if (timingSafeEqual(digest, given)) found = grant;
+    }
     return found;
   };
 }
 
-/** The key in `Authorization: Bearer` (RFC 6750) or `X-API-Key`. */
-function keyOf(req: Request): string {
-  return /^Bearer +(\S+) *$/i.exec(req.get("authorization") ?? "")?.[1] ?? req.get("x-api-key") ?? "";
+function checkGrant(grant: Grant): void {
+  checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });
+}
+
+/** The same for what a function has answered: that it is wrong is not the caller's mistake, so it is no bad input. */
+function assertGrant(grant: Grant): void {
+  try {
+    checkGrant(grant);
+  } catch (error) {
+    throw new TypeError((error as Error).message);
+  }
+}
+
+/** The key in `X-API-Key` and that in `Authorization: Bearer` (RFC 6750), which may be meant for somebody else. */
+function keysOf(req: Request): string[] {
+  return [req.get("x-api-key"), /^Bearer +(\S+) *$/i.exec(req.get("authorization") ?? "")?.[1]].map((key) => key ?? "");
 }
 
 /** Keys of any length become digests of one length, as timingSafeEqual needs them. */

@@ -36,8 +36,10 @@ export class Input {
   /** The body, an object; undefined when there is none, or an empty one. */
   get body(): NonNullable<CreateOptions["d"]> | undefined {
     const { body } = this.#req;
-    if (Array.isArray(body)) return body as never;
-    return body === undefined || Object.keys(body).length === 0 ? undefined : body;
+    // What is no object is refused by the engine: a list, or what another body parser than ours has left here.
+    if (Buffer.isBuffer(body)) return body.toString() as never;
+    if (typeof body !== "object" || body === null || Array.isArray(body)) return body as never;
+    return Object.keys(body).length === 0 ? undefined : body;
   }
 
   text(name: string): string | undefined {

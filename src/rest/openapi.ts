@@ -109,6 +109,7 @@ function paths(): Record<string, Record<string, object>> {
         security: [],
         responses: {
           200: { description: "PONG", content: { "text/plain": { schema: { type: "string", const: "PONG" } } } },
+          500: problem("Redis answered with an error."),
           503: problem("Redis is away."),
         },
       },
@@ -154,6 +155,7 @@ function operation(route: Route): object {
       403: problem("The key is not good for this app, or for writing."),
       ...(route.body !== undefined && { 413: problem("The body is larger than 64 KiB.") }),
       415: problem("The body is no JSON."),
+      500: problem("Redis answered with an error, or the server failed."),
       503: problem("Redis is away."),
     },
   };

@@ -41,7 +41,8 @@ export function rest(options: RestOptions): Router {
     res.type("text/plain").send(await rs.ping());
   });
   get(router, "/openapi.json", async (req, res) => {
-    res.json({ ...openapi, servers: [{ url: req.baseUrl || "/" }] });
+    const servers = [{ url: req.baseUrl || "/" }];
+    res.json({ ...openapi, servers, ...(options.authorize === false && { security: [] }) });
   });
 
   for (const route of routes) {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
@@ -125,6 +126,26 @@ describe("without a key", () => {
   });
 });
 
+test("without a key it answers under this machine's own names only", async () => {
+  const { url } = await serve(["--redis", t.redis.url]);
+  const statusFor = async (Host: string, path: string) => {
+    const sent = request(url + path, { headers: { Host } }).end();
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
+    response.resume();
+    return response.statusCode;
+  };
+  for (const host of ["localhost:8101", "127.0.0.1", "[::1]:8101"]) expect(await statusFor(host, "/ping")).toBe(200);
+  for (const host of ["evil.example", "127.0.0.1.evil.example:8101"]) {
+    expect(await statusFor(host, "/ping")).toBe(403);
+    expect(await statusFor(host, "/healthz")).toBe(200);
+  }
+  const keyed = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
+  const sent = request(`${keyed.url}/ping`, { headers: { Host: "sessions.example" } }).end();
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  response.resume();
+  expect(response.statusCode).toBe(200);
+});
+
 test("with a key it listens beyond loopback", async () => {
   const { url } = await serve(["--host", "0.0.0.0", "--redis", t.redis.url], { RS_API_KEYS: KEY });
   const local = url.replace("0.0.0.0", "127.0.0.1");
@@ -211,6 +232,17 @@ describe("the log", () => {
     ]);
     for (const secret of [token, token.slice(10, 30), encoded, KEY, "wrong-wrong"])
       expect(out + err).not.toContain(secret);
+  });
+
+  test("has a line for a request whose client did not wait", async () => {
+    const { url, said } = await serve(["--redis", t.redis.url]);
+    t.redis.pause();
+    const sent = request(`${url}/webapp/killall`, { method: "DELETE" }).on("error", () => {});
+    sent.end();
+    await sleep(100);
+    sent.destroy();
+    await expect.poll(said).toMatch(/ DELETE \/webapp\/killall unanswered \d+\.\d ms\n/);
+    t.redis.resume();
   });
 
   test("is kept quiet by RS_LOGLEVEL=none", async () => {

@@ -137,8 +137,29 @@ test("a Redis that is away is said so, and exits with 1", async () => {
   for (const env of [{ REDIS_URL: `redis://127.0.0.1:${port}` }, { RS_REDISPORT: port }]) {
     const { code, out, err } = await run(["ls", "webapp"], env);
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toBe("ioredis-sessions: Redis is not available: Connection is closed.\n");
+    expect(err).toBe(`ioredis-sessions: Redis is not available: connect ECONNREFUSED 127.0.0.1:${port}\n`);
   }
+});
+
+test("a database that Redis does not have is said so: the sessions of another are left alone", async () => {
+  await t.create();
+  const { code, out, err } = await run(["killsoid", "webapp", "alice", "--redis", `${t.redis.url}/99`]);
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toBe("ioredis-sessions: Redis is not available: ERR DB index is out of range\n");
+  expect((await tool("activity", "webapp")).out).toContain("1 user");
+});
+
+test("a wrong password is said so once, and not repeated", async () => {
+  const { code, err } = await run(["ls", "webapp", "--redis", t.redis.url.replace("://", "://eve:S3cret@")]);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^ioredis-sessions: (?:(?!WRONGPASS).)*WRONGPASS(?:(?!WRONGPASS).)*\n$/);
+  expect(err).not.toContain("S3cret");
+});
+
+test("variables that are empty count for nothing", async () => {
+  await t.create();
+  const env = { REDIS_URL: "", RS_NAMESPACE: "", RS_REDISHOST: "", RS_REDISPORT: `${t.redis.port}` };
+  expect((await run(["activity", "webapp"], env)).out).toContain("1 user");
 });
 
 test("a Redis that hangs is said so, and exits with 1", async () => {

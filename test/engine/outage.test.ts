@@ -187,6 +187,27 @@ test("an engine that is made before Redis runs works as soon as it does", async 
   expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
 });
 
+test("a database that Redis does not have: the engine's own connection ends rather than use another", async () => {
+  rs = new RedisSessions({ port: redis.port, options: { db: 99 }, wipe: 0, timeout: TIMEOUT });
+  await once(redis.client(), "ready");
+  await expect(rs.create({ app, id: "alice", ip })).rejects.toMatchObject({
+    name: "unavailable",
+    cause: { message: "ERR DB index is out of range" },
+  });
+  expect(await redis.client().keys("*")).toEqual([]);
+});
+
+test("the error of an own connection that cannot be made says why", async () => {
+  await redis.kill();
+  rs = new RedisSessions({ port: redis.port, options: { maxRetriesPerRequest: 0 }, wipe: 0, timeout: 5000 });
+  await expect(rs.ping()).rejects.toMatchObject({
+    name: "unavailable",
+    cause: { message: `connect ECONNREFUSED 127.0.0.1:${redis.port}` },
+  });
+  await redis.start();
+  await untilBack();
+});
+
 test.each([
   ["queues nothing", { enableOfflineQueue: false }],
   ["tries once", { maxRetriesPerRequest: 0 }],

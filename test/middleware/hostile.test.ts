@@ -129,9 +129,6 @@ test("well-formed and signed, but made up: Redis is asked for the session, and t
     }
   });
   // For those in a cookie, also whether it may be cleared.
-  expect(commands.map(([name]) => name).toSorted()).toEqual([
-    ...Array(200).fill("evalsha"),
-    ...Array(100).fill("get"),
-  ]);
+  expect(commands.map(([name]) => name).toSorted()).toEqual([...Array(200).fill("evalsha"), ...Array(100).fill("get")]);
   expect(await t.db.dbsize()).toBe(0);
 });

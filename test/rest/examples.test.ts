@@ -159,6 +159,8 @@ describe("the hand-over", () => {
       expect(status).toBe(401);
       expect(cookie).not.toMatch(/rs=\w/);
     }
+    const { cookie: signedIn } = await browse("/hand-over", "", { token: await token() });
+    expect(await browse("/hand-over", signedIn, { token: "short" })).toMatchObject({ status: 401, cookie: signedIn });
   });
 
   test("takes no token from the address", async () => {

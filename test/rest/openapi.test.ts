@@ -94,6 +94,12 @@ test("openapi.json is valid OpenAPI 3.1", async () => {
   expect(new Set(ids).size).toBe(ids.length);
 });
 
+test("openapi.json asks for a key unless everybody may come in", async () => {
+  expect((await open()).description).toMatchObject({ security: [{ key: [] }, { header: [] }] });
+  const everybody = await t.open({ authorize: false });
+  expect((await everybody.get("/openapi.json")).body).toMatchObject({ security: [] });
+});
+
 test("openapi.json describes exactly the routes that the router has", async () => {
   const { description } = await open();
   const router = rest({ rs: t.rs, authorize: false }) as Router & {

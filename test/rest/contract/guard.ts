@@ -54,6 +54,16 @@ export function describeGuard(): void {
     expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toMatchObject([{ ref, w: 1, r: 1 }]);
   });
 
+  test("a Bearer that is meant for somebody else does not hide the key in X-API-Key, nor the other way round", async () => {
+    const api = await t.open({ authorize: KEYS });
+    for (const headers of [
+      { Authorization: "Bearer of-another-door", "X-API-Key": KEY },
+      { Authorization: `Bearer ${KEY}`, "X-API-Key": "of-another-door" },
+    ]) {
+      expect((await api.get("/webapp/soid/alice", { headers })).status).toBe(200);
+    }
+  });
+
   test("the key goes as Authorization: Bearer, or as X-API-Key", async () => {
     const api = await t.open({ authorize: KEYS });
     const accepted = [
@@ -130,7 +140,8 @@ export function describeGuard(): void {
     ["null", async () => null as never, 401],
     ["another app", () => ({ apps: ["other"] }), 403],
     ["no app", async () => ({ apps: [] }), 403],
-    ["a text in place of a list", () => ({ apps: "webapp-and-more" as never }), 403],
+    ["a text in place of a list", () => ({ apps: "webapp-and-more" as never }), 500],
+    ["a misspelt grant", () => ({ app: ["other"] }) as never, 500],
   ])("a function that gives %s", async (_what, authorize, status) => {
     const api = await t.open({ authorize });
     const answer = await api.get("/webapp/soid/alice");

@@ -1,6 +1,8 @@
 import { gzipSync } from "node:zlib";
+import express, { type RequestHandler } from "express";
 import { expect, test } from "vitest";
 import { useApi } from "../support/api.js";
+import type { Problem } from "../support/problem.js";
 
 /** What HTTP asks of the interface, whatever the route. */
 export function describeHttp(): void {
@@ -102,6 +104,26 @@ export function describeHttp(): void {
     const polluting = await api.call("POST", `/webapp/set/${token}`, { body: '{"__proto__":{"admin":true}}', headers });
     expect(polluting.status).toBe(400);
     expect(({} as { admin?: unknown }).admin).toBeUndefined();
+  });
+
+  test.each<[string, string, () => RequestHandler, string]>([
+    ["bytes", '{"a":1}', () => express.raw({ type: "*/*" }), "d must be an object"],
+    ["a text", '{"a":1}', () => express.text({ type: "*/*" }), "d must be an object"],
+    ["a number", "7", () => express.json({ strict: false }), "d must be an object"],
+    ["null", "null", () => express.json({ strict: false }), "No d supplied|d must contain at least one key"],
+  ])("where another body parser has left %s, that is refused", async (_what, body, parser, detail) => {
+    const api = await t.open({ use: parser() });
+    const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
+    const headers = { "Content-Type": "application/json" };
+    for (const [method, path] of [
+      ["POST", `/webapp/set/${token}`],
+      ["PUT", "/webapp/create/alice?ip=::1"],
+    ] as const) {
+      const answer = await api.call(method, path, { body, headers });
+      expect(answer.status).toBe(400);
+      expect((answer.body as Problem).detail).toMatch(new RegExp(detail));
+    }
+    expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ w: 1 }]);
   });
 
   test("JSON that is nested thousands deep is refused", async () => {

@@ -8,7 +8,7 @@ import {
   type ServerOptions,
 } from "node:http";
 import type { AddressInfo } from "node:net";
-import express from "express";
+import express, { type RequestHandler } from "express";
 import { afterEach } from "vitest";
 import type { Created } from "../../../src/index.js";
 import { type RestOptions, rest } from "../../../src/rest/index.js";
@@ -77,6 +77,8 @@ export class Api {
 export interface ApiOptions extends Partial<RestOptions> {
   /** The path that it is mounted at. Default: the root. */
   mount?: string;
+  /** What requests go through before. */
+  use?: RequestHandler;
   http?: ServerOptions;
 }
 
@@ -104,10 +106,11 @@ export function useApi({ timeout = 2000, nested = false } = {}): TestApi {
     get rs() {
       return t.rs;
     },
-    async open({ mount = "", http = {}, ...options } = {}) {
+    async open({ mount = "", use, http = {}, ...options } = {}) {
       const app = express();
       // Express prints what reaches its last handler: nothing should.
       app.set("env", "test");
+      if (use !== undefined) app.use(use);
       app.use(mount === "" ? "/" : mount, rest({ rs: t.rs, authorize: false, ...options }));
       const server = createServer(http, app).listen(0, "127.0.0.1");
       await once(server, "listening");
