@@ -157,7 +157,8 @@ export async function scale({ quick, rounds, report }) {
       await wiping;
       if (wiper) left = Math.max(left, await redis.admin.zcount(`rs:{${APP}}:expiry`, "-inf", Date.now() - 2000));
       await rs.wipe();
-      await redis.admin.unlink(`rs:{${APP}}:expiry`);
+      const others = (await redis.admin.zcard(`rs:{${APP}}:expiry`)) - tokens.length;
+      if (others !== 0) throw new Error(`The wiper has left ${others} expired sessions in the index`);
       return p99;
     };
     const figures = await takeTurns(pairs, { "with the wiper": phase(true), "no wiper": phase(false) });
@@ -177,21 +178,21 @@ export async function scale({ quick, rounds, report }) {
 async function plantExpiring(redis, seconds) {
   const count = 5000 * seconds;
   const base = `rs:{${APP}}:`;
-  const data = Object.entries(DATA).flatMap(([key, value]) => [JSON.stringify(key), JSON.stringify(value)]);
+  const data = Object.entries(DATA).map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
   const start = Date.now() + 1000;
   for (let from = 0; from < count; from += 1000) {
     const pipeline = redis.admin.pipeline();
     for (let i = from; i < from + 1000; i++) {
       const ends = start + i / 5;
       const [id, ref] = [JSON.stringify(`guest${i}`), `expiring${i}`.padEnd(27, "x")];
-      pipeline.hset(`${base}s:${ref}`, "la", start, "id", id, "ip", '"::1"', "ttl", 10, "created", start, ...data);
-      pipeline.pexpireat(`${base}s:${ref}`, Math.round(ends));
+      const text = [start, 1, 1, 10, start, id, '"::1"', "", ...data].join("\n");
+      pipeline.set(`${base}s:${ref}`, text, "PXAT", Math.round(ends));
       pipeline.zadd(`${base}active`, start, ref);
       pipeline.zadd(`${base}users`, start, id);
-      pipeline.zadd(`${base}owners`, 0, id + ref);
+      pipeline.hset(`${base}owners`, id, `\n${ref}\n`);
       pipeline.zadd(`${base}expiry`, ends, id + ref);
     }
-    await pipeline.exec();
+    for (const [error] of await pipeline.exec()) if (error !== null) throw error;
   }
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, start - Date.now())));
 }
