@@ -56,7 +56,7 @@ export class AppIndex {
   async *activePages(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
     let left = most;
     const pages = this.#recent(since, Math.min(PAGE, most));
-    for await (const refs of most > PAGE ? ahead(pages) : pages) {
+    for await (const refs of most > PAGE ? ahead(pages, "after") : pages) {
       // Those that are gone make room for others.
       for (let at = 0; at < refs.length && left > 0; ) {
         const some = refs.slice(at, at + left);
@@ -155,7 +155,7 @@ export class AppIndex {
     let killed = 0;
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
-      for await (const page of ahead(pages())) {
+      for await (const page of ahead(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, grave);
         // Where it is now. One that has ended needs no sparing.

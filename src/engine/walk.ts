@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 /** How many sessions one command may concern: lists never block Redis or the event loop. */
 export const CHUNK = 100;
 
@@ -37,14 +39,20 @@ export async function* walk(
   }
 }
 
-/** The same items, each next one begun before the present one is asked for anything. */
-export async function* ahead<Item>(items: AsyncGenerator<Item, void>): AsyncGenerator<Item, void> {
+/**
+ * The same items, each next one begun before the present one is asked for anything; or right after, so that what the
+ * present one is asked for is answered first, where that is what takes the reader's time.
+ */
+export async function* ahead<Item>(
+  items: AsyncGenerator<Item, void>,
+  begin: "before" | "after",
+): AsyncGenerator<Item, void> {
   let next = items.next();
   try {
     for (;;) {
       const { done, value } = await next;
       if (done) return;
-      next = items.next();
+      next = begin === "before" ? items.next() : setImmediate().then(() => items.next());
       // Whether it failed is asked when its turn has come, or never, when somebody stops early.
       next.catch(() => {});
       yield value;

@@ -158,7 +158,7 @@ export class RedisStore extends session.Store {
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
-    for await (const page of ahead(this.#sessions.index.pages())) {
+    for await (const page of ahead(this.#sessions.index.pages(), "before")) {
       for (const stored of page) all.push(Object.assign(await this.#known.read(stored), { id: stored.ref }));
     }
     return all;

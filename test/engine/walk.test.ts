@@ -8,7 +8,7 @@ async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]>
   return all;
 }
 
-describe("ahead", () => {
+describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
   test("gives the same items, each next one begun before the present one is done with", async () => {
     const begun: number[] = [];
     async function* numbers() {
@@ -18,10 +18,13 @@ describe("ahead", () => {
       }
     }
     const seen: string[] = [];
-    for await (const number of ahead(numbers())) {
+    const atOnce: number[] = [];
+    for await (const number of ahead(numbers(), begin)) {
+      atOnce.push(begun.length);
       await round();
       seen.push(`${number} when ${begun} had begun`);
     }
+    expect(atOnce).toEqual(begin === "before" ? [2, 3, 3] : [1, 2, 3]);
     expect(seen).toEqual(["0 when 0,1 had begun", "1 when 0,1,2 had begun", "2 when 0,1,2 had begun"]);
   });
 
@@ -35,7 +38,7 @@ describe("ahead", () => {
     }
     const seen: number[] = [];
     const walking = (async () => {
-      for await (const number of ahead(failing())) {
+      for await (const number of ahead(failing(), begin)) {
         seen.push(number);
         for (let i = 0; i < 3; i++) await round();
       }
