@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import type { RedisSessions } from "../engine/engine.js";
 import { isBadInput, type SessionError } from "../engine/errors.js";
 import type { SessionList } from "../engine/types.js";
+import { isRef } from "../engine/validate.js";
 import { openEngine, type RedisFlags, readKeys } from "./connect.js";
 import { confirm, count, json, table } from "./print.js";
 import { serve } from "./serve.js";
@@ -64,7 +65,7 @@ command("soid <app> <id>", "list the sessions of a user, newest first").action(
 
 command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
   (app: string, ref: string, flags: Flags) =>
-    run(flags, (rs) => rs.kill(ref.length === 27 ? { app, ref } : { app, token: ref }), killed),
+    run(flags, (rs) => rs.kill(isRef(ref) ? { app, ref } : { app, token: ref }), killed),
 );
 
 command("killsoid <app> <id>", "end all sessions of a user")
@@ -99,7 +100,8 @@ function command(usage: string, description: string): Command {
 
 /** A ref may begin with -, and is no option then: `kill` finds it behind `--`. */
 function refLast(args: string[]): string[] {
-  const at = args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => /^-[\w-]{26}$/.test(arg)) : -1;
+  const at =
+    args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg)) : -1;
   return at === -1 ? args : [...args.toSpliced(at, 1), "--", `${args[at]}`];
 }
 

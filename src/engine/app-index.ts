@@ -1,6 +1,6 @@
-import { decode, Moved, type Stored } from "./codec.js";
+import { decode, Moved, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { type Entry, type Keys, ownerRange, parseEntry, parseOwned } from "./keys.js";
+import { type Entry, type Keys, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
 import { ahead, CHUNK, chunks, PAGE, walk } from "./walk.js";
 
@@ -183,7 +183,7 @@ export class AppIndex {
     return { ended, spareMoved: counts.includes(-1) };
   }
 
-  /** Reads sessions that were met in the index, and drops the entries of those that are gone. */
+  /** Reads sessions that were met in the index, and drops the entries of those that are gone, or another user's. */
   async #read(entries: readonly Entry[]): Promise<Stored[]> {
     return (await Promise.all(chunks(entries).map((chunk) => this.#readChunk(chunk)))).flat();
   }
@@ -193,8 +193,8 @@ export class AppIndex {
     const texts = await this.#connection.command((client) => client.mget(keys));
     const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
-    const gone = entries.filter((_, i) => found[i] === null);
-    if (gone.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: gone });
+    const stale = entries.filter(({ id }, i) => isStale(id, found[i] ?? null));
+    if (stale.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: stale });
 
     const sessions: Stored[] = [];
     for (const one of found) {
@@ -203,6 +203,11 @@ export class AppIndex {
     }
     return sessions;
   }
+}
+
+/** Whether an index entry does not fit what was found. (Where only `active` was read its id is empty, and fits all.) */
+function isStale(id: string, found: Stored | Moved | null): boolean {
+  return found === null || (found instanceof Stored && id !== "" && id !== (found.id || NOBODY));
 }
 
 /** Of those that were created in the same ms, what stands later in the index is newer. */

@@ -1,4 +1,4 @@
-import { Redis } from "ioredis";
+import { type Cluster, Redis } from "ioredis";
 import { invalidValue } from "./errors.js";
 import type { Client, RedisSessionsOptions } from "./types.js";
 
@@ -26,10 +26,16 @@ export function openClient({ port = 6379, host = "127.0.0.1", options = {} }: Re
   return client;
 }
 
-/** Refuses what is no ioredis client, and a key prefix that would scatter an app's keys over a Cluster. */
+/**
+ * Refuses what is no ioredis client, a Cluster that reads from replicas (which may not have what was just written, so that
+ * a mass logout would miss it), and a key prefix that would scatter an app's keys over a Cluster.
+ */
 export function checkClient(client: Client): Client {
   if (typeof client?.evalsha !== "function" || typeof client.zrangebylex !== "function") {
     throw invalidValue("client must be an ioredis Redis or Cluster: new Redis(…) from the package ioredis");
+  }
+  if (client.isCluster && ((client as Cluster).options?.scaleReads ?? "master") !== "master") {
+    throw invalidValue('the Cluster\'s scaleReads must be "master": a replica may lack what was just written');
   }
   const prefix = client.options?.keyPrefix ?? "";
   if (prefix.indexOf("{}") !== -1 && prefix.indexOf("{}") === prefix.indexOf("{")) {

@@ -1,3 +1,4 @@
+import { SessionError } from "./errors.js";
 import type { Session } from "./types.js";
 import { chunks } from "./walk.js";
 
@@ -155,9 +156,16 @@ export function moved(reply: string | number): Moved | undefined {
   return typeof reply === "string" && reply.startsWith(">") ? new Moved(reply.slice(1)) : undefined;
 }
 
-/** Reads what Stored's json() gives. It takes "__proto__" for a key like any other. */
+/**
+ * Reads what Stored's json() gives. It takes "__proto__" for a key like any other.
+ * @throws SessionError `redisError` for what somebody else has written there; it does not quote that
+ */
 export function parseData(json: string): unknown {
-  return JSON.parse(json.replaceAll("\n", ","));
+  try {
+    return JSON.parse(json.replaceAll("\n", ","));
+  } catch {
+    throw new SessionError("redisError", "What stands in the place of the session is no session");
+  }
 }
 
 /** The session as callers see it. `now` is ms of our clock. */
@@ -167,16 +175,32 @@ export function toSession<Data>(stored: Stored, now: number): Session<Data> {
   return session;
 }
 
-/** The same for many, with one parse for the data of a chunk, which takes two thirds of the time. */
+/**
+ * The same for many, with one parse for the data of a chunk, which takes two thirds of the time. Those that somebody else
+ * has spoilt are left out.
+ */
 export function toSessions<Data>(stored: readonly Stored[], now: number): Session<Data>[] {
   return chunks(stored).flatMap((chunk) => {
-    const data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
+    let data: Data[];
+    try {
+      data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
+    } catch {
+      return chunk.flatMap((one) => toSessionIfSound<Data>(one, now));
+    }
     return chunk.map((one, i) => {
       const session = withoutData<Data>(one, now);
       if (!one.isEmpty) session.d = data[i] as Data;
       return session;
     });
   });
+}
+
+function toSessionIfSound<Data>(stored: Stored, now: number): Session<Data> | [] {
+  try {
+    return toSession(stored, now);
+  } catch {
+    return [];
+  }
 }
 
 function withoutData<Data>(stored: Stored, now: number): Session<Data> {

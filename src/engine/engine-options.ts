@@ -2,6 +2,9 @@ import { invalidValue } from "./errors.js";
 import { aBoolean, anInteger, anObject, checkOptions, LATER, text } from "./options.js";
 import type { RedisSessionsOptions } from "./types.js";
 
+/** The longest that a timer of Node can wait, ms. One that is told to wait longer does not wait at all. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
 export function checkEngineOptions(options: RedisSessionsOptions): void {
   checkOptions("RedisSessions", options, {
@@ -21,6 +24,10 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
     cachemax: LATER,
     shards: LATER,
   });
+  const { wipe = 0, timeout = 0 } = options;
+  if (wipe * 1000 > LONGEST_TIMER || timeout > LONGEST_TIMER) {
+    throw invalidValue("RedisSessions: wipe (seconds) and timeout (milliseconds) must be less than 24.8 days");
+  }
   if ("client" in options && options.client === undefined) {
     throw invalidValue("RedisSessions: client is undefined. Leave it out to open a connection to port and host");
   }

@@ -120,8 +120,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
+    const deadline = this.#connection.deadline();
     const created =
-      instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session));
+      instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session, deadline));
     return created.then(() => ({ token, ref }));
   });
 

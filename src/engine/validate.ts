@@ -12,7 +12,8 @@ export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "ov
 
 const APP = /^[\w-]{3,20}$/;
 const TOKEN = /^[A-Za-z0-9]{64}$/;
-const REF = /^[\w-]{27}$/;
+/** A ref of ours, or that of a RedisStore session: its id, which express-session makes of 32 characters (a UUID has 36). */
+const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 
 export function checkApp(app: Unchecked): string {
   if (isMissing(app)) throw missingParameter("app");
@@ -48,8 +49,13 @@ export function checkToken(token: Unchecked): string {
 }
 
 export function checkRef(ref: Unchecked): string {
-  if (typeof ref !== "string" || !REF.test(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -");
+  if (!isRef(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session");
   return ref;
+}
+
+/** Whether it has the form of a ref. */
+export function isRef(ref: Unchecked): ref is string {
+  return typeof ref === "string" && REF.test(ref);
 }
 
 /** Whether it has the form of a token. Says nothing about whether there is such a session. */

@@ -1,4 +1,5 @@
 import type { Connection } from "./connection.js";
+import type { SessionError } from "./errors.js";
 
 /** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
 const REGISTERED_FOR = 60_000;
@@ -33,10 +34,20 @@ export class Wiper {
     return registering;
   }
 
+  /** One app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last. */
   async wipe(): Promise<number> {
     const apps = await this.#connection.command((client) => client.smembers(this.#appsKey));
     let wiped = 0;
-    for (const app of apps) wiped += await this.#wipeApp(app);
+    let failure: unknown;
+    for (const app of apps) {
+      try {
+        wiped += await this.#wipeApp(app);
+      } catch (error) {
+        if ((error as SessionError).name !== "redisError") throw error;
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
     return wiped;
   }
 

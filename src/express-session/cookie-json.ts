@@ -20,8 +20,8 @@ const LONG: Readonly<Record<string, string>> = Object.fromEntries(
 );
 
 /**
- * Stands for the cookie's `expires`. A date that is stored would be wrong as soon as another request prolongs the
- * session, and would make each request a write.
+ * Stands for the cookie's `expires`, where that follows from its age. A date that is stored would be wrong as soon as
+ * another request prolongs the session, and would make each request a write. A date without an age is stored as it is.
  */
 const DERIVED = 1;
 
@@ -45,7 +45,8 @@ export function cookieToJson(cookie: unknown): string | undefined {
   if (cookie === undefined) return JSON.stringify(NONE);
   if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
   const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
-  const json = JSON.stringify(rename(data.expires ? { ...data, expires: DERIVED } : data, shortName));
+  const isDerived = data.expires && typeof data.originalMaxAge === "number";
+  const json = JSON.stringify(rename(isDerived ? { ...data, expires: DERIVED } : data, shortName));
   return json === DEFAULT_JSON ? undefined : json;
 }
 

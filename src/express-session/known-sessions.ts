@@ -6,7 +6,7 @@ import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
 import { cookieToJson } from "./cookie-json.js";
-import { legacyLife, readLegacy, removeLegacy } from "./legacy.js";
+import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
 import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
 
@@ -58,6 +58,8 @@ export class KnownSessions {
   readonly #userId: (session: SessionData) => string | number | undefined;
   /** Where a session that was handed out keeps what is known of it. (A WeakMap would burden the garbage collector.) */
   readonly #mark = Symbol("RedisStore");
+  /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
+  readonly #sent = Symbol("RedisStore: sent");
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
@@ -83,7 +85,7 @@ export class KnownSessions {
     if (!(ttl > 0)) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
-    await this.#replace(sid, session, now, ttl, modeFor(session));
+    await this.#replace(sid, session, now, ttl, this.#sent in session ? "unended" : modeFor(session));
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {
@@ -146,6 +148,8 @@ export class KnownSessions {
     // As lua/get.lua decides it.
     const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
+    // Reading has prolonged it like any other, though its end is a date.
+    if (!this.#endless && isPast(data.cookie, now)) return null;
     const fields = this.#serializer === undefined ? stored : snapshot(data);
     this.#know(data, { sid, id: stored.id || NOBODY, fields, prolonged, ttl });
     return data;
@@ -197,6 +201,7 @@ export class KnownSessions {
     const fields = snapshot(session);
     const life = this.#endless ? 0 : ttl;
     const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
+    if (!isPlain(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
     await this.#sessions.replace({
       ref: this.ref(sid),
       id,
@@ -217,7 +222,7 @@ export class KnownSessions {
     const rest = text === null || this.#touches ? undefined : await legacyLife(this.#connection, key);
     // Between our looks another request may have taken it over.
     if (text === null || rest === 0) return this.#load(sid);
-    const left = (await (this.#serializer ?? JSON).parse(text)) as SessionData;
+    const left = await parseLegacy(text, this.#serializer ?? JSON);
     const now = Date.now();
     // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
     const age = left.cookie?.originalMaxAge;
@@ -264,6 +269,12 @@ function storedValue({ fields }: Known, quotedKey: string): string | undefined {
  */
 function modeFor(given: object): ReplaceMode {
   return isPlain(given) || given instanceof session.Session ? "any" : "unended";
+}
+
+/** Whether a cookie that ends at a date, rather than so long after its last use, has ended. */
+function isPast(cookie: SessionData["cookie"] | undefined, now: number): boolean {
+  if (!cookie?.expires || typeof cookie.originalMaxAge === "number") return false;
+  return new Date(cookie.expires).getTime() <= now;
 }
 
 function isPlain(given: object): boolean {

@@ -1,4 +1,7 @@
+import type { SessionData } from "express-session";
 import type { Connection } from "../engine/connection.js";
+import { SessionError } from "../engine/errors.js";
+import type { Serializer } from "./serialize.js";
 
 /**
  * Sessions that connect-redis wrote: strings under `<prefix><id>`. They are read, written anew in our layout, and only
@@ -7,6 +10,24 @@ import type { Connection } from "../engine/connection.js";
  */
 export function readLegacy(connection: Connection, key: string): Promise<string | null> {
   return connection.command((client) => client.get(key));
+}
+
+/** @throws SessionError `redisError` for a text that is no session; it does not quote that */
+export async function parseLegacy(text: string, serializer: Serializer): Promise<SessionData> {
+  const left: unknown = await parseOrUndefined(text, serializer);
+  if (typeof left === "object" && left !== null) return left as SessionData;
+  throw new SessionError(
+    "redisError",
+    "A session that connect-redis left cannot be read. Was it written with another serializer?",
+  );
+}
+
+async function parseOrUndefined(text: string, serializer: Serializer): Promise<unknown> {
+  try {
+    return await serializer.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Seconds that it still lives: 0 when it is gone, undefined when it has no end. */

@@ -25,7 +25,8 @@ export interface ListedSession extends Omit<Session, "d"> {
  * A store for express-session that loses no update, revives no session that was ended, and knows whose session it is.
  * It takes the place of connect-redis; @fastify/session takes it as well.
  *
- * Each method takes a callback, or returns a promise.
+ * The methods of connect-redis (get, set, touch, destroy, clear, length, ids, all) take a callback, or return a promise;
+ * the others return a promise.
  */
 export class RedisStore extends session.Store {
   readonly #sessions: AppSessions;
@@ -87,14 +88,14 @@ export class RedisStore extends session.Store {
     );
   }
 
-  /** Counts the sessions. */
+  /** Counts the sessions. (One that has ended may count until the wiper of another server is through, 30 s at most.) */
   override length(done: Done<number>): void;
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
     return deliver(this.#sessions.index.count(), done);
   }
 
-  /** The ids of all sessions; with `hashIds`, their refs. */
+  /** The ids of all sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(done: Done<string[]>): void;
   ids(): Promise<string[]>;
   ids(done?: Done<string[]>): Promise<string[]> | void {

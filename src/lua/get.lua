@@ -59,13 +59,15 @@ if #due == 0 then return replies[2] and replies or replies[1] end
 --@include life
 --@include note-uses
 
-local uses = {}
+local uses, before = {}, {}
 for _, one in ipairs(due) do
   local i, la, r, from = unpack(one)
   local session, text = KEYS[5 + i], replies[i]
   local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
   local ttl, terms, _, id = parse(text)
-  replies[i] = count(session, now, r, text, from, life_of(ttl, terms))
+  -- Of calls that read the same session none has seen the others' count.
+  before[ref] = (before[ref] or -1) + 1
+  replies[i] = count(session, now, r + before[ref], text, from, life_of(ttl, terms))
   uses[#uses + 1] = { id, ref, now, la }
 end
 note_uses(uses)

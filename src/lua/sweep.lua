@@ -25,10 +25,20 @@ for i = 1, #KEYS - 5 do
     gone = gone + redis.call('ZREM', expiry, id .. ref)
     forget(id, ref)
   else
-    local text = redis.pcall('GETRANGE', session, '0', '1023')
+    -- All that is asked for stands at the beginning, however much data follows.
+    local text = redis.pcall('GETRANGE', session, '0', '2047')
     local _, _, _, present, la = parse(type(text) == 'string' and text or '')
-    -- Otherwise it was rotated, or given to another user, since the index was read.
-    if present == id then
+    if not present and id == '' then
+      redis.call('ZREM', active, ref)
+    elseif not present then
+      -- Rotated since the index was read, or spoilt by somebody else.
+      gone = gone + redis.call('ZREM', expiry, id .. ref)
+      forget(id, ref)
+    elseif present ~= id and id ~= '' then
+      -- Given to another user, under whom it stands anew.
+      redis.call('ZREM', expiry, id .. ref)
+      if id ~= NOBODY then disown(id, ref) end
+    elseif present == id then
       redis.call('ZREM', expiry, id .. ref)
       -- One without end (-1) is looked at again in a day.
       remember(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))

@@ -16,6 +16,7 @@
 --@include replies
 --@include session
 --@include merge
+--@include life
 
 local moves = {}
 
@@ -32,10 +33,16 @@ local function update(session, ref, text, id, now, ttl, changes)
   else
     if before == '' then before = NOBODY end
     if id == '' then id = before end
-    new = now .. r .. w .. '\n' .. ttl .. created .. (id == NOBODY and '' or id) .. rest
+    -- What was agreed on when it was created (no_resave, until) stays.
+    local terms = string.match(life, ' .*') or ''
+    new = now .. r .. w .. '\n' .. ttl .. terms .. created .. (id == NOBODY and '' or id) .. rest
     new = merge(new, changes)
     local ms = ttl * 1000
-    if ms > 0 then
+    if terms ~= '' then ms = life_of(ttl, terms) end
+    if not ms then
+      written = redis.pcall('SET', session, new, 'KEEPTTL')
+      ms = ttl * 1000
+    elseif ms > 0 then
       written = redis.pcall('SET', session, new, 'PX', math.max(math.floor(ms + 0.5), 1))
     else
       written = redis.pcall('SET', session, new)
@@ -60,7 +67,6 @@ if #moves == 0 then return replies[2] and replies or replies[1] end
 
 --@include forget
 --@include remember
---@include clock
 
 for _, move in ipairs(moves) do
   local ref, before, id, now, life = unpack(move)

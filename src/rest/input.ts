@@ -1,5 +1,6 @@
 import type { Request } from "express";
 import type { CreateOptions, Which } from "../engine/types.js";
+import { isRef } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 
 /**
@@ -27,10 +28,10 @@ export class Input {
     return token === "-" ? (this.#req.get("x-session-token") ?? "") : token;
   }
 
-  /** The session by its token, or by its ref, which is shorter. */
+  /** The session by its token, or by its ref. */
   get which(): Which {
     const { app, token } = this;
-    return token.length === 27 ? { app, ref: token } : { app, token };
+    return isRef(token) ? { app, ref: token } : { app, token };
   }
 
   /** The body, an object; undefined when there is none, or an empty one. */

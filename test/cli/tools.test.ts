@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionData } from "express-session";
 import { expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
 import type { Session } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
@@ -66,6 +68,18 @@ test("kill ends a session by its ref or its token", async () => {
   expect(await jsonOf("kill", "webapp", two.token)).toEqual({ kill: 1 });
   expect((await tool("kill", "webapp", two.ref)).out).toBe("0 sessions ended\n");
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
+});
+
+test("the tools take the refs of a RedisStore, which are its ids, as they list them", async () => {
+  const store = new RedisStore({ client: t.db });
+  const [one, two, uuid] = ["-bcdefghijklmnopqrstuvwxyz_12345", "b".repeat(32), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"];
+  const data = { userId: "alice", cookie: { originalMaxAge: null } } as unknown as SessionData;
+  for (const id of [one, two, uuid]) await store.set(id, data);
+  const listed = ((await jsonOf("soid", "sess", "alice")) as { sessions: { ref: string }[] }).sessions;
+  expect(listed.map(({ ref }) => ref).sort()).toEqual([one, two, uuid].sort());
+  expect(await jsonOf("kill", "sess", one)).toEqual({ kill: 1 });
+  expect(await jsonOf("killsoid", "sess", "alice", "--except", two)).toEqual({ kill: 1 });
+  expect(await store.get(two)).not.toBeNull();
 });
 
 test("kill takes a ref that begins with a dash", async () => {

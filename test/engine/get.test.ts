@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { useEngine } from "../support/engine.js";
-import { readFields } from "../support/session-text.js";
+import { editFields, readFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -103,4 +103,16 @@ describe("of a no_resave session", () => {
 test("leaves no ghost of a session that is gone", async () => {
   await t.rs.get({ app, token: "x".repeat(64) });
   expect(await t.db.dbsize()).toBe(0);
+});
+
+test("calls at once that read the same session are all counted, also when they prolong it", async () => {
+  const { ref, token } = await t.create();
+  for (const [idle, r] of [
+    [0, "11"],
+    [60_000, "21"],
+  ] as const) {
+    await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: Date.now() - idle });
+    await Promise.all(Array.from({ length: 10 }, () => t.rs.get({ app: "webapp", token })));
+    expect((await readFields(t.db, `rs:{webapp}:s:${ref}`)).r).toBe(r);
+  }
 });

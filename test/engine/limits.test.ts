@@ -222,3 +222,17 @@ test.each<[Partial<CreateOptions>, string]>([
   });
   expect(commands).toEqual([]);
 });
+
+describe("an entry whose session somebody has spoilt", () => {
+  test.each([
+    ["another text", (ref: string) => t.db.set(key(ref), "no session")],
+    ["another type", async (ref: string) => [await t.db.del(key(ref)), await t.db.lpush(key(ref), "x")]],
+    ["another user's session", (ref: string) => editFields(t.db, key(ref), { id: '"bob"' })],
+  ])("takes no room: %s", async (_what, spoil) => {
+    const { ref } = await t.create();
+    await spoil(ref);
+    const commands = await t.redis.watch(() => t.create({ maxPerUser: 1, overflow: "reject" }));
+    expect(commands.length).toBeLessThan(10);
+    expect(await living()).toHaveLength(1);
+  });
+});

@@ -1,3 +1,4 @@
+import { Cluster } from "ioredis";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { RedisSessions, type RedisSessionsOptions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
@@ -86,6 +87,16 @@ describe("the constructor refuses", () => {
     });
   });
 
+  test.each([
+    ["wipe", 2_147_484],
+    ["timeout", 2 ** 31],
+  ])("%s of %i, longer than a timer of Node can wait", (name, value) => {
+    expect(refusal(() => construct({ [name]: value }))).toMatchObject({
+      name: "invalidValue",
+      message: expect.stringContaining("must be less than 24.8 days"),
+    });
+  });
+
   test.each(["cachetime", "cachemax", "shards"])("%s, which this version does not have yet, and says so", (name) => {
     expect(refusal(() => construct({ [name]: 10 }))).toMatchObject({
       name: "invalidValue",
@@ -119,6 +130,14 @@ describe("the constructor refuses", () => {
     expect(refusal(() => new RedisSessions(options as unknown as RedisSessionsOptions))).toMatchObject({
       name: "invalidValue",
       message: "RedisSessions takes an object of options",
+    });
+  });
+
+  test.each(["slave", "all", () => []])("a Cluster with scaleReads %s, of which a replica may answer", (scaleReads) => {
+    const client = new Cluster([], { lazyConnect: true, scaleReads: scaleReads as "all" });
+    expect(refusal(() => construct({ client }))).toMatchObject({
+      name: "invalidValue",
+      message: expect.stringContaining('scaleReads must be "master"'),
     });
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
-import { readFields } from "../support/session-text.js";
+import { editFields, readFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -56,6 +56,19 @@ test("gives all of 250 sessions, newest first", async () => {
     created.unshift((await t.create()).ref);
   }
   expect(await refs()).toEqual(created);
+});
+
+test("leaves out a session whose data somebody has spoilt; its own read fails without quoting that", async () => {
+  const good = await t.create({ d: { a: 1 } });
+  const bad = await t.create({ d: { secret: "x" } });
+  await editFields(t.db, `rs:{webapp}:s:${bad.ref}`, { '"secret"': "hunter2" });
+  expect(await refs()).toEqual([good.ref]);
+  const failure = await t.rs.get({ app, token: bad.token }).catch((error) => error);
+  expect(failure).toMatchObject({
+    name: "redisError",
+    message: "What stands in the place of the session is no session",
+  });
+  expect(failure.cause).toBeUndefined();
 });
 
 test.each([100, 200])("gives all of %i sessions, which fill their chunks", async (count) => {

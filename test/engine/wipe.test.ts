@@ -33,6 +33,19 @@ test("drops what expired sessions have left in the index of every app", async ()
   expect(await t.rs.wipe()).toEqual({ wiped: 0 });
 });
 
+test("one app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last", async () => {
+  const apps = ["one", "two", "three", "four", "five"];
+  const refs = await Promise.all(apps.map(async (app) => (await t.create({ app })).ref));
+  for (const [i, app] of apps.entries()) await expire(app, [refs[i] as string]);
+  const [spoilt, ...others] = await t.db.smembers("rs:apps");
+  await t.db.set(`rs:{${spoilt}}:expiry`, "no zset");
+  await expect(t.rs.wipe()).rejects.toMatchObject({
+    name: "redisError",
+    message: expect.stringContaining("WRONGTYPE"),
+  });
+  for (const app of others) expect((await readStored(t.db, app)).entries).toBe(0);
+});
+
 test("counts a user no more whose sessions have all expired", async () => {
   const { ref } = await t.create();
   await expire(app, [ref]);

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import session, { type SessionData } from "express-session";
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
@@ -172,4 +173,18 @@ test("a store that is made while Redis is gone tells when it is there", async ()
   expect(seen).toEqual(["disconnect", "connect"]);
   await late.set("sid", withCookie({ color: "red" }));
   expect(await late.get("sid")).toMatchObject({ color: "red" });
+});
+
+test("a first save that Redis did not answer is not repeated over a session that was ended since", async () => {
+  const Session = session.Session as unknown as new (req: object, data: object) => SessionData;
+  // The wipers know the app from here on.
+  await store.set("other", withCookie({}));
+  const saved = new Session({ sessionID: "new", sessionStore: store }, withCookie({ userId: "alice" }));
+  redis.pause();
+  await expect(store.set("new", saved)).rejects.toMatchObject({ name: "timeout" });
+  redis.resume();
+  await client.ping();
+  expect(await store.killsoid("alice")).toEqual({ kill: 1 });
+  await store.set("new", saved);
+  expect(await store.get("new")).toBeNull();
 });

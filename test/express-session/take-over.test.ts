@@ -177,11 +177,17 @@ test("one without an end of its cookie gets the ttl of the store", async () => {
   expect(await t.db.pttl("rs:{sess}:s:old")).toBeGreaterThan(99_000);
 });
 
-test("one that is no JSON fails the request, and stays where it is", async () => {
-  await t.db.set("sess:old", "{broken");
-  await expect(store.get("old")).rejects.toThrow(SyntaxError);
-  expect(await t.db.exists("sess:old")).toBe(1);
-});
+test.each(["{broken", "null", '"Salted__hunter2"', "7"])(
+  "one that is %s fails the request, and stays where it is",
+  async (text) => {
+    await t.db.set("sess:old", text);
+    await expect(store.get("old")).rejects.toMatchObject({
+      name: "redisError",
+      message: "A session that connect-redis left cannot be read. Was it written with another serializer?",
+    });
+    expect(await t.db.exists("sess:old")).toBe(1);
+  },
+);
 
 describe("the options that matter:", () => {
   test("legacy: false takes nothing over", async () => {

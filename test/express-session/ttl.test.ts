@@ -228,3 +228,33 @@ describe("an end in the past destroys", () => {
     expect((await thief.get("/me")).body).not.toHaveProperty("userId");
   });
 });
+
+describe("a cookie that ends at a date, and has no age", () => {
+  const until = (ms: number) => ({ cookie: { originalMaxAge: null, expires: new Date(Date.now() + ms), path: "/" } });
+
+  test("keeps its date, however often the session is used", async () => {
+    const store = t.store();
+    const data = until(60_000) as unknown as SessionData;
+    await store.set("sid", data);
+    await editFields(t.db, key, { la: Date.now() - 1000 });
+    for (let i = 0; i < 2; i++) {
+      expect((await store.get("sid"))?.cookie.expires).toBe((data.cookie.expires as Date).toISOString());
+    }
+  });
+
+  test("ends then, also when it was read in between", async () => {
+    const store = t.store();
+    await store.set("sid", until(300) as unknown as SessionData);
+    await sleep(200);
+    expect(await store.get("sid")).not.toBeNull();
+    await sleep(150);
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  test("with disableTTL the session goes on, and is not lost by a save", async () => {
+    const store = t.store({ disableTTL: true });
+    await store.set("sid", { ...until(60_000), n: 1 } as unknown as SessionData);
+    await store.set("sid", (await store.get("sid")) as SessionData);
+    expect(await store.get("sid")).toMatchObject({ n: 1 });
+  });
+});

@@ -54,6 +54,43 @@ test("writes the entries of the living anew, and comes again when their time is 
   expect(due).toBeLessThanOrEqual(Date.now() + 50_000);
 });
 
+test.each([
+  ["no session", "no session"],
+  ["a session that was rotated", ">new"],
+])("drops the entries of what is %s", async (_what, text) => {
+  await plant(t.db, { ref: "a" });
+  await t.db.set("a", text);
+  expect(await run(['"alice"', "a"])).toBe(1);
+  expect(Object.keys(await dump(t.db))).toEqual(["a"]);
+});
+
+test("drops the entry under a user whose session it is not any more, and no other", async () => {
+  await plant(t.db, { ref: "a", id: '"bob"' });
+  await t.db.zadd("expiry", 7, '"alice"a');
+  await t.db.hset("owners", '"alice"', "\na\n");
+  await t.db.zadd("users", 1000, '"alice"');
+  expect(await run(['"alice"', "a"])).toBe(0);
+  expect(await dump(t.db)).toMatchObject({
+    active: { a: "1000" },
+    owners: { '"bob"': "\na\n" },
+    users: { '"bob"': "1000" },
+  });
+  expect(await t.db.hget("owners", '"alice"')).toBeNull();
+  expect(await t.db.zscore("expiry", '"alice"a')).toBeNull();
+});
+
+test("reads an id to its end, however much of it is escaped", async () => {
+  const id = JSON.stringify("\u0001".repeat(128));
+  await plant(t.db, {
+    ref: "a",
+    id,
+    ip: JSON.stringify("\u0001".repeat(39)),
+    device: JSON.stringify("\u0001".repeat(64)),
+  });
+  expect(await run([id, "a"])).toBe(0);
+  expect((await dump(t.db)).owners).toEqual({ [id]: "\na\n" });
+});
+
 test("does not come again within a second, however soon the session ends", async () => {
   await plant(t.db, { ref: "a" });
   await t.db.pexpire("a", 500);

@@ -45,6 +45,25 @@ test("replies 1 for a new ttl alone, which counts from now and is no write", asy
   expect(await dump(t.db)).toMatchObject({ active: { ref: "5000" }, users: { '"alice"': "5000" } });
 });
 
+describe("what was agreed on at creation stays:", () => {
+  test("until ends it at that moment, though the ttl reaches further", async () => {
+    const end = Date.now() + 20_000;
+    await plant(t.db, { ref: "ref", end });
+    expect(await run({ ttl: 50 })).toBe(1);
+    expect(await readFields(t.db, "ref")).toMatchObject({ ttl: "50", end: `${end}` });
+    expect(await t.db.pttl("ref")).toBeGreaterThan(15_000);
+    expect(await t.db.pttl("ref")).toBeLessThanOrEqual(20_000);
+  });
+
+  test("no_resave ends it when it was to end", async () => {
+    await plant(t.db, { ref: "ref", no_resave: 1 });
+    await t.db.pexpire("ref", 30_000);
+    expect(await run({ ttl: 5000, write: ['"a"', "1"] })).toBe(1);
+    expect(await readFields(t.db, "ref")).toMatchObject({ ttl: "5000", no_resave: "1", '"a"': "1" });
+    expect(await t.db.pttl("ref")).toBeLessThanOrEqual(30_000);
+  });
+});
+
 test.each([
   ["there is no session", undefined],
   ["a session was rotated", ">new"],

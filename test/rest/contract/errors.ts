@@ -30,7 +30,7 @@ export function describeErrors(): void {
     ["PUT", "/ab/create/alice?ip=::1", "Invalid app format", "ERR_INVALID_FORMAT"],
     ["GET", "/web%20app/soid/alice", "Invalid app format", "ERR_INVALID_FORMAT"],
     ["GET", `/webapp/get/${TOKEN}x`, "Invalid token format", "ERR_INVALID_FORMAT"],
-    ["GET", `/webapp/get/${"%21".repeat(27)}`, "Invalid ref format", "ERR_INVALID_FORMAT"],
+    ["GET", `/webapp/get/${"%21".repeat(27)}`, "Invalid token format", "ERR_INVALID_FORMAT"],
     ["GET", "/webapp/get/-", "No token supplied", "ERR_MISSING_PARAMETER"],
     ["GET", `/webapp/get/${TOKEN}?touch=no`, "touch must be true or false", "ERR_INVALID_VALUE"],
     ["POST", SET, "d must contain at least one key", "ERR_INVALID_VALUE"],
