@@ -6,11 +6,9 @@ import { given } from "../engine/options.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import { checkApp, type Limits } from "../engine/validate.js";
-import type { SessionCookie } from "./cookie.js";
 import type { AppOf } from "./options.js";
 import { isOutage, withStatus } from "./outage.js";
-import { isRenewalDue } from "./renewal.js";
-import { assertWritable, type Transport } from "./transport.js";
+import { TokenReply, type Ways } from "./token-reply.js";
 
 /** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
 export type SignInOptions<Data> = {
@@ -30,12 +28,9 @@ export type Device<Data> = Session<Data> & {
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
 /** What all requests of a middleware have in common. */
-export interface Context<Data extends object> {
+export interface Context<Data extends object> extends Ways {
   readonly rs: RedisSessions<Data>;
   readonly app: string | AppOf;
-  /** What writes the token; none where the app hands it out by itself. */
-  readonly transport: Transport | undefined;
-  readonly cookie: SessionCookie | undefined;
   /** What a sign-in takes from its request. */
   readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
   readonly anonymousOnOutage: boolean;
@@ -53,9 +48,7 @@ interface Present {
 export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
   readonly #req: IncomingMessage;
-  readonly #res: ServerResponse;
-  /** The cookie, unless the token came in another way. */
-  #cookie: SessionCookie | undefined;
+  readonly #reply: TokenReply;
   #token: string | undefined;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
@@ -69,8 +62,7 @@ export class RequestSession<Data extends object> {
   constructor(context: Context<Data>, req: IncomingMessage, res: ServerResponse, elsewhere: string | undefined) {
     this.#context = context;
     this.#req = req;
-    this.#res = res;
-    this.#cookie = elsewhere === undefined ? context.cookie : undefined;
+    this.#reply = new TokenReply(context, req, res, elsewhere === undefined);
     this.#token = elsewhere ?? context.cookie?.read(req);
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
@@ -114,7 +106,7 @@ export class RequestSession<Data extends object> {
     this.#loaded = Promise.resolve(session);
     this.#touched = true;
     this.#state = session === null ? "none" : "modified";
-    if (session !== null) this.#renew(session, present.token, true);
+    if (session !== null) this.#reply.renew(session, present.token, true);
     return session;
   }
 
@@ -123,7 +115,7 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    this.#assertWritable();
+    this.#reply.assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const instead = this.#token === undefined ? {} : { instead: this.#token };
@@ -155,7 +147,7 @@ export class RequestSession<Data extends object> {
    * was asked: then nobody has the new token, and the session ends with its grace
    */
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
-    this.#assertWritable();
+    this.#reply.assertWritable();
     const present = await this.#present();
     const rotated = present && (await this.#redis((rs) => rs.rotate({ ...given(options), ...present })));
     if (rotated === null) return null;
@@ -171,10 +163,10 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; the session goes on then
    */
   async kill(): Promise<Killed> {
-    this.#assertWritable();
+    this.#reply.assertWritable();
     const present = await this.#present();
     if (present === null) {
-      this.#forgetBad();
+      if (this.#token === undefined) this.#reply.clearBad();
       return { kill: 0 };
     }
     const killed = await this.#redis((rs) => rs.kill(present));
@@ -210,7 +202,7 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; the sessions go on then
    */
   async killAll(): Promise<Killed> {
-    this.#assertWritable();
+    this.#reply.assertWritable();
     const user = await this.#userForSure();
     if (user === null) return { kill: 0 };
     const { app, id } = user;
@@ -224,7 +216,7 @@ export class RequestSession<Data extends object> {
     if (present === null) {
       // There may be a token, but no app that it belongs to.
       if (this.#state === "unmodified") this.#state = "none";
-      this.#forgetBad();
+      if (this.#token === undefined) this.#reply.clearBad();
       return null;
     }
     try {
@@ -235,8 +227,8 @@ export class RequestSession<Data extends object> {
       if (this.#token !== present.token) return session;
       if (session === null) {
         this.#state = "none";
-        if (await this.#isForgettable(present)) this.#forget();
-      } else if (touch) this.#renew(session, present.token, false);
+        if (await this.#isForgettable(present)) this.#reply.clear();
+      } else if (touch) this.#reply.renew(session, present.token, false);
       return session;
     } catch (error) {
       if (!this.#context.anonymousOnOutage || !isOutage(error)) throw withStatus(error);
@@ -246,50 +238,23 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Sends a cookie that has an end anew, with the first use in each minute of the session's life, and with each write
-   * (after which nobody can tell when it was last used before); and one whose secret is to be dropped.
-   */
-  #renew(session: Session<Data>, token: string, isWrite: boolean): void {
-    const cookie = this.#cookie;
-    if (cookie === undefined || this.#res.headersSent) return;
-    const isDue = cookie.maxAge !== undefined && (isWrite || isRenewalDue(cookie.maxAge, session));
-    if (!isDue && !cookie.isOutdated(this.#req)) return;
-    // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
-    if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
-  }
-
-  /**
    * Whether a cookie of which the session is gone may be cleared. Not when the session has made way for another just
    * now: the browser has, or is about to get, that one's cookie. Nor where the app depends on the request: in another
    * app the token may be good.
    */
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
-    if (this.#cookie === undefined || typeof this.#context.app === "function") return false;
+    if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
     return !(await sessionsOf(this.#context.rs, app).isMarked(refOf(token)));
   }
 
-  /** Clears a cookie that does not verify. */
-  #forgetBad(): void {
-    if (this.#token === undefined && this.#cookie?.isIn(this.#req)) this.#forget();
-  }
-
-  /** Clears a cookie that is of no use, where there still is time. */
-  #forget(): void {
-    if (!this.#res.headersSent) this.#cookie?.write(this.#req, this.#res, undefined);
-  }
-
   #moveTo(token: string): void {
-    this.#context.transport?.write(this.#req, this.#res, token);
-    this.#cookie = this.#context.cookie;
+    this.#reply.give(token);
     this.#token = token;
     this.#state = "modified";
   }
 
-  /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
   #end(): void {
-    const { transport, cookie } = this.#context;
-    const isTheirs = transport !== cookie || this.#cookie !== undefined;
-    if (isTheirs && !this.#res.headersSent) transport?.write(this.#req, this.#res, undefined);
+    this.#reply.forget();
     this.#drop();
   }
 
@@ -297,10 +262,6 @@ export class RequestSession<Data extends object> {
     this.#token = undefined;
     this.#state = "ended";
     this.#loaded = undefined;
-  }
-
-  #assertWritable(): void {
-    if (this.#context.transport !== undefined) assertWritable(this.#res);
   }
 
   /** The session that the request names, if it names one. */

@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { refOf } from "../engine/token.js";
+import type { Session } from "../engine/types.js";
+import type { SessionCookie } from "./cookie.js";
+import { isRenewalDue } from "./renewal.js";
+import { assertWritable, type Transport } from "./transport.js";
+
+/** The ways in which a middleware's tokens go to browsers. */
+export interface Ways {
+  /** What writes the token; none where the app hands it out by itself. */
+  readonly transport: Transport | undefined;
+  readonly cookie: SessionCookie | undefined;
+}
+
+/** What one response tells the browser about its token. */
+export class TokenReply {
+  readonly #ways: Ways;
+  readonly #req: IncomingMessage;
+  readonly #res: ServerResponse;
+  /** The cookie, where it is what the request's token came in. */
+  #cookie: SessionCookie | undefined;
+
+  constructor(ways: Ways, req: IncomingMessage, res: ServerResponse, cameByCookie: boolean) {
+    this.#ways = ways;
+    this.#req = req;
+    this.#res = res;
+    this.#cookie = cameByCookie ? ways.cookie : undefined;
+  }
+
+  /** Whether the token came in the cookie, or none came. */
+  get isByCookie(): boolean {
+    return this.#cookie !== undefined;
+  }
+
+  /** @throws SessionError `headersSent` when it is too late for a token to be given or forgotten */
+  assertWritable(): void {
+    if (this.#ways.transport !== undefined) assertWritable(this.#res);
+  }
+
+  /** @throws SessionError `headersSent` */
+  give(token: string): void {
+    this.#ways.transport?.write(this.#req, this.#res, token);
+    this.#cookie = this.#ways.cookie;
+  }
+
+  /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
+  forget(): void {
+    const { transport, cookie } = this.#ways;
+    const isTheirs = transport !== cookie || this.isByCookie;
+    if (isTheirs && !this.#res.headersSent) transport?.write(this.#req, this.#res, undefined);
+  }
+
+  /** Clears a cookie that is of no use, where there still is time. */
+  clear(): void {
+    if (!this.#res.headersSent) this.#cookie?.write(this.#req, this.#res, undefined);
+  }
+
+  /** The same for a cookie that did not verify, so that the request has no token. */
+  clearBad(): void {
+    if (this.#cookie?.isIn(this.#req)) this.clear();
+  }
+
+  /**
+   * Sends a cookie that has an end anew, with the first use in each minute of the session's life, and with each write
+   * (after which nobody can tell when it was last used before); and one whose secret is to be dropped.
+   */
+  renew(session: Session<unknown>, token: string, isWrite: boolean): void {
+    const cookie = this.#cookie;
+    if (cookie === undefined || this.#res.headersSent) return;
+    const isDue = cookie.maxAge !== undefined && (isWrite || isRenewalDue(cookie.maxAge, session));
+    if (!isDue && !cookie.isOutdated(this.#req)) return;
+    // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
+    if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
+  }
+}
