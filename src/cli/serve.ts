@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { connectionOf } from "../engine/engine.js";
 import type { AppOptions } from "./app.js";
 import { isLoopback } from "./loopback.js";
+import { logRedis } from "./redis-log.js";
 
 export interface ServeOptions extends Omit<AppOptions, "isEnding"> {
   port: number;
@@ -37,8 +39,11 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
   if (keys.length === 0) console.log("No API key is needed: whoever can reach this address may use all sessions.");
 
+  const stopLog = options.log ? logRedis(connectionOf(options.rs).client) : undefined;
+
   await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   ending = true;
+  stopLog?.();
   // A connection whose answer is under way would wait for another request after it.
   for (const res of answering) if (!res.headersSent) res.setHeader("Connection", "close");
   console.log("Finishing what is under way");

@@ -234,6 +234,22 @@ describe("the log", () => {
       expect(out + err).not.toContain(secret);
   });
 
+  test("says when Redis is not there, why, and when it is back", async () => {
+    const url = `redis://127.0.0.1:${t.redis.port}`;
+    await t.redis.kill();
+    const { said, stop } = await serve(["--redis", url]);
+    const away = `Redis is not connected: connect ECONNREFUSED 127.0.0.1:${t.redis.port}\n`;
+    await expect.poll(said).toContain(away);
+    await t.redis.start();
+    await expect.poll(said, { timeout: 10_000 }).toContain("Redis is connected\n");
+    await t.redis.kill();
+    await expect.poll(() => said().split("Redis is not connected").length).toBe(3);
+    await t.redis.start();
+    await expect.poll(() => said().split("Redis is connected").length, { timeout: 10_000 }).toBe(3);
+    await stop();
+    expect(said().split("Redis is not connected").length).toBe(3);
+  });
+
   test("has a line for a request whose client did not wait", async () => {
     const { url, said } = await serve(["--redis", t.redis.url]);
     t.redis.pause();
