@@ -1,5 +1,5 @@
 import { AppIndex } from "./app-index.js";
-import { Moved, type Stored } from "./codec.js";
+import { decode, Moved, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
@@ -56,7 +56,7 @@ export class AppSessions {
   async isMarked(ref: string): Promise<boolean> {
     // A mark, or nothing: this is asked when there is no session. (GETRANGE fails in ioredis-mock where there is no key.)
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
-    return text?.startsWith(">") ?? false;
+    return decode(text, ref) instanceof Moved;
   }
 
   /**

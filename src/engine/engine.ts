@@ -120,10 +120,12 @@ export class RedisSessions<Data extends object = DefaultData> {
     const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
+    if (instead === undefined) return app.create(session).then(() => ({ token, ref }));
     const deadline = this.#connection.deadline();
-    const created =
-      instead === undefined ? app.create(session) : app.kill(instead, MARK).then(() => app.create(session, deadline));
-    return created.then(() => ({ token, ref }));
+    return app
+      .kill(instead, MARK)
+      .then(() => app.create(session, deadline))
+      .then(() => ({ token, ref }));
   });
 
   /** Reads a session, counts the read and prolongs the session (unless `touch: false`). */

@@ -12,22 +12,19 @@ export function readLegacy(connection: Connection, key: string): Promise<string 
   return connection.command((client) => client.get(key));
 }
 
-/** @throws SessionError `redisError` for a text that is no session; it does not quote that */
+/** @throws SessionError `redisError` for a text that is no session */
 export async function parseLegacy(text: string, serializer: Serializer): Promise<SessionData> {
-  const left: unknown = await parseOrUndefined(text, serializer);
+  let left: unknown;
+  try {
+    left = await serializer.parse(text);
+  } catch {
+    // What it says may quote the session.
+  }
   if (typeof left === "object" && left !== null) return left as SessionData;
   throw new SessionError(
     "redisError",
     "A session that connect-redis left cannot be read. Was it written with another serializer?",
   );
-}
-
-async function parseOrUndefined(text: string, serializer: Serializer): Promise<unknown> {
-  try {
-    return await serializer.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Seconds that it still lives: 0 when it is gone, undefined when it has no end. */

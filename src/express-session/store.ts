@@ -4,12 +4,12 @@ import { type Stored, toSession } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
+import { watchOutage } from "../engine/outage.js";
 import type { Killed, Session } from "../engine/types.js";
 import { checkInteger, checkSpan } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { GRAVE, KnownSessions } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
-import { watchOutage } from "./outage.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -41,6 +41,7 @@ export class RedisStore extends session.Store {
     const connection = connectionOf(rs);
     this.#sessions = sessionsOf(rs, options.app ?? appOfPrefix(prefix));
     this.#known = new KnownSessions(this.#sessions, connection, options);
+    // In between express-session lets requests pass without a session.
     watchOutage(connection.client, this);
   }
 

@@ -18,31 +18,27 @@ local gone = 0
 for i = 1, #KEYS - 5 do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
   local left = redis.call('PTTL', session)
-  if left == -2 and id == '' then
-    redis.call('ZREM', active, ref)
-  elseif left == -2 then
-    -- Whoever removes the entry has found it: another wiper may have been faster.
-    gone = gone + redis.call('ZREM', expiry, id .. ref)
-    forget(id, ref)
-  else
+  local _, present, la
+  if left ~= -2 then
     -- All that is asked for stands at the beginning, however much data follows.
     local text = redis.pcall('GETRANGE', session, '0', '2047')
-    local _, _, _, present, la = parse(type(text) == 'string' and text or '')
-    if not present and id == '' then
-      redis.call('ZREM', active, ref)
-    elseif not present then
-      -- Rotated since the index was read, or spoilt by somebody else.
-      gone = gone + redis.call('ZREM', expiry, id .. ref)
-      forget(id, ref)
-    elseif present ~= id and id ~= '' then
-      -- Given to another user, under whom it stands anew.
-      redis.call('ZREM', expiry, id .. ref)
-      if id ~= NOBODY then disown(id, ref) end
-    elseif present == id then
-      redis.call('ZREM', expiry, id .. ref)
-      -- One without end (-1) is looked at again in a day.
-      remember(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
-    end
+    _, _, _, present, la = parse(type(text) == 'string' and text or '')
+  end
+  if not present and id == '' then
+    redis.call('ZREM', active, ref)
+  elseif not present then
+    -- Ended, rotated since the index was read, or spoilt by somebody else. Whoever removes the entry has found it:
+    -- another wiper may have been faster.
+    gone = gone + redis.call('ZREM', expiry, id .. ref)
+    forget(id, ref)
+  elseif present == id then
+    redis.call('ZREM', expiry, id .. ref)
+    -- One without end (-1) is looked at again in a day.
+    remember(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
+  elseif id ~= '' then
+    -- Given to another user, under whom it stands anew.
+    redis.call('ZREM', expiry, id .. ref)
+    if id ~= NOBODY then disown(id, ref) end
   end
 end
 settle()

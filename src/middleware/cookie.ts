@@ -41,7 +41,7 @@ const MOST_VERIFIED = 10_000;
 
 interface Verified {
   readonly token: string;
-  /** Whether another secret than the first has signed it. */
+  /** Whether a secret has signed it that is about to be dropped: another than the first of the list. */
   readonly isOutdated: boolean;
 }
 
@@ -64,14 +64,13 @@ export class SessionCookie implements Transport {
     this.#secrets = checkSecrets(secret);
   }
 
-  /** The token of the first cookie of our name that verifies. */
-  read(req: IncomingMessage): string | undefined {
-    return this.#first(req)?.token;
-  }
-
-  /** Whether that cookie is signed with a secret that is about to be dropped: not with the first of the list. */
-  isOutdated(req: IncomingMessage): boolean {
-    return this.#secrets.length > 1 && this.#first(req)?.isOutdated === true;
+  /** The first cookie of our name that verifies. */
+  read(req: IncomingMessage): Verified | undefined {
+    for (const value of this.#values(req)) {
+      const verified = this.#verify(value);
+      if (verified !== undefined) return verified;
+    }
+    return undefined;
   }
 
   /** Whether the request has a cookie of our name, be it good or bad. */
@@ -95,14 +94,6 @@ export class SessionCookie implements Transport {
     });
     const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
-  }
-
-  #first(req: IncomingMessage): Verified | undefined {
-    for (const value of this.#values(req)) {
-      const verified = this.#verify(value);
-      if (verified !== undefined) return verified;
-    }
-    return undefined;
   }
 
   /** The values of all cookies of our name: another path or a parent domain may have set one, too. */

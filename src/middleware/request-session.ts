@@ -7,7 +7,7 @@ import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import { checkApp, type Limits } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
-import { isOutage, withStatus } from "./outage.js";
+import { isOutage, noneInOutage, withStatus } from "./outage.js";
 import { TokenReply, type Ways } from "./token-reply.js";
 
 /** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
@@ -54,16 +54,16 @@ export class RequestSession<Data extends object> {
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether what is loaded has been prolonged. */
   #touched = false;
-  /** Why the session counts as none, where Redis was away. */
-  #outage: unknown;
   #askedApp: Promise<string | undefined> | undefined;
 
   /** @param elsewhere the token that came in another way than the cookie, which goes before it */
   constructor(context: Context<Data>, req: IncomingMessage, res: ServerResponse, elsewhere: string | undefined) {
     this.#context = context;
     this.#req = req;
-    this.#reply = new TokenReply(context, req, res, elsewhere === undefined);
-    this.#token = elsewhere ?? context.cookie?.read(req);
+    const cookie = elsewhere === undefined ? context.cookie : undefined;
+    const sent = cookie?.read(req);
+    this.#reply = new TokenReply(context, req, res, cookie, sent?.isOutdated ?? false);
+    this.#token = elsewhere ?? sent?.token;
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
@@ -83,11 +83,8 @@ export class RequestSession<Data extends object> {
    * the request gets it without that, too.
    */
   get({ touch = true }: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    if (this.#loaded === undefined || (touch && !this.#touched)) {
-      this.#touched = touch;
-      this.#loaded = this.#load(touch);
-    }
-    return this.#loaded;
+    const loaded = this.#ask(touch);
+    return this.#context.anonymousOnOutage ? loaded.catch(noneInOutage) : loaded;
   }
 
   /**
@@ -182,7 +179,7 @@ export class RequestSession<Data extends object> {
 
   /** The sessions of this session's user, newest first, the present one marked; none when there is no session. */
   async devices(): Promise<Device<Data>[]> {
-    const user = await this.#user();
+    const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
     const { sessions } = await this.#redis((rs) => rs.soid({ app, id }));
@@ -191,7 +188,7 @@ export class RequestSession<Data extends object> {
 
   /** Ends all sessions of this session's user but this one. */
   async killOthers(): Promise<Killed> {
-    const user = await this.#userForSure();
+    const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#redis((rs) => rs.killsoid({ app, id, except: ref }));
@@ -203,12 +200,21 @@ export class RequestSession<Data extends object> {
    */
   async killAll(): Promise<Killed> {
     this.#reply.assertWritable();
-    const user = await this.#userForSure();
+    const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
     const killed = await this.#redis((rs) => rs.killsoid({ app, id }));
     this.#end();
     return killed;
+  }
+
+  /** As `get`, but rejects in any case while Redis is away: to those who end sessions "none" would be no answer. */
+  #ask(touch: boolean): Promise<Session<Data> | null> {
+    if (this.#loaded === undefined || (touch && !this.#touched)) {
+      this.#touched = touch;
+      this.#loaded = this.#load(touch);
+    }
+    return this.#loaded;
   }
 
   async #load(touch: boolean): Promise<Session<Data> | null> {
@@ -231,9 +237,7 @@ export class RequestSession<Data extends object> {
       } else if (touch) this.#reply.renew(session, present.token, false);
       return session;
     } catch (error) {
-      if (!this.#context.anonymousOnOutage || !isOutage(error)) throw withStatus(error);
-      this.#outage = withStatus(error);
-      return null;
+      throw withStatus(error);
     }
   }
 
@@ -274,16 +278,10 @@ export class RequestSession<Data extends object> {
   }
 
   /** Whose session the request's is, if it has one. */
-  async #user(): Promise<{ app: string; id: string; ref: string } | null> {
-    const [present, session] = [await this.#present(), await this.get()];
-    return present && session && { app: present.app, id: session.id, ref: session.ref };
-  }
-
-  /** The same for those who end sessions: that Redis is away is no answer then. */
-  async #userForSure(): Promise<{ app: string; id: string; ref: string } | null> {
-    const user = await this.#user();
-    if (user === null && this.#outage !== undefined) throw this.#outage;
-    return user;
+  async #user(asked: Promise<Session<Data> | null>): Promise<{ app: string; id: string; ref: string } | null> {
+    const session = await asked;
+    // What has a session has an app.
+    return session && { app: (await this.#app()) as string, id: session.id, ref: session.ref };
   }
 
   /** The request's app, asked for once; undefined when the app function gives none. */

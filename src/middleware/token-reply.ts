@@ -19,12 +19,22 @@ export class TokenReply {
   readonly #res: ServerResponse;
   /** The cookie, where it is what the request's token came in. */
   #cookie: SessionCookie | undefined;
+  /** Whether a secret has signed it that is about to be dropped. */
+  #isOutdated: boolean;
 
-  constructor(ways: Ways, req: IncomingMessage, res: ServerResponse, cameByCookie: boolean) {
+  /** @param cookie the one that the token came in, or would have come in */
+  constructor(
+    ways: Ways,
+    req: IncomingMessage,
+    res: ServerResponse,
+    cookie: SessionCookie | undefined,
+    isOutdated: boolean,
+  ) {
     this.#ways = ways;
     this.#req = req;
     this.#res = res;
-    this.#cookie = cameByCookie ? ways.cookie : undefined;
+    this.#cookie = cookie;
+    this.#isOutdated = isOutdated;
   }
 
   /** Whether the token came in the cookie, or none came. */
@@ -41,6 +51,7 @@ export class TokenReply {
   give(token: string): void {
     this.#ways.transport?.write(this.#req, this.#res, token);
     this.#cookie = this.#ways.cookie;
+    this.#isOutdated = false;
   }
 
   /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
@@ -68,7 +79,7 @@ export class TokenReply {
     const cookie = this.#cookie;
     if (cookie === undefined || this.#res.headersSent) return;
     const isDue = cookie.maxAge !== undefined && (isWrite || isRenewalDue(cookie.maxAge, session));
-    if (!isDue && !cookie.isOutdated(this.#req)) return;
+    if (!isDue && !this.#isOutdated) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
     if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
   }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { browse } from "../support/browse.js";
 import { startExample } from "../support/example.js";
 import { type Ended, findProgram, nameOf, type Program, runProgram } from "../support/programs.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
@@ -81,22 +82,6 @@ describe.each(CLIENTS)("the client in $name", ({ there, run, set }) => {
   });
 });
 
-/** A browser with one cookie. */
-async function browse(
-  path: string,
-  cookie: string,
-  form?: Record<string, string>,
-  headers: Record<string, string> = {},
-) {
-  const response = await fetch(server.url + path, {
-    redirect: "manual",
-    headers: { cookie, ...headers },
-    ...(form && { method: "POST", body: new URLSearchParams(form) }),
-  });
-  const [set] = response.headers.getSetCookie();
-  return { status: response.status, text: await response.text(), cookie: set?.split(";")[0] ?? cookie };
-}
-
 test.skipIf(python === undefined || php === undefined || curl === undefined)(
   nameOf(
     "one sign-in, three platforms: created from Python, changed from PHP and curl, read in Express, ended by the command",
@@ -117,21 +102,21 @@ test.skipIf(python === undefined || php === undefined || curl === undefined)(
     expect(await me.json()).toMatchObject({ id: "alice", device: "Python", d });
 
     // and a browser by a cookie, for which it hands the token in.
-    const handed = await browse("/hand-over", "", { token }, { "sec-fetch-site": "same-origin" });
+    const handed = await browse(`${server.url}/hand-over`, "", { token }, { "sec-fetch-site": "same-origin" });
     expect(handed.status).toBe(303);
     expect(handed.cookie).not.toContain(token);
-    const page = await browse("/", handed.cookie);
+    const page = await browse(`${server.url}/`, handed.cookie);
     expect(page.text).toContain("Hello, alice");
     expect(page.text).toContain("SPRING");
     expect((await py.run(["show"], token)).out).toBe("{}");
 
     const [, ref = ""] = /SESSION=([\w-]{27}) /.exec(page.text) ?? [];
     expect((await ph.run(ph.set({ theme: "light", from: "PHP" }), ref)).code).toBe(0);
-    expect((await browse("/", handed.cookie)).text).toContain("PHP");
+    expect((await browse(`${server.url}/`, handed.cookie)).text).toContain("PHP");
 
     const command = ["dist/cli/main.js", "killsoid", "demo-shop", "alice"];
     expect((await runProgram(process.execPath, command, { REDIS_URL: redis.url })).out).toBe("1 session ended");
-    expect((await browse("/", handed.cookie)).text).toContain("You are signed out");
+    expect((await browse(`${server.url}/`, handed.cookie)).text).toContain("You are signed out");
   },
 );
 
@@ -146,27 +131,35 @@ describe("the hand-over", () => {
 
   test("refuses the form of another site", async () => {
     for (const site of ["cross-site", "same-site"]) {
-      const { status, cookie } = await browse("/hand-over", "", { token: await token() }, { "sec-fetch-site": site });
+      const { status, cookie } = await browse(
+        `${server.url}/hand-over`,
+        "",
+        { token: await token() },
+        { "sec-fetch-site": site },
+      );
       expect({ status, cookie }).toEqual({ status: 403, cookie: "" });
     }
   });
 
   test("refuses a token of no session, and one that was handed in before", async () => {
     const good = await token();
-    expect((await browse("/hand-over", "", { token: good })).status).toBe(303);
+    expect((await browse(`${server.url}/hand-over`, "", { token: good })).status).toBe(303);
     for (const bad of [good, "x".repeat(64), "short", ""]) {
-      const { status, cookie } = await browse("/hand-over", "", { token: bad });
+      const { status, cookie } = await browse(`${server.url}/hand-over`, "", { token: bad });
       expect(status).toBe(401);
       expect(cookie).not.toMatch(/rs=\w/);
     }
-    const { cookie: signedIn } = await browse("/hand-over", "", { token: await token() });
-    expect(await browse("/hand-over", signedIn, { token: "short" })).toMatchObject({ status: 401, cookie: signedIn });
+    const { cookie: signedIn } = await browse(`${server.url}/hand-over`, "", { token: await token() });
+    expect(await browse(`${server.url}/hand-over`, signedIn, { token: "short" })).toMatchObject({
+      status: 401,
+      cookie: signedIn,
+    });
   });
 
   test("takes no token from the address", async () => {
     const good = await token();
-    expect((await browse(`/hand-over?token=${good}`, "", {})).status).toBe(401);
-    expect((await browse(`/?token=${good}`, "")).text).toContain("You are signed out");
+    expect((await browse(`${server.url}/hand-over?token=${good}`, "", {})).status).toBe(401);
+    expect((await browse(`${server.url}/?token=${good}`, "")).text).toContain("You are signed out");
   });
 });
 
