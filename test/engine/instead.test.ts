@@ -1,4 +1,6 @@
-import { expect, test } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test, vi } from "vitest";
+import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
@@ -26,8 +28,21 @@ test("the other session makes room for this one", async () => {
   expect(await t.rs.get({ app: "webapp", token })).not.toBeNull();
 });
 
-test("an undefined client is refused: it would open a connection to this machine in silence", async () => {
-  const { RedisSessions } = await import("../../src/index.js");
+test("an undefined client is refused: it would open a connection to this machine in silence", () => {
   const options = { client: undefined } as unknown as { client: typeof t.db };
   expect(() => new RedisSessions(options)).toThrow("client is undefined");
+});
+
+test("both parts of the call have one deadline", async () => {
+  const client = t.redis.client();
+  const rs = new RedisSessions({ client, wipe: 0, timeout: 300 });
+  const old = await rs.create({ app: "webapp", id: "alice", ip: "::1" });
+  // On its way to Redis each script takes two thirds of the deadline.
+  const evalsha = client.evalsha.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  vi.spyOn(client, "evalsha").mockImplementation(async (...args: unknown[]) => {
+    await sleep(200);
+    return evalsha(...args);
+  });
+  const call = rs.create({ app: "webapp", id: "bob", ip: "::1", instead: old.token });
+  await expect(call).rejects.toMatchObject({ name: "timeout" });
 });
