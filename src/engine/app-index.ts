@@ -205,9 +205,12 @@ export class AppIndex {
   }
 }
 
-/** Whether an index entry does not fit what was found. (Where only `active` was read its id is empty, and fits all.) */
+/**
+ * Whether an index entry does not fit what was found. (Where only `active` was read its id is empty, and fits all.) At a
+ * mark there is no session: a rotated one has its entry elsewhere.
+ */
 function isStale(id: string, found: Stored | Moved | null): boolean {
-  return found === null || (found instanceof Stored && id !== "" && id !== (found.id || NOBODY));
+  return !(found instanceof Stored) || (id !== "" && id !== (found.id || NOBODY));
 }
 
 /** Of those that were created in the same ms, what stands later in the index is newer. */

@@ -76,6 +76,18 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
       await soundly();
     },
   );
+
+  test.each(["oldest", "reject"] as const)(
+    "nor does one that has expired and whose token the browser still brings, with overflow %s",
+    async (overflow) => {
+      const old = await t.create({ maxPerUser: 1 });
+      await expire(old.ref);
+      const { ref } = await t.create({ maxPerUser, overflow, instead: old.token });
+      expect(await living()).toEqual([ref]);
+      await t.db.del(key(old.ref));
+      await soundly();
+    },
+  );
 });
 
 test("maxPerUser counts one user's sessions in one app", async () => {
