@@ -8,6 +8,14 @@ interface ModelSession {
   d: Map<string, unknown>;
 }
 
+/** What a test compares of a session. */
+export interface Shown {
+  id: string;
+  r: number;
+  w: number;
+  d: [key: string, value: unknown][];
+}
+
 /** What a test knows a session by. Tokens differ from run to run, so the model names them itself. */
 export type Name = number;
 
@@ -30,7 +38,7 @@ export class Model {
     return name;
   }
 
-  get(app: string, name: Name, touch: boolean): { name: Name; session: object } | null {
+  get(app: string, name: Name, touch: boolean): { name: Name; session: Shown } | null {
     const at = this.#follow(name);
     const session = this.#names.get(at);
     if (session?.app !== app) return null;
@@ -39,7 +47,7 @@ export class Model {
     return { name: at, session: shown };
   }
 
-  set(app: string, name: Name, d: Record<string, unknown>): { name: Name; session: object } | null {
+  set(app: string, name: Name, d: Record<string, unknown>): { name: Name; session: Shown } | null {
     const at = this.#follow(name);
     const session = this.#names.get(at);
     if (session?.app !== app) return null;
@@ -73,7 +81,7 @@ export class Model {
     return next;
   }
 
-  sessions(app: string, id?: string): { name: Name; session: object }[] {
+  sessions(app: string, id?: string): { name: Name; session: Shown }[] {
     return [...this.#names]
       .filter(([, session]) => session.app === app && (id === undefined || session.id === id))
       .map(([name, session]) => ({ name, session: show(session) }));
@@ -102,8 +110,7 @@ function merge(data: Map<string, unknown>, changes: Record<string, unknown>): vo
   }
 }
 
-/** What a test compares of a session. */
-export function show({ id, r, w, d }: ModelSession | Session): object {
+export function show({ id, r, w, d }: ModelSession | Session): Shown {
   const data = d instanceof Map ? [...d] : Object.entries(d ?? {});
   return { id, r, w, d: data.sort(([a], [b]) => (a < b ? -1 : 1)) };
 }

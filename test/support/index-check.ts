@@ -24,12 +24,12 @@ export async function readStored(redis: Redis, app: string): Promise<Stored> {
     redis.zrange(`${base}crowd`, "0", "-1"),
     redis.zrange(`${base}users`, "0", "-1"),
   ]);
-  const read = await Promise.all(
-    keys.map(async (key) => {
-      const [fields, left] = await Promise.all([readFields(redis, key), redis.pttl(key)]);
-      return { ref: key.slice(`${base}s:`.length), fields, left };
-    }),
-  );
+  const looks = keys.map(async (key) => {
+    const [fields, left] = await Promise.all([readFields(redis, key), redis.pttl(key)]);
+    return { ref: key.slice(`${base}s:`.length), fields, left };
+  });
+  // A mark may come to its end (-2) while we look.
+  const read = (await Promise.all(looks)).filter(({ left }) => left !== -2);
 
   const owners = [...Object.entries(lists).flatMap(listed), ...crowd];
   const empty = Object.entries(lists).filter((field) => listed(field).length === 0);
