@@ -98,9 +98,12 @@ export class AppSessions {
     return killed ?? 0;
   }
 
-  /** @param grace ms */
-  rotate(ref: string, to: string, grace: number): Promise<boolean> {
-    return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace });
+  /**
+   * @param grace ms that the old ref goes on working
+   * @param grave ms that a mark is left there without grace
+   */
+  rotate(ref: string, to: string, grace: number, grave: number): Promise<boolean> {
+    return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, grave });
   }
 
   /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */

@@ -45,10 +45,10 @@ import {
 import { Wiper } from "./wiper.js";
 
 /**
- * How long it is known that a session has made way for another, in ms: the browser's other requests may still carry
- * its token, and shall not be taken for those of a stranger.
+ * How long it is known that a session has made way for another, or was rotated without grace, in ms: the browser's other
+ * requests may still carry its token, and shall not be taken for those of a stranger.
  */
-const MARK = 10_000;
+export const MARK = 10_000;
 
 /** How many apps are kept at hand. */
 const MOST_APPS = 10_000;
@@ -214,7 +214,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
     const { token, ref } = createToken();
-    return (await this.#app(app).rotate(old, ref, grace * 1000)) ? { token, ref } : null;
+    return (await this.#app(app).rotate(old, ref, grace * 1000, MARK)) ? { token, ref } : null;
   });
 
   /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */

@@ -54,12 +54,6 @@ interface Reading extends Timed {
   gap: number | null;
 }
 
-interface Rotation extends One {
-  to: string;
-  /** ms */
-  grace: number;
-}
-
 export interface Limited {
   /** seconds */
   absolute?: number | undefined;
@@ -69,6 +63,12 @@ export interface Limited {
 interface Grave {
   /** How long a mark is left where a session was, in ms; 0 for none. */
   grave: number;
+}
+
+interface Rotation extends One, Grave {
+  to: string;
+  /** ms; with 0 a mark is left */
+  grace: number;
 }
 
 /** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
@@ -161,7 +161,7 @@ export const kill = {
 export const rotate = {
   script: scripts.rotate,
   keys: (keys, { ref, to }) => indexAndSessions(keys, ref, to),
-  args: ({ ref, to, grace }) => [ref, to, grace],
+  args: ({ ref, to, grace, grave }) => [ref, to, grace, grave],
   reply: (reply: number | null) => Number(reply) === 1,
 } satisfies Operation<Rotation, boolean>;
 

@@ -1,4 +1,4 @@
--- Moves a session to a new ref; the old one forwards to it for a while.
+-- Moves a session to a new ref; the old one forwards to it for a while, or is marked.
 --
 -- KEYS   1-5  the index, see include/index.lua
 --        6    the session
@@ -6,6 +6,7 @@
 -- ARGV   1    ref
 --        2    new ref
 --        3    grace, ms that the old ref goes on working
+--        4    how long a mark is left there without grace, ms
 -- Reply  1 when the session was moved (also when the very same call comes again: ioredis repeats
 --          a command whose answer was lost with the connection)
 --        nil when there is no session under this ref, or when it was rotated before
@@ -14,9 +15,10 @@
 --@include parse
 --@include forget
 --@include remember
+--@include bury
 
 local session, moved = KEYS[6], KEYS[7]
-local ref, new_ref, grace = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local ref, new_ref, grace, grave = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local text = redis.call('GET', session) or ''
 if text == '>' .. new_ref then return 1 end
@@ -28,5 +30,9 @@ redis.call('RENAME', session, moved)
 remember(id, new_ref, la, type(due) == 'string' and due or la)
 forget(id, ref)
 settle()
-if grace > 0 then redis.call('SET', session, '>' .. new_ref, 'PX', grace) end
+if grace > 0 then
+  redis.call('SET', session, '>' .. new_ref, 'PX', grace)
+else
+  bury(session, grave)
+end
 return 1

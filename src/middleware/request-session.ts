@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
-import { type RedisSessions, sessionsOf } from "../engine/engine.js";
+import { MARK, type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isBadInput, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/options.js";
 import { refOf } from "../engine/token.js";
@@ -49,6 +49,7 @@ export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
   readonly #req: IncomingMessage;
   readonly #reply: TokenReply;
+  readonly #begun = performance.now();
   #token: string | undefined;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
@@ -242,13 +243,14 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Whether a cookie of which the session is gone may be cleared. Not when the session has made way for another just
-   * now: the browser has, or is about to get, that one's cookie. Nor where the app depends on the request: in another
-   * app the token may be good.
+   * Whether a cookie of which the session is gone may be cleared. Not when the session has made way for another since
+   * the request came: the browser has, or is about to get, that one's cookie. That is known for a while only. Nor where
+   * the app depends on the request: in another app the token may be good.
    */
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
-    return !(await sessionsOf(this.#context.rs, app).isMarked(refOf(token)));
+    const isMarked = await sessionsOf(this.#context.rs, app).isMarked(refOf(token));
+    return !isMarked && performance.now() - this.#begun < MARK;
   }
 
   #moveTo(token: string): void {

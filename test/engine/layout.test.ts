@@ -99,8 +99,10 @@ test("where a session was there is a mark: the ref that it was rotated to, or no
   const { token, ref } = await t.create();
   const rotated = await t.rs.rotate({ app, token });
   expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toBe(`>${rotated?.ref}`);
-  await t.create({ instead: `${rotated?.token}` });
+  const next = await t.create({ instead: `${rotated?.token}` });
   expect(await t.db.get(`rs:{webapp}:s:${rotated?.ref}`)).toBe(">");
+  await t.rs.rotate({ app, token: next.token, grace: 0 });
+  expect(await t.db.get(`rs:{webapp}:s:${next.ref}`)).toBe(">");
 });
 
 test("the keys have the types that the documentation says, and only sessions end", async () => {

@@ -7,7 +7,7 @@ import { readFields } from "../support/session-text.js";
 const t = useScripts();
 
 function run(ref: string, to: string, grace = 10_000) {
-  return t.run(rotate, [...INDEX, ref, to], [ref, to, grace]);
+  return t.run(rotate, [...INDEX, ref, to], [ref, to, grace, 10_000]);
 }
 
 test("replies 1 and moves the session with its index entries, its life and its data", async () => {
@@ -29,10 +29,12 @@ test("replies 1 and moves the session with its index entries, its life and its d
   expect(await t.db.pttl("old")).toBeLessThanOrEqual(10_000);
 });
 
-test("leaves no forwarding without grace", async () => {
+test("leaves no forwarding without grace, but a mark for a while", async () => {
   await plant(t.db, { ref: "old" });
   expect(await run("old", "new", 0)).toBe(1);
-  expect(await t.db.exists("old")).toBe(0);
+  expect(await t.db.get("old")).toBe(">");
+  expect(await t.db.pttl("old")).toBeGreaterThan(5_000);
+  expect(await t.db.pttl("old")).toBeLessThanOrEqual(10_000);
 });
 
 test("replies 1 again when the very same call comes again, and changes nothing", async () => {
@@ -66,5 +68,5 @@ test("keeps a user whose other session was active later", async () => {
 test("moves a session of nobody without making a user of it", async () => {
   await plant(t.db, { ref: "old", id: '""' });
   expect(await run("old", "new", 0)).toBe(1);
-  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "new"]);
+  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "new", "old"]);
 });

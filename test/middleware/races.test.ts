@@ -1,9 +1,11 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Browser } from "./support/browser.js";
 import type { Routes } from "./support/servers.js";
 import { query, type Site, useSites } from "./support/site.js";
 
 const t = useSites();
+
+afterEach(() => void vi.restoreAllMocks());
 
 async function id(browser: Browser): Promise<string | undefined> {
   return ((await browser.get("/me")).body as { id: string } | null)?.id;
@@ -91,6 +93,7 @@ describe("between requests of one browser", () => {
       "/login": (req) => req.rs.create(query(req, "as")),
       "/logout": (req) => req.rs.kill(),
       "/promote": (req) => req.rs.rotate(),
+      "/promote-at-once": (req) => req.rs.rotate({ grace: 0 }),
       "/me": (req) => req.rs.get(),
       "/slow": async (req) => {
         await gate;
@@ -137,6 +140,34 @@ describe("between requests of one browser", () => {
     go();
     for (const { body } of await Promise.all(slow)) expect(body).toMatchObject({ id: "alice" });
     expect(browser.token).toBe(token);
+  });
+
+  // Its cookie would be cleared, and it is the new one by then.
+  test("one that is under way while another rotates without grace gets no session, and the browser stays signed in", async () => {
+    const { passed, open: go } = latch();
+    const browser = (await open(passed)).browser();
+    await browser.post("/login?as=alice");
+    const slow = browser.get("/slow");
+    await browser.post("/promote-at-once");
+    go();
+    expect((await slow).body).toBeNull();
+    expect(await id(browser)).toBe("alice");
+  });
+
+  // What tells of the other sign-in is known for a while only.
+  test("one that takes longer than that is remembered leaves the cookie alone", async () => {
+    const { passed, open: go } = latch();
+    const browser = (await open(passed)).browser();
+    await browser.post("/login?as=alice");
+    const [old] = (await t.rs.soid({ app: "webapp", id: "alice" })).sessions;
+    const slow = browser.get("/slow");
+    await browser.post("/login?as=bob");
+    await t.db.del(`rs:{webapp}:s:${old?.ref}`);
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + 10_000);
+    go();
+    expect((await slow).body).toBeNull();
+    expect(await id(browser)).toBe("bob");
   });
 
   test("signing out with an old token that has grace ends the session and its successor", async () => {

@@ -42,7 +42,7 @@ export async function readStored(redis: Redis, app: string): Promise<Stored> {
     forwards: forwards.map(({ ref }) => ref),
     entries: active.length + expiry.length + owners.length + empty.length + users.length,
     problems: [
-      ...read.filter(({ left }) => left <= 0).map(({ ref }) => `${ref} never ends`),
+      ...read.filter(({ left }) => left === -1).map(({ ref }) => `${ref} never ends`),
       ...sessions
         .filter(({ fields }) => !(Number(fields.ttl) > 0) || fields.created === undefined)
         .map(({ ref }) => `${ref} is a ghost`),
