@@ -70,7 +70,7 @@ export interface Session<Data = DefaultData> {
   w: number;
   /** Seconds that it may rest. For a `no_resave` session: seconds until it ends. */
   ttl: number;
-  /** Seconds since it was last used (exact to a second). */
+  /** Seconds since it was last used (exact to a second), before the call that shows it. */
   idle: number;
   /** When it was created, in milliseconds since 1970. */
   created: number;

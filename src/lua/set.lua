@@ -6,8 +6,8 @@
 --               its ref
 --               now, ms of the caller's clock
 --               changes of its data, see include/merge.lua
--- Reply  for each session its text, as it is now, or the mark that stands there, and then nothing is written; see
---        include/session.lua
+-- Reply  for each session its text, as it is now but for when it was last used, which is as it was before this write; or
+--        the mark that stands there, and then nothing is written; see include/session.lua
 --        "" for one that is not there; nothing is written
 --        the error of one that somebody else has spoilt; nothing is written
 
@@ -39,8 +39,9 @@ local function write(session, ref, text, now, changes)
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   end
   if written.err then return written end
-  if due then uses[#uses + 1] = { id, ref, now, la } end
-  return new
+  if not due then return new end
+  uses[#uses + 1] = { id, ref, now, la }
+  return la .. string.sub(new, #now + 1)
 end
 
 for i = 1, #replies do

@@ -104,7 +104,7 @@ export class RequestSession<Data extends object> {
     this.#loaded = Promise.resolve(session);
     this.#touched = true;
     this.#state = session === null ? "none" : "modified";
-    if (session !== null) this.#reply.renew(session, present.token, true);
+    if (session !== null) this.#reply.renew(session, present.token);
     return session;
   }
 
@@ -235,7 +235,7 @@ export class RequestSession<Data extends object> {
       if (session === null) {
         this.#state = "none";
         if (await this.#isForgettable(present)) this.#reply.clear();
-      } else if (touch) this.#reply.renew(session, present.token, false);
+      } else if (touch) this.#reply.renew(session, present.token);
       return session;
     } catch (error) {
       throw withStatus(error);

@@ -72,13 +72,13 @@ export class TokenReply {
   }
 
   /**
-   * Sends a cookie that has an end anew, with the first use in each minute of the session's life, and with each write
-   * (after which nobody can tell when it was last used before); and one whose secret is to be dropped.
+   * Sends a cookie that has an end anew, with the first use in each minute of the session's life; and one whose secret is
+   * to be dropped.
    */
-  renew(session: Session<unknown>, token: string, isWrite: boolean): void {
+  renew(session: Session<unknown>, token: string): void {
     const cookie = this.#cookie;
     if (cookie === undefined || this.#res.headersSent) return;
-    const isDue = cookie.maxAge !== undefined && (isWrite || isRenewalDue(cookie.maxAge, session));
+    const isDue = cookie.maxAge !== undefined && isRenewalDue(cookie.maxAge, session);
     if (!isDue && !this.#isOutdated) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
     if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);

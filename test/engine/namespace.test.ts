@@ -5,8 +5,8 @@ import { everyMethod } from "../support/every-method.js";
 
 const t = useEngine();
 
-/** The four of the index, the list of apps, a session, and what forwards to the one that everyMethod rotated. */
-const KEYS_LEFT = 7;
+/** The four of the index, the list of apps, a session, and the marks where everyMethod rotated another twice. */
+const KEYS_LEFT = 8;
 
 /** Property names of an object and of what it inherits. */
 function surface(object: object): string[] {

@@ -239,9 +239,11 @@ describe("a user with more sessions than a field of owners holds", () => {
   });
 
   test.each(["kill", "rotate"] as const)("%s of each, one by one, leaves nothing behind", async (how) => {
-    for (const { token } of created) {
+    for (const { token, ref } of created) {
       const at = how === "kill" ? token : (await rs.rotate({ app, token, grace: 0 }))?.token;
       expect(await rs.kill({ app, token: `${at}` })).toEqual({ kill: 1 });
+      // A rotated one is marked for a while.
+      expect(await plain.del(key(`s:${ref}`))).toBe(how === "kill" ? 0 : 1);
     }
     expect((await readStored(plain, app)).problems).toEqual([]);
     await expectNothingLeft(0);

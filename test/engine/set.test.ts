@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
+import { editFields } from "../support/session-text.js";
 
 const t = useEngine();
 const app = "webapp";
@@ -32,6 +33,13 @@ test("counts the write, not a read", async () => {
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ r: 1, w: 2 });
   expect(await t.rs.get({ app, token })).toMatchObject({ r: 1, w: 2 });
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ r: 2, w: 3 });
+});
+
+test("shows idle seconds since the last use, as get does, and rests from 0 again", async () => {
+  const { token, ref } = await t.create();
+  await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: { add: -5000 } });
+  expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ idle: 5, d: { a: 1 } });
+  expect(await t.rs.set({ app, token, d: { a: 2 } })).toMatchObject({ idle: 0, d: { a: 2 } });
 });
 
 test("leaves d out when the last key is removed", async () => {

@@ -34,10 +34,11 @@ function fields(reply: unknown): Record<string, string> {
   return fieldsOf(String(reply));
 }
 
-test("replies the text as it is now", async () => {
-  await plant(t.db, { ref: "ref", '"old"': "1", '"gone"': "2", '"kept"': "3" });
-  const reply = await run("ref", 1000, ['"old"', "9", '"new"', '"x"'], ['"gone"', '"never"']);
-  expect(fields(reply)).toEqual(await readFields(t.db, "ref"));
+test("replies the text as it is now, but for when the session was last used before", async () => {
+  await plant(t.db, { ref: "ref", la: 1000, '"old"': "1", '"gone"': "2", '"kept"': "3" });
+  const reply = await run("ref", 99_000, ['"old"', "9", '"new"', '"x"'], ['"gone"', '"never"']);
+  expect(await readFields(t.db, "ref")).toEqual({ ...fields(reply), la: "99000" });
+  expect(fields(reply)).toMatchObject({ la: "1000" });
   expect(fields(reply)).toMatchObject({ '"old"': "9", '"new"': '"x"', '"kept"': "3", w: "2", r: "1" });
   expect(fields(reply)).not.toHaveProperty('"gone"');
 });
@@ -58,7 +59,7 @@ test("prolongs the session and notes its use, once a second", async () => {
   await t.db.pexpire("ref", 50_000);
   await run("ref", 1999, ['"a"', "1"]);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
-  expect(fields(await run("ref", 2000, ['"a"', "2"]))).toMatchObject({ la: "2000" });
+  expect(fields(await run("ref", 2000, ['"a"', "2"]))).toMatchObject({ la: "1000" });
   expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
   expect(await t.db.zscore("active", "ref")).toBe("2000");
   expect(await t.db.zscore("users", '"alice"')).toBe("2000");
@@ -98,10 +99,10 @@ test("replies for each session of a run, in order, and changes each as it is to 
   expect(fields(replies[0])).toEqual({ ...first, '"cart"': "9", '"a"': "1", w: "2" });
   expect(replies.slice(1, 4)).toEqual(["", ">new", expect.any(Error)]);
   expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
-  expect(fields(replies[4])).toEqual({ ...kept, '"b"': "2", w: "2", la: "8000" });
+  expect(fields(replies[4])).toEqual({ ...kept, '"b"': "2", w: "2", la: "1000" });
   expect(await dumpMixed(t.db)).toEqual({
     first: fields(replies[0]),
-    last: fields(replies[4]),
+    last: { ...fields(replies[4]), la: "8000" },
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"bob"': "8000" },
     owners: { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
@@ -147,7 +148,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
     expect(await t.db.get("damaged")).toBe(text);
     expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(50_000);
     const [a, b] = [await readFields(t.db, "a"), await readFields(t.db, "b")];
-    expect([fields(replies[0]), fields(replies[2])]).toEqual([a, b]);
+    expect([replies[0], replies[2]].map((reply) => ({ ...fields(reply), la: `${now}` }))).toEqual([a, b]);
     for (const session of [a, b]) expect(session).toMatchObject({ w: "2", la: `${now}`, '"n"': json });
     expect(await t.db.zrange("active", "0", "-1", "WITHSCORES")).toEqual(["a", `${now}`, "b", `${now}`]);
   });
@@ -173,7 +174,7 @@ test("takes 100 sessions in a run", async () => {
   for (const ref of HUNDRED) await plant(t.db, { ref, '"old"': "1" });
   const replies = await runAll(...HUNDRED.map((ref, i): Change => [ref, 9000 + i, ['"n"', `${i}`], ['"old"']]));
   const sessions = await Promise.all(HUNDRED.map((ref) => readFields(t.db, ref)));
-  expect(replies.map(fields)).toEqual(sessions);
+  expect(replies.map((reply, i) => ({ ...fields(reply), la: `${9000 + i}` }))).toEqual(sessions);
   for (const [i, session] of sessions.entries()) {
     expect(session).toMatchObject({ '"n"': `${i}`, w: "2", la: `${9000 + i}` });
     expect(session).not.toHaveProperty('"old"');
