@@ -44,25 +44,49 @@ test("every link within the README leads somewhere", () => {
   expect(links.filter((link) => !anchors.includes(link))).toEqual([]);
 });
 
-test("the quick start's program runs as it stands: log in, read, log out everywhere", async () => {
-  const [program = ""] = blocks("js", "app.listen(3000)");
-  const file = ".quick-start.js";
-  const listen = "app.listen(process.env.PORT, () => console.log('http://localhost:' + process.env.PORT))";
-  writeFileSync(`examples/${file}`, program.replace("app.listen(3000)", listen));
+/** Runs a program of the README, in which `listen` stands for listening on port 3000. */
+async function run(program: string, listen: string, work: (url: string) => Promise<void>): Promise<void> {
+  const file = `.readme-${process.pid}.js`;
+  const port = "process.env.PORT";
+  expect(program).toContain(listen);
+  const listens = `${listen.replace("3000", port)}\nconsole.log("http://localhost:" + ${port});`;
+  writeFileSync(`examples/${file}`, program.replace(listen, listens));
   let example: Program | undefined;
   try {
     example = await startExample(file, redis.url, { SESSION_SECRET: "a long random string" });
-    const login = await fetch(`${example.url}/login/alice`, { method: "POST" });
-    const cookie = `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
-    const read = () => fetch(`${example?.url}/`, { headers: { cookie } }).then((response) => response.json());
-    expect(await read()).toMatchObject({ id: "alice", r: 1 });
-    const ended = await fetch(`${example.url}/logout-everywhere/alice`, { method: "POST" });
-    expect(await ended.json()).toEqual({ kill: 1 });
-    expect(await read()).toBeNull();
+    await work(example.url);
   } finally {
     await example?.stop();
     rmSync(`examples/${file}`, { force: true });
   }
+}
+
+/** Logs alice in. Gives what reads her session. */
+async function logIn(url: string): Promise<() => Promise<unknown>> {
+  const login = await fetch(`${url}/login/alice`, { method: "POST" });
+  const cookie = `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
+  return () => fetch(`${url}/`, { headers: { cookie } }).then((response) => response.json());
+}
+
+const [quickStart = ""] = blocks("js", "app.listen(3000)");
+
+test("the quick start's program runs as it stands: log in, read, log out everywhere", async () => {
+  await run(quickStart, "app.listen(3000);", async (url) => {
+    const read = await logIn(url);
+    expect(await read()).toMatchObject({ id: "alice", r: 1 });
+    const ended = await fetch(`${url}/logout-everywhere/alice`, { method: "POST" });
+    expect(await ended.json()).toEqual({ kill: 1 });
+    expect(await read()).toBeNull();
+  });
+});
+
+test("the program for Fastify runs with the quick start's rs and auth", async () => {
+  const [program = ""] = blocks("js", "decorateRequest");
+  const [before = ""] = quickStart.split("const app =");
+  await run(`${before}${program}`, "await app.listen({ port: 3000 });", async (url) => {
+    const read = await logIn(url);
+    expect(await read()).toMatchObject({ id: "alice", ip: "127.0.0.1", r: 1 });
+  });
 });
 
 test("the storage layout's commands find the session of a token", async () => {

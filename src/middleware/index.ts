@@ -1,6 +1,6 @@
 /**
- * Middleware for Express 4 and 5, Connect and node:http: the session's token travels in a signed cookie or a header,
- * and `req.rs` reads, writes, creates and ends the session.
+ * Middleware for Express 4 and 5, Connect, node:http and (as a hook) Fastify: the session's token travels in a signed
+ * cookie or a header, and `req.rs` reads, writes, creates and ends the session.
  *
  * @example
  * import express from "express";

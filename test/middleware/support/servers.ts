@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import connect from "connect";
 import express from "express";
 import express4 from "express4";
+import Fastify, { type FastifyReply, type FastifyRequest, type HookHandlerDoneFunction } from "fastify";
 import type { Json } from "../../../src/index.js";
 import type { Middleware, RequestSession } from "../../../src/middleware/index.js";
 
@@ -17,7 +18,7 @@ export type Handler = (req: Req, res: ServerResponse) => unknown;
 export type Routes = Record<string, Handler | [...Middleware[], Handler]>;
 
 export interface ServerOptions {
-  /** Express's setting of that name. */
+  /** Express's setting of that name, and Fastify's option. */
   trustProxy?: boolean;
 }
 
@@ -78,6 +79,27 @@ export const SERVERS = {
       app.use(path, (req, res, next) => void answer(handler, req, res).catch(next));
     }
     return app;
+  },
+  Fastify: (use, routes, { trustProxy = false }) => {
+    const app = Fastify({ trustProxy });
+    app.addHook("onRequest", (req, reply, done) => {
+      Object.assign(req.raw, { ip: req.ip, secure: req.protocol === "https" });
+      chain(use, req.raw, reply.raw, done as (error?: unknown) => void);
+    });
+    for (const [path, route] of Object.entries(routes)) {
+      const { guards, handler } = split(route);
+      const preHandler = guards.map(
+        (guard) => (req: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) =>
+          guard(req.raw, reply.raw, done as (error?: unknown) => void),
+      );
+      app.all(path, { preHandler }, async (req, reply) => {
+        const body = await handler(req.raw as Req, reply.raw);
+        if (!reply.raw.headersSent) return body ?? null;
+        return reply.hijack();
+      });
+    }
+    const ready = app.ready();
+    return (req, res) => void ready.then(() => app.routing(req, res));
   },
   "node:http": (use, routes) => (req, res) => {
     const { guards, handler } = split(routes[new URL(`${req.url}`, "http://localhost").pathname] ?? (() => null));
