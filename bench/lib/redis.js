@@ -1,9 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Redis } from "ioredis";
 
 async function freePort() {
@@ -70,4 +71,16 @@ export async function startRedis() {
       end();
     },
   };
+}
+
+/**
+ * The longest time that the machine takes the processor from two programs at once that do nothing but look at the clock,
+ * in ms: no command and no event loop can be expected to do better (`redis-cli --intrinsic-latency`, see
+ * https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency/).
+ */
+export async function longestInterruption(seconds) {
+  const run = () => promisify(execFile)("redis-cli", ["--intrinsic-latency", `${seconds}`]);
+  const outputs = await Promise.all([run(), run()]);
+  const found = outputs.flatMap(({ stdout }) => [...stdout.matchAll(/Max latency so far: (\d+) microseconds/g)]);
+  return Math.max(...found.map(([, µs]) => Number(µs))) / 1000;
 }
