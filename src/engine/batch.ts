@@ -2,7 +2,7 @@ import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
 import { type Call, Run } from "./run.js";
-import { isNoScript, sendable } from "./script.js";
+import { isNoScript, isRedirection, sendable } from "./script.js";
 import type { Client } from "./types.js";
 
 /**
@@ -27,7 +27,7 @@ export class Batch {
   }
 
   add(call: Call): void {
-    // Not past those that wait: calls keep the order in which they were made, unless Redis lacks a script.
+    // Not past those that wait: calls keep the order in which they were made, unless Redis lacks a script, or a slot moves.
     if (!this.#busy && this.#onTheirWay === 0 && this.#waiting.size === 0) {
       this.send(new Run(call, this.#deadlines.next()));
       return;
@@ -91,13 +91,19 @@ export class Batch {
     pipeline.exec().then(
       (replies) => {
         this.#onTheirWay--;
-        for (const [i, run] of runs.entries()) this.#landOrRepeat(run, ...(replies?.[i] ?? [null, null]));
+        for (const [i, run] of runs.entries()) this.#landOrRedirect(run, ...(replies?.[i] ?? [null, null]));
       },
       (error) => {
         this.#onTheirWay--;
         for (const run of runs) this.#landOrRepeat(run, error, null);
       },
     );
+  }
+
+  /** ioredis follows a slot that moves with single commands, but not with a pipeline that was served in part. */
+  #landOrRedirect(run: Run, error: unknown, reply: unknown): void {
+    if (isRedirection(error)) this.#sendAlone(run);
+    else this.#landOrRepeat(run, error, reply);
   }
 
   /**

@@ -10,6 +10,11 @@ export function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
+/** Whether an error says that a Cluster has not run the command, since its slot is elsewhere or on its way. */
+export function isRedirection(error: unknown): boolean {
+  return error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
+}
+
 /** More arguments than this go to ioredis as one array, which it flattens: spread, they would overflow the stack. */
 const MOST_SPREAD = 1000;
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { startCluster, type TestCluster } from "../support/cluster.js";
@@ -49,3 +50,33 @@ test("calls that are made together reach the apps of all nodes", async () => {
   expect(mixed.map((session) => session?.d)).toEqual(created.flatMap(({ n }) => [{ n: n + 1 }, { n: n + 1 }]));
   expect(await Promise.all(apps.map((app) => rs.killall({ app })))).toEqual(Array(3).fill({ kill: 10 }));
 });
+
+test("calls go on while the slot of their app moves from node to node", async () => {
+  const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 10_000 });
+  const app = "moving";
+  const users = Array.from({ length: 20 }, (_, i) => `user${i}`);
+  const sessions = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+  let moves = 0;
+  const moving = (async () => {
+    const slot = await cluster.slotOf(`rs:{${app}}:active`);
+    for (; moves < 60; moves++) {
+      await cluster.move(slot);
+      await sleep(30);
+    }
+  })();
+  let round = 0;
+  for (; moves < 60; round++) {
+    const calls = sessions.flatMap(({ token }) => [
+      rs.set({ app, token, d: { round } }),
+      rs.get({ app, token }),
+      rs.kill({ app, token: "x".repeat(64) }),
+    ]);
+    for (const [i, answer] of (await Promise.all(calls)).entries()) {
+      expect(answer).toMatchObject(i % 3 === 2 ? { kill: 0 } : { id: users[Math.floor(i / 3)] });
+    }
+    await sleep(2);
+  }
+  await moving;
+  expect(round).toBeGreaterThan(10);
+  expect(await rs.killall({ app })).toEqual({ kill: 20 });
+}, 30_000);

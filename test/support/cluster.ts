@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.js";
 
 /** Three real redis-servers that share the 16,384 hash slots. */
@@ -7,6 +7,9 @@ export interface TestCluster {
   readonly nodes: TestRedis[];
   /** A client of the whole cluster; closed with it. */
   readonly client: Cluster;
+  slotOf(key: string): Promise<number>;
+  /** Moves a slot with its keys to the next node. */
+  move(slot: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -31,11 +34,40 @@ export async function startCluster(): Promise<TestCluster> {
     )
       await sleep(50);
   }
+  const admins = nodes.map((node) => node.client());
+  const ids = await Promise.all(admins.map(async (admin) => String(await admin.call("CLUSTER", "MYID"))));
+  /** Where slots are that have moved. */
+  const moved = new Map<number, number>();
+
+  async function move(slot: number): Promise<void> {
+    const from = moved.get(slot) ?? slots.findIndex((first) => slot < first) - 1;
+    const to = (from + 1) % nodes.length;
+    const [source, target] = [admins[from], admins[to]] as [Redis, Redis];
+    await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", `${ids[from]}`);
+    await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", `${ids[to]}`);
+    for (;;) {
+      const keys = (await source.call("CLUSTER", "GETKEYSINSLOT", slot, 5)) as string[];
+      if (keys.length === 0) break;
+      await source.call("MIGRATE", "127.0.0.1", `${nodes[to]?.port}`, "", 0, 5000, "KEYS", ...keys);
+    }
+    // First where it goes, lest nobody has it for a moment.
+    for (const admin of [target, source, ...admins]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", `${ids[to]}`);
+    moved.set(slot, to);
+    // Two moves of one epoch would contradict each other.
+    while (new Set(await Promise.all(admins.map(epoch))).size > 1) await sleep(5);
+  }
+
+  async function epoch(admin: Redis): Promise<string | undefined> {
+    return /cluster_current_epoch:\d+/.exec(String(await admin.call("CLUSTER", "INFO")))?.[0];
+  }
+
   const client = new Cluster(nodes.map(({ port }) => ({ port, host: "127.0.0.1" })));
   client.on("error", () => {});
   return {
     nodes,
     client,
+    slotOf: async (key) => Number(await admins[0]?.call("CLUSTER", "KEYSLOT", key)),
+    move,
     async stop() {
       client.disconnect();
       await Promise.all(nodes.map((node) => node.stop()));
