@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkOptions } from "../engine/options.js";
 
-type Next = (error?: unknown) => void;
+/** Fastify's takes an Error only, which TypeScript allows of a method. */
+type Next = { next(error?: unknown): void }["next"];
 
 /** Middleware as Express, Connect and node:http know it. */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;

@@ -41,7 +41,7 @@ function chain(
   use: readonly Middleware[],
   req: IncomingMessage,
   res: ServerResponse,
-  end: (error?: unknown) => void,
+  end: Parameters<Middleware>[2],
 ): void {
   const [first, ...rest] = use;
   if (first === undefined) end();
@@ -84,13 +84,13 @@ export const SERVERS = {
     const app = Fastify({ trustProxy });
     app.addHook("onRequest", (req, reply, done) => {
       Object.assign(req.raw, { ip: req.ip, secure: req.protocol === "https" });
-      chain(use, req.raw, reply.raw, done as (error?: unknown) => void);
+      chain(use, req.raw, reply.raw, done);
     });
     for (const [path, route] of Object.entries(routes)) {
       const { guards, handler } = split(route);
       const preHandler = guards.map(
         (guard) => (req: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) =>
-          guard(req.raw, reply.raw, done as (error?: unknown) => void),
+          guard(req.raw, reply.raw, done),
       );
       app.all(path, { preHandler }, async (req, reply) => {
         const body = await handler(req.raw as Req, reply.raw);
