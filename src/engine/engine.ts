@@ -9,6 +9,7 @@ import { method, plainMethod } from "./method.js";
 import { createToken, refOf } from "./token.js";
 import type {
   ActivityOptions,
+  Callback,
   Client,
   Created,
   CreateOptions,
@@ -65,7 +66,8 @@ export let connectionOf: (rs: AnyRedisSessions) => Connection;
 /**
  * Sessions in Redis that belong to an app and a user.
  *
- * Every method takes one options object and returns a promise, or takes a node-style callback as its last argument.
+ * Every method takes one options object and returns a promise, or takes a node-style callback as its last argument. It
+ * may be handed on by itself.
  * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
  *
  * @example
@@ -104,8 +106,14 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (wipe > 0) this.#wiper.start(wipe);
   }
 
-  /** Creates a session for a user. */
-  readonly create = method((options: CreateOptions<Data>): Promise<Created> => {
+  readonly create: {
+    (options: CreateOptions<Data>, callback: Callback<Created>): void;
+    /**
+     * Creates a session for a user. Gives its token, the secret that the browser is to hold, and its ref.
+     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
+     */
+    (options: CreateOptions<Data>): Promise<Created>;
+  } = method((options) => {
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
@@ -128,30 +136,45 @@ export class RedisSessions<Data extends object = DefaultData> {
       .then(() => ({ token, ref }));
   });
 
-  /** Reads a session, counts the read and prolongs the session (unless `touch: false`). */
-  readonly get = method((options: GetOptions): Promise<Session<Data> | null> => {
+  readonly get: {
+    (options: GetOptions, callback: Callback<Session<Data> | null>): void;
+    /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
+    (options: GetOptions): Promise<Session<Data> | null>;
+  } = method((options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
     return app.get(ref, touch).then(toSessionNow<Data>);
   });
 
-  /** Merges data into a session, key by key, and gives the session as it is then. */
-  readonly set = method((options: SetOptions<Data>): Promise<Session<Data> | null> => {
+  readonly set: {
+    (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Merges data into a session, key by key, and gives the session as it is then; null when there is none, and then
+     * nothing is written.
+     */
+    (options: SetOptions<Data>): Promise<Session<Data> | null>;
+  } = method((options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = encodeChanges(this.#checkData(options.d, options.nested));
     return app.set(ref, changes).then(toSessionNow<Data>);
   });
 
-  /** Ends a session. */
-  readonly kill = method(async (options: KillOptions): Promise<Killed> => {
+  readonly kill: {
+    (options: KillOptions, callback: Callback<Killed>): void;
+    /** Ends a session. Gives a count of 0 when there is none. */
+    (options: KillOptions): Promise<Killed>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     return { kill: await this.#app(app).kill(checkWhich(options)) };
   });
 
-  /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
-  readonly killsoid = method(async (options: KillsoidOptions): Promise<Killed> => {
+  readonly killsoid: {
+    (options: KillsoidOptions, callback: Callback<Killed>): void;
+    /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
+    (options: KillsoidOptions): Promise<Killed>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     const { except } = options;
@@ -159,20 +182,29 @@ export class RedisSessions<Data extends object = DefaultData> {
     return { kill: await this.#app(app).index.killUser(quoteId(id), spare) };
   });
 
-  /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
-  readonly killall = method(async (options: KillallOptions): Promise<Killed> => {
+  readonly killall: {
+    (options: KillallOptions, callback: Callback<Killed>): void;
+    /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
+    (options: KillallOptions): Promise<Killed>;
+  } = method(async (options) => {
     return { kill: await this.#app(checkApp(options.app)).index.killAll() };
   });
 
-  /** The sessions of a user, newest first. Leaves no trace in them. */
-  readonly soid = method(async (options: SoidOptions): Promise<SessionList<Data>> => {
+  readonly soid: {
+    (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
+    /** The sessions of a user, newest first. Leaves no trace in them. */
+    (options: SoidOptions): Promise<SessionList<Data>>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     return toList(await this.#app(app).index.ofUser(quoteId(id)));
   });
 
-  /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
-  readonly soapp = method(async (options: SoappOptions): Promise<SessionList<Data>> => {
+  readonly soapp: {
+    (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
+    /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
+    (options: SoappOptions): Promise<SessionList<Data>>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     const since = Date.now() - checkSpan(options) * 1000;
     const offset = checkInteger("offset", options.offset ?? 0, 0);
@@ -192,24 +224,30 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
   }
 
-  /**
-   * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
-   * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
-   * the sessions' `ttl`.
-   */
-  readonly activity = method(async (options: ActivityOptions): Promise<{ activity: number }> => {
+  readonly activity: {
+    (options: ActivityOptions, callback: Callback<{ activity: number }>): void;
+    /**
+     * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
+     * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
+     * the sessions' `ttl`.
+     */
+    (options: ActivityOptions): Promise<{ activity: number }>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     return { activity: await this.#app(app).index.countUsers(Date.now() - checkSpan(options) * 1000) };
   });
 
-  /**
-   * Gives a session a new token, as one does when privileges change. The present token goes on working for `grace`
-   * seconds, so that other requests of the same browser survive; it ends with the session.
-   *
-   * Gives `null` when there is no such session, and also when this token was rotated before: whoever did that got the
-   * new token, and an old one shall not buy another.
-   */
-  readonly rotate = method(async (options: RotateOptions): Promise<Created | null> => {
+  readonly rotate: {
+    (options: RotateOptions, callback: Callback<Created | null>): void;
+    /**
+     * Gives a session a new token, as one does when privileges change. The present token goes on working for `grace`
+     * seconds, so that other requests of the same browser survive; it ends with the session.
+     *
+     * Gives `null` when there is no such session, and also when this token was rotated before: whoever did that got the
+     * new token, and an old one shall not buy another.
+     */
+    (options: RotateOptions): Promise<Created | null>;
+  } = method(async (options) => {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
@@ -217,14 +255,23 @@ export class RedisSessions<Data extends object = DefaultData> {
     return (await this.#app(app).rotate(old, ref, grace * 1000, MARK)) ? { token, ref } : null;
   });
 
-  /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
-  readonly wipe = plainMethod(async (): Promise<{ wiped: number }> => ({ wiped: await this.#wiper.wipe() }));
+  readonly wipe: {
+    (callback: Callback<{ wiped: number }>): void;
+    /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
+    (): Promise<{ wiped: number }>;
+  } = plainMethod(() => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
-  /** Asks Redis for a sign of life. */
-  readonly ping = plainMethod((): Promise<string> => this.#connection.command((client) => client.ping()));
+  readonly ping: {
+    (callback: Callback<string>): void;
+    /** Asks Redis for a sign of life. Gives "PONG". */
+    (): Promise<string>;
+  } = plainMethod(() => this.#connection.command((client) => client.ping()));
 
-  /** Ends the wiper and the engine's own connection. A client that was handed in stays open. */
-  readonly quit = plainMethod(async (): Promise<void> => {
+  readonly quit: {
+    (callback: Callback<void>): void;
+    /** Ends the wiper and the engine's own connection. A client that was handed in stays open. */
+    (): Promise<void>;
+  } = plainMethod(async () => {
     this.#wiper.stop();
     if (!this.#ownsClient) return;
     // A Redis that does not answer is left without a goodbye.

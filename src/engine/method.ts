@@ -1,4 +1,16 @@
-import type { Callback, Method, PlainMethod } from "./types.js";
+import type { Callback } from "./types.js";
+
+/** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
+interface Method<Options, Result> {
+  (options: Options, callback: Callback<Result>): void;
+  (options: Options): Promise<Result>;
+}
+
+/** A method without options that returns a promise, or takes a callback. */
+interface PlainMethod<Result> {
+  (callback: Callback<Result>): void;
+  (): Promise<Result>;
+}
 
 /**
  * Hands a result to a callback where there is one, else gives the promise. The callback is called once; what it throws
@@ -21,8 +33,8 @@ export function deliver<Result>(
  * rejection, too.
  */
 export function method<Options, Result>(answer: (options: Options) => Promise<Result>): Method<Options, Result> {
-  function call(options: Options): Promise<Result>;
   function call(options: Options, callback: Callback<Result>): void;
+  function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
@@ -38,8 +50,8 @@ export function method<Options, Result>(answer: (options: Options) => Promise<Re
 
 /** The same for a method without options. */
 export function plainMethod<Result>(answer: () => Promise<Result>): PlainMethod<Result> {
-  function call(): Promise<Result>;
   function call(callback: Callback<Result>): void;
+  function call(): Promise<Result>;
   function call(callback?: Callback<Result>): Promise<Result> | void {
     return deliver(answer(), callback);
   }

@@ -1,4 +1,5 @@
 import type { Cluster, Redis, RedisOptions } from "ioredis";
+import type { SessionError } from "./errors.js";
 
 /** What a data value may be without `nested: true`. */
 export type Primitive = string | number | boolean | null;
@@ -13,19 +14,7 @@ export type DefaultData = Record<string, Primitive>;
 export type Changes<Data> = { [Key in keyof Data]?: Data[Key] | null };
 
 /** Node-style callback; called once, instead of a promise. */
-export type Callback<Result> = (error: Error | null, result?: Result) => void;
-
-/** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
-export interface Method<Options, Result> {
-  (options: Options): Promise<Result>;
-  (options: Options, callback: Callback<Result>): void;
-}
-
-/** A method without options that returns a promise, or takes a callback. */
-export interface PlainMethod<Result> {
-  (): Promise<Result>;
-  (callback: Callback<Result>): void;
-}
+export type Callback<Result> = (error: SessionError | null, result?: Result) => void;
 
 /** An ioredis client, version 5 or 6. */
 export type Client = Redis | Cluster;

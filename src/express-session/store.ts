@@ -45,32 +45,32 @@ export class RedisStore extends session.Store {
     watchOutage(connection.client, this);
   }
 
-  /** Reads a session and prolongs it. Gives null when there is none. */
   override get(sid: string, done: Done<SessionData | null>): void;
+  /** Reads a session and prolongs it. Gives null when there is none. */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, done?: Done<SessionData | null>): Promise<SessionData | null> | void {
     return deliver(this.#known.get(sid), done);
   }
 
+  override set(sid: string, session: SessionData, done: Done): void;
   /**
    * Writes a session. One that was loaded through the store is changed key by key, if it still lives; any other is
    * written whole.
    */
-  override set(sid: string, session: SessionData, done: Done): void;
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
     return deliver(this.#known.set(sid, session), done);
   }
 
-  /** Prolongs a session, if it lives. Costs no round trip when `get` has just done so. */
   override touch(sid: string, session: SessionData, done: Done): void;
+  /** Prolongs a session, if it lives. Costs no round trip when `get` has just done so. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
     return deliver(this.#known.touch(sid, session), done);
   }
 
-  /** Ends a session, by its id (with `hashIds` also by its ref). */
   override destroy(sid: string, done: Done): void;
+  /** Ends a session, by its id (with `hashIds` also by its ref). */
   override destroy(sid: string): Promise<void>;
   override destroy(sid: string, done?: Done): Promise<void> | void {
     const ended = this.#known.destroy(sid);
@@ -79,8 +79,8 @@ export class RedisStore extends session.Store {
     return deliver(ended, done);
   }
 
-  /** Ends all sessions of the store. */
   override clear(done: Done): void;
+  /** Ends all sessions of the store. */
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return deliver(
@@ -89,22 +89,22 @@ export class RedisStore extends session.Store {
     );
   }
 
-  /** Counts the sessions. (One that has ended may count until the wiper of another server is through, 30 s at most.) */
   override length(done: Done<number>): void;
+  /** Counts the sessions. (One that has ended may count until the wiper of another server is through, 30 s at most.) */
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
     return deliver(this.#sessions.index.count(), done);
   }
 
-  /** The ids of all sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(done: Done<string[]>): void;
+  /** The ids of all sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(): Promise<string[]>;
   ids(done?: Done<string[]>): Promise<string[]> | void {
     return deliver(this.#sessions.index.refs(), done);
   }
 
-  /** All sessions, each with its `id` (with `hashIds`, its ref). */
   override all(done: Done<SessionData[]>): void;
+  /** All sessions, each with its `id` (with `hashIds`, its ref). */
   override all(): Promise<SessionData[]>;
   override all(done?: Done<SessionData[]>): Promise<SessionData[]> | void {
     return deliver(this.#all(), done);
