@@ -61,22 +61,22 @@ async function run(program: string, listen: string, work: (url: string) => Promi
   }
 }
 
-/** Logs alice in. Gives what reads her session. */
-async function logIn(url: string): Promise<() => Promise<unknown>> {
-  const login = await fetch(`${url}/login/alice`, { method: "POST" });
+/** Logs alice in. Gives what asks with her cookie. */
+async function logIn(url: string): Promise<(path?: string, method?: string) => Promise<unknown>> {
+  const login = await fetch(`${url}/login/alice`, { method: "POST", redirect: "manual" });
   const cookie = `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
-  return () => fetch(`${url}/`, { headers: { cookie } }).then((response) => response.json());
+  return (path = "/", method = "GET") =>
+    fetch(url + path, { method, headers: { cookie } }).then((response) => response.json());
 }
 
 const [quickStart = ""] = blocks("js", "app.listen(3000)");
 
 test("the quick start's program runs as it stands: log in, read, log out everywhere", async () => {
   await run(quickStart, "app.listen(3000);", async (url) => {
-    const read = await logIn(url);
-    expect(await read()).toMatchObject({ id: "alice", r: 1 });
-    const ended = await fetch(`${url}/logout-everywhere/alice`, { method: "POST" });
-    expect(await ended.json()).toEqual({ kill: 1 });
-    expect(await read()).toBeNull();
+    const ask = await logIn(url);
+    expect(await ask()).toMatchObject({ id: "alice", r: 1 });
+    expect(await ask("/logout-everywhere", "POST")).toEqual({ kill: 1 });
+    expect(await ask()).toBeNull();
   });
 });
 
@@ -84,8 +84,8 @@ test("the program for Fastify runs with the quick start's rs and auth", async ()
   const [program = ""] = blocks("js", "decorateRequest");
   const [before = ""] = quickStart.split("const app =");
   await run(`${before}${program}`, "await app.listen({ port: 3000 });", async (url) => {
-    const read = await logIn(url);
-    expect(await read()).toMatchObject({ id: "alice", ip: "127.0.0.1", r: 1 });
+    const ask = await logIn(url);
+    expect(await ask()).toMatchObject({ id: "alice", ip: "127.0.0.1", r: 1 });
   });
 });
 

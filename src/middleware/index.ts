@@ -24,6 +24,7 @@ import type { RequestSession } from "./request-session.js";
  * The type of the data in `req.rs`. Merge your own into it:
  *
  * @example
+ * import "ioredis-sessions/middleware";
  * declare module "ioredis-sessions/middleware" {
  *   interface SessionData { cart: { sku: string; count: number }[] }
  * }
