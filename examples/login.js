@@ -24,8 +24,7 @@ app.use(express.urlencoded({ extended: false }));
 app.get("/", async (req, res) => {
   const session = await req.rs.get();
   if (session === null) return res.send(loginPage());
-  const { sessions } = await auth.admin.soid({ id: session.id });
-  res.send(sessionPage(session, sessions));
+  res.send(sessionPage(session, await req.rs.devices()));
 });
 
 app.post("/login", async (req, res) => {
@@ -46,8 +45,7 @@ app.post("/logout", async (req, res) => {
 });
 
 app.post("/logout-everywhere", async (req, res) => {
-  const session = await req.rs.get();
-  if (session !== null) await auth.admin.killsoid({ id: session.id });
+  await req.rs.killAll();
   res.redirect(303, "/");
 });
 
@@ -67,7 +65,7 @@ function loginPage() {
   );
 }
 
-function sessionPage(session, all) {
+function sessionPage(session, devices) {
   return page(
     `Session of ${session.id}`,
     html`
@@ -96,11 +94,11 @@ function sessionPage(session, all) {
       </section>
       <section>
         <h2>Where you are logged in</h2>
-        <ul class="rows">${all.map(
+        <ul class="rows">${devices.map(
           (one) => html`
             <li>
               <div>
-                ${one.ip} ${one.ref === session.ref && html`<span class="badge">this browser</span>`}<br>
+                ${one.ip} ${one.current && html`<span class="badge">this browser</span>`}<br>
                 <small>since ${new Date(one.created).toLocaleString("en-GB")}, used ${ago(one.idle)}</small>
               </div>
             </li>`,

@@ -8,13 +8,11 @@ export interface RedisFlags {
   namespace?: string;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 export function openEngine(
   { nested = false, ...flags }: RedisFlags & { nested?: boolean },
   wipe: number,
-  env: Environment = process.env,
 ): RedisSessions {
+  const { env } = process;
   const url = flags.redis ?? (env.REDIS_URL || env.RS_REDISURL || undefined);
   // A server, which has a wiper, waits for Redis to come back. What is run once says at once that it is away.
   const patience = wipe > 0 ? {} : { retryStrategy: () => null, disconnectTimeout: 100 };
@@ -23,18 +21,23 @@ export function openEngine(
     nested,
     namespace: flags.namespace ?? (env.RS_NAMESPACE || "rs"),
     ...(url === undefined
-      ? { host: env.RS_REDISHOST || "127.0.0.1", port: Number(env.RS_REDISPORT || 6379), options: patience }
+      ? { host: env.RS_REDISHOST || "127.0.0.1", port: portOf(env.RS_REDISPORT || "6379"), options: patience }
       : { options: { url, ...patience } }),
   });
+}
+
+function portOf(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new Error(`RS_REDISPORT has to be a port, and is ${JSON.stringify(text)}`);
+  return Number(text);
 }
 
 /**
  * The API keys of `--key-file`, or of RS_API_KEYS (separated by commas). A line of the file is a key, which may be
  * followed by `apps=webapp,shop` and `read-only`; what follows a # is a comment.
  */
-export function readKeys(file: string | undefined, env: Environment = process.env): ApiKey[] {
+export function readKeys(file: string | undefined): ApiKey[] {
   if (file === undefined)
-    return (env.RS_API_KEYS ?? "").split(",").flatMap((key) => (key.trim() ? { key: key.trim() } : []));
+    return (process.env.RS_API_KEYS ?? "").split(",").flatMap((key) => (key.trim() ? { key: key.trim() } : []));
   const keys = readFileSync(file, "utf8")
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())

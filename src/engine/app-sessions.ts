@@ -33,14 +33,14 @@ export class AppSessions {
   /**
    * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
-   * @param begun when it has to be over, where it is the second part of a call
+   * @param given when it has to be over, where it is the second part of a call
    */
-  async create(session: operations.NewSession & operations.Limited & Overflow, begun?: number): Promise<void> {
-    const deadline = begun ?? this.#connection.deadline();
+  async create(session: operations.NewSession & operations.Limited & Overflow, given?: number): Promise<void> {
+    const deadline = given ?? this.#connection.deadline();
     const registering = this.#register();
     // Awaited only where there is something to wait for: of many calls the first shall be on its way while others begin.
     if (registering !== undefined) await registering;
-    const isFirst = begun === undefined && registering === undefined;
+    const isFirst = given === undefined && registering === undefined;
     let created = await this.#connection.run(operations.create, this.#keys, session, isFirst ? undefined : deadline);
     while (!created) {
       const { id, maxPerUser: most = 0, overflow = "oldest" } = session;

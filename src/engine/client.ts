@@ -13,6 +13,7 @@ export function troubleOf(client: Client): Error | undefined {
 /** Opens the engine's own connection. */
 export function openClient({ port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions): Redis {
   const { url, ...given } = options;
+  // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
   const rest = { ...given, replyMapping: "legacy" } as const;
   const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(url, rest);
   // Without a listener ioredis prints each failed attempt to connect. Every call reports the outage itself.

@@ -35,14 +35,16 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
  * Every error that this package raises. It never carries a token, a key or session data.
  *
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
- * - `timeout`: no answer within the engine's `timeout`. Whether the call took effect is unknown.
- * - `unavailable`: Redis cannot be reached, or cannot serve at the moment.
+ * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
+ *   call took effect is unknown.
+ * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY …), see `cause`.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
  */
 export class SessionError extends Error {
   override readonly name: SessionErrorName;
+  /** The same as `name`, as Node's errors have it. */
   readonly code: SessionErrorCode;
   /** What would have been right, where the message alone does not say it. */
   declare readonly hint?: string;

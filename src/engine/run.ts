@@ -42,7 +42,7 @@ export class Run {
 
   /** Whether it concerns as many sessions, or has as much text, as one run of a script may have. */
   get isFull(): boolean {
-    return this.keys.length >= CHUNK || this.#text >= MOST_TEXT;
+    return this.keys.length - this.#calls[0].keys.index.length >= CHUNK || this.#text >= MOST_TEXT;
   }
 
   /** Takes in a call that the script can serve beside the others. Gives whether it has. */

@@ -92,7 +92,7 @@ export interface CreateOptions<Data = DefaultData> extends User {
   ip: string;
   /** Seconds that the session may rest before it ends, at least 10. Default 7200. */
   ttl?: number;
-  /** Data to begin with. Keys whose value is null are left out. */
+  /** Data to begin with, at least one key. Keys whose value is null are left out. Default: none. */
   d?: Changes<Data>;
   /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
   nested?: boolean;
@@ -116,7 +116,7 @@ export type GetOptions = Which & {
 };
 
 export type SetOptions<Data = DefaultData> = Which & {
-  /** The changes. `null` removes a key; keys that are not named are untouched. */
+  /** The changes, at least one. `null` removes a key; keys that are not named are untouched. */
   d: Changes<Data>;
   /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
   nested?: boolean;
@@ -154,12 +154,15 @@ export interface RotateOptions extends App {
 
 /** A new token (the secret, for the browser) and its ref (the public handle). */
 export interface Created {
+  /** The secret: 64 characters. Redis does not have it. */
   token: string;
+  /** What Redis knows the session by: safe to show, useless as a token. */
   ref: string;
 }
 
 /** How many sessions were ended. */
 export interface Killed {
+  /** 0 when there was none. */
   kill: number;
 }
 

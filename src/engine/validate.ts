@@ -69,7 +69,8 @@ export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 /** Seconds that a session may live or a span may reach back: an integer of at least 10. */
 export function checkSeconds(item: string, value: Unchecked): number {
   if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
-    throw invalidValue(`${item} must be a positive integer >= 10`);
+    const name = item === "deltaTime" ? "dt" : item;
+    throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MOST_SECONDS}`);
   }
   return value as number;
 }
@@ -94,7 +95,8 @@ export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Li
 
 export function checkInteger(item: string, value: Unchecked, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
-    throw invalidValue(`${item} must be an integer >= ${min}`, `at most ${max}`);
+    const hint = max === Number.MAX_SAFE_INTEGER ? undefined : `at most ${max}`;
+    throw invalidValue(`${item} must be an integer >= ${min}`, hint);
   }
   return value as number;
 }

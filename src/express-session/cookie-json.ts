@@ -1,7 +1,4 @@
-/**
- * The cookie of a session as it is stored: with short names, since Redis keeps a hash in half the memory while no
- * field is longer than 64 bytes, and each session has this one.
- */
+/** The cookie of a session as it is stored: with short names, since each session has one that is not express-session's default. */
 
 const SHORT: Readonly<Record<string, string>> = {
   originalMaxAge: "m",

@@ -30,11 +30,17 @@ export interface Admin<Data> {
 
 /** The same where the middleware serves many apps: each call names its `app`. */
 export interface TenantAdmin<Data> {
+  /** The sessions of a user, newest first. */
   soid(options: SoidOptions): Promise<SessionList<Data>>;
+  /** The sessions that were active in the last `dt` seconds, most recently active first. */
   soapp(options: SoappOptions): Promise<SessionList<Data>>;
+  /** How many users were active in the last `dt` seconds. */
   activity(options: ActivityOptions): Promise<{ activity: number }>;
+  /** Ends a session, by token or ref. */
   kill(options: KillOptions): Promise<Killed>;
+  /** Ends all sessions of a user, or all but one. */
   killsoid(options: KillsoidOptions): Promise<Killed>;
+  /** Ends all sessions of the app. */
   killall(options: KillallOptions): Promise<Killed>;
 }
 

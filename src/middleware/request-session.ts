@@ -10,9 +10,14 @@ import type { AppOf } from "./options.js";
 import { isOutage, noneInOutage, withStatus } from "./outage.js";
 import { TokenReply, type Ways } from "./token-reply.js";
 
-/** What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request. */
+/**
+ * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
+ * request's own session for the one to take the place of.
+ */
 export type SignInOptions<Data> = {
-  [Name in keyof Omit<CreateOptions<Data>, "app" | "id" | "nested">]?: CreateOptions<Data>[Name] | undefined;
+  [Name in keyof Omit<CreateOptions<Data>, "app" | "id" | "nested" | "instead">]?:
+    | CreateOptions<Data>[Name]
+    | undefined;
 };
 
 /** One of the user's sessions. */
@@ -140,7 +145,8 @@ export class RequestSession<Data extends object> {
 
   /**
    * Gives the session a new token, as one does when privileges change; the old one works for another 10 seconds, for
-   * the other requests of this browser. Gives null when there is no session, or another request has just rotated it.
+   * the other requests of this browser (`grace`: another number of seconds; 0 ends it at once). Gives null when there is
+   * no session, or another request has just rotated it.
    * @throws SessionError `headersSent` when the response has begun; nothing is changed then, unless it began while Redis
    * was asked: then nobody has the new token, and the session ends with its grace
    */

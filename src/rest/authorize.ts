@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
-import { invalidValue } from "../engine/errors.js";
+import { invalidValue, type SessionError } from "../engine/errors.js";
 import { aBoolean, checkOptions } from "../engine/options.js";
 import { checkApp } from "../engine/validate.js";
 import { Problem } from "./problem.js";
@@ -62,13 +62,15 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
   if (!Array.isArray(authorize) || authorize.length === 0) {
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
-  const keys = authorize.map((one: string | ApiKey | undefined) => {
+  const keys = authorize.map((one: string | ApiKey | undefined, i) => {
     // A key from an environment that does not have it is undefined.
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
-    if (typeof key !== "string" || key.length < 16)
-      throw invalidValue("authorize: an API key has at least 16 characters");
+    if (typeof key !== "string" || key.length < 16) {
+      const hint = key === undefined ? "it is undefined: is its environment variable set?" : undefined;
+      throw invalidValue(`authorize: key ${i + 1} must be a text of at least 16 characters`, hint);
+    }
     checkGrant(grant);
-    for (const app of grant.apps ?? []) checkApp(app);
+    for (const app of grant.apps ?? []) checkAppOf(app, i + 1);
     return { digest: digestOf(key), grant };
   });
   return (req) => {
@@ -79,6 +81,16 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
     }
     return found;
   };
+}
+
+/** @throws SessionError `invalidValue` that says which key's app is none */
+function checkAppOf(app: unknown, key: number): void {
+  try {
+    checkApp(app);
+  } catch (error) {
+    const { message, hint } = error as SessionError;
+    throw invalidValue(`authorize: apps of key ${key}: ${JSON.stringify(app)}: ${message}`, hint);
+  }
 }
 
 /** In the place of the list a text would let pass every part of it. */

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Response } from "express";
 import { SessionError } from "../engine/errors.js";
 
@@ -19,7 +20,7 @@ export class Problem extends Error {
 }
 
 export function sendProblem(res: Response, { status, code, message, headers, hint }: Problem): void {
-  const problem = { type: "about:blank", title: TITLES[status] ?? "Error", status, code, detail: message, hint };
+  const problem = { type: "about:blank", title: STATUS_CODES[status], status, code, detail: message, hint };
   res.status(status).set(headers).type("application/problem+json").send(JSON.stringify(problem));
 }
 
@@ -29,24 +30,10 @@ export const answerError: ErrorRequestHandler = (error, _req, res, next) => {
   else sendProblem(res, toProblem(error));
 };
 
-const TITLES: Record<number, string> = {
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  409: "Conflict",
-  413: "Content Too Large",
-  415: "Unsupported Media Type",
-  500: "Internal Server Error",
-  503: "Service Unavailable",
-};
-
 const STATUS_OF: Partial<Record<SessionError["name"], number>> = {
   missingParameter: 400,
   invalidFormat: 400,
   invalidValue: 400,
-  tooManySessions: 409,
   timeout: 503,
   unavailable: 503,
 };
