@@ -34,7 +34,7 @@ export class Deadlines {
   add(pending: Pending): void {
     const { deadline } = pending;
     this.#pending.add(pending);
-    if (deadline < this.#latest) setTimeout(this.#expireAll, deadline - performance.now()).unref();
+    if (deadline < this.#latest) wake(this.#expireAll, deadline);
     else this.#latest = deadline;
     if (this.#timer === undefined) this.#arm();
   }
@@ -45,10 +45,7 @@ export class Deadlines {
 
   #arm(): void {
     const [first] = this.#pending;
-    // One more look at the sockets before giving up: when our own process was busy, the answer is waiting there.
-    this.#timer = first && setTimeout(() => setImmediate(this.#expire), first.deadline - performance.now());
-    // Whoever waits for a call keeps the process alive by the connection; with none left, this shall not.
-    this.#timer?.unref();
+    this.#timer = first && wake(this.#expire, first.deadline);
   }
 
   readonly #expire = (): void => {
@@ -72,4 +69,12 @@ export class Deadlines {
     const hint = `The client is not connected, its status is "${status}": does Redis run, and are host and port right?`;
     return new SessionError("timeout", message, { hint, cause: troubleOf(this.#client) });
   }
+}
+
+function wake(expire: () => void, deadline: number): NodeJS.Timeout {
+  // Not before: timers count whole milliseconds, and drop the rest. And one more look at the sockets before giving up: when
+  // our own process was busy, the answer is waiting there.
+  const timer = setTimeout(() => setImmediate(expire), Math.ceil(deadline - performance.now()) + 1);
+  // Whoever waits for a call keeps the process alive by the connection; with none left, this shall not.
+  return timer.unref();
 }
