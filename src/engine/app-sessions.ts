@@ -78,8 +78,12 @@ export class AppSessions {
 
   /** Writes a session whole. Gives whether it was written. */
   async replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
-    await this.#register();
-    return this.#connection.run(operations.replace, this.#keys, session);
+    // At the same time: what is asked for next, such as the session's end, shall not go before.
+    const [written] = await Promise.all([
+      this.#connection.run(operations.replace, this.#keys, session),
+      this.#register(),
+    ]);
+    return written;
   }
 
   /**

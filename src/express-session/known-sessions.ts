@@ -2,6 +2,7 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
+import { invalidValue } from "../engine/errors.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
@@ -21,6 +22,8 @@ interface Known {
   prolonged: number;
   /** seconds that it may rest since then */
   ttl: number;
+  /** until the texts of all saves so far are ready, where a serializer makes them */
+  texts?: Promise<unknown>;
 }
 
 /** Less than this is not worth a round trip, in ms; nor is a tenth of a life that is shorter than ten times this. */
@@ -92,7 +95,10 @@ export class KnownSessions {
     if (!this.#touches) return;
     const now = Date.now();
     const ttl = this.#ttlOf(session, now);
-    if (!(ttl > 0)) return this.destroy(sid);
+    if (Number.isNaN(ttl)) {
+      throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
+    }
+    if (ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
@@ -121,7 +127,9 @@ export class KnownSessions {
     if (known !== undefined) this.#know(made, { ...known });
   }
 
-  ref(sid: string): string {
+  ref(given: string): string {
+    // As connect-redis has it, also what is no id: there is no such session.
+    const sid = String(given);
     // The index keeps refs as lines.
     return this.#hashIds || sid.includes("\n") ? refOf(sid) : sid;
   }
@@ -142,11 +150,13 @@ export class KnownSessions {
 
   async #load(sid: string): Promise<SessionData | null> {
     const now = Date.now();
-    const stored = await this.#sessions.get(this.ref(sid), this.#touches, PROLONG_AFTER);
+    // What a function gave for it may be less by now: then the touch prolongs, which asks it.
+    const prolongs = this.#touches && typeof this.#ttl !== "function";
+    const stored = await this.#sessions.get(this.ref(sid), prolongs, PROLONG_AFTER);
     if (stored === null) return null;
     const { la, ttl } = stored;
     // As lua/get.lua decides it.
-    const prolonged = this.#touches && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
+    const prolonged = prolongs && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
     const data = await fromStored(stored, prolonged, ttl, this.#serializer);
     // Reading has prolonged it like any other, though its end is a date.
     if (!this.#endless && isPast(data.cookie, now)) return null;
@@ -158,7 +168,7 @@ export class KnownSessions {
   /** Whether the session would end at another time than it is to. */
   #isDue(known: Known, now: number, ttl: number): boolean {
     const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
-    return this.#touches && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
+    return !this.#endless && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
   }
 
   /** Sends what has changed since the session was loaded; nothing when nothing has, and it was prolonged just now. */
@@ -181,12 +191,16 @@ export class KnownSessions {
       known.ttl = ttl;
     }
     try {
+      const lines = toLines(changed, this.#serializer);
       await this.#sessions.update({
         ref: this.ref(known.sid),
         id: newId,
         now,
         ttl: fresh ? null : this.#endless ? 0 : ttl,
-        changes: removed.map((key) => line(key, "")).join("") + (await toLines(changed, this.#serializer)),
+        // Without an await where there is nothing to wait for: what is asked for next shall not go before.
+        changes:
+          removed.map((key) => line(key, "")).join("") +
+          (typeof lines === "string" ? lines : await inTurn(known, lines)),
       });
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
@@ -196,19 +210,26 @@ export class KnownSessions {
     }
   }
 
-  async #replace(sid: string, session: SessionData, now: number, ttl: number, mode: ReplaceMode): Promise<void> {
-    const id = this.#idOf(session);
+  async #replace(
+    sid: string,
+    session: SessionData,
+    now: number,
+    ttl: number,
+    mode: ReplaceMode,
+    id = this.#idOf(session),
+  ): Promise<void> {
     const fields = snapshot(session);
     const life = this.#endless ? 0 : ttl;
     const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
     if (!isPlain(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
+    const lines = toLines(fields, this.#serializer);
     await this.#sessions.replace({
       ref: this.ref(sid),
       id,
       now,
       ttl: life,
       mode,
-      text: own + (await toLines(fields, this.#serializer)),
+      text: own + (typeof lines === "string" ? lines : await lines),
     });
     // A plain object is a caller's own: it replaces the next time, too.
     if (!isPlain(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
@@ -228,7 +249,7 @@ export class KnownSessions {
     const age = left.cookie?.originalMaxAge;
     if (typeof age === "number") left.cookie.expires = new Date(now + age);
     const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, this.#ttlOf(left, now));
-    if (ttl > 0) await this.#replace(sid, left, now, ttl, "absent");
+    if (ttl > 0 || this.#endless) await this.#replace(sid, left, now, ttl, "absent", this.#idIfSound(left));
     await removeLegacy(this.#connection, key);
     // Not `left`: another request may have been faster, and its user may have logged out.
     return this.#load(sid);
@@ -248,10 +269,26 @@ export class KnownSessions {
     return id === undefined ? NOBODY : quoteId(idOf(id));
   }
 
+  /** The same, for a session that is only read: one that is refused is nobody's. */
+  #idIfSound(session: SessionData): string {
+    try {
+      return this.#idOf(session);
+    } catch {
+      return NOBODY;
+    }
+  }
+
   /** Whether it may be a ref rather than an id. */
   #isRef(sid: string): boolean {
     return this.#hashIds && /^[\w-]{27}$/.test(sid);
   }
+}
+
+/** The text of a save when it is ready, and those of the saves before: they are sent in the order in which they were made. */
+async function inTurn(known: Known, text: Promise<string>): Promise<string> {
+  const both = Promise.all([text, known.texts]);
+  known.texts = both.catch(() => {});
+  return (await both)[0];
 }
 
 function fieldsOf({ fields }: Known): Snapshot {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionData } from "express-session";
+import type { Session, SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { call } from "../contract/store.js";
 import { editFields, readFields } from "../support/session-text.js";
@@ -78,7 +78,7 @@ describe("with disableTouch", () => {
 
   test("nor do requests, until one writes", async () => {
     const store = t.store({ disableTouch: true });
-    const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, resave: true, rolling: true })).browser();
+    const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, rolling: true })).browser();
     await browser.get("/login/alice");
     const own = `rs:{sess}:s:${browser.sid}`;
     await editFields(t.db, own, { la: Date.now() - 5000 });
@@ -88,4 +88,34 @@ describe("with disableTouch", () => {
     await browser.get("/set/color/red");
     expect(await t.db.pttl(own)).toBeGreaterThan(59_000);
   });
+});
+
+test("with disableTouch each save prolongs a session all the same, as in connect-redis", async () => {
+  const store = t.store({ disableTouch: true });
+  const load = async () =>
+    (await call<SessionData>((done) => store.load("sid", done))) as unknown as Session & SessionData;
+  await store.set("sid", withCookie({ color: "red" }, 60_000));
+  await store.set("sid", await load());
+  // As if that had been half a minute ago.
+  await editFields(t.db, key, { la: { add: -30_000 } });
+  await t.db.pexpire(key, 30_000);
+  await store.set("sid", (await load()).touch());
+  expect(await t.db.pttl(key)).toBeGreaterThan(55_000);
+});
+
+test("with a ttl that counts down to an end, reading puts that off by nothing", async () => {
+  const end = Date.now() + 100_000;
+  const store = t.store({ ttl: () => (end - Date.now()) / 1000 });
+  await store.set("sid", withCookie({}, null));
+  await editFields(t.db, key, { la: { add: -50_000 } });
+  await t.db.pexpire(key, 50_000);
+  await store.get("sid");
+  expect(await t.db.pttl(key)).toBeLessThanOrEqual(50_000);
+});
+
+test.each([Number.NaN, undefined])("a touch with a ttl of %s is an error, and ends nothing", async (ttl) => {
+  await t.store().set("sid", withCookie({}, null));
+  const store = t.store({ ttl: () => ttl as number });
+  await expect(store.touch("sid", withCookie({}, null))).rejects.toMatchObject({ name: "invalidValue" });
+  expect(await t.store().get("sid")).not.toBeNull();
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import session, { type SessionData } from "express-session";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { RedisStore } from "../../src/express-session/index.js";
@@ -18,8 +19,8 @@ beforeEach(async () => {
   await store.set("sid", withCookie({ color: "red", cart: ["tea"] }));
 });
 
-async function load(from = store): Promise<Loaded> {
-  const loaded = await call<SessionData>((ready) => from.load("sid", ready));
+async function load(from = store, sid = "sid"): Promise<Loaded> {
+  const loaded = await call<SessionData>((ready) => from.load(sid, ready));
   expect(loaded).toBeInstanceOf(session.Session);
   return loaded as Loaded;
 }
@@ -166,4 +167,47 @@ test("a session that JSON cannot write is refused, and what is stored stays", as
   await expect(store.set("sid", withCookie({ loop }))).rejects.toThrow(TypeError);
   await expect(store.set("sid", withCookie({ big: 10n }))).rejects.toThrow(TypeError);
   expect(await store.get("sid")).toMatchObject({ color: "red" });
+});
+
+describe("calls that are made without waiting keep their order", () => {
+  test("a session that is ended right after its first save is ended", async () => {
+    for (const fresh of [t.store({ prefix: "fresh:" }), store]) {
+      await fresh.set("warm", withCookie({}));
+      const saved = fresh.set("brief", withCookie({ userId: "alice" }));
+      await Promise.all([saved, fresh.destroy("brief")]);
+      expect(await fresh.get("brief")).toBeNull();
+      expect(await fresh.soid("alice")).toEqual({ sessions: [] });
+    }
+  });
+
+  test("a load after a save sees it", async () => {
+    const loaded = await load();
+    loaded.color = "blue";
+    const [, again] = await Promise.all([store.set("sid", loaded), store.get("sid")]);
+    expect(again).toMatchObject({ color: "blue" });
+  });
+
+  test("of two saves the second wins, also where its text is ready first", async () => {
+    const slow = t.store({
+      serializer: {
+        parse: JSON.parse,
+        stringify: async (value) => {
+          const text = JSON.stringify(value);
+          await sleep(text.length > 100 ? 20 : 1);
+          return text;
+        },
+      },
+    });
+    await slow.set("slow", withCookie({ color: "red" }));
+    const loaded = await load(slow, "slow");
+    const saves = ["blue".repeat(100), "green"].map((color) => slow.set("slow", Object.assign(loaded, { color })));
+    await Promise.all(saves);
+    expect(await slow.get("slow")).toMatchObject({ color: "green" });
+  });
+});
+
+test.each([undefined, null, 7])("an id of %s, which is none, finds and ends nothing", async (sid) => {
+  expect(await store.get(sid as never)).toBeNull();
+  await store.destroy(sid as never);
+  expect(await store.length()).toBe(1);
 });

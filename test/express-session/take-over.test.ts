@@ -248,3 +248,15 @@ test("a loaded session can be reloaded and saved right after the take-over", asy
   await done((ready) => session.save(ready));
   expect(await store.get(browser.sid)).toMatchObject({ cart: ["cake"] });
 });
+
+test("a session that userId finds no user for is taken over as nobody's", async () => {
+  await call((ready) => t.connectRedis().set("anonymous", withCookie({ color: "red" }) as SessionData, ready));
+  const strict = t.store({ userId: () => "" });
+  expect(await strict.get("anonymous")).toMatchObject({ color: "red" });
+});
+
+test("with disableTTL one is taken over whatever its cookie's date is", async () => {
+  const past = { cookie: { originalMaxAge: null, expires: new Date(Date.now() - 1000) }, color: "red" };
+  await t.db.set("sess:old", JSON.stringify(past));
+  expect(await t.store({ disableTTL: true }).get("old")).toMatchObject({ color: "red" });
+});
