@@ -37,12 +37,15 @@ export class AppIndex {
 
   /** The sessions of a user, newest first. */
   async ofUser(id: string): Promise<Stored[]> {
-    const sessions: Stored[] = [];
+    // By ref: one that is rotated meanwhile may be met in two places.
+    const sessions = new Map<string, Stored>();
     for await (const entries of this.#owned(id)) {
-      // One that was given to another user since the index was read is not theirs any more.
-      sessions.push(...(await this.#read(entries)).filter((session) => session.id === id));
+      for (const session of await this.#read(entries)) {
+        // One that was given to another user since the index was read is not theirs any more.
+        if (session.id === id) sessions.set(session.ref, session);
+      }
     }
-    return newestFirst(sessions);
+    return newestFirst([...sessions.values()]);
   }
 
   /** The sessions that were active since `since` (ms), most recently active first. */

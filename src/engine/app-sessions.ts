@@ -6,10 +6,7 @@ import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import type { Limits } from "./validate.js";
 
-/** How often a session can have been rotated while an old token still has grace; a longer chain is not followed. */
-const MOST_MOVES = 16;
-
-interface Overflow {
+interface NewLimited extends operations.NewSession, operations.Limited {
   /** What happens when the user has as many sessions as they may have. */
   overflow: Limits["overflow"] | undefined;
 }
@@ -19,10 +16,12 @@ export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #register: () => Promise<void> | undefined;
+  /** Users for whose new sessions room is being made, each until the last of them has it. */
+  readonly #turns = new Map<string, Promise<void>>();
   /** The same sessions, many at a time. */
   readonly index: AppIndex;
 
-  /** @param register makes the app known to the wipers, before a session is written; undefined when it is known */
+  /** @param register makes the app known to the wipers; undefined when it is known */
   constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
     this.#connection = connection;
     this.#keys = keys;
@@ -35,19 +34,39 @@ export class AppSessions {
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
    * @param given when it has to be over, where it is the second part of a call
    */
-  async create(session: operations.NewSession & operations.Limited & Overflow, given?: number): Promise<void> {
+  async create(session: NewLimited, given?: number): Promise<void> {
     const deadline = given ?? this.#connection.deadline();
-    const registering = this.#register();
-    // Awaited only where there is something to wait for: of many calls the first shall be on its way while others begin.
-    if (registering !== undefined) await registering;
-    const isFirst = given === undefined && registering === undefined;
-    let created = await this.#connection.run(operations.create, this.#keys, session, isFirst ? undefined : deadline);
-    while (!created) {
-      const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
+    const [created] = await Promise.all([
+      this.#connection.run(operations.create, this.#keys, session, given),
+      this.#register(),
+    ]);
+    if (!created) await this.#connection.within(deadline, this.#createInTurn(session, deadline));
+  }
+
+  /** One after the other, for a user and in this process: at once they would take each other's room again and again. */
+  async #createInTurn(session: NewLimited, deadline: number): Promise<void> {
+    const { id } = session;
+    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(() => this.#createInRoom(session, deadline));
+    const over = turn.catch(() => {});
+    this.#turns.set(id, over);
+    await over;
+    if (this.#turns.get(id) === over) this.#turns.delete(id);
+    return turn;
+  }
+
+  /**
+   * Makes room for a session, and creates it.
+   * @throws SessionError `timeout` rather than begin anything when it is too late
+   */
+  async #createInRoom(session: NewLimited, deadline: number): Promise<void> {
+    const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
+    for (let created = false; !created; ) {
+      if (performance.now() >= deadline) throw this.#connection.timedOut();
       // Listing also drops the entries of sessions that have expired, which the script has counted.
       const surplus = (await this.index.ofUser(id)).slice(most - 1);
       if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
       await this.index.kill(surplus.map(({ ref }) => ({ id, ref })));
+      if (performance.now() >= deadline) throw this.#connection.timedOut();
       created = await this.#connection.run(operations.create, this.#keys, session, deadline);
     }
   }
@@ -116,11 +135,10 @@ export class AppSessions {
     call: (ref: string, deadline?: number) => Promise<Result | Moved>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
-    const arrive = (result: Result | Moved, moves: number): Result | null | Promise<Result | null> => {
+    const arrive = (result: Result | Moved): Result | null | Promise<Result | null> => {
       if (!(result instanceof Moved)) return result;
-      if (result.to === "" || moves === MOST_MOVES) return null;
-      return call(result.to, deadline).then((next) => arrive(next, moves + 1));
+      return result.to === "" ? null : call(result.to, deadline).then(arrive);
     };
-    return call(ref).then((result) => arrive(result, 0));
+    return call(ref).then(arrive);
   }
 }

@@ -1,7 +1,7 @@
 import { Batch } from "./batch.js";
 import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { fromRedis } from "./errors.js";
+import { fromRedis, type SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import { Run } from "./run.js";
@@ -54,6 +54,20 @@ export class Connection {
         },
       );
     });
+  }
+
+  /** Gives up at a deadline on work of several round trips, which is to look by itself whether that has passed. */
+  within<Result>(deadline: number, work: Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const pending = { deadline, fail: reject };
+      this.#deadlines.add(pending);
+      work.then(resolve, reject).finally(() => this.#deadlines.remove(pending));
+    });
+  }
+
+  /** What there is to say when time is over. */
+  timedOut(): SessionError {
+    return this.#deadlines.timedOut();
   }
 
   /** When a call that begins now has to end. */

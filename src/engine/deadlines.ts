@@ -58,11 +58,12 @@ export class Deadlines {
     for (const pending of this.#pending) {
       if (pending.deadline > now) continue;
       this.#pending.delete(pending);
-      pending.fail(this.#timedOut());
+      pending.fail(this.timedOut());
     }
   };
 
-  #timedOut(): SessionError {
+  /** What there is to say when time is over. */
+  timedOut(): SessionError {
     const { status } = this.#client;
     const message = `Redis did not answer within ${this.#timeout} ms`;
     if (status === "ready") return new SessionError("timeout", message);

@@ -21,13 +21,14 @@ local session, moved = KEYS[6], KEYS[7]
 local ref, new_ref, grace, grave = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local text = redis.call('GET', session) or ''
-if text == '>' .. new_ref then return 1 end
+-- Nobody else makes a session of this new ref.
+if text == '>' .. new_ref or (text == '>' and redis.call('EXISTS', moved) == 1) then return 1 end
 local _, _, _, id, la = parse(text)
 if not id then return nil end
 
 local due = redis.call('ZSCORE', expiry, id .. ref)
 redis.call('RENAME', session, moved)
-remember(id, new_ref, la, type(due) == 'string' and due or la)
+remember(id, new_ref, la, type(due) == 'string' and due or '0')
 forget(id, ref)
 settle()
 if grace > 0 then

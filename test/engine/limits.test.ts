@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, test } from "vitest";
-import type { Created, CreateOptions } from "../../src/index.js";
+import { describe, expect, test, vi } from "vitest";
+import { type Created, type CreateOptions, RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
 import { editFields, readFields } from "../support/session-text.js";
@@ -247,4 +247,33 @@ describe("an entry whose session somebody has spoilt", () => {
     expect(commands.length).toBeLessThan(10);
     expect(await living()).toHaveLength(1);
   });
+});
+
+test("300 sign-ins of one user at once all succeed, and leave as many as they may", async () => {
+  const logins = Array.from({ length: 300 }, () => t.create({ maxPerUser: 5 }));
+  const created = (await Promise.all(logins)).map(({ ref }) => ref);
+  const left = await living();
+  expect(left).toHaveLength(5);
+  for (const ref of left) expect(created).toContain(ref);
+  await soundly();
+});
+
+test("a sign-in at its limit ends with its deadline, and leaves no session that nobody has the token of", async () => {
+  const client = t.redis.client();
+  const rs = new RedisSessions({ client, wipe: 0, timeout: 400 });
+  for (let i = 0; i < 3; i++) await t.create();
+  const before = await living();
+  for (const name of ["evalsha", "hget", "mget"] as const) {
+    const send = client[name].bind(client) as (...args: unknown[]) => Promise<unknown>;
+    vi.spyOn(client, name).mockImplementation((async (...args: unknown[]) => {
+      await sleep(150);
+      return send(...args);
+    }) as never);
+  }
+  const began = performance.now();
+  const login = rs.create({ app, id: "alice", ip: "::1", maxPerUser: 2 });
+  await expect(login).rejects.toMatchObject({ name: "timeout" });
+  expect(performance.now() - began).toBeLessThan(600);
+  await sleep(700);
+  expect(before).toEqual(expect.arrayContaining(await living()));
 });

@@ -335,3 +335,14 @@ test("an app that was lost from rs:apps is wiped again a minute after", async ()
     clock.mockRestore();
   }
 });
+
+test("what a server with a clock that is ahead repairs, the wiper looks at all the same", async () => {
+  const { token, ref } = await rs.create({ app, id: "alice", ip });
+  await plain.del(...indexes.map(key));
+  vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3 * 3_600_000);
+  await rs.get({ app, token });
+  vi.restoreAllMocks();
+  await plain.pexpire(key(`s:${ref}`), 0);
+  expect(await rs.wipe()).toEqual({ wiped: 1 });
+  expect(await readStored(plain, app)).toMatchObject({ problems: [], entries: 0 });
+});

@@ -99,3 +99,20 @@ test("shows a rotated session once, under its new ref", async () => {
   const rotated = await t.rs.rotate({ app, token });
   expect(await refs()).toEqual([rotated?.ref]);
 });
+
+test("a session of a long list is there once, also when it is rotated after its page was read", async () => {
+  const created = await Promise.all(Array.from({ length: 1000 }, () => t.create()));
+  const crowd = (await t.db.zrange("rs:{webapp}:crowd", "0", "-1")).map((entry) => entry.slice('"alice"'.length));
+  const first = crowd.slice(0, 100);
+  const mget = t.db.mget.bind(t.db) as (keys: string[]) => Promise<unknown>;
+  let rotated = false;
+  vi.spyOn(t.db, "mget").mockImplementation((async (keys: string[]) => {
+    const tokens = rotated ? [] : created.filter(({ ref }) => first.includes(ref)).map(({ token }) => token);
+    rotated = true;
+    await Promise.all(tokens.map((token) => t.rs.rotate({ app: "webapp", token })));
+    return mget(keys);
+  }) as never);
+  const { sessions } = await t.rs.soid({ app: "webapp", id: "alice" });
+  vi.restoreAllMocks();
+  expect(new Set(sessions.map(({ ref }) => ref)).size).toBe(sessions.length);
+});

@@ -45,6 +45,15 @@ test("replies 1 again when the very same call comes again, and changes nothing",
   expect(await dump(t.db)).toEqual(before);
 });
 
+test("so it does without grace, and when the session has been used since", async () => {
+  await plant(t.db, { ref: "old" });
+  await run("old", "new", 0);
+  const before = await dump(t.db);
+  expect(await run("old", "new", 0)).toBe(1);
+  expect(await run("old", "newer", 0)).toBeNull();
+  expect(await dump(t.db)).toEqual(before);
+});
+
 test("replies nil when the session was rotated to another place before", async () => {
   await plant(t.db, { ref: "old" });
   await run("old", "new");

@@ -2,7 +2,8 @@
 
 -- Notes in the index that sessions are used. `uses` has for each its id, its ref, now, and when it was last used: within a
 -- second there is nothing to note. Once a minute, and where an entry was missing, all of a session's entries are written,
--- which repairs an index that lost some (an eviction); the wiper's queue is written NX, so that its order is the wiper's.
+-- which repairs an index that lost some (an eviction); the wiper's queue is written NX, so that its order is the wiper's,
+-- who looks at what was missing there at once.
 local function note_uses(uses)
   local missing = {}
   for _, use in ipairs(uses) do
@@ -18,8 +19,8 @@ local function note_uses(uses)
   --@include owners
 
   for _, use in ipairs(missing) do
-    local id, ref, now = unpack(use)
-    redis.call('ZADD', expiry, 'NX', now, id .. ref)
+    local id, ref = unpack(use)
+    redis.call('ZADD', expiry, 'NX', '0', id .. ref)
     if id ~= NOBODY then own(id, ref) end
   end
   settle()
