@@ -36,10 +36,7 @@ export class AppSessions {
    */
   async create(session: NewLimited, given?: number): Promise<void> {
     const deadline = given ?? this.#connection.deadline();
-    const [created] = await Promise.all([
-      this.#connection.run(operations.create, this.#keys, session, given),
-      this.#register(),
-    ]);
+    const created = await this.#known(this.#connection.run(operations.create, this.#keys, session, given));
     if (!created) await this.#connection.within(deadline, this.#createInTurn(session, deadline));
   }
 
@@ -96,13 +93,8 @@ export class AppSessions {
   }
 
   /** Writes a session whole. Gives whether it was written. */
-  async replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
-    // At the same time: what is asked for next, such as the session's end, shall not go before.
-    const [written] = await Promise.all([
-      this.#connection.run(operations.replace, this.#keys, session),
-      this.#register(),
-    ]);
-    return written;
+  replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
+    return this.#known(this.#connection.run(operations.replace, this.#keys, session));
   }
 
   /**
@@ -127,6 +119,15 @@ export class AppSessions {
    */
   rotate(ref: string, to: string, grace: number, grave: number): Promise<boolean> {
     return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, grave });
+  }
+
+  /**
+   * Makes the app known, where it is not, at the same time as a session is written: what is asked for next, such as the
+   * session's end, shall not go before.
+   */
+  #known<Result>(writing: Promise<Result>): Promise<Result> {
+    const registering = this.#register();
+    return registering === undefined ? writing : Promise.all([writing, registering]).then(([result]) => result);
   }
 
   /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */

@@ -133,7 +133,9 @@ describe("with disableTouch one that is taken over", () => {
     expect(pttl).toBeGreaterThan(4000);
     expect(pttl).toBeLessThanOrEqual(5000);
     expect(Math.abs(Date.parse(`${got?.cookie.expires}`) - (Date.now() + pttl))).toBeLessThan(100);
-    expect(got).toMatchObject({ userId: "alice", cookie: { originalMaxAge: 60_000 } });
+    expect(got).toMatchObject({ userId: "alice" });
+    // express-session itself loses a millisecond of it now and then.
+    expect(Number(got?.cookie.originalMaxAge)).toBeCloseTo(60_000, -1);
   });
 
   test("does so without a date of its cookie, and with a function for the ttl", async () => {
