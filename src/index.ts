@@ -11,6 +11,6 @@
  *
  * @module
  */
-export { RedisSessions, RedisSessions as default } from "./engine/engine.js";
+export { type AnyRedisSessions, RedisSessions, RedisSessions as default } from "./engine/engine.js";
 export { SessionError, type SessionErrorCode, type SessionErrorName } from "./engine/errors.js";
 export type * from "./engine/types.js";
