@@ -32,12 +32,12 @@ export class AppSessions {
   /**
    * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
    * ended (or it is rejected), and it asks again: others may sign in at the same time.
-   * @param given when it has to be over, where it is the second part of a call
+   * @param deadline when it has to be over, where it is the second part of a call
    */
-  async create(session: NewLimited, given?: number): Promise<void> {
-    const deadline = given ?? this.#connection.deadline();
-    const created = await this.#known(this.#connection.run(operations.create, this.#keys, session, given));
-    if (!created) await this.#connection.within(deadline, this.#createInTurn(session, deadline));
+  async create(session: NewLimited, deadline?: number): Promise<void> {
+    const last = deadline ?? this.#connection.deadline();
+    const created = await this.#alsoRegister(this.#connection.run(operations.create, this.#keys, session, deadline));
+    if (!created) await this.#connection.within(last, () => this.#createInTurn(session, last));
   }
 
   /** One after the other, for a user and in this process: at once they would take each other's room again and again. */
@@ -94,7 +94,7 @@ export class AppSessions {
 
   /** Writes a session whole. Gives whether it was written. */
   replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
-    return this.#known(this.#connection.run(operations.replace, this.#keys, session));
+    return this.#alsoRegister(this.#connection.run(operations.replace, this.#keys, session));
   }
 
   /**
@@ -125,7 +125,7 @@ export class AppSessions {
    * Makes the app known, where it is not, at the same time as a session is written: what is asked for next, such as the
    * session's end, shall not go before.
    */
-  #known<Result>(writing: Promise<Result>): Promise<Result> {
+  #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
     const registering = this.#register();
     return registering === undefined ? writing : Promise.all([writing, registering]).then(([result]) => result);
   }

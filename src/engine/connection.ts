@@ -40,28 +40,19 @@ export class Connection {
 
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const pending = { deadline: this.deadline(), fail: reject };
-      this.#deadlines.add(pending);
-      send(this.client).then(
-        (reply) => {
-          this.#deadlines.remove(pending);
-          resolve(reply);
-        },
-        (error) => {
-          this.#deadlines.remove(pending);
-          reject(fromRedis(error, troubleOf(this.client)));
-        },
-      );
+    return this.within(this.deadline(), () => send(this.client)).catch((error) => {
+      throw fromRedis(error, troubleOf(this.client));
     });
   }
 
-  /** Gives up at a deadline on work of several round trips, which is to look by itself whether that has passed. */
-  within<Result>(deadline: number, work: Promise<Result>): Promise<Result> {
+  /** Gives up at a deadline. Work of several round trips is to look by itself whether that has passed. */
+  within<Result>(deadline: number, work: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       const pending = { deadline, fail: reject };
       this.#deadlines.add(pending);
-      work.then(resolve, reject).finally(() => this.#deadlines.remove(pending));
+      work()
+        .then(resolve, reject)
+        .finally(() => this.#deadlines.remove(pending));
     });
   }
 

@@ -66,10 +66,12 @@ export function isToken(token: Unchecked): token is string {
 /** The most seconds that are still exact in ms. Redis refuses a longer life in the midst of a script. */
 export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
-/** Seconds that a session may live or a span may reach back: an integer of at least 10. */
-export function checkSeconds(item: string, value: Unchecked): number {
+/**
+ * Seconds that a session may live or a span may reach back: an integer of at least 10.
+ * @param name what callers call it, where that is another name than redis-sessions' message has
+ */
+export function checkSeconds(item: string, value: Unchecked, name = item): number {
   if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
-    const name = item === "deltaTime" ? "dt" : item;
     throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MOST_SECONDS}`);
   }
   return value as number;
@@ -77,7 +79,7 @@ export function checkSeconds(item: string, value: Unchecked): number {
 
 /** `dt`, or `deltaTime` as redis-sessions called it. */
 export function checkSpan(options: { dt?: Unchecked; deltaTime?: Unchecked }): number {
-  return checkSeconds("deltaTime", options.dt ?? options.deltaTime);
+  return checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt");
 }
 
 /** How long and how many sessions may be: those of the options that are given. */

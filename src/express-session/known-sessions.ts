@@ -2,7 +2,7 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
-import { invalidValue } from "../engine/errors.js";
+import { invalidValue, isBadInput } from "../engine/errors.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
@@ -273,7 +273,8 @@ export class KnownSessions {
   #idIfSound(session: SessionData): string {
     try {
       return this.#idOf(session);
-    } catch {
+    } catch (error) {
+      if (!isBadInput(error)) throw error;
       return NOBODY;
     }
   }

@@ -198,4 +198,5 @@ test("a hint says what would have been right", async () => {
   expect(await refusal("set", { app, token, d: { a: [] } })).toMatchObject({
     hint: "construct RedisSessions with nested: true",
   });
+  expect(await refusal("activity", { app, dt: 9 })).toMatchObject({ hint: expect.stringMatching(/^dt is in seconds/) });
 });

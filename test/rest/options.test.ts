@@ -39,6 +39,11 @@ test.each<[string, unknown, RegExp]>([
   expect(construct(options)).toThrow(message);
 });
 
+test("what is wrong with a list of keys is said of the key by its place in the list", () => {
+  expect(construct({ rs, authorize: [key, undefined] })).toThrow("authorize: key 2 must be");
+  expect(construct({ rs, authorize: [key, { key, apps: ["no"] }] })).toThrow('authorize: apps of key 2: "no"');
+});
+
 test("no error at construction repeats a key", () => {
   const secret = "S3cretS3cretS3cret";
   for (const authorize of [[{ key: secret, apps: ["no"] }], [{ key: secret, readonly: true }], secret, ["S3cret"]]) {
