@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
 import { RedisSessions } from "../src/index.js";
 import { startExample } from "./support/example.js";
 import type { Program } from "./support/programs.js";
@@ -61,10 +63,15 @@ async function run(program: string, listen: string, work: (url: string) => Promi
   }
 }
 
+/** Logs alice in. Gives her cookie. */
+async function cookieOf(url: string): Promise<string> {
+  const login = await fetch(`${url}/login/alice`, { method: "POST", redirect: "manual" });
+  return `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
+}
+
 /** Logs alice in. Gives what asks with her cookie. */
 async function logIn(url: string): Promise<(path?: string, method?: string) => Promise<unknown>> {
-  const login = await fetch(`${url}/login/alice`, { method: "POST", redirect: "manual" });
-  const cookie = `${login.headers.get("set-cookie")}`.split(";")[0] ?? "";
+  const cookie = await cookieOf(url);
   return (path = "/", method = "GET") =>
     fetch(url + path, { method, headers: { cookie } }).then((response) => response.json());
 }
@@ -86,6 +93,17 @@ test("the program for Fastify runs with the quick start's rs and auth", async ()
   await run(`${before}${program}`, "await app.listen({ port: 3000 });", async (url) => {
     const ask = await logIn(url);
     expect(await ask()).toMatchObject({ id: "alice", ip: "127.0.0.1", r: 1 });
+  });
+});
+
+test("the program for WebSockets greets the user whose cookie opens a socket, and refuses others", async () => {
+  const [program = ""] = blocks("js", "WebSocketServer");
+  await run(`${quickStart.replace("app.listen(3000);", "")}${program}`, "app.listen(3000);", async (url) => {
+    const socket = new WebSocket(url, { headers: { cookie: await cookieOf(url) } });
+    const [greeting] = await once(socket, "message");
+    expect(String(greeting)).toBe("Hello, alice");
+    socket.terminate();
+    await expect(once(new WebSocket(url), "open")).rejects.toThrow("401");
   });
 });
 

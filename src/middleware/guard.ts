@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkOptions } from "../engine/options.js";
+import { isWritable } from "./transport.js";
 
 /** Fastify's takes an Error only, which TypeScript allows of a method. */
 type Next = { next(error?: unknown): void }["next"];
@@ -32,7 +33,7 @@ export function guard(
 
   function refuse(res: ServerResponse): void {
     // Something else has answered while Redis was asked, such as a time limit.
-    if (res.headersSent) return;
+    if (!isWritable(res)) return;
     if (redirect !== undefined) {
       res.writeHead(303, { Location: redirect }).end();
       return;

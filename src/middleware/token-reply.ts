@@ -3,7 +3,7 @@ import { refOf } from "../engine/token.js";
 import type { Session } from "../engine/types.js";
 import type { SessionCookie } from "./cookie.js";
 import { isRenewalDue } from "./renewal.js";
-import { assertWritable, type Transport } from "./transport.js";
+import { assertWritable, isWritable, type Transport } from "./transport.js";
 
 /** The ways in which a middleware's tokens go to browsers. */
 export interface Ways {
@@ -58,12 +58,12 @@ export class TokenReply {
   forget(): void {
     const { transport, cookie } = this.#ways;
     const isTheirs = transport !== cookie || this.isByCookie;
-    if (isTheirs && !this.#res.headersSent) transport?.write(this.#req, this.#res, undefined);
+    if (isTheirs && isWritable(this.#res)) transport?.write(this.#req, this.#res, undefined);
   }
 
   /** Clears a cookie that is of no use, where there still is time. */
   clear(): void {
-    if (!this.#res.headersSent) this.#cookie?.write(this.#req, this.#res, undefined);
+    if (isWritable(this.#res)) this.#cookie?.write(this.#req, this.#res, undefined);
   }
 
   /** The same for a cookie that did not verify, so that the request has no token. */
@@ -77,7 +77,7 @@ export class TokenReply {
    */
   renew(session: Session<unknown>, token: string): void {
     const cookie = this.#cookie;
-    if (cookie === undefined || this.#res.headersSent) return;
+    if (cookie === undefined || !isWritable(this.#res)) return;
     const isDue = cookie.maxAge !== undefined && isRenewalDue(cookie.maxAge, session);
     if (!isDue && !this.#isOutdated) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.

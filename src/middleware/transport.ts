@@ -7,9 +7,14 @@ export interface Transport {
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void;
 }
 
+/** Whether a token can still go with the response. With the `{}` that stands in for one where a WebSocket opens, none can. */
+export function isWritable(res: ServerResponse): boolean {
+  return res.headersSent === false;
+}
+
 /** @throws SessionError `headersSent` when the response has begun, and with it the chance to write a token */
 export function assertWritable(res: ServerResponse): void {
-  if (!res.headersSent) return;
+  if (isWritable(res)) return;
   throw new SessionError(
     "headersSent",
     "The session's cookie cannot be set any more: the response has begun. " +
