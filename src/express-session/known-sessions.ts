@@ -89,6 +89,8 @@ export class KnownSessions {
     const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
     await this.#replace(sid, session, now, ttl, this.#sent in session ? "unended" : modeFor(session));
+    // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
+    if (this.#legacy && isPlain(session)) await removeLegacy(this.#connection, this.#prefix + sid);
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {

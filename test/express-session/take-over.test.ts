@@ -93,6 +93,11 @@ test("destroying one that nobody has met since the swap ends it for good", async
   expect((await browser.copy().get("/me")).body).not.toHaveProperty("userId");
 });
 
+test("one that is replaced whole, unmet, leaves nothing that could come back when it was ended", async () => {
+  await store.set(browser.sid, { cookie: { originalMaxAge: null }, userId: "alice" });
+  expect(await t.db.keys("sess:*")).toEqual([]);
+});
+
 test("a race of take-over and destroy never ends with a live session", async () => {
   const servers = Array.from({ length: 3 }, () => t.store({ client: t.redis.client() }));
   const left = t.connectRedis();
