@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Passport } from "passport";
+import { Strategy } from "passport-local";
+import { expect, test } from "vitest";
+import type { Middleware } from "../../src/middleware/index.js";
+import type { Req } from "./support/servers.js";
+import { query, useSites } from "./support/site.js";
+
+const t = useSites();
+
+const DAY = 24 * 3600;
+
+/** A user as the strategy finds it. */
+type WithUser = Req & { user: { id: string } };
+
+test("Passport finds the user, the middleware signs them in, and the session's ttl is what remembers", async () => {
+  const passport = new Passport();
+  passport.use(
+    new Strategy({ usernameField: "name" }, (name, password, found) => {
+      found(null, password === "open sesame" ? { id: name } : false);
+    }),
+  );
+  // What Passport reads a form from; express.urlencoded() has it from the body.
+  const form: Middleware = (req, _res, next) => {
+    const body = Object.fromEntries(new URL(`${req.url}`, "http://localhost").searchParams);
+    next(void Object.assign(req, { body }));
+  };
+  const site = await t.open(
+    {
+      "/login": [
+        form,
+        passport.authenticate("local", { session: false }) as (req: IncomingMessage, res: ServerResponse) => void,
+        (req) => {
+          const ttl = query(req, "remember") === "on" ? 30 * DAY : 7200;
+          return req.rs.create((req as WithUser).user.id, { ttl });
+        },
+      ],
+      "/me": (req) => req.rs.get(),
+    },
+    { use: [t.auth({ cookie: { maxAge: 30 * DAY } })] },
+  );
+
+  for (const [remember, ttl] of [
+    ["on", 30 * DAY],
+    ["off", 7200],
+  ]) {
+    const browser = site.browser();
+    const login = await browser.post(`/login?name=alice&password=open+sesame&remember=${remember}`);
+    expect(login.cookies).toEqual([expect.stringContaining(`Max-Age=${30 * DAY}`)]);
+    expect((await browser.get("/me")).body).toMatchObject({ id: "alice", ttl });
+  }
+  const stranger = await site.browser().post("/login?name=alice&password=guess");
+  expect([stranger.status, stranger.cookies]).toEqual([401, []]);
+});
