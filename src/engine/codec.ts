@@ -1,5 +1,6 @@
 import { SessionError } from "./errors.js";
 import type { Session } from "./types.js";
+import type { DataEntry } from "./validate.js";
 import { chunks } from "./walk.js";
 
 /**
@@ -35,22 +36,15 @@ function optional(text: string | undefined): string {
 }
 
 /** Data of a new session, as its text goes on. What is null is left out. */
-export function encodeData(d: object): string {
-  let lines = "";
-  for (const [key, value] of Object.entries(d)) if (value !== null) lines += line(quoteKey(key), encode(value));
-  return lines;
+export function encodeData(d: readonly DataEntry[]): string {
+  return encodeChanges(d.filter(([, json]) => json !== null));
 }
 
 /** Changes of data, as lua/include/merge.lua takes them: null removes a key. */
-export function encodeChanges(d: object): string {
+export function encodeChanges(d: readonly DataEntry[]): string {
   let lines = "";
-  for (const [key, value] of Object.entries(d)) lines += line(quoteKey(key), value === null ? "" : encode(value));
+  for (const [key, json] of d) lines += line(quoteKey(key), json ?? "");
   return lines;
-}
-
-/** JSON of a value that `validate` let pass. JSON.stringify would make a 0 of -0. */
-function encode(value: unknown): string {
-  return Object.is(value, -0) ? "-0" : JSON.stringify(value);
 }
 
 /** A key and its JSON, or nothing in the place of that where the key goes. */
@@ -203,7 +197,8 @@ function toSessionIfSound<Data>(stored: Stored, now: number): Session<Data> | []
   }
 }
 
-function withoutData<Data>(stored: Stored, now: number): Session<Data> {
+/** The session without its data. */
+export function withoutData<Data>(stored: Stored, now: number): Session<Data> {
   const { ref, r, w, la, created } = stored;
   const session: Session<Data> = {
     ref,

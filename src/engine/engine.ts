@@ -40,6 +40,7 @@ import {
   checkRef,
   checkSpan,
   checkToken,
+  type DataEntry,
   isToken,
   MOST_SECONDS,
 } from "./validate.js";
@@ -117,7 +118,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
-    const { ttl = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
+    const { ttl: rest = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
+    const ttl = Math.min(rest, absolute ?? rest);
     const device = checkDevice(options.device);
     const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
     const data = options.d === undefined ? "" : encodeData(this.#checkData(options.d, options.nested));
@@ -279,7 +281,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#client.disconnect();
   });
 
-  #checkData(d: unknown, nested: unknown): object {
+  #checkData(d: unknown, nested: unknown): DataEntry[] {
     return checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes);
   }
 

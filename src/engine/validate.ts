@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { invalidFormat, invalidValue, missingParameter } from "./errors.js";
 import type { CreateOptions } from "./types.js";
 
@@ -12,6 +13,18 @@ export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "ov
 
 const APP = /^[\w-]{3,20}$/;
 const TOKEN = /^[A-Za-z0-9]{64}$/;
+const { isMap, isSet, isWeakMap, isWeakSet, isPromise, isRegExp, isNativeError, isAnyArrayBuffer } = types;
+const OPAQUE = [
+  isMap,
+  isSet,
+  isWeakMap,
+  isWeakSet,
+  isPromise,
+  isRegExp,
+  isNativeError,
+  isAnyArrayBuffer,
+  ArrayBuffer.isView,
+];
 /** A ref of ours, or that of a RedisStore session: its id, which express-session makes of 32 characters (a UUID has 36). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 
@@ -108,33 +121,38 @@ export function checkBoolean(item: string, value: Unchecked): boolean {
   return value;
 }
 
-/** The data of one call. `nested` allows any JSON, else values are primitives. */
-export function checkData(d: Unchecked, nested: boolean, maxBytes: number): Record<string, unknown> {
+/** A key of the data and its value as JSON; null in the place of that removes the key. */
+export type DataEntry = readonly [key: string, json: string | null];
+
+/** The data of one call, as JSON. `nested` allows any, else values are primitives. */
+export function checkData(d: Unchecked, nested: boolean, maxBytes: number): DataEntry[] {
   if (d === undefined || d === null) throw missingParameter("d");
   if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
   const entries = Object.entries(d);
   if (entries.length === 0) throw invalidValue("d must contain at least one key.");
 
   let bytes = 0;
-  for (const [key, value] of entries) {
+  return entries.map(([key, value]) => {
     if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(`d.${key}`, value, nested);
-    bytes += Buffer.byteLength(key) + jsonBytes(`d.${key}`, value);
+    const json = toJson(`d.${key}`, value);
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(json);
     if (bytes > maxBytes) throw invalidValue(`d is larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
-  }
-  return d as Record<string, unknown>;
+    return [key, json === "null" ? null : json];
+  });
 }
 
 function isPrimitive(value: unknown): boolean {
   return value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
 }
 
-/** The length of a value as JSON. Throws where JSON.stringify would quietly lose something, or cannot. */
-function jsonBytes(path: string, value: unknown): number {
-  if (typeof value !== "object") return Buffer.byteLength(String(value));
-  let json: string | undefined;
+/** Throws where JSON.stringify would quietly lose something, or cannot. */
+function toJson(path: string, value: unknown): string {
+  // JSON.stringify would make a 0 of it.
+  if (Object.is(value, -0)) return "-0";
+  if (typeof value !== "object") return JSON.stringify(value);
   try {
-    json = JSON.stringify(value, (key, inner) => {
-      if (isPrimitive(inner) || (typeof inner === "object" && !isCollection(inner))) return inner;
+    return JSON.stringify(value, (key, inner) => {
+      if (isPrimitive(inner) || (typeof inner === "object" && !isOpaque(inner))) return inner;
       throw forbiddenType(key === "" ? path : `${path}…${key}`, inner, true);
     });
   } catch (error) {
@@ -142,12 +160,11 @@ function jsonBytes(path: string, value: unknown): number {
     if (error instanceof RangeError) throw invalidValue(`${path} cannot be written as JSON: it is nested too deeply`);
     throw error;
   }
-  return Buffer.byteLength(json);
 }
 
-/** What JSON.stringify would write as `{}`. */
-function isCollection(value: object | null): boolean {
-  return value instanceof Map || value instanceof Set;
+/** What JSON.stringify would write as `{}`, or as an object of numbered bytes. */
+function isOpaque(value: object): boolean {
+  return OPAQUE.some((is) => is(value));
 }
 
 function forbiddenType(path: string, value: unknown, nested: boolean): Error {

@@ -97,9 +97,6 @@ export class KnownSessions {
     if (!this.#touches) return;
     const now = Date.now();
     const ttl = this.#ttlOf(session, now);
-    if (Number.isNaN(ttl)) {
-      throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
-    }
     if (ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
@@ -257,13 +254,17 @@ export class KnownSessions {
     return this.#load(sid);
   }
 
-  /** Seconds that the session may rest, as connect-redis has it, but to the millisecond. */
+  /**
+   * Seconds that the session may rest, as connect-redis has it, but to the millisecond.
+   * @throws SessionError `invalidValue` when that is no number
+   */
   #ttlOf(session: SessionData, now: number): number {
-    if (typeof this.#ttl === "function") return Math.min(this.#ttl(session), LONGEST);
-    const expires = session.cookie?.expires;
-    if (!expires) return Math.min(this.#ttl, LONGEST);
-    const end = expires instanceof Date ? expires : new Date(expires);
-    return Math.min((end.getTime() - now) / 1000, LONGEST);
+    const ttl = typeof this.#ttl === "function" ? this.#ttl(session) : (secondsTo(session.cookie, now) ?? this.#ttl);
+    // connect-redis would end the session.
+    if (typeof ttl !== "number" || Number.isNaN(ttl)) {
+      throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
+    }
+    return Math.min(ttl, LONGEST);
   }
 
   #idOf(session: SessionData): string {
@@ -309,6 +310,12 @@ function storedValue({ fields }: Known, quotedKey: string): string | undefined {
  */
 function modeFor(given: object): ReplaceMode {
   return isPlain(given) || given instanceof session.Session ? "any" : "unended";
+}
+
+/** Seconds until a cookie ends; undefined when it has no end. */
+function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number): number | undefined {
+  const expires = cookie?.expires;
+  return expires ? (new Date(expires).getTime() - now) / 1000 : undefined;
 }
 
 /** Whether a cookie that ends at a date, rather than so long after its last use, has ended. */

@@ -1,7 +1,8 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
-import { type Stored, toSession } from "../engine/codec.js";
+import { type Stored, withoutData } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
+import type { SessionError } from "../engine/errors.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
 import { watchOutage } from "../engine/outage.js";
@@ -161,7 +162,10 @@ export class RedisStore extends session.Store {
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
     for await (const page of ahead(this.#sessions.index.pages(), "before")) {
-      for (const stored of page) all.push(Object.assign(await this.#known.read(stored), { id: stored.ref }));
+      for (const stored of page) {
+        const data = await this.#readIfSound(stored);
+        if (data !== undefined) all.push(Object.assign(data, { id: stored.ref }));
+      }
     }
     return all;
   }
@@ -170,9 +174,20 @@ export class RedisStore extends session.Store {
     const now = Date.now();
     const sessions: ListedSession[] = [];
     for (const stored of found) {
-      const { d: _, ...own } = toSession(stored, now);
-      sessions.push({ ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) });
+      const d = await this.#readIfSound(stored);
+      const own = withoutData(stored, now);
+      if (d !== undefined) sessions.push({ ...own, ttl: Math.ceil(own.ttl), d });
     }
     return { sessions };
+  }
+
+  /** A session that was met in a list; undefined when somebody else has spoilt it, which shall not hide the others. */
+  async #readIfSound(stored: Stored): Promise<SessionData | undefined> {
+    try {
+      return await this.#known.read(stored);
+    } catch (error) {
+      if ((error as SessionError).name === "redisError") return undefined;
+      throw error;
+    }
   }
 }

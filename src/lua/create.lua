@@ -2,7 +2,7 @@
 --
 -- KEYS   1-5  the index, see include/index.lua
 --        6..  the sessions
--- ARGV   1    how long each may live in all, ms; 0 for as long as it is used
+-- ARGV   1    how long each may live in all, ms (not less than it may rest); 0 for as long as it is used
 --        2    how many sessions a user may have, these included; 0 for any number
 --        3..  for each session:
 --               its ref
@@ -41,7 +41,6 @@ for i = 1, #replies do
   else
     if absolute > 0 then
       text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*)', '%1 until ' .. string.format('%.0f', start + absolute))
-      life = math.min(life, absolute)
     end
     redis.call('SET', session, text, 'PX', life)
     own(id, ref, not is_crowded(list_of(id)))

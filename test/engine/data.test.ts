@@ -144,7 +144,13 @@ describe("a value is refused that is", () => {
   test.each([
     ["a Map", new Map([["a", 1]])],
     ["a Set", new Set([1])],
-  ])("%s, which JSON would make an empty object of", async (_what, value) => {
+    ["a WeakMap", new WeakMap()],
+    ["a Promise", Promise.resolve(1)],
+    ["a RegExp", /x/],
+    ["an Error", new Error("x")],
+    ["a Uint8Array", new Uint8Array(2)],
+    ["an ArrayBuffer", new ArrayBuffer(2)],
+  ])("%s, of which JSON would make something else", async (_what, value) => {
     expect(await refusal({ bad: value }, nested())).toMatchObject({ name: "invalidValue" });
     expect(await refusal({ bad: { deep: value } }, nested())).toMatchObject({ name: "invalidValue" });
   });
@@ -164,6 +170,16 @@ describe("with nested: true", () => {
 
   test("any JSON comes back", async () => {
     for (const back of await roundTrip(d, nested())) expect(back).toEqual(d);
+  });
+
+  test("what an object's toJSON gives is what is stored, and measured; null removes the key", async () => {
+    let calls = 0;
+    const cart = { toJSON: () => ({ call: ++calls }) };
+    const gone = { toJSON: () => null };
+    const rs = nested();
+    const { token } = await rs.create({ app, id: "alice", ip: "::1", d: { cart, gone } });
+    expect((await rs.get({ app, token }))?.d).toEqual({ cart: { call: 1 } });
+    expect((await rs.set({ app, token, d: { cart: gone } }))?.d).toBeUndefined();
   });
 
   test("given to one call, that call alone takes any JSON", async () => {

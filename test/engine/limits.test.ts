@@ -209,6 +209,11 @@ describe("absolute", () => {
     expect(await ttl(other.ref)).toBeLessThanOrEqual(20_000);
   });
 
+  test.each([{}, { no_resave: true }])("the ttl that is shown is no longer than it can live: %o", async (options) => {
+    const { ref } = await t.create({ ttl: 3600, absolute: 60, ...options });
+    expect(await t.rs.get({ app, ref })).toMatchObject({ ttl: 60 });
+  });
+
   test("what an ended session has left is wiped", async () => {
     const { ref } = await t.create({ ttl: 7200, absolute: 60 });
     const [score] = (await t.db.zrange("rs:{webapp}:expiry", "0", "-1", "WITHSCORES")).slice(1);

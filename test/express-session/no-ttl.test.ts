@@ -113,9 +113,13 @@ test("with a ttl that counts down to an end, reading puts that off by nothing", 
   expect(await t.db.pttl(key)).toBeLessThanOrEqual(50_000);
 });
 
-test.each([Number.NaN, undefined])("a touch with a ttl of %s is an error, and ends nothing", async (ttl) => {
-  await t.store().set("sid", withCookie({}, null));
+test.each([Number.NaN, undefined])("a touch and a save with a ttl of %s are errors, and end nothing", async (ttl) => {
+  await t.store().set("sid", withCookie({ note: "kept" }, null));
   const store = t.store({ ttl: () => ttl as number });
-  await expect(store.touch("sid", withCookie({}, null))).rejects.toMatchObject({ name: "invalidValue" });
-  expect(await t.store().get("sid")).not.toBeNull();
+  const refused = { name: "invalidValue", message: "RedisStore: the session's ttl is no number" };
+  await expect(store.touch("sid", withCookie({}, null))).rejects.toMatchObject(refused);
+  await expect(store.set("sid", withCookie({}, null))).rejects.toMatchObject(refused);
+  const loaded = await store.get("sid");
+  await expect(store.set("sid", loaded as SessionData)).rejects.toMatchObject(refused);
+  expect(await t.store().get("sid")).toMatchObject({ note: "kept" });
 });

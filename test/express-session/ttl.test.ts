@@ -212,7 +212,7 @@ describe("an end in the past destroys", () => {
     expect(await store.get("sid")).toBeNull();
   });
 
-  test.each([0, -5, Number.NaN])("when the function for the ttl says %s", async (seconds) => {
+  test.each([0, -5])("when the function for the ttl says %s", async (seconds) => {
     const store = t.store({ ttl: () => seconds });
     await store.set("sid", withCookie({}));
     expect(await store.get("sid")).toBeNull();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { refOf } from "../../src/engine/token.js";
-import { readFields } from "../support/session-text.js";
+import { editFields, readFields } from "../support/session-text.js";
 import { rot13 } from "./support/serializers.js";
 import { useStores, withCookie } from "./support/stores.js";
 
@@ -48,6 +48,18 @@ test.each([false, true])("ref marks the present session in a list; hashIds: %s",
   expect(store.ref("a")).toBe(hashIds ? refOf("a") : "a");
   await store.killsoid("alice", { except: store.ref(laptop.sid) });
   expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(laptop.sid)]);
+});
+
+test("a session that somebody has spoilt is missing in the lists, and hides no other", async () => {
+  const store = t.store();
+  for (const sid of ["sound", "spoilt", "cookieless"]) await store.set(sid, withCookie({ userId: "alice" }));
+  await editFields(t.db, "rs:{sess}:s:spoilt", { '"userId"': "hunter2" });
+  await editFields(t.db, "rs:{sess}:s:cookieless", { '"cookie"': "hunter2" });
+  const refs = async (list: Promise<{ sessions: { ref: string }[] }>) => (await list).sessions.map(({ ref }) => ref);
+  expect(await refs(store.soid("alice"))).toEqual(["sound"]);
+  expect(await refs(store.soapp(60))).toEqual(["sound"]);
+  expect(await store.all()).toMatchObject([{ id: "sound" }]);
+  await expect(store.get("spoilt")).rejects.toMatchObject({ name: "redisError" });
 });
 
 test("soid and soapp show the ttl in whole seconds, rounded up", async () => {

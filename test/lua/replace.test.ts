@@ -81,9 +81,3 @@ test("a ttl may have a fraction, and 0 means without end", async () => {
   await run("any", { ttl: 0 });
   expect(await t.db.pttl("ref")).toBe(-1);
 });
-
-test("takes more fields than Lua can unpack at once", async () => {
-  const fields = { ...OWN, ...Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`"k${i}"`, `${i}`])) };
-  expect(await t.run(replace, [...INDEX, "ref"], ["ref", '"alice"', 5000, 100, "any", textOf(fields)])).toBe(1);
-  expect(await readFields(t.db, "ref")).toEqual(fields);
-});
