@@ -27,9 +27,12 @@ test("soid lists a user's sessions, newest first, with their data", async () => 
 test("soid shows the cookie of each session as a load would", async () => {
   const store = t.store();
   await store.set("sid", withCookie({ userId: "alice" }));
+  const began = Date.now();
   const [listed] = (await store.soid("alice")).sessions;
   const got = await store.get("sid");
-  expect(Math.abs(Date.parse(`${listed?.d?.cookie.expires}`) - Date.parse(`${got?.cookie.expires}`))).toBeLessThan(30);
+  const apart = Math.abs(Date.parse(`${listed?.d?.cookie.expires}`) - Date.parse(`${got?.cookie.expires}`));
+  // Reading may prolong it, if the look at the list took as long as that.
+  expect(apart).toBeLessThanOrEqual(Date.now() - began + 2);
 });
 
 test.each([false, true])("ref marks the present session in a list; hashIds: %s", async (hashIds) => {
