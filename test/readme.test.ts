@@ -88,11 +88,13 @@ test("the quick start's program runs as it stands: log in, read, log out everywh
 });
 
 test("the program for Fastify runs with the quick start's rs and auth", async () => {
-  const [program = ""] = blocks("js", "decorateRequest");
+  const [program = ""] = blocks("js", "auth.fastify");
   const [before = ""] = quickStart.split("const app =");
   await run(`${before}${program}`, "await app.listen({ port: 3000 });", async (url) => {
     const ask = await logIn(url);
     expect(await ask()).toMatchObject({ id: "alice", ip: "127.0.0.1", r: 1 });
+    expect(await ask("/account")).toMatchObject([{ current: true }]);
+    expect((await fetch(`${url}/account`)).status).toBe(401);
   });
 });
 

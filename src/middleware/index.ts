@@ -1,5 +1,5 @@
 /**
- * Middleware for Express 4 and 5, Connect, node:http and (as a hook) Fastify: the session's token travels in a signed
+ * Middleware for Express 4 and 5, Connect, node:http and (as a plugin) Fastify: the session's token travels in a signed
  * cookie or a header, and `req.rs` reads, writes, creates and ends the session.
  *
  * @example
@@ -45,6 +45,7 @@ declare global {
 
 export type { Admin, TenantAdmin } from "./admin.js";
 export type { CookieOptions } from "./cookie.js";
+export type { FastifyPlugin } from "./fastify.js";
 export type { Middleware, RequiredOptions } from "./guard.js";
 export type { AppOf, SessionsOptions } from "./options.js";
 export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";

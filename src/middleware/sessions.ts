@@ -4,6 +4,7 @@ import { checkApp, checkLimits, isToken } from "../engine/validate.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { deviceOf } from "./device.js";
+import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { guard, type Middleware, type RequiredOptions } from "./guard.js";
 import { readHeader } from "./header.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
@@ -11,7 +12,7 @@ import { addressOf } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import type { Transport } from "./transport.js";
 
-/** Middleware for Express, Connect and node:http that attaches `req.rs`. */
+/** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
   /** Lists, counts and ends the app's sessions. Where the app is a function of the request, each call names one. */
   readonly admin: App extends string ? Admin<Data> : TenantAdmin<Data>;
@@ -21,6 +22,8 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
   required(options?: RequiredOptions): Middleware;
   /** Middleware that lets all requests pass. */
   readonly optional: Middleware;
+  /** The same as a plugin for Fastify, for all of its routes: `app.register(auth.fastify)`. */
+  readonly fastify: FastifyPlugin;
 }
 
 /**
@@ -99,5 +102,6 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return guard((req, res) => attach(req, res).get(), challenge, required);
     },
     optional: ioredisSessions,
+    fastify: fastifyPlugin(ioredisSessions),
   });
 }

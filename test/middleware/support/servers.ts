@@ -2,9 +2,14 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import connect from "connect";
 import express from "express";
 import express4 from "express4";
-import Fastify, { type FastifyReply, type FastifyRequest, type HookHandlerDoneFunction } from "fastify";
+import Fastify, {
+  type FastifyPluginCallback,
+  type FastifyReply,
+  type FastifyRequest,
+  type HookHandlerDoneFunction,
+} from "fastify";
 import type { Json } from "../../../src/index.js";
-import type { Middleware, RequestSession } from "../../../src/middleware/index.js";
+import type { Middleware, RequestSession, Sessions } from "../../../src/middleware/index.js";
 
 export type Data = Record<string, Json>;
 
@@ -48,6 +53,15 @@ function chain(
   else first(req, res, (error) => (error === undefined ? chain(rest, req, res, end) : end(error)));
 }
 
+function pluginOf(middleware: Middleware | Sessions<Data>): FastifyPluginCallback {
+  if ("fastify" in middleware) return middleware.fastify;
+  const plugin: FastifyPluginCallback = (app, _options, done) => {
+    app.addHook("onRequest", (req, reply, next) => middleware(req.raw, reply.raw, next));
+    done();
+  };
+  return Object.assign(plugin, { [Symbol.for("skip-override")]: true });
+}
+
 export const SERVERS = {
   "Express 4": (use, routes, { trustProxy = false }) => {
     const app = express4();
@@ -82,10 +96,7 @@ export const SERVERS = {
   },
   Fastify: (use, routes, { trustProxy = false }) => {
     const app = Fastify({ trustProxy });
-    app.addHook("onRequest", (req, reply, done) => {
-      Object.assign(req.raw, { ip: req.ip, secure: req.protocol === "https" });
-      chain(use, req.raw, reply.raw, done);
-    });
+    for (const one of use) app.register(pluginOf(one));
     for (const [path, route] of Object.entries(routes)) {
       const { guards, handler } = split(route);
       const preHandler = guards.map(
