@@ -152,7 +152,7 @@ export async function engine({ rounds, quick, report }) {
       for (const [name, rs] of Object.entries(both)) {
         await redis.admin.flushall();
         // An engine makes its app known once a minute, not after each FLUSHALL.
-        await redis.admin.sadd("rs:apps", APP);
+        await redis.admin.zadd("rs:apps", Date.now(), APP);
         await inThousands(count, (i) => rs.create(session(i)));
         await redis.keep(`${kind} ${name}`);
       }

@@ -106,6 +106,13 @@ export class AppIndex {
     }
   }
 
+  /** Spares the wipers an app that has no session and was not registered since `since` (ms). */
+  async retire(since: number): Promise<void> {
+    const { app, expiry } = this.#keys;
+    if (Number(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
+    await this.#connection.run(operations.dropApp, this.#keys, { app, since }, this.#connection.deadline());
+  }
+
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
     const { owners, crowd } = this.#keys;

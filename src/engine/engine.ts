@@ -103,7 +103,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#namespace = namespace;
     this.#nested = nested;
     this.#maxBytes = maxBytes;
-    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index.wipe());
+    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
   }
 

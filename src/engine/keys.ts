@@ -13,14 +13,19 @@ export class Keys {
   readonly owners: string;
   /** zset, id and ref → 0, in the order of the ids: sessions for which there is no room in a user's field of `owners`. */
   readonly crowd: string;
-  /** The five as every script takes them first. */
+  /** The five, as every script takes them first that changes a session. */
   readonly index: readonly string[];
 
+  readonly app: string;
+  /** Where it is registered. */
+  readonly apps: string;
   /** What all keys of the app begin with; it holds the hash tag. */
   readonly base: string;
 
   constructor(namespace: string, app: string) {
     const base = `${namespace}:{${app}}:`;
+    this.app = app;
+    this.apps = appsKey(namespace);
     this.base = base;
     this.active = `${base}active`;
     this.users = `${base}users`;
@@ -36,7 +41,7 @@ export class Keys {
   }
 }
 
-/** set: the apps that the wiper visits. */
+/** zset, app → when it was registered last (ms): the apps that the wipers visit. It lies in a slot of its own. */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }

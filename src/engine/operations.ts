@@ -204,6 +204,14 @@ export const due = {
   reply: (reply: string[]) => reply.map(parseEntry),
 } satisfies Operation<{ /** ms */ lease: number; limit: number }, Entry[]>;
 
+/** Its key lies in another slot than those of the app: it is to be run by itself. */
+export const dropApp = {
+  script: scripts.dropApp,
+  keys: (keys) => [keys.apps],
+  args: ({ app, since }) => [app, since],
+  reply: (reply: number) => Number(reply) === 1,
+} satisfies Operation<{ app: string /** ms */; since: number }, boolean>;
+
 export const sweep = {
   script: scripts.sweep,
   keys: (keys, { entries }) => indexAndSessions(keys, ...entries.map(({ ref }) => ref)),

@@ -1,25 +1,37 @@
 import type { Connection } from "./connection.js";
 import type { SessionError } from "./errors.js";
+import { CHUNK } from "./walk.js";
 
 /** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
 const REGISTERED_FOR = 60_000;
 
+/** How long an app without a session stays registered, in ms: longer than servers' clocks are apart. */
+const KEPT_FOR = 86_400_000;
+
 /** How many apps are remembered as registered. To forget one costs one command. */
 const MOST_REGISTERED = 10_000;
+
+/** An app, as the wiper visits it. */
+interface Visited {
+  /** Drops what expired sessions have left in the index. Gives how many sessions that were. */
+  wipe(): Promise<number>;
+  /** Takes the app from those that are visited, when it has no session and was not registered since `since` (ms). */
+  retire(since: number): Promise<void>;
+}
 
 /** Visits every app from time to time and drops what expired sessions have left in the index. */
 export class Wiper {
   readonly #connection: Connection;
   readonly #appsKey: string;
-  readonly #wipeApp: (app: string) => Promise<number>;
+  readonly #appOf: (name: string) => Visited;
   readonly #registered = new Map<string, number>();
   readonly #registering = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(connection: Connection, appsKey: string, wipeApp: (app: string) => Promise<number>) {
+  constructor(connection: Connection, appsKey: string, appOf: (name: string) => Visited) {
     this.#connection = connection;
     this.#appsKey = appsKey;
-    this.#wipeApp = wipeApp;
+    this.#appOf = appOf;
   }
 
   /** Makes sure that the wipers of all servers know the app. Asks Redis once a minute and app, else gives undefined. */
@@ -36,12 +48,14 @@ export class Wiper {
 
   /** One app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last. */
   async wipe(): Promise<number> {
-    const apps = await this.#connection.command((client) => client.smembers(this.#appsKey));
+    const since = Date.now() - KEPT_FOR;
     let wiped = 0;
     let failure: unknown;
-    for (const app of apps) {
+    for await (const [name, registered] of this.#apps()) {
+      const app = this.#appOf(name);
       try {
-        wiped += await this.#wipeApp(app);
+        wiped += await app.wipe();
+        if (registered < since) await app.retire(since);
       } catch (error) {
         if ((error as SessionError).name !== "redisError") throw error;
         failure ??= error;
@@ -65,9 +79,22 @@ export class Wiper {
     clearTimeout(this.#timer);
   }
 
+  /** The apps, and when each was registered last (ms). */
+  async *#apps(): AsyncGenerator<[name: string, registered: number], void> {
+    let cursor = "0";
+    do {
+      const from = cursor;
+      const [next, found] = await this.#connection.command((client) =>
+        client.zscan(this.#appsKey, from, "COUNT", CHUNK),
+      );
+      for (let i = 0; i < found.length; i += 2) yield [found[i] as string, Number(found[i + 1])];
+      cursor = next;
+    } while (cursor !== "0");
+  }
+
   async #add(app: string): Promise<void> {
     const now = performance.now();
-    await this.#connection.command((client) => client.sadd(this.#appsKey, app));
+    await this.#connection.command((client) => client.zadd(this.#appsKey, Date.now(), app));
     if (this.#registered.size >= MOST_REGISTERED) this.#registered.clear();
     this.#registered.set(app, now);
   }

@@ -281,5 +281,5 @@ test("the first sessions of an app make it known to the wipers once, not once ea
   const commands = await t.redis.watch(async () => {
     await Promise.all(count(200).map((n) => t.create({ app: "brandnew", id: `user${n}` })));
   });
-  expect(commands.filter(([name]) => /^sadd$/i.test(name ?? ""))).toHaveLength(1);
+  expect(commands.filter(([name]) => /^zadd$/i.test(name ?? ""))).toHaveLength(1);
 });

@@ -28,7 +28,9 @@ test("every method works on a Cluster, with the apps on different nodes", async 
     await rs.create({ app, id: "bob", ip: "127.0.0.1" });
     expect(await rs.killall({ app })).toEqual({ kill: 1 });
   }
+  await cluster.client.zadd("rs:apps", 1, "shop", 1, "forum");
   expect(await rs.wipe()).toEqual({ wiped: 0 });
+  expect(await cluster.client.zrange("rs:apps", "0", "-1")).toEqual(["intranet"]);
   const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
   expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
 });

@@ -89,5 +89,5 @@ describe("data", () => {
 test("tells the wiper of the app", async () => {
   await t.create();
   await t.create({ app: "other" });
-  expect((await t.db.smembers("rs:apps")).sort()).toEqual(["other", "webapp"]);
+  expect((await t.db.zrange("rs:apps", "0", "-1")).sort()).toEqual(["other", "webapp"]);
 });

@@ -21,7 +21,7 @@ test("a session and its index lie where the documentation says", async () => {
   vi.restoreAllMocks();
   const { "rs:{webapp}:expiry": expiry, ...rest } = await dump(t.db);
   expect(rest).toEqual({
-    "rs:apps": ["webapp"],
+    "rs:apps": { webapp: `${NOW}` },
     "rs:{webapp}:active": { [ref]: `${NOW}` },
     "rs:{webapp}:users": { '"tenant:u9"': `${NOW}` },
     "rs:{webapp}:owners": { '"tenant:u9"': `\n${ref}\n` },
@@ -113,7 +113,7 @@ test("the keys have the types that the documentation says, and only sessions end
     if (!key.includes(":s:")) expect(await t.db.ttl(key)).toBe(-1);
   }
   expect(types).toEqual({
-    "rs:apps": "set",
+    "rs:apps": "zset",
     "rs:{webapp}:active": "zset",
     "rs:{webapp}:users": "zset",
     "rs:{webapp}:owners": "hash",

@@ -21,7 +21,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await plain.flushdb();
   // The engine has told Redis of the app, and does so again only after a minute.
-  await plain.sadd("rs:apps", app);
+  await plain.zadd("rs:apps", Date.now(), app);
 });
 
 afterAll(() => redis.stop());

@@ -37,13 +37,44 @@ test("one app whose keys somebody has spoilt does not keep the others from being
   const apps = ["one", "two", "three", "four", "five"];
   const refs = await Promise.all(apps.map(async (app) => (await t.create({ app })).ref));
   for (const [i, app] of apps.entries()) await expire(app, [refs[i] as string]);
-  const [spoilt, ...others] = await t.db.smembers("rs:apps");
+  const [spoilt, ...others] = await t.db.zrange("rs:apps", "0", "-1");
   await t.db.set(`rs:{${spoilt}}:expiry`, "no zset");
   await expect(t.rs.wipe()).rejects.toMatchObject({
     name: "redisError",
     message: expect.stringContaining("WRONGTYPE"),
   });
   for (const app of others) expect((await readStored(t.db, app)).entries).toBe(0);
+});
+
+test("an app that has no session is visited no more a day after its last one was created; any other is", async () => {
+  const yesterday = Date.now() - 25 * 3_600_000;
+  const apps = ["ended", "expired", "living", "recent"];
+  const [, expired] = await Promise.all(apps.map((app) => t.create({ app })));
+  for (const app of ["ended", "recent"]) await t.rs.killall({ app });
+  await expire("expired", [`${expired?.ref}`]);
+  for (const app of ["ended", "expired", "living"]) await t.db.zadd("rs:apps", yesterday, app);
+  expect(await t.rs.wipe()).toEqual({ wiped: 1 });
+  expect((await t.db.zrange("rs:apps", "0", "-1")).sort()).toEqual(["living", "recent"]);
+});
+
+test("an app whose first session in days is created while the wiper takes leave of it stays", async () => {
+  await t.db.zadd("rs:apps", 1, app);
+  const zcard = t.db.zcard.bind(t.db);
+  vi.spyOn(t.db, "zcard").mockImplementation((async (key: string) => {
+    const none = await zcard(key);
+    await t.create();
+    return none;
+  }) as typeof zcard);
+  await t.rs.wipe();
+  vi.restoreAllMocks();
+  expect(await t.db.zrange("rs:apps", "0", "-1")).toEqual([app]);
+});
+
+test("visits every one of a thousand apps", async () => {
+  const apps = Array.from({ length: 1000 }, (_, i) => `app${i}`);
+  for (const app of apps) await t.db.zadd("rs:apps", Date.now(), app);
+  for (const app of apps) await t.db.zadd(`rs:{${app}}:expiry`, 1, '"alice"ref');
+  expect(await t.rs.wipe()).toEqual({ wiped: 1000 });
 });
 
 test("counts a user no more whose sessions have all expired", async () => {

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import { fieldsOf } from "./session-text.js";
 
-/** A key's content: a session's fields, the entries of an index with their scores, a set's members. */
-export type Content = Record<string, string> | string[];
+/** A key's content: a session's fields, the entries of an index with their scores. */
+export type Content = Record<string, string>;
 
 /** Everything in the database, in an order that can be compared. */
 export async function dump(db: Redis): Promise<Record<string, Content>> {
@@ -16,7 +16,6 @@ async function read(db: Redis, key: string): Promise<Content> {
   if (type === "string") return fieldsOf(await db.get(key));
   if (type === "hash") return await db.hgetall(key);
   if (type === "zset") return pairs(await db.zrange(key, "0", "-1", "WITHSCORES"));
-  if (type === "set") return (await db.smembers(key)).sort();
   throw new Error(`${key} is a ${type}`);
 }
 
