@@ -2,7 +2,7 @@ import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
 import { type Call, Run } from "./run.js";
-import { isNoScript, isRedirection, sendable } from "./script.js";
+import { isNoScript, isRedirection } from "./script.js";
 import type { Client } from "./types.js";
 
 /**
@@ -65,12 +65,11 @@ export class Batch {
 
   /** @param withSource for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {
-    const { script, keys } = run;
-    const given = sendable(keys, run.args);
+    const { script, keys, args } = run;
     this.#onTheirWay++;
     const reply = withSource
-      ? this.#client.eval(script.source, keys.length, ...given)
-      : this.#client.evalsha(script.sha, keys.length, ...given);
+      ? this.#client.eval(script.source, keys.length, ...keys, ...args)
+      : this.#client.evalsha(script.sha, keys.length, ...keys, ...args);
     reply.then(
       (reply) => {
         this.#onTheirWay--;
@@ -87,7 +86,7 @@ export class Batch {
   #sendTogether(runs: readonly Run[]): void {
     this.#onTheirWay++;
     const pipeline = this.#client.pipeline();
-    for (const { script, keys, args } of runs) pipeline.evalsha(script.sha, keys.length, ...sendable(keys, args));
+    for (const { script, keys, args } of runs) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
     pipeline.exec().then(
       (replies) => {
         this.#onTheirWay--;

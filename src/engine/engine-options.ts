@@ -1,5 +1,5 @@
 import { invalidValue } from "./errors.js";
-import { aBoolean, anInteger, anObject, checkOptions, LATER, text } from "./options.js";
+import { aBoolean, anInteger, anObject, checkOptions, text } from "./options.js";
 import type { RedisSessionsOptions } from "./types.js";
 
 /** The longest that a timer of Node can wait, ms. One that is told to wait longer does not wait at all. */
@@ -20,9 +20,6 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
     timeout: anInteger(1),
     nested: aBoolean,
     maxBytes: anInteger(1),
-    cachetime: LATER,
-    cachemax: LATER,
-    shards: LATER,
   });
   const { wipe = 0, timeout = 0 } = options;
   if (wipe * 1000 > LONGEST_TIMER || timeout > LONGEST_TIMER) {

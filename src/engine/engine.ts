@@ -1,4 +1,5 @@
 import { AppSessions } from "./app-sessions.js";
+import { BoundedMap } from "./bounded-map.js";
 import { checkClient, openClient } from "./client.js";
 import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSessions } from "./codec.js";
 import { Connection } from "./connection.js";
@@ -52,9 +53,6 @@ import { Wiper } from "./wiper.js";
  */
 export const MARK = 10_000;
 
-/** How many apps are kept at hand. */
-const MOST_APPS = 10_000;
-
 /** An engine, whatever the type of its data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
 
@@ -90,7 +88,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #namespace: string;
   readonly #nested: boolean;
   readonly #maxBytes: number;
-  readonly #apps = new Map<string, AppSessions>();
+  /** Names may come from outside. Of two that are made for an app, each lets its own sign-ins take turns. */
+  readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
@@ -288,8 +287,6 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): AppSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      // They hold nothing that could not be made anew; names may come from outside.
-      if (this.#apps.size >= MOST_APPS) this.#apps.clear();
       app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
       this.#apps.set(name, app);
     }

@@ -11,12 +11,11 @@ import { invalidValue } from "./errors.js";
  */
 export function checkOptions(owner: string, options: unknown, rules: Record<string, Rule>): void {
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
-  const known = Object.keys(rules).filter((name) => rules[name] !== LATER);
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) {
-      const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
-      const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;
+      const meant = closestMatch(name, Object.keys(rules), { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
+      const help = meant === undefined ? `It takes ${Object.keys(rules).join(", ")}.` : `Did you mean "${meant}"?`;
       throw invalidValue(`${owner} has no option "${name}". ${help}`);
     }
     if (value !== undefined && !rule.test(value)) throw invalidValue(`${owner}: ${name} must be ${rule.be}`);
@@ -28,9 +27,6 @@ export interface Rule {
   be: string;
   test: (value: unknown) => boolean;
 }
-
-/** An option that a later version brings. Until then it is refused rather than ignored. */
-export const LATER: Rule = { be: "left out: this version does not have it yet", test: () => false };
 
 export const aBoolean: Rule = { be: "true or false", test: (value) => typeof value === "boolean" };
 

@@ -14,12 +14,3 @@ export function isNoScript(error: unknown): boolean {
 export function isRedirection(error: unknown): boolean {
   return error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
 }
-
-/** More arguments than this go to ioredis as one array, which it flattens: spread, they would overflow the stack. */
-const MOST_SPREAD = 1000;
-
-/** Keys and arguments in the form in which ioredis takes them. */
-export function sendable(keys: readonly string[], args: readonly (string | number)[]): (string | number)[] {
-  const given = [...keys, ...args];
-  return given.length <= MOST_SPREAD ? given : [given as unknown as string];
-}

@@ -1,15 +1,14 @@
 import { hash } from "node:crypto";
 import { customAlphabet } from "nanoid";
+import { BoundedMap } from "./bounded-map.js";
 import type { Created } from "./types.js";
 
 const random = customAlphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 64);
 
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/** How many refs are known by heart: between two commands a hash costs as much as the JSON of a session. */
-const MOST_REFS = 10_000;
-
-const refs = new Map<string, string>();
+/** Refs that are known by heart: between two commands a hash costs as much as the JSON of a session. */
+const refs = new BoundedMap<string>();
 
 /** A new token, 64 characters (381 bits) from the CSPRNG, without modulo bias; and its ref. */
 export function createToken(): Created {
@@ -22,7 +21,6 @@ export function refOf(token: string): string {
   let ref = refs.get(token);
   if (ref === undefined) {
     ref = digest(token);
-    if (refs.size >= MOST_REFS) refs.clear();
     refs.set(token, ref);
   }
   return ref;

@@ -1,3 +1,4 @@
+import { BoundedMap } from "./bounded-map.js";
 import type { Connection } from "./connection.js";
 import type { SessionError } from "./errors.js";
 import { CHUNK } from "./walk.js";
@@ -7,9 +8,6 @@ const REGISTERED_FOR = 60_000;
 
 /** How long an app without a session stays registered, in ms: longer than servers' clocks are apart. */
 const KEPT_FOR = 86_400_000;
-
-/** How many apps are remembered as registered. To forget one costs one command. */
-const MOST_REGISTERED = 10_000;
 
 /** An app, as the wiper visits it. */
 interface Visited {
@@ -24,7 +22,8 @@ export class Wiper {
   readonly #connection: Connection;
   readonly #appsKey: string;
   readonly #appOf: (name: string) => Visited;
-  readonly #registered = new Map<string, number>();
+  /** When each app was registered by this process, as performance.now() has it. To forget one costs one command. */
+  readonly #registered = new BoundedMap<number>();
   readonly #registering = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -95,7 +94,6 @@ export class Wiper {
   async #add(app: string): Promise<void> {
     const now = performance.now();
     await this.#connection.command((client) => client.zadd(this.#appsKey, Date.now(), app));
-    if (this.#registered.size >= MOST_REGISTERED) this.#registered.clear();
     this.#registered.set(app, now);
   }
 }

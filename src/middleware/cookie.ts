@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseCookie, stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
+import { BoundedMap, copyOf } from "../engine/bounded-map.js";
 import { invalidValue } from "../engine/errors.js";
 import { aBoolean, anInteger, checkOptions, oneOf } from "../engine/options.js";
 import { isToken } from "../engine/validate.js";
@@ -36,9 +37,6 @@ export interface CookieOptions {
 /** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
 const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 
-/** How many cookies are known by heart: to verify one costs as much as a good part of its request. */
-const MOST_VERIFIED = 10_000;
-
 interface Verified {
   readonly token: string;
   /** Whether a secret has signed it that is about to be dropped: another than the first of the list. */
@@ -51,7 +49,8 @@ export class SessionCookie implements Transport {
   readonly maxAge: number | undefined;
   readonly #options: CookieOptions;
   readonly #secrets: readonly string[];
-  readonly #verified = new Map<string, Verified>();
+  /** Cookies that are known by heart: to verify one costs as much as a good part of its request. */
+  readonly #verified = new BoundedMap<Verified>();
   #warned = false;
 
   /** @throws SessionError `invalidValue` for bad options, or without a secret */
@@ -107,12 +106,12 @@ export class SessionCookie implements Transport {
     const known = this.#verified.get(value);
     if (known !== undefined) return known;
     if (!SIGNED.test(value)) return undefined;
+    const own = copyOf(value);
     for (const [i, secret] of this.#secrets.entries()) {
-      const token = unsign(value, secret);
+      const token = unsign(own, secret);
       if (!isToken(token)) continue;
       const verified = { token, isOutdated: i > 0 };
-      if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
-      this.#verified.set(value, verified);
+      this.#verified.set(own, verified);
       return verified;
     }
     return undefined;
@@ -142,11 +141,15 @@ function checkSecrets(secret: unknown): string[] {
   return secrets as string[];
 }
 
+function isText(value: unknown, pattern: RegExp): boolean {
+  return typeof value === "string" && pattern.test(value);
+}
+
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
-    name: { be: "a cookie name: letters, digits, - and _", test: (name) => /^[\w-]+$/.test(String(name)) },
-    path: { be: 'a path: "/…"', test: (path) => /^\/[ -:=-~]*$/.test(String(path)) },
-    domain: { be: 'a domain: "example.com"', test: (domain) => DOMAIN.test(String(domain)) },
+    name: { be: "a cookie name: letters, digits, - and _", test: (name) => isText(name, /^[\w-]+$/) },
+    path: { be: 'a path: "/…"', test: (path) => isText(path, /^\/[ -:=-~]*$/) },
+    domain: { be: 'a domain: "example.com"', test: (domain) => isText(domain, DOMAIN) },
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,
