@@ -86,9 +86,10 @@ export class AppSessions {
     );
   }
 
-  set(ref: string, changes: string): Promise<Stored | null> {
+  /** @throws SessionError `invalidValue` where the session's data would grow beyond `maxBytes` */
+  set(ref: string, changes: string, maxBytes: number): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), changes }, deadline),
+      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), changes, maxBytes }, deadline),
     );
   }
 

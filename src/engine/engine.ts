@@ -39,6 +39,7 @@ import {
   checkIp,
   checkLimits,
   checkRef,
+  checkSize,
   checkSpan,
   checkToken,
   type DataEntry,
@@ -121,7 +122,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const ttl = Math.min(rest, absolute ?? rest);
     const device = checkDevice(options.device);
     const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? "" : encodeData(this.#checkData(options.d, options.nested));
+    const data = options.d === undefined ? "" : this.#encode(options, encodeData);
     const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
 
     const { token, ref } = createToken();
@@ -158,8 +159,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method((options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
-    const changes = encodeChanges(this.#checkData(options.d, options.nested));
-    return app.set(ref, changes).then(toSessionNow<Data>);
+    const changes = this.#encode(options, encodeChanges);
+    return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
   });
 
   readonly kill: {
@@ -280,8 +281,10 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#client.disconnect();
   });
 
-  #checkData(d: unknown, nested: unknown): DataEntry[] {
-    return checkData(d, checkBoolean("nested", nested ?? this.#nested), this.#maxBytes);
+  /** The data of a call as it goes to Redis. */
+  #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
+    const nested = checkBoolean("nested", options.nested ?? this.#nested);
+    return checkSize(encode(checkData(options.d, nested)), this.#maxBytes);
   }
 
   #app(name: string): AppSessions {

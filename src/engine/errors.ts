@@ -76,6 +76,11 @@ export function invalidValue(message: string, hint?: string): SessionError {
   return new SessionError("invalidValue", message, hint === undefined ? {} : { hint });
 }
 
+/** @param what completes "… larger than N bytes" */
+export function tooLarge(what: string, maxBytes: number): SessionError {
+  return invalidValue(`${what} larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
+}
+
 export function tooManySessions(most: number): SessionError {
   return new SessionError("tooManySessions", `The user has ${most} sessions already, as many as maxPerUser allows`);
 }

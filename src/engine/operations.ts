@@ -1,5 +1,6 @@
 import * as scripts from "../lua/index.js";
 import { decode, type Moved, moved, type Stored } from "./codec.js";
+import { tooLarge } from "./errors.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
 import type { Page } from "./walk.js";
@@ -129,11 +130,14 @@ export const get = {
 
 export const set = {
   script: scripts.set,
-  common: 0,
+  common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, changes }) => [ref, now, changes],
-  reply: (reply: string | null, { ref }) => decode(reply, ref),
-} satisfies Operation<Timed & Changes, Stored | Moved | null>;
+  args: ({ ref, now, changes, maxBytes }) => [maxBytes, ref, now, changes],
+  reply: (reply: string | number | null, { ref, maxBytes }) => {
+    if (reply === -1 || reply === "-1") throw tooLarge("The session's data would be", maxBytes);
+    return decode(reply as string | null, ref);
+  },
+} satisfies Operation<Timed & Changes & { maxBytes: number }, Stored | Moved | null>;
 
 export const replace = {
   script: scripts.replace,

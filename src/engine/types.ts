@@ -42,7 +42,10 @@ export interface RedisSessionsOptions {
   timeout?: number;
   /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
   nested?: boolean;
-  /** The most bytes that keys and values of the `d` of one call may have, as UTF-8. Default 1048576 (1 MiB). */
+  /**
+   * The most bytes that a session's data may have, as JSON with its keys. What would make it larger is refused with the
+   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. Default 1048576 (1 MiB).
+   */
   maxBytes?: number;
 }
 

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { invalidFormat, invalidValue, missingParameter } from "./errors.js";
+import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
 import type { CreateOptions } from "./types.js";
 
 /**
@@ -124,21 +124,24 @@ export function checkBoolean(item: string, value: Unchecked): boolean {
 /** A key of the data and its value as JSON; null in the place of that removes the key. */
 export type DataEntry = readonly [key: string, json: string | null];
 
-/** The data of one call, as JSON. `nested` allows any, else values are primitives. */
-export function checkData(d: Unchecked, nested: boolean, maxBytes: number): DataEntry[] {
+/** The data of one call, its values as JSON. `nested` allows any, else values are primitives. */
+export function checkData(d: Unchecked, nested: boolean): DataEntry[] {
   if (d === undefined || d === null) throw missingParameter("d");
   if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
   const entries = Object.entries(d);
   if (entries.length === 0) throw invalidValue("d must contain at least one key.");
 
-  let bytes = 0;
   return entries.map(([key, value]) => {
     if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(`d.${key}`, value, nested);
     const json = toJson(`d.${key}`, value);
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(json);
-    if (bytes > maxBytes) throw invalidValue(`d is larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
     return [key, json === "null" ? null : json];
   });
+}
+
+/** Data as it goes to Redis, unless that has too many bytes. */
+export function checkSize(lines: string, maxBytes: number): string {
+  if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("d is", maxBytes);
+  return lines;
 }
 
 function isPrimitive(value: unknown): boolean {

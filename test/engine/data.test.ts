@@ -220,6 +220,30 @@ describe("maxBytes", () => {
     expect(back).toEqual({ a: "x".repeat(1024 * 1024 - 100) });
   });
 
+  test("bounds what a session grows to: what goes beyond is refused alone, and what makes it smaller is not", async () => {
+    const [small, large] = [nested({ maxBytes: 100 }), nested()];
+    const { ref } = await small.create({ app, id: "alice", ip: "::1", d: { a: "x".repeat(40) } });
+    const other = await small.create({ app, id: "alice", ip: "::1" });
+    const set = (rs: RedisSessions<object>, d: object) => rs.set({ app, ref, d }).then((session) => session?.d);
+    const [grown, refused, beside] = await Promise.allSettled([
+      set(small, { b: "y".repeat(40) }),
+      set(small, { c: "z".repeat(40) }),
+      small.set({ app, ref: other.ref, d: { c: "z".repeat(40) } }),
+    ]);
+    expect(grown).toMatchObject({ value: { a: "x".repeat(40), b: "y".repeat(40) } });
+    expect(refused).toMatchObject({
+      reason: { name: "invalidValue", message: "The session's data would be larger than 100 bytes" },
+    });
+    expect(beside).toMatchObject({ status: "fulfilled" });
+    // Each key is written as a line feed, the key in quotation marks, a colon and the JSON.
+    await expect(set(small, { b: "y".repeat(46) })).resolves.toBeDefined();
+    await expect(set(small, { b: "y".repeat(47) })).rejects.toMatchObject({ name: "invalidValue" });
+    await set(large, { c: "z".repeat(500) });
+    expect(await set(small, { a: "x".repeat(30) })).toMatchObject({ a: "x".repeat(30) });
+    await expect(set(small, { a: "x".repeat(31) })).rejects.toMatchObject({ name: "invalidValue" });
+    expect(Object.keys((await set(small, { c: null })) ?? {})).toEqual(["a", "b"]);
+  });
+
   test("counts bytes, not characters, and all keys of a call together", async () => {
     const rs = nested({ maxBytes: 100 });
     expect(await refusal({ a: "딸".repeat(34) }, rs)).toMatchObject({ message: message(100) });
