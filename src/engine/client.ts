@@ -10,12 +10,28 @@ export function troubleOf(client: Client): Error | undefined {
   return troubles.get(client);
 }
 
+/**
+ * An address as ioredis takes it, which otherwise would take any other scheme for the path of a socket, and a database
+ * that is no number for database 0.
+ * @throws SessionError `invalidValue` that does not quote it: it may hold a password
+ */
+function checkUrl(given: string): string {
+  const url = given.replace(/^valkey(s?):\/\//i, "redis$1://");
+  // A host and a port, or the path of a socket.
+  if (!url.includes("://")) return url;
+  if (/^rediss?:/i.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname)) return url;
+  throw invalidValue(
+    "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
+    "rediss:// for TLS; valkey:// and valkeys:// are the same",
+  );
+}
+
 /** Opens the engine's own connection. */
 export function openClient({ port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions): Redis {
   const { url, ...given } = options;
   // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
   const rest = { ...given, replyMapping: "legacy" } as const;
-  const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(url, rest);
+  const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(checkUrl(url), rest);
   // Without a listener ioredis prints each failed attempt to connect. Every call reports the outage itself.
   client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
     // Without what ioredis adds: a command's arguments may be a password. (What Node says of several addresses is empty.)

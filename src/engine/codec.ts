@@ -151,7 +151,7 @@ export function moved(reply: string | number): Moved | undefined {
 }
 
 /**
- * Reads what Stored's json() gives. It takes "__proto__" for a key like any other.
+ * Reads JSON of a session, such as what Stored's json() gives. It takes "__proto__" for a key like any other.
  * @throws SessionError `redisError` for what somebody else has written there; it does not quote that
  */
 export function parseData(json: string): unknown {
@@ -175,17 +175,16 @@ export function toSession<Data>(stored: Stored, now: number): Session<Data> {
  */
 export function toSessions<Data>(stored: readonly Stored[], now: number): Session<Data>[] {
   return chunks(stored).flatMap((chunk) => {
-    let data: Data[];
     try {
-      data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
+      const data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
+      return chunk.map((one, i) => {
+        const session = withoutData<Data>(one, now);
+        if (!one.isEmpty) session.d = data[i] as Data;
+        return session;
+      });
     } catch {
       return chunk.flatMap((one) => toSessionIfSound<Data>(one, now));
     }
-    return chunk.map((one, i) => {
-      const session = withoutData<Data>(one, now);
-      if (!one.isEmpty) session.d = data[i] as Data;
-      return session;
-    });
   });
 }
 
@@ -215,9 +214,9 @@ export function withoutData<Data>(stored: Stored, now: number): Session<Data> {
   return session;
 }
 
-/** JSON.parse for a string or nothing, without its cost for those that have nothing escaped. */
+/** Reads a string or nothing, without the cost of JSON for those that have nothing escaped. */
 function unquote(json: string): string {
-  return json.includes("\\") ? JSON.parse(json) : json.slice(1, -1);
+  return json.includes("\\") ? String(parseData(json)) : json.slice(1, -1);
 }
 
 function seconds(ms: number): number {

@@ -29,7 +29,7 @@ export interface RedisSessionsOptions {
   port?: number;
   /** Host of the engine's own connection. Default "127.0.0.1". */
   host?: string;
-  /** Handed to ioredis for the engine's own connection. `options.url` ("redis://…") works, too. */
+  /** Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. */
   options?: RedisOptions & { url?: string };
   /** First part of every key in Redis. Any text without braces. Default "rs". */
   namespace?: string;

@@ -163,7 +163,7 @@ export class RedisStore extends session.Store {
     const all: SessionData[] = [];
     for await (const page of ahead(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
-        const data = await this.#readIfSound(stored);
+        const data = await ifSound(async () => this.#known.read(stored));
         if (data !== undefined) all.push(Object.assign(data, { id: stored.ref }));
       }
     }
@@ -174,20 +174,22 @@ export class RedisStore extends session.Store {
     const now = Date.now();
     const sessions: ListedSession[] = [];
     for (const stored of found) {
-      const d = await this.#readIfSound(stored);
-      const own = withoutData(stored, now);
-      if (d !== undefined) sessions.push({ ...own, ttl: Math.ceil(own.ttl), d });
+      const listed = await ifSound(async () => {
+        const own = withoutData(stored, now);
+        return { ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) };
+      });
+      if (listed !== undefined) sessions.push(listed);
     }
     return { sessions };
   }
+}
 
-  /** A session that was met in a list; undefined when somebody else has spoilt it, which shall not hide the others. */
-  async #readIfSound(stored: Stored): Promise<SessionData | undefined> {
-    try {
-      return await this.#known.read(stored);
-    } catch (error) {
-      if ((error as SessionError).name === "redisError") return undefined;
-      throw error;
-    }
+/** What is read of a session in a list; undefined when somebody else has spoilt it, which shall not hide the others. */
+async function ifSound<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if ((error as SessionError).name === "redisError") return undefined;
+    throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { Cluster } from "ioredis";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { RedisSessions, type RedisSessionsOptions } from "../../src/index.js";
@@ -169,6 +170,27 @@ describe("an own connection", () => {
     const third = t.redis.client({ db: 3 });
     expect(await third.exists(`my:rs:{webapp}:s:${ref}`)).toBe(1);
     await third.flushdb();
+  });
+
+  test("takes valkey:// for redis://", async () => {
+    const rs = open({ options: { url: t.redis.url.replace("redis:", "valkey:") } });
+    expect(await rs.ping()).toBe("PONG");
+  });
+
+  test.each([
+    "http://:hunter2@127.0.0.1:6379",
+    "redis+tls://:hunter2@127.0.0.1:6379",
+    "redis://:hunter2@127.0.0.1:99999",
+    "redis://:hunter2@127.0.0.1/mydb",
+    "redis://:hunter2@127.0.0.1/1/2",
+    "REDIS+TLS://:hunter2@/",
+  ])("refuses the address %s, and quotes no password", (url) => {
+    const error = refusal(() => open({ options: { url } }));
+    expect(error).toMatchObject({
+      name: "invalidValue",
+      message: expect.stringContaining("options.url must be redis"),
+    });
+    expect(inspect(error)).not.toContain("hunter2");
   });
 
   test("is handed the other options of ioredis", async () => {

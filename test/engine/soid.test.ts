@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterEach, expect, test, vi } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
@@ -69,6 +70,18 @@ test("leaves out a session whose data somebody has spoilt; its own read fails wi
     message: "What stands in the place of the session is no session",
   });
   expect(failure.cause).toBeUndefined();
+});
+
+test("leaves out a session whose user somebody has spoilt; its own read is an error of ours, and quotes nothing", async () => {
+  const good = await t.create({ id: "Zoë" });
+  const bad = await t.create({ id: "Zoë" });
+  await editFields(t.db, `rs:{webapp}:s:${bad.ref}`, { device: '"hunter2\\"x' });
+  const { sessions } = await t.rs.soid({ app, id: "Zoë" });
+  expect(sessions.map(({ ref }) => ref)).toEqual([good.ref]);
+  expect((await t.rs.soapp({ app, dt: 60 })).sessions.map(({ ref }) => ref)).toEqual([good.ref]);
+  const failure = await t.rs.get({ app, token: bad.token }).catch((error) => error);
+  expect(failure).toMatchObject({ name: "redisError" });
+  expect(inspect(failure)).not.toContain("hunter2");
 });
 
 test.each([100, 200])("gives all of %i sessions, which fill their chunks", async (count) => {
