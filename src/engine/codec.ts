@@ -52,7 +52,7 @@ export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
 }
 
-/** A key as JSON without a quotation mark or a backslash in it, so that scripts find its end by the next mark. */
+/** A key as JSON in which no quotation mark is within the key, so that scripts find its end by the next one. */
 export function quoteKey(key: string): string {
   const json = JSON.stringify(key);
   return json.includes("\\") ? json.replace(/\\(["\\])/g, (_, c) => (c === '"' ? "\\u0022" : "\\u005c")) : json;

@@ -38,9 +38,10 @@ import {
   checkInteger,
   checkIp,
   checkLimits,
+  checkPart,
   checkRef,
+  checkSince,
   checkSize,
-  checkSpan,
   checkToken,
   type DataEntry,
   isToken,
@@ -66,8 +67,8 @@ export let connectionOf: (rs: AnyRedisSessions) => Connection;
 /**
  * Sessions in Redis that belong to an app and a user.
  *
- * Every method takes one options object and returns a promise, or takes a node-style callback as its last argument. It
- * may be handed on by itself.
+ * Every method takes one options object (or none) and returns a promise (`sessions`: an iterator), or takes a node-style
+ * callback as its last argument. It may be handed on by itself.
  * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
  *
  * @example
@@ -208,23 +209,19 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoappOptions): Promise<SessionList<Data>>;
   } = method(async (options) => {
     const app = checkApp(options.app);
-    const since = Date.now() - checkSpan(options) * 1000;
-    const offset = checkInteger("offset", options.offset ?? 0, 0);
-    const limit = options.limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", options.limit, 1);
-    return toList(await this.#app(app).index.active(since, offset, limit));
+    const since = checkSince(options);
+    return toList(await this.#app(app).index.active(since, ...checkPart(options)));
   });
 
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
    * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a few hundred of them.
    */
-  async *sessions(options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> {
-    const app = checkApp(options.app);
-    const since = Date.now() - checkSpan(options) * 1000;
-    for await (const page of this.#app(app).index.activePages(since)) {
-      yield* toSessions<Data>(page, Date.now());
-    }
-  }
+  readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
+    // Without options the first check names what is missing.
+    const app = this.#app(checkApp(options?.app));
+    return eachOf<Data>(app.index.activePages(checkSince(options)));
+  };
 
   readonly activity: {
     (options: ActivityOptions, callback: Callback<{ activity: number }>): void;
@@ -236,7 +233,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: ActivityOptions): Promise<{ activity: number }>;
   } = method(async (options) => {
     const app = checkApp(options.app);
-    return { activity: await this.#app(app).index.countUsers(Date.now() - checkSpan(options) * 1000) };
+    return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
   });
 
   readonly rotate: {
@@ -299,6 +296,10 @@ export class RedisSessions<Data extends object = DefaultData> {
 
 function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
   return stored && toSession(stored, Date.now());
+}
+
+async function* eachOf<Data>(pages: AsyncIterable<Stored[]>): AsyncGenerator<Session<Data>, void> {
+  for await (const page of pages) yield* toSessions<Data>(page, Date.now());
 }
 
 function toList<Data>(stored: readonly Stored[]): SessionList<Data> {

@@ -107,10 +107,13 @@ export interface CreateOptions<Data = DefaultData> extends User {
   absolute?: number;
   /** How many sessions the user may have, this one included. Default: any number. */
   maxPerUser?: number;
-  /** The token of a session that this one takes the place of, as at a login: it ends, once the input has passed. */
-  instead?: string;
-  /** What happens when the user has that many: the oldest end, or this one is rejected. Default "oldest". */
+  /** What happens when the user has `maxPerUser` sessions already: the oldest end, or this one is rejected. Default "oldest". */
   overflow?: "oldest" | "reject";
+  /**
+   * The token of a session that this one takes the place of, as at a login: it ends, once the input has passed, also
+   * when this one is then rejected. Default: none.
+   */
+  instead?: string;
 }
 
 export type GetOptions = Which & {

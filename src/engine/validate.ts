@@ -83,16 +83,30 @@ export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
  * Seconds that a session may live or a span may reach back: an integer of at least 10.
  * @param name what callers call it, where that is another name than redis-sessions' message has
  */
-export function checkSeconds(item: string, value: Unchecked, name = item): number {
+function checkSeconds(item: string, value: Unchecked, name = item): number {
   if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
     throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MOST_SECONDS}`);
   }
   return value as number;
 }
 
-/** `dt`, or `deltaTime` as redis-sessions called it. */
-export function checkSpan(options: { dt?: Unchecked; deltaTime?: Unchecked }): number {
-  return checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt");
+/** Since when what is active counts, in ms: `dt` seconds ago, or `deltaTime`, as redis-sessions called it. */
+export function checkSince(options: { dt?: Unchecked; deltaTime?: Unchecked }): number {
+  return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
+}
+
+/** Which part of a list is wanted. */
+export function checkPart({
+  limit,
+  offset,
+}: {
+  limit?: Unchecked;
+  offset?: Unchecked;
+}): [offset: number, limit: number] {
+  return [
+    checkInteger("offset", offset ?? 0, 0),
+    limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
+  ];
 }
 
 /** How long and how many sessions may be: those of the options that are given. */

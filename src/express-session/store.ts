@@ -7,7 +7,7 @@ import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
 import { watchOutage } from "../engine/outage.js";
 import type { Killed, Session } from "../engine/types.js";
-import { checkInteger, checkSpan } from "../engine/validate.js";
+import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { GRAVE, KnownSessions } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
@@ -135,18 +135,14 @@ export class RedisStore extends session.Store {
    * The sessions that were active in the last `dt` seconds (at least 10), most recently active first, as `soid` shows
    * them: at most `limit` (default: all), after the first `offset` (default 0).
    */
-  async soapp(
-    dt: number,
-    { limit, offset = 0 }: { limit?: number; offset?: number } = {},
-  ): Promise<{ sessions: ListedSession[] }> {
-    const since = Date.now() - checkSpan({ dt }) * 1000;
-    const most = limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
-    return this.#list(await this.#sessions.index.active(since, checkInteger("offset", offset, 0), most));
+  async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<{ sessions: ListedSession[] }> {
+    const since = checkSince({ dt });
+    return this.#list(await this.#sessions.index.active(since, ...checkPart(part)));
   }
 
   /** How many users were active in the last `dt` seconds. */
   async activity(dt: number): Promise<{ activity: number }> {
-    return { activity: await this.#sessions.index.countUsers(Date.now() - checkSpan({ dt }) * 1000) };
+    return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };
   }
 
   /** express-session's moment of handing a loaded session to the request: from here on the store knows it. */

@@ -57,12 +57,6 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  return {
-    soid: (options) => rs.soid(options),
-    soapp: (options) => rs.soapp(options),
-    activity: (options) => rs.activity(options),
-    kill: (options) => rs.kill(options),
-    killsoid: (options) => rs.killsoid(options),
-    killall: (options) => rs.killall(options),
-  };
+  const { soid, soapp, activity, kill, killsoid, killall } = rs;
+  return { soid, soapp, activity, kill, killsoid, killall };
 }

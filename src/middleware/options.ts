@@ -20,10 +20,10 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
   app: App;
   /**
    * What signs the cookie: a long random string. With a list the first signs and all verify, so that a secret can be
-   * replaced without signing anybody out. Required unless `cookie` is false.
+   * replaced without signing anybody out. Required unless `cookie` is false, or there is `write`.
    */
   secret?: string | readonly string[] | undefined;
-  /** The token in a cookie; false for none. Default: a cookie named "rs". */
+  /** The token in a cookie; false for none. Default: a cookie named "rs", or none where there is `write`. */
   cookie?: CookieOptions | false;
   /**
    * The token in a header: true for `Authorization: Bearer …` (RFC 6750), or the header's name. It goes before the
@@ -72,4 +72,7 @@ export function checkSessionsOptions(options: SessionsOptions<never>): void {
     throw invalidValue("sessions needs a way for the token to come: a cookie, a header, or read");
   }
   if (write !== undefined && read === undefined) throw invalidValue("sessions: write goes with read");
+  if (write !== undefined && cookie !== undefined && cookie !== false) {
+    throw invalidValue("sessions: the token goes with write, or in a cookie, but not both");
+  }
 }

@@ -24,9 +24,9 @@ test("sessions() reads no more than it is asked for, a hundred at a time", async
   expect(commands.length).toBeLessThanOrEqual(4);
 });
 
-test("sessions() refuses bad input with the first session", async () => {
-  await expect(t.rs.sessions({ app: "x", dt: 60 }).next()).rejects.toThrow("Invalid app format");
-  await expect(t.rs.sessions({ app: "webapp", dt: 1 }).next()).rejects.toThrow(
-    "deltaTime must be a positive integer >= 10",
-  );
+test("sessions() refuses bad input at once, and may be handed on by itself", () => {
+  const { sessions } = t.rs;
+  expect(() => sessions({ app: "x", dt: 60 })).toThrow("Invalid app format");
+  expect(() => sessions(undefined as never)).toThrow("No app supplied");
+  expect(() => sessions({ app: "webapp", dt: 1 })).toThrow("deltaTime must be a positive integer >= 10");
 });

@@ -31,6 +31,7 @@ describe("sessions refuses", () => {
     ["a secret that is no string", { secret: 42 }, "invalidValue", "sessions needs a secret"],
     ["no way for the token to come", { cookie: false }, "invalidValue", "a cookie, a header, or read"],
     ["write without read", { write: () => {} }, "invalidValue", "write goes with read"],
+    ["write and a cookie", { read: () => "", write: () => {}, cookie: {} }, "invalidValue", "but not both"],
   ])("%s", (_what, options, name, message) => {
     expect(refusal(() => make(options))).toMatchObject({ name, message: expect.stringContaining(message) });
   });
