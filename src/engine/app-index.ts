@@ -1,8 +1,9 @@
-import { decode, Moved, Stored } from "./codec.js";
+import { CHUNK, chunks } from "./chunks.js";
+import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { type Entry, type Keys, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
-import { ahead, CHUNK, chunks, PAGE, walk } from "./walk.js";
+import { ahead, PAGE, walk } from "./walk.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
@@ -26,13 +27,13 @@ export class AppIndex {
   }
 
   /** Ends the sessions of a user until none is left but `spare`. */
-  killUser(id: string, spare?: string, grave = 0): Promise<number> {
-    return this.#endAll(() => this.#owned(id), spare, grave);
+  killUser(id: string, spare?: string, markFor = 0): Promise<number> {
+    return this.#endAll(() => this.#owned(id), spare, markFor);
   }
 
   /** Ends the sessions of the app until none is left. */
-  killAll(grave = 0): Promise<number> {
-    return this.#endAll(() => this.#queued(), undefined, grave);
+  killAll(markFor = 0): Promise<number> {
+    return this.#endAll(() => this.#queued(), undefined, markFor);
   }
 
   /** The sessions of a user, newest first. */
@@ -160,14 +161,18 @@ export class AppIndex {
    * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
    * looks again.
    */
-  async #endAll(pages: () => AsyncGenerator<Entry[], void>, spare: string | undefined, grave: number): Promise<number> {
+  async #endAll(
+    pages: () => AsyncGenerator<Entry[], void>,
+    spare: string | undefined,
+    markFor: number,
+  ): Promise<number> {
     let spared = spare;
     let killed = 0;
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
       for await (const page of ahead(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
-        const result = await this.#end(entries, spared, grave);
+        const result = await this.#end(entries, spared, markFor);
         // Where it is now. One that has ended needs no sparing.
         if (result.spareMoved) spared = (await this.#find(spared as string))?.ref;
         seen++;
@@ -182,11 +187,11 @@ export class AppIndex {
   async #end(
     entries: readonly Entry[],
     spare: string | undefined,
-    grave: number,
+    markFor: number,
   ): Promise<{ ended: number; spareMoved: boolean }> {
     const counts = await Promise.all(
       chunks(entries).map((chunk) =>
-        this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, grave }),
+        this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, markFor }),
       ),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);
@@ -208,7 +213,7 @@ export class AppIndex {
 
     const sessions: Stored[] = [];
     for (const one of found) {
-      const session = one instanceof Moved ? await this.#find(one.to) : one;
+      const session = one instanceof Mark ? await this.#find(one.to) : one;
       if (session !== null) sessions.push(session);
     }
     return sessions;
@@ -219,7 +224,7 @@ export class AppIndex {
  * Whether an index entry does not fit what was found. (Where only `active` was read its id is empty, and fits all.) At a
  * mark there is no session: a rotated one has its entry elsewhere.
  */
-function isStale(id: string, found: Stored | Moved | null): boolean {
+function isStale(id: string, found: Stored | Mark | null): boolean {
   return !(found instanceof Stored) || (id !== "" && id !== (found.id || NOBODY));
 }
 

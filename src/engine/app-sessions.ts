@@ -1,5 +1,5 @@
 import { AppIndex } from "./app-index.js";
-import { decode, Moved, type Stored } from "./codec.js";
+import { decode, Mark, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
@@ -72,7 +72,7 @@ export class AppSessions {
   async isMarked(ref: string): Promise<boolean> {
     // A mark, or nothing: this is asked when there is no session. (GETRANGE fails in ioredis-mock where there is no key.)
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
-    return decode(text, ref) instanceof Moved;
+    return decode(text, ref) instanceof Mark;
   }
 
   /**
@@ -102,24 +102,24 @@ export class AppSessions {
    * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
    * empty id, null leaves that, too).
    */
-  update(change: operations.Timed & operations.Changes & operations.Belonging): Promise<boolean> {
+  update(change: operations.Timed & operations.WithChanges & operations.Belonging): Promise<boolean> {
     return this.#connection.run(operations.update, this.#keys, change);
   }
 
-  /** @param grave ms that a mark keeps the session from coming back; see include/bury.lua */
-  async kill(ref: string, grave = 0): Promise<number> {
+  /** @param markFor ms that a mark keeps the session from coming back; see include/leave-mark.lua */
+  async kill(ref: string, markFor = 0): Promise<number> {
     const killed = await this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.kill, this.#keys, { ref: at, grave }, deadline),
+      this.#connection.run(operations.kill, this.#keys, { ref: at, markFor }, deadline),
     );
     return killed ?? 0;
   }
 
   /**
    * @param grace ms that the old ref goes on working
-   * @param grave ms that a mark is left there without grace
+   * @param markFor ms that a mark is left there without grace
    */
-  rotate(ref: string, to: string, grace: number, grave: number): Promise<boolean> {
-    return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, grave });
+  rotate(ref: string, to: string, grace: number, markFor: number): Promise<boolean> {
+    return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, markFor });
   }
 
   /**
@@ -134,11 +134,11 @@ export class AppSessions {
   /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */
   #follow<Result>(
     ref: string,
-    call: (ref: string, deadline?: number) => Promise<Result | Moved>,
+    call: (ref: string, deadline?: number) => Promise<Result | Mark>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
-    const arrive = (result: Result | Moved): Result | null | Promise<Result | null> => {
-      if (!(result instanceof Moved)) return result;
+    const arrive = (result: Result | Mark): Result | null | Promise<Result | null> => {
+      if (!(result instanceof Mark)) return result;
       return result.to === "" ? null : call(result.to, deadline).then(arrive);
     };
     return call(ref).then(arrive);

@@ -1,7 +1,7 @@
+import { chunks } from "./chunks.js";
 import { SessionError } from "./errors.js";
 import type { Session } from "./types.js";
 import type { DataEntry } from "./validate.js";
-import { chunks } from "./walk.js";
 
 /**
  * A session is one text. Its first lines tell of the session itself, see lua/include/session.lua; each further one is a
@@ -9,7 +9,7 @@ import { chunks } from "./walk.js";
  */
 
 /** What was left where a session was: it goes on under another ref, or (an empty one) shall not come back. */
-export class Moved {
+export class Mark {
   readonly to: string;
   constructor(to: string) {
     this.to = to;
@@ -140,14 +140,14 @@ export class Stored {
 }
 
 /** What Redis answered for the session `ref`: its text, the mark that was left there, or nothing. */
-export function decode(reply: string | null, ref: string): Stored | Moved | null {
+export function decode(reply: string | null, ref: string): Stored | Mark | null {
   if (!reply) return null;
-  return moved(reply) ?? Stored.parse(reply, ref) ?? null;
+  return parseMark(reply) ?? Stored.parse(reply, ref) ?? null;
 }
 
 /** What a reply says when it is a mark. */
-export function moved(reply: string | number): Moved | undefined {
-  return typeof reply === "string" && reply.startsWith(">") ? new Moved(reply.slice(1)) : undefined;
+export function parseMark(reply: string | number): Mark | undefined {
+  return typeof reply === "string" && reply.startsWith(">") ? new Mark(reply.slice(1)) : undefined;
 }
 
 /**

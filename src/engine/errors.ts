@@ -57,6 +57,11 @@ export class SessionError extends Error {
   }
 }
 
+/** Whether an error says that Redis is away. */
+export function isOutage(error: unknown): error is SessionError {
+  return error instanceof SessionError && (error.name === "unavailable" || error.name === "timeout");
+}
+
 /** Whether an error says that the input was bad, and so that nothing was done. */
 export function isBadInput(error: unknown): boolean {
   return error instanceof SessionError && BAD_INPUT.includes(error.name);

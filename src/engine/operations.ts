@@ -1,12 +1,12 @@
 import * as scripts from "../lua/index.js";
-import { decode, type Moved, moved, type Stored } from "./codec.js";
+import { decode, type Mark, parseMark, type Stored } from "./codec.js";
 import { tooLarge } from "./errors.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
 import type { Page } from "./walk.js";
 
 /**
- * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
+ * ByRef script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
  * a client with ioredis's option `stringNumbers` gives them as strings.
  */
 export interface Operation<Input, Output> {
@@ -24,11 +24,11 @@ export interface Operation<Input, Output> {
   reply(reply: never, input: Input): Output;
 }
 
-interface One {
+interface ByRef {
   ref: string;
 }
 
-export interface Timed extends One {
+export interface Timed extends ByRef {
   /** ms of our clock */
   now: number;
 }
@@ -61,12 +61,12 @@ export interface Limited {
   maxPerUser?: number | undefined;
 }
 
-interface Grave {
+interface Marking {
   /** How long a mark is left where a session was, in ms; 0 for none. */
-  grave: number;
+  markFor: number;
 }
 
-interface Rotation extends One, Grave {
+interface Rotation extends ByRef, Marking {
   to: string;
   /** ms; with 0 a mark is left */
   grace: number;
@@ -76,7 +76,7 @@ interface Rotation extends One, Grave {
 export type ReplaceMode = "any" | "unended" | "absent";
 
 /** What changes in a session's data, as lua/include/merge.lua takes it. */
-export interface Changes {
+export interface WithChanges {
   changes: string;
 }
 
@@ -126,7 +126,7 @@ export const get = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, gap }) => [gap ?? "", ref, now],
   reply: (reply: string | null, { ref }) => decode(reply, ref),
-} satisfies Operation<Reading, Stored | Moved | null>;
+} satisfies Operation<Reading, Stored | Mark | null>;
 
 export const set = {
   script: scripts.set,
@@ -137,7 +137,7 @@ export const set = {
     if (reply === -1 || reply === "-1") throw tooLarge("The session's data would be", maxBytes);
     return decode(reply as string | null, ref);
   },
-} satisfies Operation<Timed & Changes & { maxBytes: number }, Stored | Moved | null>;
+} satisfies Operation<Timed & WithChanges & { maxBytes: number }, Stored | Mark | null>;
 
 export const replace = {
   script: scripts.replace,
@@ -152,20 +152,20 @@ export const update = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, changes }) => [ref, id, now, ttl ?? "", changes],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<Timed & Belonging & Changes, boolean>;
+} satisfies Operation<Timed & Belonging & WithChanges, boolean>;
 
 export const kill = {
   script: scripts.kill,
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, grave }) => [grave, ref],
-  reply: (reply: number | string) => moved(reply) ?? Number(reply),
-} satisfies Operation<One & Grave, number | Moved>;
+  args: ({ ref, markFor }) => [markFor, ref],
+  reply: (reply: number | string) => parseMark(reply) ?? Number(reply),
+} satisfies Operation<ByRef & Marking, number | Mark>;
 
 export const rotate = {
   script: scripts.rotate,
   keys: (keys, { ref, to }) => indexAndSessions(keys, ref, to),
-  args: ({ ref, to, grace, grave }) => [ref, to, grace, grave],
+  args: ({ ref, to, grace, markFor }) => [ref, to, grace, markFor],
   reply: (reply: number | null) => Number(reply) === 1,
 } satisfies Operation<Rotation, boolean>;
 
@@ -176,9 +176,9 @@ export const killMany = {
     spare === undefined ? keys.active : keys.session(spare),
     ...entries.map(({ ref }) => keys.session(ref)),
   ],
-  args: ({ entries, grave }) => [grave, ...byUser(entries)],
+  args: ({ entries, markFor }) => [markFor, ...byUser(entries)],
   reply: (reply: number) => Number(reply),
-} satisfies Operation<Grave & { entries: readonly Entry[]; spare: string | undefined }, number>;
+} satisfies Operation<Marking & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
 export const owned = {
   script: scripts.owned,

@@ -1,8 +1,8 @@
+import { CHUNK } from "./chunks.js";
 import { fromRedis, type SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import type { Script } from "./script.js";
-import { CHUNK } from "./walk.js";
 
 /** A call of an operation, and who is to be told what came of it. */
 export interface Call {

@@ -1,8 +1,5 @@
 import { setImmediate } from "node:timers/promises";
 
-/** How many sessions one command may concern: lists never block Redis or the event loop. */
-export const CHUNK = 100;
-
 /** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
 export const PAGE = 500;
 
@@ -60,11 +57,4 @@ export async function* ahead<Item>(
   } finally {
     await items.return();
   }
-}
-
-/** The items in groups of at most CHUNK. */
-export function chunks<Item>(items: readonly Item[]): Item[][] {
-  const groups: Item[][] = [];
-  for (let i = 0; i < items.length; i += CHUNK) groups.push(items.slice(i, i + CHUNK));
-  return groups;
 }

@@ -1,7 +1,7 @@
 import { BoundedMap } from "./bounded-map.js";
+import { CHUNK } from "./chunks.js";
 import type { Connection } from "./connection.js";
 import type { SessionError } from "./errors.js";
-import { CHUNK } from "./walk.js";
 
 /** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
 const REGISTERED_FOR = 60_000;

@@ -42,7 +42,7 @@ const LONGEST = 100 * 365 * 86_400;
  * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
  * (@fastify/session), in ms. Longer than requests take.
  */
-export const GRAVE = 60_000;
+export const MARK_FOR = 60_000;
 
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
@@ -110,8 +110,8 @@ export class KnownSessions {
 
   /** @param sid or a ref */
   async destroy(sid: string): Promise<void> {
-    const killed = await this.#sessions.kill(this.ref(sid), GRAVE);
-    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, GRAVE);
+    const killed = await this.#sessions.kill(this.ref(sid), MARK_FOR);
+    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, MARK_FOR);
     if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
   }
 

@@ -6,7 +6,7 @@ import type { Serializer } from "./serialize.js";
 /**
  * Sessions that connect-redis wrote: strings under `<prefix><id>`. They are read, written anew in our layout, and only
  * then removed, so that a crash between two steps loses none. That one which is ended meanwhile does not come back is
- * the mark's doing that ending leaves (see lua/include/bury.lua).
+ * the mark's doing that ending leaves (see lua/include/leave-mark.lua).
  */
 export function readLegacy(connection: Connection, key: string): Promise<string | null> {
   return connection.command((client) => client.get(key));

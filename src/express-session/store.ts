@@ -9,7 +9,7 @@ import { watchOutage } from "../engine/outage.js";
 import type { Killed, Session } from "../engine/types.js";
 import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
-import { GRAVE, KnownSessions } from "./known-sessions.js";
+import { KnownSessions, MARK_FOR } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -85,7 +85,7 @@ export class RedisStore extends session.Store {
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return deliver(
-      this.#sessions.index.killAll(GRAVE).then(() => undefined),
+      this.#sessions.index.killAll(MARK_FOR).then(() => undefined),
       done,
     );
   }
@@ -128,7 +128,7 @@ export class RedisStore extends session.Store {
   /** Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. */
   async killsoid(id: string | number, { except }: { except?: string } = {}): Promise<Killed> {
     const spare = except === undefined ? undefined : this.#known.refOfEither(except);
-    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, GRAVE) };
+    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, MARK_FOR) };
   }
 
   /**

@@ -11,9 +11,9 @@
 --@include index
 --@include session
 --@include owners
---@include bury
+--@include leave-mark
 
-local spared, grave = KEYS[6], tonumber(ARGV[1])
+local spared, mark_for = KEYS[6], tonumber(ARGV[1])
 
 if spared ~= active and is_mark(redis.call('GET', spared) or '') then return -1 end
 if #KEYS == 6 then return 0 end
@@ -62,7 +62,7 @@ for _, place in ipairs(places) do
   end
 end
 if #ended > 0 then redis.call('DEL', unpack(ended)) end
-for _, session in ipairs(ended) do bury(session, grave) end
+for _, session in ipairs(ended) do leave_mark(session, mark_for) end
 if #refs > 0 then redis.call('ZREM', active, unpack(refs)) end
 redis.call('ZREM', expiry, unpack(entries))
 settle()

@@ -12,9 +12,9 @@
 --@include replies
 --@include parse
 --@include forget
---@include bury
+--@include leave-mark
 
-local grave = tonumber(ARGV[1])
+local mark_for = tonumber(ARGV[1])
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
@@ -23,7 +23,7 @@ for i = 1, #replies do
     replies[i] = text
   else
     local killed = redis.call('DEL', session)
-    bury(session, grave)
+    leave_mark(session, mark_for)
     if killed == 1 then
       local _, _, _, id = parse(text)
       forget(id or NOBODY, ARGV[1 + i])

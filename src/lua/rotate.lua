@@ -15,10 +15,10 @@
 --@include parse
 --@include forget
 --@include remember
---@include bury
+--@include leave-mark
 
 local session, moved = KEYS[6], KEYS[7]
-local ref, new_ref, grace, grave = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local ref, new_ref, grace, mark_for = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local text = redis.call('GET', session) or ''
 -- Nobody else makes a session of this new ref.
@@ -34,6 +34,6 @@ settle()
 if grace > 0 then
   redis.call('SET', session, '>' .. new_ref, 'PX', grace)
 else
-  bury(session, grave)
+  leave_mark(session, mark_for)
 end
 return 1

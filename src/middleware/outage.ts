@@ -1,9 +1,4 @@
-import { SessionError } from "../engine/errors.js";
-
-/** Whether an error says that Redis is away. */
-export function isOutage(error: unknown): error is SessionError {
-  return error instanceof SessionError && (error.name === "unavailable" || error.name === "timeout");
-}
+import { isOutage } from "../engine/errors.js";
 
 /** For those to whom a session that cannot be asked for is none. */
 export function noneInOutage(error: unknown): null {

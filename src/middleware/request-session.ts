@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
-import { MARK, type RedisSessions, sessionsOf } from "../engine/engine.js";
-import { isBadInput, missingParameter } from "../engine/errors.js";
+import { MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
+import { isBadInput, isOutage, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/options.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import { checkApp, type Limits } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
-import { isOutage, noneInOutage, withStatus } from "./outage.js";
-import { TokenReply, type Ways } from "./token-reply.js";
+import { noneInOutage, withStatus } from "./outage.js";
+import { type Channels, TokenReply } from "./token-reply.js";
 
 /**
  * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
@@ -33,7 +33,7 @@ export type Device<Data> = Session<Data> & {
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
 /** What all requests of a middleware have in common. */
-export interface Context<Data extends object> extends Ways {
+export interface Context<Data extends object> extends Channels {
   readonly rs: RedisSessions<Data>;
   readonly app: string | AppOf;
   /** What a sign-in takes from its request. */
@@ -256,7 +256,7 @@ export class RequestSession<Data extends object> {
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
     const isMarked = await sessionsOf(this.#context.rs, app).isMarked(refOf(token));
-    return !isMarked && performance.now() - this.#begun < MARK;
+    return !isMarked && performance.now() - this.#begun < MARK_FOR;
   }
 
   #moveTo(token: string): void {

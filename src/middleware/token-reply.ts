@@ -5,8 +5,8 @@ import type { SessionCookie } from "./cookie.js";
 import { isRenewalDue } from "./renewal.js";
 import { assertWritable, isWritable, type Transport } from "./transport.js";
 
-/** The ways in which a middleware's tokens go to browsers. */
-export interface Ways {
+/** How a middleware's tokens go to browsers. */
+export interface Channels {
   /** What writes the token; none where the app hands it out by itself. */
   readonly transport: Transport | undefined;
   readonly cookie: SessionCookie | undefined;
@@ -14,7 +14,7 @@ export interface Ways {
 
 /** What one response tells the browser about its token. */
 export class TokenReply {
-  readonly #ways: Ways;
+  readonly #channels: Channels;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   /** The cookie, where it is what the request's token came in. */
@@ -24,13 +24,13 @@ export class TokenReply {
 
   /** @param cookie the one that the token came in, or would have come in */
   constructor(
-    ways: Ways,
+    channels: Channels,
     req: IncomingMessage,
     res: ServerResponse,
     cookie: SessionCookie | undefined,
     isOutdated: boolean,
   ) {
-    this.#ways = ways;
+    this.#channels = channels;
     this.#req = req;
     this.#res = res;
     this.#cookie = cookie;
@@ -44,19 +44,19 @@ export class TokenReply {
 
   /** @throws SessionError `headersSent` when it is too late for a token to be given or forgotten */
   assertWritable(): void {
-    if (this.#ways.transport !== undefined) assertWritable(this.#res);
+    if (this.#channels.transport !== undefined) assertWritable(this.#res);
   }
 
   /** @throws SessionError `headersSent` */
   give(token: string): void {
-    this.#ways.transport?.write(this.#req, this.#res, token);
-    this.#cookie = this.#ways.cookie;
+    this.#channels.transport?.write(this.#req, this.#res, token);
+    this.#cookie = this.#channels.cookie;
     this.#isOutdated = false;
   }
 
   /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
   forget(): void {
-    const { transport, cookie } = this.#ways;
+    const { transport, cookie } = this.#channels;
     const isTheirs = transport !== cookie || this.isByCookie;
     if (isTheirs && isWritable(this.#res)) transport?.write(this.#req, this.#res, undefined);
   }

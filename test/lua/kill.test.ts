@@ -5,12 +5,12 @@ import { dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from 
 
 const t = useScripts();
 
-function run(ref: string, grave = 0) {
-  return t.runOne(kill, [...INDEX, ref], [grave, ref]);
+function run(ref: string, markFor = 0) {
+  return t.runOne(kill, [...INDEX, ref], [markFor, ref]);
 }
 
-function runAll(refs: readonly string[], grave = 0) {
-  return t.run(kill, [...INDEX, ...refs], [grave, ...refs]);
+function runAll(refs: readonly string[], markFor = 0) {
+  return t.run(kill, [...INDEX, ...refs], [markFor, ...refs]);
 }
 
 test("replies 1 and leaves nothing of the session, nor of its user when it was the last", async () => {
@@ -62,13 +62,13 @@ test("ends a session of nobody and lets users be", async () => {
 
 test("leaves a mark for a while where the session was, when told so, and where there was none", async () => {
   await plant(t.db, { ref: "ref" });
-  const bury = () => run("ref", 5000);
-  expect(await bury()).toBe(1);
+  const leaveMark = () => run("ref", 5000);
+  expect(await leaveMark()).toBe(1);
   expect(await dump(t.db)).toEqual({ ref: { to: "" } });
   expect(await t.db.pttl("ref")).toBeGreaterThan(0);
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(5000);
   await t.db.del("ref");
-  expect(await bury()).toBe(0);
+  expect(await leaveMark()).toBe(0);
   expect(await dump(t.db)).toEqual({ ref: { to: "" } });
 });
 
