@@ -1,30 +1,16 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
-import { encodeOwn, line, Stored } from "../engine/codec.js";
+import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
 import { invalidValue, isBadInput } from "../engine/errors.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
 import { cookieToJson } from "./cookie-json.js";
+import { fieldsOf, inTurn, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
-import { difference, fromStored, type Serializer, type Snapshot, snapshot, toLines, without } from "./serialize.js";
-
-/** What is known of a session that was handed out or written. */
-interface Known {
-  sid: string;
-  /** whose it is in the index; undefined when nobody knows whether the last write took effect */
-  id: string | undefined;
-  /** its data; as it came, until somebody wants to know more than the cookie */
-  fields: Snapshot | Stored;
-  /** when it was last prolonged, ms */
-  prolonged: number;
-  /** seconds that it may rest since then */
-  ttl: number;
-  /** until the texts of all saves so far are ready, where a serializer makes them */
-  texts?: Promise<unknown>;
-}
+import { difference, fromStored, type Serializer, snapshot, toLines, without } from "./serialize.js";
 
 /** Less than this is not worth a round trip, in ms; nor is a tenth of a life that is shorter than ten times this. */
 const TOUCH_AFTER = 1000;
@@ -101,7 +87,7 @@ export class KnownSessions {
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
-      if (!this.#isDue(known, now, ttl) && storedValue(known, '"cookie"') === cookieToJson(session.cookie)) return;
+      if (!this.#isDue(known, now, ttl) && jsonOf(known, '"cookie"') === cookieToJson(session.cookie)) return;
       return this.#update(known, session, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
@@ -286,21 +272,6 @@ export class KnownSessions {
   #isRef(sid: string): boolean {
     return this.#hashIds && /^[\w-]{27}$/.test(sid);
   }
-}
-
-/** The text of a save when it is ready, and those of the saves before: they are sent in the order in which they were made. */
-async function inTurn(known: Known, text: Promise<string>): Promise<string> {
-  const both = Promise.all([text, known.texts]);
-  known.texts = both.catch(() => {});
-  return (await both)[0];
-}
-
-function fieldsOf({ fields }: Known): Snapshot {
-  return fields instanceof Stored ? fields.data() : fields;
-}
-
-function storedValue({ fields }: Known, quotedKey: string): string | undefined {
-  return fields instanceof Stored ? fields.value(quotedKey) : fields.get(quotedKey);
 }
 
 /**
