@@ -6,12 +6,12 @@
 // Connect listens on PORT or 3000, node:http on the port after it.
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { text } from "node:stream/consumers";
 import connect from "connect";
 import { RedisSessions } from "ioredis-sessions";
 import { sessions } from "ioredis-sessions/middleware";
 import { html, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const PORT = Number(process.env.PORT ?? 3000);
 
@@ -24,6 +24,7 @@ const auth = sessions({
 });
 
 const app = connect();
+app.use(secure);
 app.use(auth);
 app.use((req, res, next) => {
   // Connect does not wait for promises: their errors go to next.
@@ -32,7 +33,7 @@ app.use((req, res, next) => {
 listen(app, PORT);
 
 const server = createServer((req, res) => {
-  auth(req, res, () => serve(req, res, "node:http").catch((error) => fail(res, error)));
+  secure(req, res, () => auth(req, res, () => serve(req, res, "node:http").catch((error) => fail(res, error))));
 });
 listen(server, PORT + 1);
 
@@ -46,7 +47,7 @@ async function serve(req, res, by) {
     return send(res, 200, visitsPage(session.id, visits, by));
   }
   if (route === "POST /login") {
-    const name = new URLSearchParams(await text(req)).get("name")?.trim();
+    const name = (await formOf(req)).get("name")?.trim();
     if (name) await req.rs.create([...name].slice(0, 40).join(""));
     return redirect(res);
   }
@@ -57,8 +58,17 @@ async function serve(req, res, by) {
   send(res, 404, "There is no such page.");
 }
 
+async function formOf(req) {
+  let body = "";
+  for await (const chunk of req.setEncoding("utf8")) {
+    body += chunk;
+    if (body.length > 10_000) throw Object.assign(new Error("The form is too large"), { status: 413 });
+  }
+  return new URLSearchParams(body);
+}
+
 function send(res, status, body) {
-  res.writeHead(status, { "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store" }).end(body);
+  res.writeHead(status, { "Content-Type": "text/html; charset=utf-8" }).end(body);
 }
 
 function redirect(res) {

@@ -11,6 +11,7 @@ import { RedisSessions } from "ioredis-sessions";
 import { sessions } from "ioredis-sessions/middleware";
 import { ago, html, icon, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const ADMIN = "admin";
 const RECENT = 600; // seconds
@@ -126,24 +127,6 @@ app.use((error, _req, res, _next) => {
 });
 
 listen(app);
-
-/** No page in a frame, none kept by the browser, no script; and forms count only when they come from our own pages. */
-function secure(req, res, next) {
-  res.set({
-    "Cache-Control": "no-store",
-    "Content-Security-Policy":
-      "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-  });
-  // The cookie is SameSite=Lax: the forms of other sites come without it. This stops them at the login, too.
-  const from = req.get("Sec-Fetch-Site") ?? "same-origin";
-  if (req.method === "POST" && from !== "same-origin" && from !== "none") {
-    res.status(403).send(messagePage("This form came from elsewhere", "Please use the one on our own page."));
-    return;
-  }
-  next();
-}
 
 /** What the last request left to be said; said once. */
 async function takeNotice(req) {

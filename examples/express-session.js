@@ -13,6 +13,7 @@ import session from "express-session";
 import { RedisStore } from "ioredis-sessions/express-session";
 import { ago, html, icon, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const TEAS = { sencha: "Sencha", darjeeling: "Darjeeling First Flush", rooibos: "Rooibos" };
 
@@ -21,6 +22,7 @@ const store = new RedisStore({ client: await openRedis(), prefix: "demo-shop:" }
 const app = express();
 // A proxy on this machine tells whether the request came by HTTPS.
 app.set("trust proxy", "loopback");
+app.use(secure);
 app.use(
   session({
     store,

@@ -11,11 +11,13 @@ import Fastify from "fastify";
 import { RedisStore } from "ioredis-sessions/express-session";
 import { ago, html, icon, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const store = new RedisStore({ client: await openRedis(), prefix: "demo-fastify:" });
 
 // A proxy on this machine tells whether the request came by HTTPS.
 const app = Fastify({ trustProxy: "loopback" });
+app.addHook("onRequest", (request, reply, done) => secure(request.raw, reply.raw, done));
 app.register(cookie);
 app.register(session, {
   store,

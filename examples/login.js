@@ -8,6 +8,7 @@ import { RedisSessions } from "ioredis-sessions";
 import { sessions } from "ioredis-sessions/middleware";
 import { ago, html, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const rs = new RedisSessions({ client: await openRedis() });
 const auth = sessions({
@@ -18,6 +19,7 @@ const auth = sessions({
 });
 
 const app = express();
+app.use(secure);
 app.use(auth);
 app.use(express.urlencoded({ extended: false }));
 

@@ -14,6 +14,7 @@ import passport from "passport";
 import { Strategy } from "passport-local";
 import { ago, html, icon, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
+import { secure } from "./support/secure.js";
 
 const store = new RedisStore({ client: await openRedis(), prefix: "demo-passport:" });
 
@@ -49,6 +50,7 @@ passport.deserializeUser((name, done) => done(null, users.get(name) ?? false));
 const app = express();
 // A proxy on this machine tells whether the request came by HTTPS.
 app.set("trust proxy", "loopback");
+app.use(secure);
 app.use(
   session({
     store,

@@ -14,7 +14,6 @@ import hmac
 import json
 import os
 import re
-from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -66,11 +65,10 @@ def token_of(headers):
     scheme, _, credentials = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and TOKEN.fullmatch(credentials.strip()):
         return credentials.strip()
-    try:
-        cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return None if cookie is None else unsign(unquote(cookie.value))
+    # Another path or a parent domain may have set a cookie of the same name: the first that verifies counts.
+    pairs = (pair.partition("=") for pair in headers.get("Cookie", "").split(";"))
+    values = (unquote(value.strip()) for name, _, value in pairs if name.strip() == COOKIE)
+    return next(filter(None, map(unsign, values)), None)
 
 
 def unsign(value):

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { networkInterfaces } from "node:os";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { browse } from "./support/browse.js";
 import { startExample } from "./support/example.js";
 import type { Program } from "./support/programs.js";
@@ -35,4 +36,37 @@ test("the demo needs no Redis: a session that ended elsewhere is signed out at i
   expect((await admin("/admin")).text).toContain("alice is signed out everywhere (1 session)");
   expect(await laptop("/logout", {})).toMatchObject({ status: 303 });
   expect(await laptop("/")).toMatchObject({ status: 200, text: expect.stringContaining("Log in") });
+});
+
+const PAGES = ["devices.js", "login.js", "express-session.js", "passport.js", "fastify.js", "connect.js"];
+
+describe.each(PAGES)("%s", (file) => {
+  let example: Program;
+  beforeAll(async () => {
+    example = await startExample(file, "", { PATH: "" });
+  });
+  afterAll(() => example?.stop());
+
+  const form = { name: "alice", password: "white-rabbit" };
+
+  test("takes the login from its own page only, and its pages run no script and are in no frame", async () => {
+    const { headers } = await fetch(example.url);
+    expect(headers.get("content-security-policy")).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("cache-control")).toBe("no-store");
+    const own = await browse(`${example.url}/login`, "", form, { "sec-fetch-site": "same-origin" });
+    expect(own).toMatchObject({ status: expect.toBeOneOf([302, 303]), cookie: expect.stringContaining("=") });
+    expect((await browse(example.url, own.cookie)).text).toContain("alice");
+    const foreign = await browse(`${example.url}/login`, "", form, { "sec-fetch-site": "cross-site" });
+    expect(foreign).toMatchObject({ status: 403, cookie: "", text: expect.stringContaining("came from elsewhere") });
+  });
+
+  test("listens on this machine only", async () => {
+    const { port } = new URL(example.url);
+    const others = Object.values(networkInterfaces())
+      .flat()
+      .filter((one) => one?.internal === false && one.family === "IPv4");
+    for (const one of others) await expect(fetch(`http://${one?.address}:${port}`)).rejects.toThrow("fetch failed");
+    expect((await fetch(`http://127.0.0.1:${port}`)).ok).toBe(true);
+  });
 });

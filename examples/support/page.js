@@ -183,9 +183,9 @@ export function ago(seconds) {
   return `${Math.floor(hours / 24)} days ago`;
 }
 
-/** Serves the app on PORT or 3000. */
+/** Serves the app on PORT or 3000, to this machine only (HOST=0.0.0.0 for all). */
 export function listen(app, port = Number(process.env.PORT ?? 3000)) {
-  const server = app.listen(port);
+  const server = app.listen(port, process.env.HOST ?? "127.0.0.1");
   server.on("listening", () => console.log(`Open http://localhost:${server.address().port}`));
   server.on("error", (error) => {
     const taken = error.code === "EADDRINUSE";

@@ -69,6 +69,15 @@ whenThere("follows a rotated token, and finds no session that was ended", async 
   expect((await ask()).status).toBe(401);
 });
 
+whenThere("takes the first cookie of the name that verifies, whatever else is among the cookies", async () => {
+  const { token } = await t.create();
+  const good = encodeURIComponent(sign(token, SECRET));
+  const bad = encodeURIComponent(sign(token, "another secret"));
+  for (const cookie of [`x={"a":1}; rs=${good}`, `rs=${bad}; rs=${good}`, `rs=${good}; rs=${bad}`, `a;;rs=${good}`]) {
+    expect((await get({ Cookie: cookie })).status).toBe(200);
+  }
+});
+
 whenThere("answers 401 without a good token", async () => {
   const headers: Record<string, string>[] = [
     {},
