@@ -4,7 +4,8 @@ import type { RedisSessions } from "../engine/engine.js";
 import { isBadInput, type SessionError } from "../engine/errors.js";
 import type { SessionList } from "../engine/types.js";
 import { isRef } from "../engine/validate.js";
-import { openEngine, type RedisFlags, readKeys } from "./connect.js";
+import { openEngine, type RedisFlags } from "./connect.js";
+import { readKeys } from "./keys.js";
 import { confirm, count, json, table } from "./print.js";
 import { serve } from "./serve.js";
 

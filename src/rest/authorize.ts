@@ -5,6 +5,9 @@ import { aBoolean, checkOptions } from "../engine/options.js";
 import { checkApp } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 
+/** The fewest characters that a key may have. */
+export const SHORTEST_KEY = 16;
+
 /** What a caller may do. */
 export interface Grant {
   /** The apps that the caller may use. Default: all. */
@@ -65,9 +68,9 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
   const keys = authorize.map((one: string | ApiKey | undefined, i) => {
     // A key from an environment that does not have it is undefined.
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
-    if (typeof key !== "string" || key.length < 16) {
+    if (typeof key !== "string" || key.length < SHORTEST_KEY) {
       const hint = key === undefined ? "it is undefined: is its environment variable set?" : undefined;
-      throw invalidValue(`authorize: key ${i + 1} must be a text of at least 16 characters`, hint);
+      throw invalidValue(`authorize: key ${i + 1} must be a text of at least ${SHORTEST_KEY} characters`, hint);
     }
     checkGrant(grant);
     for (const app of grant.apps ?? []) checkAppOf(app, i + 1);

@@ -75,40 +75,6 @@ test("what is said on the command line goes before the variables", async () => {
   expect(await t.db.exists("mine:{webapp}:active")).toBe(1);
 });
 
-test("a key file has comments, and binds keys to apps and to reading", async () => {
-  const file = keyFile(
-    `# keys of the shop\r\n\r\n${KEY}\n  ${SHOP}\tapps=shop,shop-test # until June\n${READER} read-only apps=shop\n`,
-  );
-  const { url } = await serve(["--redis", t.redis.url, "--key-file", file]);
-  const kill = (app: string, key: string) => statusOf(`${url}/${app}/killall`, key, "DELETE");
-  const read = (app: string, key: string) => statusOf(`${url}/${app}/activity?dt=60`, key);
-  expect([await kill("webapp", KEY), await kill("shop", KEY)]).toEqual([200, 200]);
-  expect([await kill("webapp", SHOP), await kill("shop-test", SHOP)]).toEqual([403, 200]);
-  expect([await kill("shop", READER), await read("shop", READER), await read("webapp", READER)]).toEqual([
-    403, 200, 403,
-  ]);
-  expect(await read("shop", "#")).toBe(401);
-});
-
-test.each<[string, string, number]>([
-  ["holds no key", "# nothing yet\n\n", 1],
-  ["grants what is not known", `${KEY} readonly`, 1],
-  ["has a space among the apps", `${KEY} apps=shop, webapp`, 1],
-  ["has a short key", "short", 2],
-  ["has a bad app", `${KEY} apps=no`, 2],
-])("a key file that %s ends it, and is not quoted", async (_what, text, expected) => {
-  const { code, err } = await run(["serve", "--port", "0", "--redis", t.redis.url, "--key-file", keyFile(text)]);
-  expect(code).toBe(expected);
-  expect(err).toMatch(/^ioredis-sessions: .*(key|app)/);
-  expect(err).not.toMatch(/0123456789|\n +at /);
-});
-
-test("a key file that is not there ends it", async () => {
-  const { code, err } = await run(["serve", "--port", "0", "--key-file", "/nowhere/keys"]);
-  expect(code).toBe(1);
-  expect(err).toMatch(/^ioredis-sessions: .*\/nowhere\/keys/);
-});
-
 describe("without a key", () => {
   test.each(["0.0.0.0", "::", "example.com", "127.0.0.1.example.com", "10.0.0.1"])(
     "it does not listen on %s",
