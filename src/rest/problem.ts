@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Response } from "express";
 import { SessionError } from "../engine/errors.js";
+import { type OnError, tell } from "./failure.js";
 
 /** An answer that says what went wrong, as `application/problem+json` (RFC 9457) with a stable `code`. */
 export class Problem extends Error {
@@ -24,11 +25,18 @@ export function sendProblem(res: Response, { status, code, message, headers, hin
   res.status(status).set(headers).type("application/problem+json").send(JSON.stringify(problem));
 }
 
-/** The last handler of the router: every error becomes a problem, and none says more than it should. */
-export const answerError: ErrorRequestHandler = (error, _req, res, next) => {
-  if (res.headersSent) next(error);
-  else sendProblem(res, toProblem(error));
-};
+/**
+ * The last handler of the router: every error becomes a problem, and none says more than it should. What a 500 does not
+ * say, `onError` is told.
+ */
+export function answerError(onError: OnError): ErrorRequestHandler {
+  return (error, req, res, next) => {
+    if (res.headersSent) return next(error);
+    const problem = toProblem(error);
+    sendProblem(res, problem);
+    if (problem.status === 500) tell(onError, error, req);
+  };
+}
 
 const STATUS_OF: Partial<Record<SessionError["name"], number>> = {
   missingParameter: 400,

@@ -1,8 +1,9 @@
-import express, { type Request, type RequestHandler, type Response, type Router } from "express";
+import express, { type NextFunction, type Request, type RequestHandler, type Response, type Router } from "express";
 import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
-import { checkOptions } from "../engine/options.js";
+import { aFunction, checkOptions } from "../engine/options.js";
 import { type Authorize, guardOf } from "./authorize.js";
+import { describeError, printError } from "./failure.js";
 import { assertJson, Input } from "./input.js";
 import { openapi } from "./openapi.js";
 import { answerError, Problem } from "./problem.js";
@@ -13,6 +14,12 @@ export interface RestOptions {
   rs: AnyRedisSessions;
   /** Who may use the interface: API keys, a function of the request, or `false` for everybody who can reach it. */
   authorize: Authorize;
+  /**
+   * Called with what went wrong for each answer 500, which does not say it: an error of Redis, of `authorize`, or of this
+   * package. It should not write the address of the request to a log, which may hold a token. Default: prints the error's
+   * name, its message and that of its cause with console.error.
+   */
+  onError?(error: unknown, req: Request): void;
 }
 
 /** The most bytes that a body may have. */
@@ -28,11 +35,13 @@ export function rest(options: RestOptions): Router {
   checkOptions("rest", options, {
     rs: { be: "an engine: new RedisSessions(…)", test: (rs) => rs instanceof RedisSessions },
     authorize: { be: "a list of API keys, a function, or false", test: (value) => value !== true },
+    onError: aFunction,
   });
   if (options.rs === undefined) throw invalidValue("rest needs rs, an engine: new RedisSessions(…)");
   // AnyRedisSessions is this class; what its data may be is checked when it runs.
   const rs = options.rs as RedisSessions;
   const guard = guardOf(options.authorize);
+  const { onError = printError } = options;
   const json = express.json({ limit: BODY_LIMIT });
   const router = express.Router();
 
@@ -63,7 +72,7 @@ export function rest(options: RestOptions): Router {
   router.use(() => {
     throw new Problem(404, "ERR_NOT_FOUND", "There is no such route. GET /openapi.json describes those that are");
   });
-  router.use(answerError);
+  router.use(answerError(onError));
   return router;
 }
 
@@ -75,14 +84,19 @@ function get(router: Router, path: string, answer: (req: Request, res: Response)
 /** Express 4 does not wait for promises. */
 function handler(answer: (req: Request, res: Response) => Promise<void>): RequestHandler {
   return (req, res, next) => {
-    answer(req, res).catch(next);
+    answer(req, res).catch(failWith(next));
   };
 }
 
 function step(check: (req: Request) => Promise<void>): RequestHandler {
   return (req, _res, next) => {
-    check(req).then(() => next(), next);
+    check(req).then(() => next(), failWith(next));
   };
+}
+
+/** For Express nothing that was thrown, and some texts, are the order to go on: past the guard. */
+function failWith(next: NextFunction): (error: unknown) => void {
+  return (error) => next(error instanceof Error ? error : new Error(describeError(error), { cause: error }));
 }
 
 function refuseMethod(methods: readonly string[]): RequestHandler {

@@ -1,6 +1,7 @@
 import express from "express";
 import { describe, expect, test, vi } from "vitest";
 import { describeErrors } from "./contract/errors.js";
+import { describeFailures } from "./contract/failures.js";
 import { describeGuard } from "./contract/guard.js";
 import { describeHttp } from "./contract/http.js";
 import { describeRoutes } from "./contract/routes.js";
@@ -14,4 +15,5 @@ test("this is Express 4", () => {
 describe("routes on Express 4", describeRoutes);
 describe("HTTP on Express 4", describeHttp);
 describe("errors on Express 4", describeErrors);
+describe("failures on Express 4", describeFailures);
 describe("the guard on Express 4", describeGuard);

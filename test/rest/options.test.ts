@@ -33,6 +33,11 @@ test.each<[string, unknown, RegExp]>([
   ["read-only that is a text", { rs, authorize: [{ key, readOnly: "yes" }] }, /readOnly must be true or false/],
   ["a misspelt grant", { rs, authorize: [{ key, readonly: true }] }, /Did you mean "readOnly"/],
   ["another misspelt grant", { rs, authorize: [{ key, app: ["webapp"] }] }, /Did you mean "apps"/],
+  [
+    "something else than a function to tell errors",
+    { rs, authorize: [key], onError: true },
+    /onError must be a function/,
+  ],
   ["a misspelt option", { rs, authorise: [key] }, /Did you mean "authorize"/],
 ])("%s: it throws when it is made", (_what, options, message) => {
   expect(construct(options)).toThrow(SessionError);

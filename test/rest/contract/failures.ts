@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Authorize } from "../../../src/rest/index.js";
+import { useApi } from "../support/api.js";
+import { expectProblem } from "../support/problem.js";
+
+const TOKEN = "t".repeat(64);
+const PATH = `/webapp/get/${TOKEN}`;
+
+/** Who is told what a 500 does not tell. */
+export function describeFailures(): void {
+  const t = useApi();
+  const print = vi.spyOn(console, "error");
+  beforeEach(() => void print.mockReset().mockImplementation(() => {}));
+  afterEach(() => void print.mockReset());
+
+  function failing(error: unknown): Authorize {
+    return () => {
+      throw error;
+    };
+  }
+
+  test("onError is given what went wrong, and the request, once for each 500", async () => {
+    const told: [unknown, string][] = [];
+    const error = new TypeError("cannot read properties of undefined");
+    const onError = (error: unknown, req: { path: string }) => void told.push([error, req.path]);
+    const api = await t.open({ onError, authorize: failing(error) });
+    expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
+    expect(told).toEqual([[error, PATH]]);
+    expect(print).not.toHaveBeenCalled();
+  });
+
+  test("onError is given what Redis complains of", async () => {
+    const told: unknown[] = [];
+    const api = await t.open({ onError: (error) => void told.push(error) });
+    await t.db.set("rs:{webapp}:users", "no zset");
+    expectProblem(await api.get("/webapp/activity?dt=60"), 500, "ERR_INTERNAL");
+    expect(told).toMatchObject([{ name: "redisError", cause: { message: expect.stringMatching(/^WRONGTYPE/) } }]);
+  });
+
+  test("onError is not told of what a caller did wrong", async () => {
+    const onError = vi.fn();
+    const api = await t.open({ onError, authorize: (req) => req.path.startsWith("/webapp") });
+    for (const path of ["/webapp/get/short", "/nothing", "/webapp/soid/%", "/other/soid/x"]) await api.get(path);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  test.each<[string, unknown, string]>([
+    [
+      "an error with its cause",
+      new TypeError("no directory", { cause: new Error("connect ECONNREFUSED") }),
+      "TypeError: no directory: connect ECONNREFUSED",
+    ],
+    ["a cause that the message has already", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
+    ["a text", "no", "Error: string was thrown: no"],
+  ])("without onError it prints %s, and not the address", async (_what, error, line) => {
+    const api = await t.open({ onError: undefined, authorize: failing(error) } as never);
+    expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
+    expect(print.mock.calls).toEqual([[`ioredis-sessions/rest: ${line}`]]);
+  });
+
+  test.each([undefined, null, 0, "", "route", "router"])(
+    "an authorize that throws %j lets nobody in",
+    async (thrown) => {
+      const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
+      for (const authorize of [failing(thrown), () => Promise.reject(thrown)]) {
+        const api = await t.open({ authorize });
+        expectProblem(await api.call("DELETE", "/webapp/killall"), 500, "ERR_INTERNAL");
+      }
+      expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref }]);
+    },
+  );
+
+  test.each<[string, () => void | Promise<void>]>([
+    [
+      "throws",
+      () => {
+        throw new Error("the log is full");
+      },
+    ],
+    ["rejects", async () => Promise.reject(new Error("the log is full"))],
+  ])("an onError that %s is printed, and the answer is 500 all the same", async (_how, onError) => {
+    const api = await t.open({ onError, authorize: failing(new Error("first")) });
+    expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
+    await expect.poll(() => print.mock.calls).toEqual([["ioredis-sessions/rest: Error: the log is full"]]);
+  });
+}
