@@ -4,12 +4,13 @@ import type { ApiKey } from "../rest/authorize.js";
 import { Problem, sendProblem } from "../rest/problem.js";
 import { rest } from "../rest/router.js";
 import { isLoopback } from "./loopback.js";
+import { logFailure, logRequest } from "./request-log.js";
 
 export interface AppOptions {
   rs: RedisSessions;
   /** Without any, everybody may use the interface. */
   keys: readonly ApiKey[];
-  /** Whether each request leaves a line in the log. */
+  /** Whether each request leaves a line in the log, and each failure. */
   log: boolean;
   /** Whether the server is about to end. */
   isEnding: () => boolean;
@@ -20,6 +21,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
   app.use((_req, res, next) => {
+    res.set("Cache-Control", "no-store");
     if (isEnding()) res.set("Connection", "close");
     next();
   });
@@ -40,7 +42,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
       .send(ready ? "ready\n" : "not ready\n");
   });
   if (keys.length === 0) app.use(refuseOtherHosts);
-  app.use(rest({ rs, authorize: keys.length > 0 ? keys : false }));
+  app.use(rest({ rs, authorize: keys.length > 0 ? keys : false, onError: log ? logFailure : () => {} }));
   return app;
 }
 
@@ -51,20 +53,3 @@ const refuseOtherHosts: RequestHandler = (req, res, next) => {
   const message = "Without an API key only requests to localhost are served. Start it with --key-file or RS_API_KEYS";
   sendProblem(res, new Problem(403, "ERR_FORBIDDEN", message));
 };
-
-const logRequest: RequestHandler = (req, res, next) => {
-  const start = performance.now();
-  const { method, originalUrl } = req;
-  res.on("close", () => {
-    const took = (performance.now() - start).toFixed(1);
-    // A client that has left gets no answer, but what it asked for may be done.
-    const status = res.writableFinished ? res.statusCode : "unanswered";
-    console.log(`${new Date().toISOString()} ${method} ${withoutTokens(originalUrl)} ${status} ${took} ms`);
-  });
-  next();
-};
-
-/** The address as it may stand in a log: anything as long as a token might be one, however it is encoded. */
-function withoutTokens(url: string): string {
-  return url.replace(/(?:[A-Za-z0-9]|%[\dA-Fa-f]{2}){64,}/g, "<token>").replace(/[^\x21-\x7e]/g, "?");
-}

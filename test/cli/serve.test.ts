@@ -10,6 +10,8 @@ import { run, serve, useCommand } from "./support/command.js";
 const KEY = "key-0123456789abcdef";
 const SHOP = "shop-0123456789abcdef";
 const READER = "read-0123456789abcdef";
+/** The id of a RedisStore session, which is the browser's secret. */
+const STORE_ID = "abcdefghijklmnopqrstuvwxyz_12345";
 
 const t = useEngine();
 const { keyFile } = useCommand();
@@ -129,6 +131,17 @@ test("a port in use ends it with a word on that", async () => {
   expect(err).toMatch(new RegExp(`^ioredis-sessions: .*in use.*:${port}\n$`));
 });
 
+test("every answer says Cache-Control: no-store, also those beside the interface", async () => {
+  const { url } = await serve(["--redis", t.redis.url]);
+  const asked = [["/healthz"], ["/readyz"], ["/ping"], ["/nothing"], ["/ping", "evil.example"]];
+  for (const [path, Host = "localhost"] of asked) {
+    const sent = request(url + path, { headers: { Host } }).end();
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
+    response.resume();
+    expect([path, response.headers["cache-control"]]).toEqual([path, "no-store"]);
+  }
+});
+
 describe("health", () => {
   test("/healthz and /readyz need no key, and /readyz is 503 while Redis is away", async () => {
     const { url } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
@@ -183,6 +196,10 @@ describe("the log", () => {
     await get(`${url}/webapp/get/${token}x`, KEY);
     await get(`${url}/webapp/nothing/${token}?dt=1&token=${token}`, KEY);
     await get(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
+    await get(`${url}/webapp/GET/${STORE_ID}`, KEY);
+    await get(`${url}/sessions/webapp/kill/${STORE_ID}`, KEY);
+    await fetch(`${url}/webapp/rotate/${token}/?grace=0`, { method: "POST", headers: { "X-API-Key": KEY } });
+    await fetch(`${url}/webapp/create/bob?ip=203.0.113.7`, { method: "PUT", headers: { "X-API-Key": KEY } });
     await fetch(`${url}/webapp/killsoid/bob?except=${token}`, { method: "DELETE", headers: { "X-API-Key": KEY } });
     await fetch(`${url}/webapp/get/-`, { headers: { "X-API-Key": KEY, "X-Session-Token": token } });
     const { out, err } = await stop();
@@ -191,12 +208,16 @@ describe("the log", () => {
       "GET /webapp/get/<token> 200",
       "GET /webapp/get/<token> 200",
       "GET /webapp/get/<token> 400",
-      "GET /webapp/nothing/<token>?dt=1&token=<token> 404",
-      `GET /webapp/get/${ref} 401`,
-      "DELETE /webapp/killsoid/bob?except=<token> 200",
+      "GET /webapp/nothing/<token> 404",
+      "GET /webapp/get/<token> 401",
+      "GET /webapp/GET/<token> 200",
+      "GET /sessions/webapp/kill/<token> 404",
+      "POST /webapp/rotate/<token> 200",
+      "PUT /webapp/create/bob 200",
+      "DELETE /webapp/killsoid/bob 200",
       "GET /webapp/get/- 200",
     ]);
-    for (const secret of [token, token.slice(10, 30), encoded, KEY, "wrong-wrong"])
+    for (const secret of [token, token.slice(10, 30), encoded, KEY, "wrong-wrong", STORE_ID, "203.0.113.7"])
       expect(out + err).not.toContain(secret);
   });
 
@@ -214,6 +235,16 @@ describe("the log", () => {
     await expect.poll(() => said().split("Redis is connected").length, { timeout: 10_000 }).toBe(3);
     await stop();
     expect(said().split("Redis is not connected").length).toBe(3);
+  });
+
+  test("says what a 500 does not", async () => {
+    await t.db.set("rs:{webapp}:users", "no zset");
+    const { url, stop } = await serve(["--redis", t.redis.url]);
+    expect(await statusOf(`${url}/webapp/activity?dt=60`)).toBe(500);
+    const { err } = await stop();
+    expect(err).toMatch(
+      /^\S+ GET \/webapp\/activity failed: redisError: Redis answered with an error: WRONGTYPE .*\n$/,
+    );
   });
 
   test("has a line for a request whose client did not wait", async () => {
