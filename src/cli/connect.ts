@@ -1,4 +1,5 @@
 import { RedisSessions } from "../engine/engine.js";
+import { invalidValue } from "../engine/errors.js";
 
 /** What all commands take to find Redis; the variables are those of rest-sessions, and REDIS_URL. */
 export interface RedisFlags {
@@ -11,7 +12,7 @@ export function openEngine(
   wipe: number,
 ): RedisSessions {
   const { env } = process;
-  const url = flags.redis ?? (env.REDIS_URL || env.RS_REDISURL || undefined);
+  const url = urlOf(flags.redis);
   // A server, which has a wiper, waits for Redis to come back. What is run once says at once that it is away.
   const patience = wipe > 0 ? {} : { retryStrategy: () => null, disconnectTimeout: 100 };
   return new RedisSessions({
@@ -24,7 +25,44 @@ export function openEngine(
   });
 }
 
+/** Where Redis is, as the flag or a variable says; undefined when none does. */
+function urlOf(flag: string | undefined): string | undefined {
+  if (flag !== undefined) return checkUrl("--redis", flag);
+  const name = process.env.REDIS_URL ? "REDIS_URL" : "RS_REDISURL";
+  const url = process.env[name];
+  return url ? checkUrl(name, url) : undefined;
+}
+
+/** What ioredis cannot use it takes for something else, or throws with the whole text, in which a password may be. */
+function checkUrl(source: string, url: string): string {
+  if (!isRedisUrl(url)) {
+    throw invalidValue(
+      `${source} must be redis://[user:password@]host[:port][/number] or rediss://…`,
+      "percent-encode what is special in a password: encodeURIComponent",
+    );
+  }
+  return url;
+}
+
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\/[^/?#\s][^\s]*$/i.test(text) || !URL.canParse(text)) return false;
+  const { hostname, pathname, hash, username, password } = new URL(text);
+  return hostname !== "" && hash === "" && /^(\/\d*)?$/.test(pathname) && isEncoded(username + password);
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function portOf(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw new Error(`RS_REDISPORT has to be a port, and is ${JSON.stringify(text)}`);
-  return Number(text);
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) {
+    throw invalidValue(`RS_REDISPORT has to be a port, and is ${JSON.stringify(text)}`, "at most 65535");
+  }
+  return port;
 }

@@ -176,9 +176,10 @@ test("variables that are empty count for nothing", async () => {
   expect((await run(["activity", "webapp"], env)).out).toContain("1 user");
 });
 
-test("a port in the environment that is none is said with its variable", async () => {
-  const { code, err } = await run(["ls", "webapp"], { RS_REDISPORT: "abc" });
-  expect({ code, err }).toEqual({ code: 1, err: 'ioredis-sessions: RS_REDISPORT has to be a port, and is "abc"\n' });
+test.each(["abc", "65536", "-1"])("RS_REDISPORT=%s is said to be no port", async (port) => {
+  const { code, err } = await run(["ls", "webapp"], { RS_REDISPORT: port });
+  expect(code).toBe(2);
+  expect(err).toBe(`ioredis-sessions: RS_REDISPORT has to be a port, and is "${port}" (at most 65535)\n`);
 });
 
 test("a Redis that hangs is said so, and exits with 1", async () => {
