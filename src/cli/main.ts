@@ -6,7 +6,7 @@ import type { SessionList } from "../engine/types.js";
 import { isRef } from "../engine/validate.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { readKeys } from "./keys.js";
-import { confirm, count, json, table } from "./print.js";
+import { confirm, count, json, print, table } from "./print.js";
 import { serve } from "./serve.js";
 
 interface Flags extends RedisFlags {
@@ -16,6 +16,7 @@ interface Flags extends RedisFlags {
 const program = new Command("ioredis-sessions")
   .description("Sessions in Redis that belong to a user: serve them by REST, list them, end them.")
   .showHelpAfterError("(--help says more)")
+  .configureOutput({ writeOut: print })
   .exitOverride();
 
 program
@@ -87,7 +88,7 @@ command("killall <app>", "end all sessions of an app; asks first")
 try {
   await program.parseAsync(refLast(process.argv.slice(2)), { from: "user" });
 } catch (error) {
-  process.exitCode = report(error);
+  process.exitCode ||= report(error);
 }
 
 function command(usage: string, description: string): Command {
@@ -125,7 +126,7 @@ async function run<Result>(
   const rs = openEngine(flags, 0);
   try {
     const result = await call(rs);
-    console.log(flags.json === true ? json(result) : show(result));
+    print(`${flags.json === true ? json(result) : show(result)}\n`);
   } finally {
     await rs.quit().catch(() => {});
   }

@@ -36,11 +36,26 @@ export function count(number: number, what: string): string {
 export async function confirm(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // Ctrl-C and Ctrl-D close it, and the question is never answered then.
-  const closed = once(terminal, "close").then(() => "");
-  const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
+  // Ctrl-C and Ctrl-D close it, and the question fails or is never answered then: a no, which leaves its line.
+  const refused = () => "\n";
+  const closed = once(terminal, "close").then(refused);
+  const answer = await Promise.race([terminal.question(`${question} [y/N] `).catch(refused), closed]);
   terminal.close();
+  if (answer === "\n") console.error();
   return /^y(es)?$/i.test(answer.trim());
+}
+
+/**
+ * Writes to the standard output. A reader that has left (`| head`) has seen what it wanted; that the rest cannot be
+ * written otherwise is a failure of the command.
+ */
+export function print(text: string): void {
+  process.stdout.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    console.error(`ioredis-sessions: the output could not be written: ${error.message}`);
+    process.exitCode = 1;
+  });
+  process.stdout.write(text);
 }
 
 /** JSON for people and programs. What JSON leaves as it is, and a terminal takes for an order, is escaped, too. */
