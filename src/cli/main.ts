@@ -4,6 +4,7 @@ import type { RedisSessions } from "../engine/engine.js";
 import { isBadInput, type SessionError } from "../engine/errors.js";
 import type { SessionList } from "../engine/types.js";
 import { isRef } from "../engine/validate.js";
+import { whichOf } from "../rest/which.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { readKeys } from "./keys.js";
 import { confirm, count, json, print, table } from "./print.js";
@@ -66,8 +67,7 @@ command("soid <app> <id>", "list the sessions of a user, newest first").action(
 );
 
 command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
-  (app: string, ref: string, flags: Flags) =>
-    run(flags, (rs) => rs.kill(isRef(ref) ? { app, ref } : { app, token: ref }), killed),
+  (app: string, ref: string, flags: Flags) => run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
 );
 
 command("killsoid <app> <id>", "end all sessions of a user")

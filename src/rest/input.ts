@@ -1,7 +1,7 @@
 import type { Request } from "express";
 import type { CreateOptions, Which } from "../engine/types.js";
-import { isRef } from "../engine/validate.js";
 import { Problem } from "./problem.js";
+import { whichOf } from "./which.js";
 
 /**
  * What a request says, in the engine's words. Values are passed on as they are, and refused by the engine's own rules;
@@ -14,7 +14,7 @@ export class Input {
 
   constructor(req: Request) {
     this.#req = req;
-    this.#query = new URLSearchParams(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
+    this.#query = parseQuery(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
     this.app = param(req, "app");
   }
 
@@ -30,8 +30,7 @@ export class Input {
 
   /** The session by its token, or by its ref. */
   get which(): Which {
-    const { app, token } = this;
-    return isRef(token) ? { app, ref: token } : { app, token };
+    return whichOf(this.app, this.token);
   }
 
   /** The body, an object; undefined when there is none, or an empty one. */
@@ -45,6 +44,11 @@ export class Input {
 
   text(name: string): string | undefined {
     return this.#query.get(name) ?? undefined;
+  }
+
+  /** The span of time, by either of its names in the engine. */
+  get dt(): number {
+    return (this.number("dt") ?? this.number("deltaTime")) as number;
   }
 
   /** A number of the query; what is no number goes to the engine as it is, to be refused there. */
@@ -62,6 +66,16 @@ export class Input {
 
 function param(req: Request, name: string): string {
   return String(req.params[name]);
+}
+
+/** @throws Problem 400 for what URLSearchParams would take for U+FFFD, so that two ids or addresses would be one */
+function parseQuery(query: string): URLSearchParams {
+  try {
+    decodeURIComponent(query);
+  } catch {
+    throw new Problem(400, "ERR_INVALID_REQUEST", "The query is not percent-encoded UTF-8");
+  }
+  return new URLSearchParams(query);
 }
 
 /** @throws Problem 415 when there is a body that is no JSON */

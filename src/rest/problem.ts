@@ -56,7 +56,8 @@ function toProblem(error: unknown): Problem {
     return new Problem(status, error.code, error.message, {}, error.hint);
   }
   // What Express and its body parser raise carries a status. Their messages may quote the request.
-  switch ((error as { status?: unknown } | null)?.status) {
+  const { status, type, body } = Object(error) as Raised;
+  switch (status) {
     case 413:
       return new Problem(413, "ERR_BODY_TOO_LARGE", "The body is larger than 64 KiB");
     case 415:
@@ -66,9 +67,34 @@ function toProblem(error: unknown): Problem {
         "The body must be JSON in UTF-8, not compressed otherwise than by gzip, deflate or br",
       );
     case 400:
-      return new Problem(400, "ERR_INVALID_REQUEST", "The body is not JSON, or the address is not encoded as a URL is");
+      return new Problem(400, "ERR_INVALID_REQUEST", complaintOf(error instanceof URIError, type, body));
     default:
       return internal();
+  }
+}
+
+/** What Express and its body parser raise. */
+interface Raised {
+  status?: unknown;
+  /** The body parser's name for what went wrong. */
+  type?: unknown;
+  body?: unknown;
+}
+
+/** Says what is wrong with a request that Express or its body parser could not read. */
+function complaintOf(inPath: boolean, type: unknown, body: unknown): string {
+  if (inPath) return "The path is not percent-encoded UTF-8";
+  if (type !== "entity.parse.failed") return "The body is not what its Content-Encoding and Content-Length say";
+  return isJson(body) ? "The body must be a JSON object" : "The body is not JSON";
+}
+
+/** The parser takes objects and lists only, and calls all else malformed. */
+function isJson(body: unknown): boolean {
+  try {
+    JSON.parse(String(body));
+    return true;
+  } catch {
+    return false;
   }
 }
 

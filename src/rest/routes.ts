@@ -109,7 +109,7 @@ export const routes: readonly Route[] = [
     run: (rs, input) =>
       rs.soapp({
         app: input.app,
-        dt: input.number("dt") as number,
+        dt: input.dt,
         ...given({ limit: input.number("limit"), offset: input.number("offset") }),
       }),
   },
@@ -121,7 +121,7 @@ export const routes: readonly Route[] = [
     writes: false,
     query: ["dt"],
     answer: "Activity",
-    run: (rs, input) => rs.activity({ app: input.app, dt: input.number("dt") as number }),
+    run: (rs, input) => rs.activity({ app: input.app, dt: input.dt }),
   },
   {
     method: "delete",

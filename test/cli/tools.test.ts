@@ -202,7 +202,7 @@ test.each<[string, string[], RegExp]>([
   ["a number that is none", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
   ["a span that is too short", ["activity", "webapp", "--dt", "9"], /deltaTime must be a positive integer >= 10/],
   ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
-  ["a bad ref", ["kill", "webapp", "short"], /Invalid token format/],
+  ["a bad ref", ["kill", "webapp", "short"], /Invalid token format \(64 of .*; or a ref: 27 of A-Z a-z 0-9 _ -/],
   ["a port that is none", ["serve", "--port", "65536"], /at most 65535/],
 ])("%s is said so, and exits with 2", async (_what, args, message) => {
   const { code, out, err } = await run(args, { REDIS_URL: t.redis.url });

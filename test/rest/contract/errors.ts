@@ -6,6 +6,7 @@ import { expectProblem, type Problem } from "../support/problem.js";
 const TOKEN = "t".repeat(64);
 const CREATE = "/webapp/create/alice";
 const SET = `/webapp/set/${TOKEN}`;
+const OR_REF = "or a ref: 27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session";
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** Every way to be refused. */
@@ -58,25 +59,33 @@ export function describeErrors(): void {
 
   test.each([
     ["POST", SET, { a: [] }, "construct RedisSessions with nested: true"],
-    ["GET", `/webapp/get/${TOKEN}x`, undefined, "64 of A-Z a-z 0-9"],
+    ["GET", `/webapp/get/${TOKEN}x`, undefined, `64 of A-Z a-z 0-9; ${OR_REF}`],
+    ["POST", "/webapp/set/short", { a: 1 }, `64 of A-Z a-z 0-9; ${OR_REF}`],
+    ["DELETE", "/webapp/kill/short", undefined, `64 of A-Z a-z 0-9; ${OR_REF}`],
+    ["POST", "/webapp/rotate/short", undefined, "64 of A-Z a-z 0-9"],
+    ["GET", "/no/get/short", undefined, "3 to 20 of A-Z a-z 0-9 _ -"],
     ["GET", "/webapp/get/-", undefined, undefined],
-  ])("%s %s comes with the engine's hint", async (method, path, body, hint) => {
+  ])("%s %s comes with a hint", async (method, path, body, hint) => {
     const api = await t.open();
     expect(((await api.call(method, path, { body })).body as Problem).hint).toBe(hint);
   });
 
-  test.each([
-    ["broken", '{"a":'],
-    ["a text", '"abc"'],
-    ["a number", "12"],
-    ["null", "null"],
-    ["no JSON", "a=1&b=2"],
-    ["gzip that is none", Buffer.from("no gzip")],
-  ])("a body that is %s is refused", async (what, body) => {
+  test.each<[string, string | Buffer, string]>([
+    ["broken", '{"a":', "The body is not JSON"],
+    ["blank", "  ", "The body is not JSON"],
+    ["a text", '"abc"', "The body must be a JSON object"],
+    ["a number", "12", "The body must be a JSON object"],
+    ["null", "null", "The body must be a JSON object"],
+    ["no JSON", "a=1&b=2", "The body is not JSON"],
+    ["gzip that is none", Buffer.from("no gzip"), "The body is not what its Content-Encoding"],
+  ])("a body that is %s is refused", async (what, body, detail) => {
     const api = await t.open();
     const headers = { ...JSON_TYPE, ...(/gzip/.test(what) && { "Content-Encoding": "gzip" }) };
-    expectProblem(await api.call("POST", SET, { body, headers }), 400, "ERR_INVALID_REQUEST");
-    expectProblem(await api.call("PUT", `${CREATE}?ip=::1`, { body, headers }), 400, "ERR_INVALID_REQUEST");
+    for (const [method, path] of [["POST", SET] as const, ["PUT", `${CREATE}?ip=::1`] as const]) {
+      const answer = await api.call(method, path, { body, headers });
+      expectProblem(answer, 400, "ERR_INVALID_REQUEST");
+      expect((answer.body as Problem).detail).toContain(detail);
+    }
     expect(await t.db.keys("*")).toEqual([]);
   });
 
@@ -84,8 +93,18 @@ export function describeErrors(): void {
     "%s, whose encoding is none, is refused",
     async (path) => {
       const api = await t.open();
-      const method = path.endsWith("killall") ? "DELETE" : "GET";
-      expectProblem(await api.call(method, path), 400, "ERR_INVALID_REQUEST");
+      const answer = await api.call(path.endsWith("killall") ? "DELETE" : "GET", path);
+      expectProblem(answer, 400, "ERR_INVALID_REQUEST", "The path is not percent-encoded UTF-8");
+    },
+  );
+
+  test.each(["ip=%ff", "ip=::1&device=%ED%A0%80", "ip=::1&device=50%", "ip=::1&%ff=1"])(
+    "?%s, whose encoding is none, is refused",
+    async (query) => {
+      const api = await t.open();
+      const answer = await api.call("PUT", `${CREATE}?${query}`);
+      expectProblem(answer, 400, "ERR_INVALID_REQUEST", "The query is not percent-encoded UTF-8");
+      expect(await t.db.keys("*")).toEqual([]);
     },
   );
 

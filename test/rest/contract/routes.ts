@@ -121,6 +121,14 @@ export function describeRoutes(): void {
       expect(body).toEqual({ activity: 2 });
     });
 
+    test("soapp and activity take deltaTime for dt, as the engine does", async () => {
+      const api = await open();
+      const { ref } = await api.create();
+      expect((await api.get("/webapp/soapp?deltaTime=60")).body).toMatchObject({ sessions: [{ ref }] });
+      expect((await api.get("/webapp/activity?deltaTime=60")).body).toEqual({ activity: 1 });
+      expect((await api.get("/webapp/activity?dt=60&deltaTime=5")).body).toEqual({ activity: 1 });
+    });
+
     test("DELETE kill ends one session, by token, ref or header", async () => {
       const api = await open();
       const [one, two, three] = [await api.create(), await api.create(), await api.create()];
