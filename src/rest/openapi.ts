@@ -1,106 +1,73 @@
-import { type QueryName, type Route, routes } from "./routes.js";
-
-const PATH = {
-  app: inPath("app", "3 to 20 of A-Z a-z 0-9 _ -"),
-  id: inPath("id", "The user, 1 to 128 characters."),
-  token: inPath("token", "A token, a ref where the operation takes one, or - to send it in X-Session-Token."),
-};
-
-const QUERY: Record<QueryName, object> = {
-  ip: inQuery("ip", { type: "string", maxLength: 39 }, "The user's address.", true),
-  ttl: inQuery("ttl", seconds(7200), "Seconds that the session may rest."),
-  device: inQuery("device", { type: "string", maxLength: 64 }, "What the user signs in with."),
-  no_resave: inQuery(
-    "no_resave",
-    { type: "boolean", default: false },
-    "Whether using the session does not prolong it.",
-  ),
-  absolute: inQuery("absolute", seconds(), "Seconds after which it ends however much it is used."),
-  touch: inQuery("touch", { type: "boolean", default: true }, "Whether reading counts and prolongs."),
-  dt: inQuery("dt", seconds(), "Seconds to look back.", true),
-  limit: inQuery("limit", { type: "integer", minimum: 1 }, "The most sessions to return."),
-  offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many to pass over."),
-  except: inQuery("except", { type: "string" }, "The one session to spare, by token or ref."),
-  grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds that the old token goes on working."),
-};
-
-const TOKEN_HEADER = {
-  name: "X-Session-Token",
-  in: "header",
-  required: false,
-  description: "The token, when the path has - in its place.",
-  schema: { type: "string" },
-};
+import type { Authorize } from "./authorize.js";
+import { PATH, QUERY, SCHEMAS, SECURITY_SCHEMES, TOKEN_HEADER, TOKEN_ONLY } from "./openapi-parts.js";
+import { type Route, routes } from "./routes.js";
 
 /** The description of the interface, OpenAPI 3.1. It is made from the routes, so that the two agree. */
-export const openapi = {
-  openapi: "3.1.0",
-  info: {
-    title: "ioredis-sessions",
-    version: "1",
-    description: "Sessions in Redis that belong to an app and a user, shared by servers in any language.",
-    license: { name: "MIT", identifier: "MIT" },
-  },
-  security: [{ key: [] }, { header: [] }],
-  paths: paths(),
-  components: {
-    securitySchemes: {
-      key: { type: "http", scheme: "bearer", description: "An API key" },
-      header: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same" },
+export function describeInterface(authorize: Authorize): object {
+  const access = accessOf(authorize);
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "ioredis-sessions",
+      version: "1",
+      description: `Sessions in Redis that belong to an app and a user, shared by servers in any language. ${access.description}`,
+      license: { name: "MIT", identifier: "MIT" },
     },
-    schemas: {
-      Session: {
-        type: "object",
-        description: "Empty when there is no such session.",
-        properties: {
-          ref: { type: "string", description: "The session's public handle; may stand where a token may." },
-          id: { type: "string" },
-          ip: { type: "string" },
-          r: { type: "integer", description: "How often it was read." },
-          w: { type: "integer", description: "How often it was written." },
-          ttl: { type: "integer", description: "Seconds that it may rest." },
-          idle: { type: "integer", description: "Seconds that it has rested." },
-          created: { type: "integer", description: "Milliseconds since 1970." },
-          device: { type: "string" },
-          no_resave: { type: "boolean", const: true },
-          d: { $ref: "#/components/schemas/Data" },
-        },
-      },
-      Sessions: {
-        type: "object",
-        required: ["sessions"],
-        properties: { sessions: { type: "array", items: { $ref: "#/components/schemas/Session" } } },
-      },
-      Data: { type: "object", additionalProperties: true, description: "null removes a key." },
-      Created: {
-        type: "object",
-        required: ["token", "ref"],
-        properties: { token: { type: "string", pattern: "^[A-Za-z0-9]{64}$" }, ref: { type: "string" } },
-      },
-      Rotated: {
-        type: "object",
-        description: "Empty when there is no such session, or the token was rotated before.",
-        properties: { token: { type: "string" }, ref: { type: "string" } },
-      },
-      Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
-      Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },
-      Problem: {
-        type: "object",
-        required: ["title", "status", "code", "detail"],
-        properties: {
-          type: { type: "string" },
-          title: { type: "string" },
-          status: { type: "integer" },
-          code: { type: "string" },
-          detail: { type: "string" },
-          hint: { type: "string", description: "What would have been right." },
-        },
-      },
-    },
-  },
-};
+    ...access.document,
+    paths: paths(access),
+    components: { ...access.components, schemas: SCHEMAS },
+  };
+}
 
-function paths(): Record<string, Record<string, object>> {
+/** What is to be said of who may use the interface. */
+interface Access {
+  readonly description: string;
+  /** Parts of the document, and of its components. */
+  readonly document: object;
+  readonly components: object;
+  /** How operations on an app refuse, and how those that need no key. */
+  readonly guarded: Record<number, object>;
+  readonly open: Record<number, object>;
+}
+
+function accessOf(authorize: Authorize): Access {
+  if (authorize === false) return forEverybody();
+  return typeof authorize === "function" ? byFunction() : byKeys();
+}
+
+function forEverybody(): Access {
+  const refused = { 403: problem("Without keys `ioredis-sessions serve` answers requests to localhost only.") };
+  const description = "No key is needed.";
+  return { description, document: { security: [] }, components: {}, guarded: refused, open: refused };
+}
+
+function byKeys(): Access {
+  return {
+    description: "It needs an API key.",
+    document: { security: [{ key: [] }, { header: [] }] },
+    components: { securitySchemes: SECURITY_SCHEMES },
+    guarded: refusals("No good API key.", "The key is not good for this app, or for writing."),
+    open: {},
+  };
+}
+
+/** What a function looks at, the document cannot know. */
+function byFunction(): Access {
+  return {
+    description: "How callers show who they are depends on this server: ask those who run it.",
+    document: {},
+    components: {},
+    guarded: refusals("This server does not let the caller in.", "The caller may not use this app, or may only read."),
+    open: {},
+  };
+}
+
+function refusals(unknown: string, forbidden: string): Record<number, object> {
+  const headers = { "WWW-Authenticate": { description: "Bearer", schema: { type: "string" } } };
+  return { 401: problem(unknown, headers), 403: problem(forbidden) };
+}
+
+function paths(access: Access): Record<string, Record<string, object>> {
   const described: Record<string, Record<string, object>> = {
     "/ping": {
       get: {
@@ -109,8 +76,8 @@ function paths(): Record<string, Record<string, object>> {
         security: [],
         responses: {
           200: { description: "PONG", content: { "text/plain": { schema: { type: "string", const: "PONG" } } } },
-          500: problem("Redis answered with an error."),
-          503: problem("Redis is away."),
+          ...access.open,
+          ...failures("Redis answered with an error."),
         },
       },
     },
@@ -121,58 +88,67 @@ function paths(): Record<string, Record<string, object>> {
         security: [],
         responses: {
           200: { description: "OpenAPI 3.1", content: { "application/json": { schema: { type: "object" } } } },
+          ...access.open,
         },
       },
     },
   };
   for (const route of routes) {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
-    described[path] = { ...described[path], [route.method]: operation(route) };
+    described[path] = { ...described[path], [route.method]: operation(route, access) };
   }
   return described;
 }
 
-function operation(route: Route): object {
-  const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => PATH[name as keyof typeof PATH]);
-  const inQuery = route.query.map((name) => QUERY[name]);
+function operation(route: Route, access: Access): object {
   return {
     operationId: route.name,
     summary: route.summary,
-    parameters: [...inPath, ...inQuery, ...(route.path.includes(":token") ? [TOKEN_HEADER] : [])],
+    parameters: parametersOf(route),
     ...(route.body !== undefined && {
       requestBody: {
         required: route.body === "required",
-        content: { "application/json": { schema: { $ref: "#/components/schemas/Data" } } },
+        content: { "application/json": { schema: schemaOf("Data") } },
       },
     }),
     responses: {
-      200: {
-        description: "OK",
-        content: { "application/json": { schema: { $ref: `#/components/schemas/${route.answer}` } } },
-      },
+      200: { description: "OK", content: { "application/json": { schema: answerOf(route) } } },
       400: problem("Bad input: `code` and `detail` say which."),
-      401: problem("No good API key."),
-      403: problem("The key is not good for this app, or for writing."),
+      ...access.guarded,
       ...(route.body !== undefined && { 413: problem("The body is larger than 64 KiB.") }),
       415: problem("The body is no JSON."),
-      500: problem("Redis answered with an error, or the server failed."),
-      503: problem("Redis is away."),
+      ...failures("Redis answered with an error, or the server failed."),
     },
   };
 }
 
-function problem(description: string): object {
-  return { description, content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } };
+function parametersOf(route: Route): object[] {
+  const names = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name as keyof typeof PATH);
+  return [
+    ...names.map((name) => (name === "token" && route.tokenOnly ? TOKEN_ONLY : PATH[name])),
+    ...route.query.map((name) => QUERY[name]),
+    ...(names.includes("token") ? [TOKEN_HEADER] : []),
+  ];
 }
 
-function seconds(byDefault?: number): object {
-  return { type: "integer", minimum: 10, ...(byDefault !== undefined && { default: byDefault }) };
+function answerOf({ answer, mayBeEmpty }: Route): object {
+  return mayBeEmpty ? { oneOf: [schemaOf(answer), schemaOf("Empty")] } : schemaOf(answer);
 }
 
-function inPath(name: string, description: string): object {
-  return { name, in: "path", required: true, description, schema: { type: "string" } };
+function schemaOf(name: keyof typeof SCHEMAS): object {
+  return { $ref: `#/components/schemas/${name}` };
 }
 
-function inQuery(name: string, schema: object, description: string, required = false): object {
-  return { name, in: "query", required, description, schema };
+function failures(internal: string): Record<number, object> {
+  return {
+    500: problem(internal),
+    503: problem("Redis is away.", {
+      "Retry-After": { description: "Seconds to wait", schema: { type: "integer" } },
+    }),
+  };
+}
+
+function problem(description: string, headers?: object): object {
+  const content = { "application/problem+json": { schema: schemaOf("Problem") } };
+  return { description, ...(headers !== undefined && { headers }), content };
 }

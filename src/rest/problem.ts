@@ -1,17 +1,36 @@
 import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Response } from "express";
-import { SessionError } from "../engine/errors.js";
+import { SessionError, type SessionErrorCode } from "../engine/errors.js";
 import { type OnError, tell } from "./failure.js";
+
+/** Every `code` of an answer, in the order of their statuses. */
+export const CODES = [
+  "ERR_MISSING_PARAMETER",
+  "ERR_INVALID_FORMAT",
+  "ERR_INVALID_VALUE",
+  "ERR_INVALID_REQUEST",
+  "ERR_UNAUTHORIZED",
+  "ERR_FORBIDDEN",
+  "ERR_NOT_FOUND",
+  "ERR_METHOD_NOT_ALLOWED",
+  "ERR_BODY_TOO_LARGE",
+  "ERR_UNSUPPORTED_MEDIA_TYPE",
+  "ERR_INTERNAL",
+  "ERR_TIMEOUT",
+  "ERR_UNAVAILABLE",
+] as const;
+
+type Code = (typeof CODES)[number] | SessionErrorCode;
 
 /** An answer that says what went wrong, as `application/problem+json` (RFC 9457) with a stable `code`. */
 export class Problem extends Error {
   readonly status: number;
-  readonly code: string;
+  readonly code: Code;
   readonly headers: Readonly<Record<string, string>>;
   /** What would have been right, where the message alone does not say it. */
   readonly hint: string | undefined;
 
-  constructor(status: number, code: string, message: string, headers: Record<string, string> = {}, hint?: string) {
+  constructor(status: number, code: Code, message: string, headers: Record<string, string> = {}, hint?: string) {
     super(message);
     this.status = status;
     this.code = code;

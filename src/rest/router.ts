@@ -5,7 +5,7 @@ import { aFunction, checkOptions } from "../engine/options.js";
 import { type Authorize, guardOf } from "./authorize.js";
 import { describeError, printError } from "./failure.js";
 import { assertJson, Input } from "./input.js";
-import { openapi } from "./openapi.js";
+import { describeInterface } from "./openapi.js";
 import { answerError, Problem } from "./problem.js";
 import { routes } from "./routes.js";
 
@@ -42,6 +42,7 @@ export function rest(options: RestOptions): Router {
   const rs = options.rs as RedisSessions;
   const guard = guardOf(options.authorize);
   const { onError = printError } = options;
+  const description = describeInterface(options.authorize);
   const json = express.json({ limit: BODY_LIMIT });
   const router = express.Router();
 
@@ -51,7 +52,7 @@ export function rest(options: RestOptions): Router {
   });
   get(router, "/openapi.json", async (req, res) => {
     const servers = [{ url: req.baseUrl || "/" }];
-    res.json({ ...openapi, servers, ...(options.authorize === false && { security: [] }) });
+    res.json({ ...description, servers });
   });
 
   for (const route of routes) {

@@ -15,8 +15,12 @@ export interface Route {
   readonly query: readonly QueryName[];
   /** Whether it takes a body, and whether that must be there. */
   readonly body?: "optional" | "required";
+  /** Whether its `:token` cannot be a ref. */
+  readonly tokenOnly?: true;
   /** The name of its answer among openapi.json's schemas. */
-  readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed" | "Rotated";
+  readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
+  /** Whether it answers `{}` when there is no such session. */
+  readonly mayBeEmpty?: true;
   run(rs: RedisSessions, input: Input): Promise<object | null>;
 }
 
@@ -65,6 +69,7 @@ export const routes: readonly Route[] = [
     writes: false,
     query: ["touch"],
     answer: "Session",
+    mayBeEmpty: true,
     run: (rs, input) => rs.get({ ...input.which, ...given({ touch: input.boolean("touch") }) }),
   },
   {
@@ -76,6 +81,7 @@ export const routes: readonly Route[] = [
     query: [],
     body: "required",
     answer: "Session",
+    mayBeEmpty: true,
     run: (rs, input) => rs.set({ ...input.which, d: input.body ?? {} }),
   },
   {
@@ -85,7 +91,9 @@ export const routes: readonly Route[] = [
     summary: "Give a session a new token; the old one goes on working for `grace` seconds.",
     writes: true,
     query: ["grace"],
-    answer: "Rotated",
+    tokenOnly: true,
+    answer: "Created",
+    mayBeEmpty: true,
     run: (rs, input) => rs.rotate({ app: input.app, token: input.token, ...given({ grace: input.number("grace") }) }),
   },
   {
