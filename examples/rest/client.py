@@ -36,6 +36,8 @@ def call(method, path, body=None):
         # application/problem+json: code is for programs, detail for people.
         problem = json.load(error)
         sys.exit(f"{error.code} {problem['code']}: {problem['detail']}")
+    except OSError:
+        sys.exit(f"Nobody answers at {URL}")
 
 
 def login(user):

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { browse } from "../support/browse.js";
 import { startExample } from "../support/example.js";
 import { type Ended, findProgram, nameOf, type Program, runProgram } from "../support/programs.js";
-import { startRedis, type TestRedis } from "../support/redis.js";
+import { freePort, startRedis, type TestRedis } from "../support/redis.js";
 
 const API_KEY = "example-key-0123456789";
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 
 /** A platform's client, by the same commands. */
 interface Client {
-  run(args: readonly string[], session?: string, key?: string): Promise<Ended>;
+  run(args: readonly string[], session?: string, key?: string, url?: string): Promise<Ended>;
   /** The arguments that set data. */
   set(d: Record<string, string | number | boolean | null>): string[];
 }
@@ -35,8 +35,8 @@ interface Client {
 function client(command: string | undefined, file: string, set: Client["set"]): Client {
   return {
     set,
-    run(args, session = "", key = API_KEY) {
-      const env = { API_URL: `${server.url}/sessions`, API_KEY: key, SESSION: session };
+    run(args, session = "", key = API_KEY, url = `${server.url}/sessions`) {
+      const env = { API_URL: url, API_KEY: key, SESSION: session };
       return runProgram(command ?? "", [`examples/rest/${file}`, ...args], env);
     },
   };
@@ -79,6 +79,12 @@ describe.each(CLIENTS)("the client in $name", ({ there, run, set }) => {
     expect(short.code).not.toBe(0);
     expect(short.out + short.err).toContain("Invalid token format");
     expect((await run([])).code).not.toBe(0);
+  });
+
+  test.skipIf(there === undefined)("says when nobody answers", async () => {
+    const { code, err } = await run(["show"], "", API_KEY, `http://127.0.0.1:${await freePort()}`);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/^(Nobody answers at http\S+|curl: .*)$/);
   });
 });
 
