@@ -1,5 +1,5 @@
 import express, { type Express, type RequestHandler } from "express";
-import type { RedisSessions } from "../engine/engine.js";
+import { connectionOf, type RedisSessions } from "../engine/engine.js";
 import type { ApiKey } from "../rest/authorize.js";
 import { Problem, sendProblem } from "../rest/problem.js";
 import { rest } from "../rest/router.js";
@@ -30,12 +30,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
     res.type("text/plain").send("live\n");
   });
   app.get("/readyz", async (_req, res) => {
-    const ready =
-      !isEnding() &&
-      (await rs.ping().then(
-        () => true,
-        () => false,
-      ));
+    const ready = !isEnding() && (await answers(rs));
     res
       .status(ready ? 200 : 503)
       .type("text/plain")
@@ -44,6 +39,15 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   if (keys.length === 0) app.use(refuseOtherHosts);
   app.use(rest({ rs, authorize: keys.length > 0 ? keys : false, onError: log ? logFailure : () => {} }));
   return app;
+}
+
+/** Whether Redis answers. While it is known to be away, that is said at once and not after the engine's timeout. */
+function answers(rs: RedisSessions): Promise<boolean> {
+  if (connectionOf(rs).client.status !== "ready") return Promise.resolve(false);
+  return rs.ping().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A page in a browser of this machine can reach it under a name that its author has pointed here (DNS rebinding). */

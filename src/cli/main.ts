@@ -1,9 +1,10 @@
 #!/usr/bin/env node
+import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { RedisSessions } from "../engine/engine.js";
 import { isBadInput, type SessionError } from "../engine/errors.js";
-import type { SessionList } from "../engine/types.js";
 import { isRef } from "../engine/validate.js";
+import { reasonOf } from "../rest/failure.js";
 import { whichOf } from "../rest/which.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { readKeys } from "./keys.js";
@@ -16,6 +17,7 @@ interface Flags extends RedisFlags {
 
 const program = new Command("ioredis-sessions")
   .description("Sessions in Redis that belong to a user: serve them by REST, list them, end them.")
+  .version(readVersion())
   .showHelpAfterError("(--help says more)")
   .configureOutput({ writeOut: print })
   .exitOverride();
@@ -27,12 +29,12 @@ program
   .option("--host <host>", "address to listen on", "127.0.0.1")
   .option(
     "--key-file <file>",
-    "API keys, one a line, each may be followed by apps=a,b and read-only (RS_API_KEYS: a,b)",
+    "API keys, one a line, each may be followed by apps=a,b and read-only, and by a # comment (RS_API_KEYS: a,b)",
   )
   .option("--nested", "take any JSON as data, not only strings, numbers, booleans and null")
   .addOption(redisOption())
   .addOption(namespaceOption())
-  .addHelpText("after", "\nRS_LOGLEVEL=none keeps the log quiet.")
+  .addHelpText("after", "\nRS_LOGLEVEL=none leaves nothing in the log but that it starts and ends.")
   .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string; nested?: boolean }) => {
     const keys = readKeys(flags.keyFile);
     const log = process.env.RS_LOGLEVEL !== "none";
@@ -46,11 +48,20 @@ program
 
 command("ls <app>", "list the sessions that were active lately, most recently active first")
   .option("--dt <seconds>", "how far to look back", integer, 3600)
-  .option("--limit <n>", "the most sessions to list", integer, 50)
+  .option("--limit <n>", "the most sessions to list", positive, 50)
   .option("--offset <n>", "how many to pass over", integer, 0)
-  .action((app: string, flags: Flags & { dt: number; limit: number; offset: number }) =>
-    run(flags, (rs) => rs.soapp({ app, dt: flags.dt, limit: flags.limit, offset: flags.offset }), sessionTable),
-  );
+  .action((app: string, { dt, limit, offset, ...flags }: Flags & { dt: number; limit: number; offset: number }) => {
+    // One more than is shown tells whether there are more.
+    const wanted = flags.json === true ? limit : limit + 1;
+    return run(
+      flags,
+      (rs) => rs.soapp({ app, dt, limit: wanted, offset }),
+      ({ sessions }) => {
+        const more = sessions.length > limit ? `\nmore: --offset ${offset + limit}` : "";
+        return table(sessions.slice(0, limit)) + more;
+      },
+    );
+  });
 
 command("activity <app>", "count the users that were active lately")
   .option("--dt <seconds>", "how far to look back", integer, 600)
@@ -63,7 +74,12 @@ command("activity <app>", "count the users that were active lately")
   );
 
 command("soid <app> <id>", "list the sessions of a user, newest first").action(
-  (app: string, id: string, flags: Flags) => run(flags, (rs) => rs.soid({ app, id }), sessionTable),
+  (app: string, id: string, flags: Flags) =>
+    run(
+      flags,
+      (rs) => rs.soid({ app, id }),
+      ({ sessions }) => table(sessions),
+    ),
 );
 
 command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
@@ -100,6 +116,10 @@ function command(usage: string, description: string): Command {
     .option("--json", "print JSON");
 }
 
+function readVersion(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
+
 /** A ref may begin with -, and is no option then: `kill` finds it behind `--`. */
 function refLast(args: string[]): string[] {
   const at =
@@ -110,7 +130,7 @@ function refLast(args: string[]): string[] {
 function redisOption(): Option {
   return new Option(
     "--redis <url>",
-    "where Redis is (REDIS_URL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
+    "where Redis is (REDIS_URL or RS_REDISURL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
   );
 }
 
@@ -132,10 +152,6 @@ async function run<Result>(
   }
 }
 
-function sessionTable({ sessions }: SessionList): string {
-  return table(sessions);
-}
-
 function killed({ kill }: { kill: number }): string {
   return `${count(kill, "session")} ended`;
 }
@@ -145,21 +161,26 @@ function integer(text: string): number {
   return Number(text);
 }
 
+function positive(text: string): number {
+  const number = integer(text);
+  if (number === 0) throw new InvalidArgumentError("It must be at least 1.");
+  return number;
+}
+
 function port(text: string): number {
   const number = integer(text);
   if (number > 65_535) throw new InvalidArgumentError("It must be a port, at most 65535.");
   return number;
 }
 
-/** Says what went wrong; gives the exit code: 2 when the command line was wrong, else 1. */
+/** Says what went wrong; gives the exit code: 2 when the command line or what configures it was wrong, else 1. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.code === "unconfirmed") console.error(error.message);
     // Commander has printed its own message already; help that was asked for is no error.
     return error.exitCode === 0 ? 0 : 2;
   }
-  const { message, hint, cause } = error as SessionError;
-  const why = cause instanceof Error && !message.includes(cause.message) ? `: ${cause.message}` : "";
-  console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${why}`);
+  const { message, hint } = error as SessionError;
+  console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${reasonOf(error)}`);
   return isBadInput(error) ? 2 : 1;
 }

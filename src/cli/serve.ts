@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { connectionOf } from "../engine/engine.js";
+import { invalidValue } from "../engine/errors.js";
 import type { AppOptions } from "./app.js";
 import { isLoopback } from "./loopback.js";
 import { logRedis } from "./redis-log.js";
@@ -21,9 +22,9 @@ const LINGER = 500;
 export async function serve({ port, host, ...options }: ServeOptions): Promise<void> {
   const { keys } = options;
   if (keys.length === 0 && !isLoopback(host)) {
-    throw new Error(
-      `Without an API key the server does not listen on ${host}, where others can reach it. ` +
-        "Give it --key-file or RS_API_KEYS, or listen on 127.0.0.1.",
+    throw invalidValue(
+      `Without an API key the server does not listen on ${host}, where others can reach it`,
+      "give it --key-file or RS_API_KEYS, or listen on 127.0.0.1",
     );
   }
   let ending = false;
@@ -34,7 +35,7 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
     answering.add(res);
     res.once("close", () => answering.delete(res));
   });
-  await once(server, "listening");
+  await listening(server, port);
   const { port: bound } = server.address() as AddressInfo;
   console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
   if (keys.length === 0) console.log("No API key is needed: whoever can reach this address may use all sessions.");
@@ -48,6 +49,17 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   for (const res of answering) if (!res.headersSent) res.setHeader("Connection", "close");
   console.log("Finishing what is under way");
   await drain(server);
+}
+
+/** @throws Error when the server cannot listen, with the remedy where that is another port */
+async function listening(server: Server, port: number): Promise<void> {
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE") throw error;
+    throw new Error(`${message}. Choose another: --port ${port < 65_000 ? port + 10 : port - 10}`);
+  }
 }
 
 function drain(server: Server): Promise<void> {

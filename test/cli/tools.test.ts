@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionData } from "express-session";
 import { expect, test } from "vitest";
@@ -44,6 +45,22 @@ test("ls --json, --dt, --limit and --offset do as the engine does", async () => 
   expect(all.sessions.map(({ id }) => id)).toEqual(["carol", "bob", "alice"]);
   const some = (await jsonOf("ls", "webapp", "--dt", "60", "--limit", "1", "--offset", "1")) as typeof all;
   expect(some.sessions).toEqual([all.sessions[1]]);
+});
+
+test("ls says when there are more, and how to see them", async () => {
+  for (const id of ["alice", "bob", "carol"]) {
+    await t.create({ id });
+    await sleep(2);
+  }
+  const [, first, second, more, ...rest] = (await tool("ls", "webapp", "--limit", "2")).out.trimEnd().split("\n");
+  expect([first, second]).toEqual([expect.stringContaining("carol"), expect.stringContaining("bob")]);
+  expect([more, rest]).toEqual(["more: --offset 2", []]);
+  for (const args of [
+    ["--limit", "3"],
+    ["--limit", "2", "--offset", "1"],
+  ])
+    expect((await tool("ls", "webapp", ...args)).out).not.toContain("more");
+  expect((await tool("ls", "webapp", "--limit", "1", "--offset", "1")).out).toContain("more: --offset 2");
 });
 
 test("soid lists the sessions of a user", async () => {
@@ -200,6 +217,7 @@ test.each<[string, string[], RegExp]>([
   ["a missing argument", ["soid", "webapp"], /missing required argument 'id'/],
   ["an argument too many", ["ls", "webapp", "shop"], /too many arguments/],
   ["a number that is none", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
+  ["a limit of nothing", ["ls", "webapp", "--limit", "0"], /at least 1/],
   ["a span that is too short", ["activity", "webapp", "--dt", "9"], /deltaTime must be a positive integer >= 10/],
   ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
   ["a bad ref", ["kill", "webapp", "short"], /Invalid token format \(64 of .*; or a ref: 27 of A-Z a-z 0-9 _ -/],
@@ -209,6 +227,11 @@ test.each<[string, string[], RegExp]>([
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err).toMatch(message);
   expect(err).not.toMatch(/\n +at /);
+});
+
+test("--version says the package's", async () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(await run(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
 });
 
 test("an RS_PORT that is none is said so by serve, and does not disturb the others", async () => {
