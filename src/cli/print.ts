@@ -17,15 +17,24 @@ export function table(sessions: readonly Session[]): string {
   const lines = [["REF", "USER", "IP", "DEVICE", "SINCE (UTC)", "IDLE", "TTL"], ...rows].map((row) =>
     row.map(printable),
   );
-  const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0))) ?? [];
+  const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => widthOf(line[i] ?? "")))) ?? [];
   return lines
     .map((line) =>
       line
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - widthOf(cell)))
         .join("  ")
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** What takes two columns of a terminal, and what takes none. Near enough for a table: string-width brings four packages. */
+const WIDE =
+  /[\p{sc=Han}\p{sc=Hangul}\p{sc=Hiragana}\p{sc=Katakana}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60]/gu;
+const NARROWEST = /[\p{Mn}\p{Me}\p{Cf}]/gu;
+
+function widthOf(text: string): number {
+  return [...text.replace(NARROWEST, "").replace(WIDE, "xx")].length;
 }
 
 export function count(number: number, what: string): string {

@@ -47,6 +47,16 @@ test("ls --json, --dt, --limit and --offset do as the engine does", async () => 
   expect(some.sessions).toEqual([all.sessions[1]]);
 });
 
+test("the table's columns stand under each other, also where letters are wide, or take no room", async () => {
+  for (const id of ["alice", "딸기", "山田太郎", "👍😀", "e\u0301va"]) await t.create({ id, ip: "203.0.113.7" });
+  const lines = (await tool("ls", "webapp")).out.trimEnd().split("\n");
+  // What a terminal shows: two columns for a wide letter, none for an accent.
+  const shown = lines.map((line) => line.replace(/[딸기山田太郎]|👍|😀/gu, "xx").replaceAll("\u0301", ""));
+  expect(new Set(shown.slice(1).map((line) => line.indexOf("203.0.113.7")))).toEqual(
+    new Set([shown[0]?.indexOf("IP")]),
+  );
+});
+
 test("ls says when there are more, and how to see them", async () => {
   for (const id of ["alice", "bob", "carol"]) {
     await t.create({ id });
@@ -240,6 +250,13 @@ test("an RS_PORT that is none is said so by serve, and does not disturb the othe
   expect(err).toContain("RS_PORT");
   expect(err).not.toMatch(/\n +at /);
   expect(await run(["activity", "webapp"], { RS_PORT: "http", REDIS_URL: t.redis.url })).toMatchObject({ code: 0 });
+});
+
+test("'serve --help' says what its variables and its key file take", async () => {
+  const help = (await run(["serve", "--help"])).out.replace(/\s+/g, " ");
+  for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none leaves nothing"]) {
+    expect(help).toContain(word);
+  }
 });
 
 test.each(["", "serve", "ls", "activity", "soid", "kill", "killsoid", "killall"])(
