@@ -37,13 +37,16 @@ export type Guard = (req: Request, app: string, writes: boolean) => Promise<void
 /** @throws SessionError `invalidValue` when `authorize` is missing or bad */
 export function guardOf(authorize: Authorize): Guard {
   const ask = grantOf(authorize);
+  // What a function looks at need not be a key.
+  const complaint =
+    typeof authorize === "function"
+      ? "This server does not let the caller in: ask those who run it what it wants"
+      : "Send an API key: Authorization: Bearer <key>";
   return async (req, app, writes) => {
     const answer = await ask(req);
     // Also null and undefined, which a function in JavaScript may give for "no".
     if (!answer) {
-      throw new Problem(401, "ERR_UNAUTHORIZED", "Send an API key: Authorization: Bearer <key>", {
-        "WWW-Authenticate": "Bearer",
-      });
+      throw new Problem(401, "ERR_UNAUTHORIZED", complaint, { "WWW-Authenticate": "Bearer" });
     }
     const { apps, readOnly = false }: Grant = answer === true ? {} : answer;
     if (apps !== undefined && !apps.includes(app)) {

@@ -47,7 +47,7 @@ export function describeGuard(): void {
     for (const [method, path] of ROUTES) {
       const query = what.endsWith("query") ? `${path.includes("?") ? "&" : "?"}key=${KEY}` : "";
       const answer = await api.call(method, path + query, { headers });
-      expectProblem(answer, 401, "ERR_UNAUTHORIZED");
+      expectProblem(answer, 401, "ERR_UNAUTHORIZED", "Send an API key: Authorization: Bearer <key>");
       expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/);
       expect(answer.text).not.toMatch(/wrong|0123456789/);
     }
@@ -146,7 +146,9 @@ export function describeGuard(): void {
     const api = await t.open({ authorize });
     const answer = await api.get("/webapp/soid/alice");
     expect(answer.status).toBe(status);
-    if (status === 401) expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/);
+    if (status !== 401) return;
+    expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/);
+    expectProblem(answer, 401, "ERR_UNAUTHORIZED", /ask those who run it/);
   });
 
   test("a function sees the request, and may bind it to read-only", async () => {
