@@ -38,14 +38,14 @@ function checkUrl(source: string, url: string): string {
   if (!isRedisUrl(url)) {
     throw invalidValue(
       `${source} must be redis://[user:password@]host[:port][/number] or rediss://…`,
-      "percent-encode what is special in a password: encodeURIComponent",
+      "valkey:// does, too; percent-encode what is special in a password",
     );
   }
   return url;
 }
 
 function isRedisUrl(text: string): boolean {
-  if (!/^rediss?:\/\/[^/?#\s][^\s]*$/i.test(text) || !URL.canParse(text)) return false;
+  if (!/^(redis|valkey)s?:\/\/[^/?#\s]\S*$/i.test(text) || !URL.canParse(text)) return false;
   const { hostname, pathname, hash, username, password } = new URL(text);
   return hostname !== "" && hash === "" && /^(\/\d*)?$/.test(pathname) && isEncoded(username + password);
 }

@@ -46,7 +46,8 @@ test("a good URL may have a slash, a number, options and another case", async ()
     const { code, out, err } = await run(["activity", "webapp", "--redis", t.redis.url.replace(/\/*$/, end)]);
     expect({ code, out, err }).toMatchObject({ code: 0, out: expect.stringContaining("1 user") });
   }
-  expect(await run(["activity", "webapp"], { RS_REDISURL: t.redis.url.replace("redis:", "REDIS:") })).toMatchObject({
-    code: 0,
-  });
+  for (const scheme of ["REDIS:", "valkey:"]) {
+    const env = { RS_REDISURL: t.redis.url.replace("redis:", scheme) };
+    expect(await run(["activity", "webapp"], env)).toMatchObject({ code: 0 });
+  }
 });
