@@ -39,6 +39,15 @@ export class Problem extends Error {
   }
 }
 
+/** Carries to the last handler what else our own steps have thrown, whatever that is. */
+export class Failure {
+  readonly thrown: unknown;
+
+  constructor(thrown: unknown) {
+    this.thrown = thrown;
+  }
+}
+
 export function sendProblem(res: Response, { status, code, message, headers, hint }: Problem): void {
   const problem = { type: "about:blank", title: STATUS_CODES[status], status, code, detail: message, hint };
   res.status(status).set(headers).type("application/problem+json").send(JSON.stringify(problem));
@@ -53,7 +62,7 @@ export function answerError(onError: OnError): ErrorRequestHandler {
     if (res.headersSent) return next(error);
     const problem = toProblem(error);
     sendProblem(res, problem);
-    if (problem.status === 500) tell(onError, error, req);
+    if (problem.status === 500) tell(onError, error instanceof Failure ? error.thrown : error, req);
   };
 }
 

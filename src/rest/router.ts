@@ -1,12 +1,12 @@
 import express, { type NextFunction, type Request, type RequestHandler, type Response, type Router } from "express";
 import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
+import { invalidValue, SessionError } from "../engine/errors.js";
 import { aFunction, checkOptions } from "../engine/options.js";
 import { type Authorize, guardOf } from "./authorize.js";
-import { describeError, printError } from "./failure.js";
+import { printError } from "./failure.js";
 import { assertJson, Input } from "./input.js";
 import { describeInterface } from "./openapi.js";
-import { answerError, Problem } from "./problem.js";
+import { answerError, Failure, Problem } from "./problem.js";
 import { routes } from "./routes.js";
 
 export interface RestOptions {
@@ -95,9 +95,12 @@ function step(check: (req: Request) => Promise<void>): RequestHandler {
   };
 }
 
-/** For Express nothing that was thrown, and some texts, are the order to go on: past the guard. */
+/**
+ * For Express nothing that was thrown, and some texts, are the order to go on: past the guard. And an error with a status
+ * is Express's own then.
+ */
 function failWith(next: NextFunction): (error: unknown) => void {
-  return (error) => next(error instanceof Error ? error : new Error(describeError(error), { cause: error }));
+  return (error) => next(error instanceof Problem || error instanceof SessionError ? error : new Failure(error));
 }
 
 function refuseMethod(methods: readonly string[]): RequestHandler {

@@ -29,6 +29,14 @@ export function describeFailures(): void {
     expect(print).not.toHaveBeenCalled();
   });
 
+  test.each([400, 413, 415])("an error of authorize whose status is %i is 500 all the same", async (status) => {
+    const error = Object.assign(new Error("Request failed"), { status });
+    const told: unknown[] = [];
+    const api = await t.open({ onError: (error) => void told.push(error), authorize: failing(error) });
+    expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
+    expect(told).toEqual([error]);
+  });
+
   test("onError is given what Redis complains of", async () => {
     const told: unknown[] = [];
     const api = await t.open({ onError: (error) => void told.push(error) });
@@ -51,7 +59,9 @@ export function describeFailures(): void {
       "TypeError: no directory: connect ECONNREFUSED",
     ],
     ["a cause that the message has already", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
-    ["a text", "no", "Error: string was thrown: no"],
+    ["a text", "no", "string was thrown: no"],
+    ["nothing", undefined, "undefined was thrown"],
+    ["an object", { token: TOKEN }, "object was thrown"],
   ])("without onError it prints %s, and not the address", async (_what, error, line) => {
     const api = await t.open({ onError: undefined, authorize: failing(error) } as never);
     expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
