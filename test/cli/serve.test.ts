@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
@@ -10,8 +9,6 @@ import { run, serve, useCommand } from "./support/command.js";
 const KEY = "key-0123456789abcdef";
 const SHOP = "shop-0123456789abcdef";
 const READER = "read-0123456789abcdef";
-/** The id of a RedisStore session, which is the browser's secret. */
-const STORE_ID = "abcdefghijklmnopqrstuvwxyz_12345";
 
 const t = useEngine();
 const { keyFile } = useCommand();
@@ -185,89 +182,5 @@ describe("health", () => {
     } finally {
       t.redis.resume();
     }
-  });
-});
-
-describe("the log", () => {
-  test("has a line for each request, with neither token nor key", async () => {
-    const { url, stop } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
-    const { token, ref } = await t.create();
-    const encoded = [...token]
-      .map((letter, i) => (i % 9 === 0 ? `%${letter.charCodeAt(0).toString(16)}` : letter))
-      .join("");
-    await get(`${url}/webapp/get/${token}`, KEY);
-    await get(`${url}/webapp/get/${encoded}`, KEY);
-    await get(`${url}/webapp/get/${token}x`, KEY);
-    await get(`${url}/webapp/nothing/${token}?dt=1&token=${token}`, KEY);
-    await get(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
-    await get(`${url}/webapp/GET/${STORE_ID}`, KEY);
-    await get(`${url}/sessions/webapp/kill/${STORE_ID}`, KEY);
-    await fetch(`${url}/webapp/rotate/${token}/?grace=0`, { method: "POST", headers: { "X-API-Key": KEY } });
-    await fetch(`${url}/webapp/create/bob?ip=203.0.113.7`, { method: "PUT", headers: { "X-API-Key": KEY } });
-    await fetch(`${url}/webapp/killsoid/bob?except=${token}`, { method: "DELETE", headers: { "X-API-Key": KEY } });
-    await fetch(`${url}/webapp/get/-`, { headers: { "X-API-Key": KEY, "X-Session-Token": token } });
-    const { out, err } = await stop();
-    const lines = out.split("\n").filter((line) => /^\d{4}-/.test(line));
-    expect(lines.map((line) => line.replace(/^\S+ | \S+ ms$/g, ""))).toEqual([
-      "GET /webapp/get/<token> 200",
-      "GET /webapp/get/<token> 200",
-      "GET /webapp/get/<token> 400",
-      "GET /webapp/nothing/<token> 404",
-      "GET /webapp/get/<token> 401",
-      "GET /webapp/GET/<token> 200",
-      "GET /sessions/webapp/kill/<token> 404",
-      "POST /webapp/rotate/<token> 200",
-      "PUT /webapp/create/bob 200",
-      "DELETE /webapp/killsoid/bob 200",
-      "GET /webapp/get/- 200",
-    ]);
-    for (const secret of [token, token.slice(10, 30), encoded, KEY, "wrong-wrong", STORE_ID, "203.0.113.7"])
-      expect(out + err).not.toContain(secret);
-  });
-
-  test("says when Redis is not there, why, and when it is back", async () => {
-    const url = `redis://127.0.0.1:${t.redis.port}`;
-    await t.redis.kill();
-    const { said, stop } = await serve(["--redis", url]);
-    const away = `Redis is not connected: connect ECONNREFUSED 127.0.0.1:${t.redis.port}\n`;
-    await expect.poll(said).toContain(away);
-    await t.redis.start();
-    await expect.poll(said, { timeout: 10_000 }).toContain("Redis is connected\n");
-    await t.redis.kill();
-    await expect.poll(() => said().split("Redis is not connected").length).toBe(3);
-    await t.redis.start();
-    await expect.poll(() => said().split("Redis is connected").length, { timeout: 10_000 }).toBe(3);
-    await stop();
-    expect(said().split("Redis is not connected").length).toBe(3);
-  });
-
-  test("says what a 500 does not", async () => {
-    await t.db.set("rs:{webapp}:users", "no zset");
-    const { url, stop } = await serve(["--redis", t.redis.url]);
-    expect(await statusOf(`${url}/webapp/activity?dt=60`)).toBe(500);
-    const { err } = await stop();
-    expect(err).toMatch(
-      /^\S+ GET \/webapp\/activity failed: redisError: Redis answered with an error: WRONGTYPE .*\n$/,
-    );
-  });
-
-  test("has a line for a request whose client did not wait", async () => {
-    const { url, said } = await serve(["--redis", t.redis.url]);
-    t.redis.pause();
-    const sent = request(`${url}/webapp/killall`, { method: "DELETE" }).on("error", () => {});
-    sent.end();
-    await sleep(100);
-    sent.destroy();
-    await expect.poll(said).toMatch(/ DELETE \/webapp\/killall unanswered \d+\.\d ms\n/);
-    t.redis.resume();
-  });
-
-  test("is kept quiet by RS_LOGLEVEL=none", async () => {
-    const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
-    expect(await statusOf(`${url}/webapp/activity?dt=60`)).toBe(200);
-    expect((await stop()).out.replace(/http\S+/, "…")).toBe(
-      "ioredis-sessions serves on …\nNo API key is needed: whoever can reach this address may use all sessions.\n" +
-        "Finishing what is under way\n",
-    );
   });
 });
