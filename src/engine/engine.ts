@@ -32,6 +32,7 @@ import type {
 import {
   checkApp,
   checkBoolean,
+  checkCreateNames,
   checkData,
   checkDevice,
   checkId,
@@ -116,6 +117,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      */
     (options: CreateOptions<Data>): Promise<Created>;
   } = method((options) => {
+    checkCreateNames(options);
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);

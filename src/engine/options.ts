@@ -11,14 +11,20 @@ import { invalidValue } from "./errors.js";
  */
 export function checkOptions(owner: string, options: unknown, rules: Record<string, Rule>): void {
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
-  for (const [name, value] of Object.entries(options)) {
-    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
-    if (rule === undefined) {
-      const meant = closestMatch(name, Object.keys(rules), { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
-      const help = meant === undefined ? `It takes ${Object.keys(rules).join(", ")}.` : `Did you mean "${meant}"?`;
-      throw invalidValue(`${owner} has no option "${name}". ${help}`);
-    }
-    if (value !== undefined && !rule.test(value)) throw invalidValue(`${owner}: ${name} must be ${rule.be}`);
+  checkNames(owner, options, Object.keys(rules));
+  for (const [name, { be, test }] of Object.entries(rules)) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value !== undefined && !test(value)) throw invalidValue(`${owner}: ${name} must be ${be}`);
+  }
+}
+
+/** @throws SessionError `invalidValue` for an option that is not known; it names the one that was meant */
+export function checkNames(owner: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
+    const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;
+    throw invalidValue(`${owner} has no option "${name}". ${help}`);
   }
 }
 

@@ -110,6 +110,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["an empty device", { app, id, ip, device: "" }, "No device supplied"],
     ["a device of 65 characters", { app, id, ip, device: "d".repeat(65) }, "Invalid device format"],
     ["a device that is a number", { app, id, ip, device: 7 }, "Invalid device format"],
+    ["a misspelt limit", { app, id, ip, maxPerUsr: 1 }, 'create has no option "maxPerUsr". Did you mean "maxPerUser"?'],
   ],
   get: [
     ...ofApp({ token }),
