@@ -2,7 +2,7 @@ import express, { type Express, type RequestHandler } from "express";
 import { connectionOf, type RedisSessions } from "../engine/engine.js";
 import type { ApiKey } from "../rest/authorize.js";
 import { Problem, sendProblem } from "../rest/problem.js";
-import { rest } from "../rest/router.js";
+import { noStore, rest } from "../rest/router.js";
 import { isLoopback } from "./loopback.js";
 import { logFailure, logRequest } from "./request-log.js";
 
@@ -20,8 +20,7 @@ export interface AppOptions {
 export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
-  app.use((_req, res, next) => {
-    res.set("Cache-Control", "no-store");
+  app.use(noStore, (_req, res, next) => {
     if (isEnding()) res.set("Connection", "close");
     next();
   });

@@ -20,7 +20,9 @@ export function readKeys(file: string | undefined): ApiKey[] {
 
 function keysOfVariable(value: string | undefined): ApiKey[] {
   if (value === undefined) return [];
-  const keys = value.split(",").flatMap((key) => (key.trim() ? { key: key.trim() } : []));
+  const texts = new Set(value.split(",").map((key) => key.trim()));
+  texts.delete("");
+  const keys = [...texts].map((key) => ({ key }));
   // Whoever sets it does not mean to let everybody in: maybe the command that was to make the key has failed.
   if (keys.length === 0) {
     throw invalidValue("RS_API_KEYS is set, but holds no key", `${REMEDY}; unset it to serve everybody on localhost`);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
-import type { Session } from "../engine/types.js";
+import type { Session, SessionList } from "../engine/types.js";
 
 /** Sessions as a table for people. */
 export function table(sessions: readonly Session[]): string {
@@ -67,10 +67,18 @@ export function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** JSON for people and programs. What JSON leaves as it is, and a terminal takes for an order, is escaped, too. */
+/**
+ * JSON for people and programs: sessions one a line, for indented their data could be a thousand times as long. What JSON
+ * leaves as it is, and a terminal takes for an order, is escaped, too.
+ */
 export function json(value: unknown): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(value, null, 2).replace(/[\x7f-\x9f]|\p{Bidi_Control}/gu, escaped);
+  const { sessions } = value as Partial<SessionList>;
+  const text =
+    sessions === undefined
+      ? JSON.stringify(value)
+      : `{"sessions":[\n${sessions.map((one) => JSON.stringify(one)).join(",\n")}\n]}`;
+  return text.replace(/[\x7f-\x9f]|\p{Bidi_Control}/gu, escaped);
 }
 
 /** What users chose themselves must not steer the terminal, nor turn the order of what stands beside it. */

@@ -43,12 +43,11 @@ export function guardOf(authorize: Authorize): Guard {
       ? "This server does not let the caller in: ask those who run it what it wants"
       : "Send an API key: Authorization: Bearer <key>";
   return async (req, app, writes) => {
-    const answer = await ask(req);
-    // Also null and undefined, which a function in JavaScript may give for "no".
-    if (!answer) {
+    const grant = await ask(req);
+    if (grant === undefined) {
       throw new Problem(401, "ERR_UNAUTHORIZED", complaint, { "WWW-Authenticate": "Bearer" });
     }
-    const { apps, readOnly = false }: Grant = answer === true ? {} : answer;
+    const { apps, readOnly = false } = grant;
     if (apps !== undefined && !apps.includes(app)) {
       throw new Problem(403, "ERR_FORBIDDEN", "This key is not good for this app");
     }
@@ -56,15 +55,9 @@ export function guardOf(authorize: Authorize): Guard {
   };
 }
 
-function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Promise<boolean | Grant> {
-  if (authorize === false) return () => true;
-  if (typeof authorize === "function") {
-    return async (req) => {
-      const answer = await authorize(req);
-      if (typeof answer === "object" && answer !== null) assertGrant(answer);
-      return answer;
-    };
-  }
+function grantOf(authorize: Authorize): (req: Request) => Grant | undefined | Promise<Grant | undefined> {
+  if (authorize === false) return () => ({});
+  if (typeof authorize === "function") return async (req) => toGrant(await authorize(req));
   if (!Array.isArray(authorize) || authorize.length === 0) {
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
@@ -79,9 +72,13 @@ function grantOf(authorize: Authorize): (req: Request) => boolean | Grant | Prom
     for (const app of grant.apps ?? []) checkAppOf(app, i + 1);
     return { digest: digestOf(key), grant };
   });
+  const digests = keys.map(({ digest }) => digest.toString("hex"));
+  const again = digests.findIndex((digest, i) => digests.indexOf(digest) < i);
+  if (again !== -1)
+    throw invalidValue(`authorize: key ${again + 1} is there twice: give it once, with all that it may do`);
   return (req) => {
     // All are compared, each in constant time: how long it takes tells nothing about the keys.
-    let found: Grant | false = false;
+    let found: Grant | undefined;
     for (const given of keysOf(req).map(digestOf)) {
       for (const { digest, grant } of keys) if (timingSafeEqual(digest, given)) found = grant;
     }
@@ -99,18 +96,34 @@ function checkAppOf(app: unknown, key: number): void {
   }
 }
 
-/** In the place of the list a text would let pass every part of it. */
+/**
+ * In the place of the list a text would let pass every part of it, and a limit that is undefined (an environment does not
+ * have it) would be none.
+ */
 function checkGrant(grant: Grant): void {
   checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });
+  for (const [name, value] of Object.entries(grant)) {
+    if (value === undefined)
+      throw invalidValue(`authorize: ${name} is undefined: leave it out if there is no such limit`);
+  }
 }
 
-/** The same for what a function has answered: that it is wrong is not the caller's mistake, so it is no bad input. */
-function assertGrant(grant: Grant): void {
+/** What a function has answered; undefined for a no. That it is wrong is not the caller's mistake, so it is no bad input. */
+function toGrant(answer: unknown): Grant | undefined {
+  if (answer === true) return {};
+  // Also null and undefined, which a function in JavaScript may give.
+  if (!answer) return undefined;
+  if (!isPlainObject(answer)) throw new TypeError("authorize has to answer true, false or { apps?, readOnly? }");
   try {
-    checkGrant(grant);
+    checkGrant(answer);
   } catch (error) {
     throw new TypeError((error as Error).message);
   }
+  return answer;
+}
+
+function isPlainObject(value: unknown): value is object {
+  return typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
 /** The key in `X-API-Key` and that in `Authorization: Bearer` (RFC 6750), which may be meant for somebody else. */

@@ -113,8 +113,8 @@ function refuseMethod(methods: readonly string[]): RequestHandler {
   };
 }
 
-/** Sessions are nobody's to keep but Redis's. */
-const noStore: RequestHandler = (_req, res, next) => {
-  res.set("Cache-Control", "no-store");
+/** Sessions are nobody's to keep but Redis's, and no page or script. */
+export const noStore: RequestHandler = (_req, res, next) => {
+  res.set({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });
   next();
 };

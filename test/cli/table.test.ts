@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { Session } from "../../src/index.js";
+import { RedisSessions, type Session } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { type Result, run, useCommand } from "./support/command.js";
 
@@ -41,6 +41,16 @@ test("ls --json, --dt, --limit and --offset do as the engine does", async () => 
   expect(all.sessions.map(({ id }) => id)).toEqual(["carol", "bob", "alice"]);
   const some = (await jsonOf("ls", "webapp", "--dt", "60", "--limit", "1", "--offset", "1")) as typeof all;
   expect(some.sessions).toEqual([all.sessions[1]]);
+});
+
+test("ls --json has a session a line, so that nobody's data make it a thousand times as long", async () => {
+  const rs = new RedisSessions<object>({ client: t.db, wipe: 0, nested: true });
+  const deep = JSON.parse(`${"[".repeat(500)}${"]".repeat(500)}`);
+  for (const id of ["alice", "bob"]) await rs.create({ app: "webapp", id, ip: "::1", d: { deep } });
+  const { out } = await tool("ls", "webapp", "--json");
+  expect(out.length).toBeLessThan(3000);
+  expect(out.trimEnd().split("\n")).toHaveLength(4);
+  expect(JSON.parse(out).sessions).toMatchObject([{ id: "bob" }, { id: "alice", d: { deep } }]);
 });
 
 test("the table's columns stand under each other, also where letters are wide, or take no room", async () => {

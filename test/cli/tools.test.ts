@@ -99,8 +99,8 @@ test("Redis is found by --redis, by REDIS_URL, and by the variables of rest-sess
   ]) {
     expect(JSON.parse((await run([...count, ...args], env)).out)).toEqual({ activity: 1 });
   }
-  expect((await run(count, { REDIS_URL: t.redis.url, RS_NAMESPACE: "other" })).out).toContain('"activity": 0');
-  expect((await tool(...count, "--namespace", "other")).out).toContain('"activity": 0');
+  expect((await run(count, { REDIS_URL: t.redis.url, RS_NAMESPACE: "other" })).out).toContain('"activity":0');
+  expect((await tool(...count, "--namespace", "other")).out).toContain('"activity":0');
 });
 
 test("a Redis that is away is said so, and exits with 1", async () => {

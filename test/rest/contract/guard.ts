@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import type { Authorize } from "../../../src/rest/index.js";
 import { type Api, useApi } from "../support/api.js";
@@ -174,6 +175,12 @@ export function describeGuard(): void {
       },
     ],
     ["rejects", () => Promise.reject(new Error(`cannot look up ${KEY}`))],
+    ...[[], [{}], new Set(["webapp"]), new Error("no"), "no", 1, { apps: undefined }, { apps: "webapp" }].map(
+      (answer): [string, Authorize] => [
+        `answers ${inspect(answer).split("\n")[0]}`,
+        () => answer as unknown as boolean,
+      ],
+    ),
   ])("a function that %s is 500, and what it says stays here", async (_how, authorize) => {
     const api = await t.open({ authorize });
     const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });

@@ -52,7 +52,7 @@ export function describeHttp(): void {
     expect(await allowed("/ping")).toBe("GET, HEAD");
   });
 
-  test("every answer says Cache-Control: no-store", async () => {
+  test("every answer says Cache-Control: no-store and X-Content-Type-Options: nosniff", async () => {
     const api = await t.open();
     const { token } = await api.create();
     const asked: [string, string][] = [
@@ -67,7 +67,11 @@ export function describeHttp(): void {
     ];
     for (const [method, path] of asked) {
       const { headers } = await api.call(method, path);
-      expect([path, headers["cache-control"]]).toEqual([path, "no-store"]);
+      expect([path, headers["cache-control"], headers["x-content-type-options"]]).toEqual([
+        path,
+        "no-store",
+        "nosniff",
+      ]);
     }
   });
 
