@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { troubleOf } from "../engine/client.js";
-import { watchOutage } from "../engine/outage.js";
 import type { Client } from "../engine/types.js";
+import { watchOutage } from "../engine/watch-outage.js";
 
 /** Says once when Redis goes away, and why as far as is known, and once when it is back. Gives what ends that. */
 export function logRedis(client: Client): () => void {

@@ -1,5 +1,5 @@
+import { aBoolean, anInteger, anObject, checkOptions, text } from "./check-options.js";
 import { invalidValue } from "./errors.js";
-import { aBoolean, anInteger, anObject, checkOptions, text } from "./options.js";
 import type { RedisSessionsOptions } from "./types.js";
 
 /** The longest that a timer of Node can wait, ms. One that is told to wait longer does not wait at all. */

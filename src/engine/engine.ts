@@ -1,5 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { BoundedMap } from "./bounded-map.js";
+import type { Rule } from "./check-options.js";
 import { checkClient, openClient } from "./client.js";
 import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSessions } from "./codec.js";
 import { Connection } from "./connection.js";
@@ -295,6 +296,12 @@ export class RedisSessions<Data extends object = DefaultData> {
     return app;
   }
 }
+
+/** What the doors' option `rs` must be. */
+export const anEngine: Rule = {
+  be: "an engine: new RedisSessions(…)",
+  test: (value) => value instanceof RedisSessions,
+};
 
 function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
   return stored && toSession(stored, Date.now());

@@ -1,6 +1,6 @@
 import { types } from "node:util";
+import { checkNames } from "./check-options.js";
 import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
-import { checkNames } from "./options.js";
 import type { CreateOptions } from "./types.js";
 
 /**

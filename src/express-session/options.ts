@@ -1,7 +1,7 @@
 import type { SessionData } from "express-session";
-import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
+import { aBoolean, aFunction, anObject, checkOptions } from "../engine/check-options.js";
+import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
-import { aBoolean, aFunction, anObject, checkOptions } from "../engine/options.js";
 import type { Client } from "../engine/types.js";
 import { checkApp, checkId } from "../engine/validate.js";
 import type { Serializer } from "./serialize.js";
@@ -53,7 +53,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
   checkOptions("RedisStore", options, {
     client: anObject,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
-    rs: { be: "an engine: new RedisSessions(…)", test: (value) => value instanceof RedisSessions },
+    rs: anEngine,
     app: { be: "an app", test: (value) => checkApp(value) !== "" },
     ttl: {
       be: "a number of seconds > 0, or a function of the session",

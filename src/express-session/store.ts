@@ -5,10 +5,10 @@ import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import type { SessionError } from "../engine/errors.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
-import { watchOutage } from "../engine/outage.js";
 import type { Killed, Session } from "../engine/types.js";
 import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
+import { watchOutage } from "../engine/watch-outage.js";
 import { KnownSessions, MARK_FOR } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkOptions } from "../engine/options.js";
+import { checkOptions } from "../engine/check-options.js";
 import { isWritable } from "./transport.js";
 
 /** Fastify's takes an Error only, which TypeScript allows of a method. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { RedisSessions } from "../engine/engine.js";
+import { aFunction, checkOptions, oneOf, type Rule } from "../engine/check-options.js";
+import { anEngine, type RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
-import { aFunction, checkOptions, oneOf, type Rule } from "../engine/options.js";
 import type { DefaultData } from "../engine/types.js";
 import type { Limits } from "../engine/validate.js";
 import type { CookieOptions } from "./cookie.js";
@@ -52,7 +52,7 @@ const anything: Rule = { be: "given", test: () => true };
 /** Checks what is not checked where it is used. */
 export function checkSessionsOptions(options: SessionsOptions<never>): void {
   checkOptions("sessions", options, {
-    rs: { be: "an engine: new RedisSessions(…)", test: (rs) => rs instanceof RedisSessions },
+    rs: anEngine,
     app: anything,
     secret: anything,
     cookie: { be: "an object or false", test: (cookie) => cookie === false || typeof cookie === "object" },

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
 import { MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isBadInput, isOutage, missingParameter } from "../engine/errors.js";
-import { given } from "../engine/options.js";
+import { given } from "../engine/given.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import { checkApp, type Limits } from "../engine/validate.js";

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
+import { aBoolean, checkOptions } from "../engine/check-options.js";
 import { invalidValue, type SessionError } from "../engine/errors.js";
-import { aBoolean, checkOptions } from "../engine/options.js";
 import { checkApp } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 

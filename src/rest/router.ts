@@ -1,7 +1,7 @@
 import express, { type NextFunction, type Request, type RequestHandler, type Response, type Router } from "express";
-import { type AnyRedisSessions, RedisSessions } from "../engine/engine.js";
+import { aFunction, checkOptions } from "../engine/check-options.js";
+import { type AnyRedisSessions, anEngine, type RedisSessions } from "../engine/engine.js";
 import { invalidValue, SessionError } from "../engine/errors.js";
-import { aFunction, checkOptions } from "../engine/options.js";
 import { type Authorize, guardOf } from "./authorize.js";
 import { printError } from "./failure.js";
 import { assertJson, Input } from "./input.js";
@@ -33,7 +33,7 @@ const BODY_LIMIT = 64 * 1024;
  */
 export function rest(options: RestOptions): Router {
   checkOptions("rest", options, {
-    rs: { be: "an engine: new RedisSessions(…)", test: (rs) => rs instanceof RedisSessions },
+    rs: anEngine,
     authorize: { be: "a list of API keys, a function, or false", test: (value) => value !== true },
     onError: aFunction,
   });

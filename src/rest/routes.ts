@@ -1,5 +1,5 @@
 import type { RedisSessions } from "../engine/engine.js";
-import { given } from "../engine/options.js";
+import { given } from "../engine/given.js";
 import type { Input } from "./input.js";
 
 /** One operation of the interface: the router serves it, and openapi.json describes it. */
