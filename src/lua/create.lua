@@ -53,6 +53,7 @@ for i = 1, #replies do
 end
 if #actives > 0 then
   redis.call('ZADD', active, unpack(actives))
+  -- A server whose clock is behind sets this back until the user's next use: to look first would cost each login more.
   redis.call('ZADD', users, unpack(uses))
   redis.call('ZADD', expiry, 'NX', unpack(ends))
   settle()

@@ -16,6 +16,7 @@
 --@include forget
 --@include remember
 --@include clock
+--@include whole-ms
 
 local session = KEYS[6]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
@@ -28,7 +29,7 @@ if mode == 'absent' and before then return 0 end
 
 if created then text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*\n)%d+', '%1' .. created) end
 if life > 0 then
-  redis.call('SET', session, text, 'PX', math.max(math.floor(life + 0.5), 1))
+  redis.call('SET', session, text, 'PX', whole_ms(life))
 else
   redis.call('SET', session, text)
 end

@@ -43,7 +43,7 @@ local function update(session, ref, text, id, now, ttl, changes)
       written = redis.pcall('SET', session, new, 'KEEPTTL')
       ms = ttl * 1000
     elseif ms > 0 then
-      written = redis.pcall('SET', session, new, 'PX', math.max(math.floor(ms + 0.5), 1))
+      written = redis.pcall('SET', session, new, 'PX', whole_ms(ms))
     else
       written = redis.pcall('SET', session, new)
     end

@@ -1,4 +1,5 @@
 --@include clock
+--@include whole-ms
 
 -- How long a session lives from now on when it is used, ms; nil when it ends when it was to.
 local function life_of(ttl, terms)
@@ -6,5 +7,5 @@ local function life_of(ttl, terms)
   local life, last = (tonumber(ttl) or 0) * 1000, string.match(terms, ' until (%d+)')
   -- Where it has an end, that is a moment of Redis's clock.
   if last then life = math.min(life, last - clock()) end
-  if life > 0 then return math.max(math.floor(life + 0.5), 1) end
+  if life > 0 then return whole_ms(life) end
 end
