@@ -107,11 +107,11 @@ export class AppIndex {
     }
   }
 
-  /** Spares the wipers an app that has no session and was not registered since `since` (ms). */
-  async retire(since: number): Promise<void> {
+  /** Spares the wipers an app that has no session and was last registered before `before` (ms). */
+  async retire(before: number): Promise<void> {
     const { app, expiry } = this.#keys;
     if (Number(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
-    await this.#connection.run(operations.dropApp, this.#keys, { app, since }, this.#connection.deadline());
+    await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
   }
 
   /** What stands under a user, in pages. */

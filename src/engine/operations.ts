@@ -6,7 +6,7 @@ import type { Script } from "./script.js";
 import type { Page } from "./walk.js";
 
 /**
- * ByRef script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
+ * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
  * a client with ioredis's option `stringNumbers` gives them as strings.
  */
 export interface Operation<Input, Output> {
@@ -74,6 +74,12 @@ interface Rotation extends ByRef, Marking {
 
 /** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
 export type ReplaceMode = "any" | "unended" | "absent";
+
+interface AppBefore {
+  app: string;
+  /** ms; what was registered since then stays */
+  before: number;
+}
 
 /** What changes in a session's data, as lua/include/merge.lua takes it. */
 export interface WithChanges {
@@ -212,9 +218,9 @@ export const due = {
 export const dropApp = {
   script: scripts.dropApp,
   keys: (keys) => [keys.apps],
-  args: ({ app, since }) => [app, since],
+  args: ({ app, before }) => [app, before],
   reply: (reply: number) => Number(reply) === 1,
-} satisfies Operation<{ app: string /** ms */; since: number }, boolean>;
+} satisfies Operation<AppBefore, boolean>;
 
 export const sweep = {
   script: scripts.sweep,

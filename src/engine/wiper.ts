@@ -13,8 +13,8 @@ const KEPT_FOR = 86_400_000;
 interface Visited {
   /** Drops what expired sessions have left in the index. Gives how many sessions that were. */
   wipe(): Promise<number>;
-  /** Takes the app from those that are visited, when it has no session and was not registered since `since` (ms). */
-  retire(since: number): Promise<void>;
+  /** Takes the app from those that are visited, when it has no session and was last registered before `before` (ms). */
+  retire(before: number): Promise<void>;
 }
 
 /** Visits every app from time to time and drops what expired sessions have left in the index. */
@@ -47,14 +47,14 @@ export class Wiper {
 
   /** One app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last. */
   async wipe(): Promise<number> {
-    const since = Date.now() - KEPT_FOR;
+    const before = Date.now() - KEPT_FOR;
     let wiped = 0;
     let failure: unknown;
     for await (const [name, registered] of this.#apps()) {
       const app = this.#appOf(name);
       try {
         wiped += await app.wipe();
-        if (registered < since) await app.retire(since);
+        if (registered < before) await app.retire(before);
       } catch (error) {
         if ((error as SessionError).name !== "redisError") throw error;
         failure ??= error;

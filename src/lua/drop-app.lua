@@ -2,12 +2,12 @@
 --
 -- KEYS   1    apps
 -- ARGV   1    the app
---        2    what was registered since then stays, ms
+--        2    a moment, ms: what was registered since then stays
 -- Reply  1 when it was taken, else 0
 
 local apps = KEYS[1]
-local app, since = ARGV[1], tonumber(ARGV[2])
+local app, before = ARGV[1], tonumber(ARGV[2])
 
 local registered = tonumber(redis.call('ZSCORE', apps, app))
-if not registered or registered >= since then return 0 end
+if not registered or registered >= before then return 0 end
 return redis.call('ZREM', apps, app)
