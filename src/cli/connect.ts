@@ -1,5 +1,6 @@
 import { RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
+import { parseRedisUrl } from "../engine/redis-url.js";
 
 /** What all commands take to find Redis; the variables are those of rest-sessions, and REDIS_URL. */
 export interface RedisFlags {
@@ -45,9 +46,10 @@ function checkUrl(source: string, url: string): string {
 }
 
 function isRedisUrl(text: string): boolean {
-  if (!/^(redis|valkey)s?:\/\/[^/?#\s]\S*$/i.test(text) || !URL.canParse(text)) return false;
-  const { hostname, pathname, hash, username, password } = new URL(text);
-  return hostname !== "" && hash === "" && /^(\/\d*)?$/.test(pathname) && isEncoded(username + password);
+  const url = parseRedisUrl(text);
+  if (url === undefined || /\s/.test(text)) return false;
+  const { hostname, hash, username, password } = url;
+  return hostname !== "" && hash === "" && isEncoded(username + password);
 }
 
 function isEncoded(text: string): boolean {

@@ -42,6 +42,11 @@ export const anObject: Rule = { be: "an object", test: (value) => typeof value =
 
 export const text: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
 
+/** A text that matches a pattern. */
+export function textLike(be: string, pattern: RegExp): Rule {
+  return { be, test: (value) => typeof value === "string" && pattern.test(value) };
+}
+
 export function anInteger(min: number, max = Number.MAX_SAFE_INTEGER): Rule {
   return {
     be: max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`,

@@ -1,5 +1,6 @@
 import { type Cluster, Redis } from "ioredis";
 import { invalidValue } from "./errors.js";
+import { parseRedisUrl } from "./redis-url.js";
 import type { Client, RedisSessionsOptions } from "./types.js";
 
 /** What keeps an engine's own connection from being ready. */
@@ -15,11 +16,10 @@ export function troubleOf(client: Client): Error | undefined {
  * that is no number for database 0.
  * @throws SessionError `invalidValue` that does not quote it: it may hold a password
  */
-function checkUrl(given: string): string {
-  const url = given.replace(/^valkey(s?):\/\//i, "redis$1://");
+function checkUrl(url: string): string {
   // A host and a port, or the path of a socket.
   if (!url.includes("://")) return url;
-  if (/^rediss?:/i.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname)) return url;
+  if (parseRedisUrl(url) !== undefined) return url.replace(/^valkey/i, "redis");
   throw invalidValue(
     "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
     "rediss:// for TLS; valkey:// and valkeys:// are the same",

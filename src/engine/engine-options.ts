@@ -1,4 +1,4 @@
-import { aBoolean, anInteger, anObject, checkOptions, text } from "./check-options.js";
+import { aBoolean, anInteger, anObject, checkOptions, text, textLike } from "./check-options.js";
 import { invalidValue } from "./errors.js";
 import type { RedisSessionsOptions } from "./types.js";
 
@@ -12,10 +12,7 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
     port: anInteger(0, 65535),
     host: text,
     options: anObject,
-    namespace: {
-      be: "a string without { and }",
-      test: (value) => typeof value === "string" && /^[^{}]+$/.test(value),
-    },
+    namespace: textLike("a string without { and }", /^[^{}]+$/),
     wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
     timeout: anInteger(1),
     nested: aBoolean,

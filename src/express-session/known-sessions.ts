@@ -3,6 +3,7 @@ import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
 import { invalidValue, isBadInput } from "../engine/errors.js";
+import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
@@ -76,7 +77,7 @@ export class KnownSessions {
     if (known?.sid === sid) return this.#update(known, session, now, ttl);
     await this.#replace(sid, session, now, ttl, this.#sent in session ? "unended" : modeFor(session));
     // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
-    if (this.#legacy && isPlain(session)) await removeLegacy(this.#connection, this.#prefix + sid);
+    if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, this.#prefix + sid);
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {
@@ -206,7 +207,7 @@ export class KnownSessions {
     const fields = snapshot(session);
     const life = this.#endless ? 0 : ttl;
     const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
-    if (!isPlain(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
+    if (!isPlainObject(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
     const lines = toLines(fields, this.#serializer);
     await this.#sessions.replace({
       ref: this.ref(sid),
@@ -217,7 +218,7 @@ export class KnownSessions {
       text: own + (typeof lines === "string" ? lines : await lines),
     });
     // A plain object is a caller's own: it replaces the next time, too.
-    if (!isPlain(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
+    if (!isPlainObject(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
   }
 
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
@@ -280,7 +281,7 @@ export class KnownSessions {
  * tell what it loaded: that one may have been ended meanwhile.
  */
 function modeFor(given: object): ReplaceMode {
-  return isPlain(given) || given instanceof session.Session ? "any" : "unended";
+  return given instanceof session.Session || isPlainObject(given) ? "any" : "unended";
 }
 
 /** Seconds until a cookie ends; undefined when it has no end. */
@@ -293,9 +294,4 @@ function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number
 function isPast(cookie: SessionData["cookie"] | undefined, now: number): boolean {
   if (!cookie?.expires || typeof cookie.originalMaxAge === "number") return false;
   return new Date(cookie.expires).getTime() <= now;
-}
-
-function isPlain(given: object): boolean {
-  const prototype = Object.getPrototypeOf(given);
-  return prototype === null || prototype === Object.prototype;
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { parseCookie, stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
 import { BoundedMap, copyOf } from "../engine/bounded-map.js";
-import { aBoolean, anInteger, checkOptions, oneOf } from "../engine/check-options.js";
+import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../engine/check-options.js";
 import { invalidValue } from "../engine/errors.js";
 import { isToken } from "../engine/validate.js";
 import { isSecure } from "./request.js";
@@ -141,15 +141,11 @@ function checkSecrets(secret: unknown): string[] {
   return secrets as string[];
 }
 
-function isText(value: unknown, pattern: RegExp): boolean {
-  return typeof value === "string" && pattern.test(value);
-}
-
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
-    name: { be: "a cookie name: letters, digits, - and _", test: (name) => isText(name, /^[\w-]+$/) },
-    path: { be: 'a path: "/…"', test: (path) => isText(path, /^\/[ -:=-~]*$/) },
-    domain: { be: 'a domain: "example.com"', test: (domain) => isText(domain, DOMAIN) },
+    name: textLike("a cookie name: letters, digits, - and _", /^[\w-]+$/),
+    path: textLike('a path: "/…"', /^\/[ -:=-~]*$/),
+    domain: textLike('a domain: "example.com"', DOMAIN),
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,

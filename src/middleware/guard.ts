@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkOptions } from "../engine/check-options.js";
+import { checkOptions, textLike } from "../engine/check-options.js";
 import { isWritable } from "./transport.js";
 
 /** Fastify's takes an Error only, which TypeScript allows of a method. */
@@ -23,12 +23,7 @@ export function guard(
   challenge: string,
   options: RequiredOptions,
 ): Middleware {
-  checkOptions("required", options, {
-    redirect: {
-      be: 'an address, percent-encoded: "/login"',
-      test: (address) => typeof address === "string" && /^[!-~]+$/.test(address),
-    },
-  });
+  checkOptions("required", options, { redirect: textLike('an address, percent-encoded: "/login"', /^[!-~]+$/) });
   const { redirect } = options;
 
   function refuse(res: ServerResponse): void {

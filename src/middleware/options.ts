@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { aFunction, checkOptions, oneOf, type Rule } from "../engine/check-options.js";
+import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../engine/check-options.js";
 import { anEngine, type RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
 import type { DefaultData } from "../engine/types.js";
@@ -43,9 +43,7 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
   onOutage?: "error" | "anonymous";
 }
 
-function isName(name: unknown): boolean {
-  return typeof name === "string" && /^[\w-]+$/.test(name);
-}
+const aHeader = textLike("true or the name of a header", /^[\w-]+$/);
 
 const anything: Rule = { be: "given", test: () => true };
 
@@ -56,7 +54,7 @@ export function checkSessionsOptions(options: SessionsOptions<never>): void {
     app: anything,
     secret: anything,
     cookie: { be: "an object or false", test: (cookie) => cookie === false || typeof cookie === "object" },
-    header: { be: "true or the name of a header", test: (name) => name === true || isName(name) },
+    header: { ...aHeader, test: (name) => name === true || aHeader.test(name) },
     read: aFunction,
     write: aFunction,
     device: aFunction,

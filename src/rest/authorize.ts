@@ -2,6 +2,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
 import { aBoolean, checkOptions } from "../engine/check-options.js";
 import { invalidValue, type SessionError } from "../engine/errors.js";
+import { isPlainObject } from "../engine/is-plain-object.js";
 import { checkApp } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 
@@ -120,10 +121,6 @@ function toGrant(answer: unknown): Grant | undefined {
     throw new TypeError((error as Error).message);
   }
   return answer;
-}
-
-function isPlainObject(value: unknown): value is object {
-  return typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
 /** The key in `X-API-Key` and that in `Authorization: Bearer` (RFC 6750), which may be meant for somebody else. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
-import { run, serve, useCommand } from "./support/command.js";
+import { run, serve, statusOf, useCommand } from "./support/command.js";
 
 const KEY = "key-0123456789abcdef";
 const SHOP = "shop-0123456789abcdef";
@@ -8,12 +8,6 @@ const READER = "read-0123456789abcdef";
 
 const t = useEngine();
 const { keyFile } = useCommand();
-
-async function statusOf(url: string, key: string, method = "GET"): Promise<number> {
-  const response = await fetch(url, { method, headers: { Authorization: `Bearer ${key}` } });
-  await response.arrayBuffer();
-  return response.status;
-}
 
 /** Holds `serve` to refusing its keys: with 2, by their place, and without a word of their text. */
 async function expectRefusal(args: string[], env: Record<string, string>, message: RegExp): Promise<void> {

@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
-import { serve, useCommand } from "./support/command.js";
+import { ask, serve, useCommand } from "./support/command.js";
 
 const KEY = "key-0123456789abcdef";
 /** The id of a RedisStore session, which is the browser's secret. */
@@ -11,23 +11,19 @@ const STORE_ID = "abcdefghijklmnopqrstuvwxyz_12345";
 const t = useEngine();
 useCommand();
 
-function get(url: string, key?: string): Promise<Response> {
-  return fetch(url, { headers: key === undefined ? {} : { Authorization: `Bearer ${key}` } });
-}
-
 test("the log has a line for each request, with neither token nor key", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
   const { token, ref } = await t.create();
   const encoded = [...token]
     .map((letter, i) => (i % 9 === 0 ? `%${letter.charCodeAt(0).toString(16)}` : letter))
     .join("");
-  await get(`${url}/webapp/get/${token}`, KEY);
-  await get(`${url}/webapp/get/${encoded}`, KEY);
-  await get(`${url}/webapp/get/${token}x`, KEY);
-  await get(`${url}/webapp/nothing/${token}?dt=1&token=${token}`, KEY);
-  await get(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
-  await get(`${url}/webapp/GET/${STORE_ID}`, KEY);
-  await get(`${url}/sessions/webapp/kill/${STORE_ID}`, KEY);
+  await ask(`${url}/webapp/get/${token}`, KEY);
+  await ask(`${url}/webapp/get/${encoded}`, KEY);
+  await ask(`${url}/webapp/get/${token}x`, KEY);
+  await ask(`${url}/webapp/nothing/${token}?dt=1&token=${token}`, KEY);
+  await ask(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
+  await ask(`${url}/webapp/GET/${STORE_ID}`, KEY);
+  await ask(`${url}/sessions/webapp/kill/${STORE_ID}`, KEY);
   await fetch(`${url}/webapp/rotate/${token}/?grace=0`, { method: "POST", headers: { "X-API-Key": KEY } });
   await fetch(`${url}/webapp/create/bob?ip=203.0.113.7`, { method: "PUT", headers: { "X-API-Key": KEY } });
   await fetch(`${url}/webapp/killsoid/bob?except=${token}`, { method: "DELETE", headers: { "X-API-Key": KEY } });
@@ -70,7 +66,7 @@ test("the log says when Redis is not there, why, and when it is back", async () 
 test("the log says what a 500 does not", async () => {
   await t.db.set("rs:{webapp}:users", "no zset");
   const { url, stop } = await serve(["--redis", t.redis.url]);
-  expect((await get(`${url}/webapp/activity?dt=60`)).status).toBe(500);
+  expect((await ask(`${url}/webapp/activity?dt=60`)).status).toBe(500);
   const { err } = await stop();
   expect(err).toMatch(/^\S+ GET \/webapp\/activity failed: redisError: Redis answered with an error: WRONGTYPE .*\n$/);
 });
@@ -88,7 +84,7 @@ test("the log has a line for a request whose client did not wait", async () => {
 
 test("the log is kept quiet by RS_LOGLEVEL=none", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
-  expect((await get(`${url}/webapp/activity?dt=60`)).status).toBe(200);
+  expect((await ask(`${url}/webapp/activity?dt=60`)).status).toBe(200);
   expect((await stop()).out.replace(/http\S+/, "…")).toBe(
     "ioredis-sessions serves on …\nNo API key is needed: whoever can reach this address may use all sessions.\n" +
       "Finishing what is under way\n",

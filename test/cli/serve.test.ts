@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
-import { run, serve, useCommand } from "./support/command.js";
+import { ask, run, serve, statusOf, useCommand } from "./support/command.js";
 
 const KEY = "key-0123456789abcdef";
 const SHOP = "shop-0123456789abcdef";
@@ -13,23 +13,12 @@ const READER = "read-0123456789abcdef";
 const t = useEngine();
 const { keyFile } = useCommand();
 
-function get(url: string, key?: string): Promise<Response> {
-  return fetch(url, { headers: key === undefined ? {} : { Authorization: `Bearer ${key}` } });
-}
-
-async function statusOf(url: string, key?: string, method = "GET"): Promise<number> {
-  const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
-  const response = await fetch(url, { method, headers });
-  await response.arrayBuffer();
-  return response.status;
-}
-
 test("it serves the interface and says where, and that it needs no key", async () => {
   const { url, said, stop } = await serve(["--redis", t.redis.url]);
   expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   const { ref, token } = await t.create();
-  expect(await (await get(`${url}/webapp/get/${token}`)).json()).toMatchObject({ ref, id: "alice" });
-  expect(await (await get(`${url}/ping`)).text()).toBe("PONG");
+  expect(await (await ask(`${url}/webapp/get/${token}`)).json()).toMatchObject({ ref, id: "alice" });
+  expect(await (await ask(`${url}/ping`)).text()).toBe("PONG");
   expect(said()).toContain("No API key is needed");
   expect((await stop()).code).toBe(0);
 });
@@ -143,16 +132,16 @@ test("every answer says Cache-Control: no-store, also those beside the interface
 describe("health", () => {
   test("/healthz and /readyz need no key, and /readyz is 503 while Redis is away", async () => {
     const { url } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
-    const healthz = await get(`${url}/healthz`);
+    const healthz = await ask(`${url}/healthz`);
     expect([healthz.status, await healthz.text()]).toEqual([200, "live\n"]);
-    const readyz = await get(`${url}/readyz`);
+    const readyz = await ask(`${url}/readyz`);
     expect([readyz.status, await readyz.text()]).toEqual([200, "ready\n"]);
 
     await t.redis.kill();
     try {
       expect(await statusOf(`${url}/healthz`)).toBe(200);
       const began = performance.now();
-      const away = await get(`${url}/readyz`);
+      const away = await ask(`${url}/readyz`);
       expect([away.status, await away.text()]).toEqual([503, "not ready\n"]);
       // The engine's timeout is 2000 ms.
       expect(performance.now() - began).toBeLessThan(1000);

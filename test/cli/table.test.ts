@@ -2,21 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { RedisSessions, type Session } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
-import { type Result, run, useCommand } from "./support/command.js";
+import { toolsOn, useCommand } from "./support/command.js";
 
 const t = useEngine();
 useCommand();
-
-/** Runs a command on the test's Redis. */
-function tool(...args: string[]): Promise<Result> {
-  return run([...args, "--redis", t.redis.url]);
-}
-
-async function jsonOf(...args: string[]): Promise<unknown> {
-  const { code, out, err } = await tool(...args, "--json");
-  expect({ code, err }).toEqual({ code: 0, err: "" });
-  return JSON.parse(out);
-}
+const { tool, jsonOf } = toolsOn(() => t.redis);
 
 test("ls lists the app's sessions in a table, most recently active first", async () => {
   const { ref } = await t.create({ device: "Firefox on Windows", ip: "203.0.113.7" });

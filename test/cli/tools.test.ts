@@ -4,21 +4,11 @@ import { expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
-import { type Result, run, useCommand } from "./support/command.js";
+import { run, toolsOn, useCommand } from "./support/command.js";
 
 const t = useEngine();
 useCommand();
-
-/** Runs a command on the test's Redis. */
-function tool(...args: string[]): Promise<Result> {
-  return run([...args, "--redis", t.redis.url]);
-}
-
-async function jsonOf(...args: string[]): Promise<unknown> {
-  const { code, out, err } = await tool(...args, "--json");
-  expect({ code, err }).toEqual({ code: 0, err: "" });
-  return JSON.parse(out);
-}
+const { tool, jsonOf } = toolsOn(() => t.redis);
 
 test("soid lists the sessions of a user", async () => {
   const { ref } = await t.create();

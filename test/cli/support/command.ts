@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach } from "vitest";
+import { afterAll, afterEach, expect } from "vitest";
 
 /** Nothing the command does takes longer, ms: then it hangs. */
 const HANG = 15_000;
@@ -48,6 +48,38 @@ function start(
 /** Runs the command to its end. The code is null when it hung and had to be killed. */
 export function run(args: readonly string[], env: Environment = {}): Promise<Result> {
   return start(args, env).result;
+}
+
+/** The command on one Redis. */
+export interface Tools {
+  /** Runs a command. */
+  tool(...args: string[]): Promise<Result>;
+  /** What a command gives as JSON. */
+  jsonOf(...args: string[]): Promise<unknown>;
+}
+
+export function toolsOn(redis: () => { url: string }): Tools {
+  const tool = (...args: string[]) => run([...args, "--redis", redis().url]);
+  return {
+    tool,
+    async jsonOf(...args) {
+      const { code, out, err } = await tool(...args, "--json");
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      return JSON.parse(out);
+    },
+  };
+}
+
+/** Asks a `serve`, with an API key or without. */
+export function ask(url: string, key?: string, method = "GET"): Promise<Response> {
+  return fetch(url, { method, headers: key === undefined ? {} : { Authorization: `Bearer ${key}` } });
+}
+
+/** The status that a `serve` answers with. */
+export async function statusOf(url: string, key?: string, method = "GET"): Promise<number> {
+  const response = await ask(url, key, method);
+  await response.arrayBuffer();
+  return response.status;
 }
 
 /** A `serve` that listens. */
