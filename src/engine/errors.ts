@@ -37,7 +37,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
  * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
  *   call took effect is unknown.
- * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY …), see `cause`.
+ * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
@@ -90,9 +90,12 @@ export function tooManySessions(most: number): SessionError {
   return new SessionError("tooManySessions", `The user has ${most} sessions already, as many as maxPerUser allows`);
 }
 
-/** Errors of ioredis and Redis that mean "not now": the connection is away, or the server cannot serve yet. */
+/**
+ * Errors of ioredis and Redis that mean "not now": the connection is away, or the server cannot serve, or write, yet.
+ * The codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
+ */
 const UNAVAILABLE =
-  /^(LOADING|MASTERDOWN|CLUSTERDOWN|READONLY|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
+  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
 
 /**
  * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
@@ -102,8 +105,11 @@ const UNAVAILABLE =
 export function fromRedis(error: unknown, trouble?: Error): SessionError {
   if (error instanceof SessionError) return error;
   const { name, message: full } = error instanceof Error ? error : new Error(String(error));
-  // Where a command is forbidden or renamed, Redis quotes its arguments: our keys.
-  const message = full.replace(/, with args beginning with: .*/s, "");
+  const message = full
+    // Redis 6 puts these before the error of a command that a script ran.
+    .replace(/^(ERR Error running script .*?: |@user_script: \d+: )-/s, "")
+    // Where a command is forbidden or renamed, Redis quotes its arguments: our keys.
+    .replace(/, with args beginning with: .*/s, "");
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
   if (UNAVAILABLE.test(message))

@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RedisSessions, SessionError } from "../../src/index.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
@@ -221,4 +223,57 @@ test.each([
   await Promise.all(everyCall(token).map((call) => expect(call()).rejects.toMatchObject({ name: "unavailable" })));
   await redis.start();
   await untilBack();
+});
+
+describe("a Redis that cannot write now: the error is unavailable, and names Redis's reason, where it", () => {
+  const refusals: [what: string, reason: string, refuse: (plain: Redis) => Promise<unknown>][] = [
+    ["is a replica, as after a failover", "READONLY", (plain) => plain.replicaof("127.0.0.1", redis.port)],
+    ["lacks replicas", "NOREPLICAS", (plain) => plain.config("SET", "min-replicas-to-write", "1")],
+    ["cannot save to disk", "MISCONF", failToSave],
+    ["is busy with somebody's endless script", "BUSY", endlessScript],
+  ];
+
+  test.each(refusals)("%s", async (_what, reason, refuse) => {
+    const plain = redis.client();
+    rs = new RedisSessions({ client: redis.client(), wipe: 0 });
+    const { token } = await rs.create({ app, id: "alice", ip });
+    await refuse(plain);
+    const writes = [
+      () => rs.create({ app, id: "alice", ip }),
+      () => rs.get({ app, token }),
+      () => rs.set({ app, token, d: { a: 1 } }),
+      () => rs.kill({ app, token }),
+      () => rs.rotate({ app, token }),
+      () => rs.killsoid({ app, id: "alice" }),
+      () => rs.killall({ app }),
+    ];
+    for (const write of writes) {
+      await expect(write(), String(write)).rejects.toMatchObject({
+        name: "unavailable",
+        cause: { message: expect.stringMatching(`^${reason} `) },
+      });
+    }
+  });
+
+  /** Takes away the directory that Redis saves to. */
+  async function failToSave(plain: Redis): Promise<void> {
+    const [, dir] = (await plain.config("GET", "dir")) as [string, string];
+    rmSync(dir, { recursive: true });
+    await plain.config("SET", "save", "1 1");
+    await plain.bgsave();
+    while (!(await plain.info("persistence")).includes("rdb_last_bgsave_status:err")) await sleep(10);
+  }
+
+  async function endlessScript(plain: Redis): Promise<void> {
+    await plain.config("SET", "lua-time-limit", "1");
+    plain.eval("while true do end", 0).catch(() => {});
+    const asking = redis.client();
+    while (
+      await asking.ping().then(
+        () => true,
+        () => false,
+      )
+    )
+      await sleep(10);
+  }
 });
