@@ -39,6 +39,9 @@ local function update(session, ref, text, id, now, ttl, changes)
     new = merge(new, changes)
     local ms = ttl * 1000
     if terms ~= '' then ms = life_of(ttl, terms) end
+    -- A Redis that is out of memory refuses, unless the script has written before: as in get.lua, a session that is
+    -- only prolonged lives on.
+    if changes == '' then redis.call('ZREM', active, '') end
     if not ms then
       written = redis.pcall('SET', session, new, 'KEEPTTL')
       ms = ttl * 1000

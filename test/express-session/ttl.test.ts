@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionData } from "express-session";
 import { describe, expect, test, vi } from "vitest";
 import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
+import { readStored } from "../support/index-check.js";
 import { editFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
@@ -257,4 +258,24 @@ describe("a cookie that ends at a date, and has no age", () => {
     await store.set("sid", (await store.get("sid")) as SessionData);
     expect(await store.get("sid")).toMatchObject({ n: 1 });
   });
+});
+
+test("a Redis without memory still prolongs the session of a slow request, and refuses what would be new", async () => {
+  const store = t.store();
+  await store.set("sid", withCookie({ userId: "alice" }, 5000));
+  const loaded = (await store.get("sid")) as SessionData;
+  await sleep(1050);
+  await t.db.config("SET", "maxmemory", "1");
+  try {
+    // As express-session does at the end of a request.
+    loaded.cookie.expires = new Date(Date.now() + 5000);
+    await store.touch("sid", loaded);
+    expect(await t.db.pttl(key)).toBeGreaterThan(4500);
+    expect(await readStored(t.db, "sess")).toMatchObject({ sessions: ["sid"], problems: [] });
+    const full = { name: "redisError", message: expect.stringContaining("OOM") };
+    await expect(store.set("sid", Object.assign(loaded, { color: "red" }))).rejects.toMatchObject(full);
+    await expect(store.set("other", withCookie({}))).rejects.toMatchObject(full);
+  } finally {
+    await t.db.config("SET", "maxmemory", "0");
+  }
 });
