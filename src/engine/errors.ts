@@ -49,7 +49,7 @@ export class SessionError extends Error {
   /** What would have been right, where the message alone does not say it. */
   declare readonly hint?: string;
 
-  constructor(name: SessionErrorName, message: string, details: { hint?: string; cause?: unknown } = {}) {
+  constructor(name: SessionErrorName, message: string, details: { hint?: string | undefined; cause?: unknown } = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = name;
     this.code = CODES[name];
@@ -70,7 +70,7 @@ export function isBadInput(error: unknown): boolean {
 const BAD_INPUT: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue"];
 
 export function missingParameter(item: string, hint?: string): SessionError {
-  return new SessionError("missingParameter", `No ${item} supplied`, hint === undefined ? {} : { hint });
+  return new SessionError("missingParameter", `No ${item} supplied`, { hint });
 }
 
 export function invalidFormat(item: string, hint: string): SessionError {
@@ -78,7 +78,7 @@ export function invalidFormat(item: string, hint: string): SessionError {
 }
 
 export function invalidValue(message: string, hint?: string): SessionError {
-  return new SessionError("invalidValue", message, hint === undefined ? {} : { hint });
+  return new SessionError("invalidValue", message, { hint });
 }
 
 /** @param what completes "… larger than N bytes" */
@@ -97,6 +97,9 @@ export function tooManySessions(most: number): SessionError {
 const UNAVAILABLE =
   /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
 
+/** What Redis 6 to 8 and Valkey say of rights that are missing, and of a command that is renamed or switched off. */
+const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
+
 /**
  * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
  * arguments and with them the session's data.
@@ -114,5 +117,8 @@ export function fromRedis(error: unknown, trouble?: Error): SessionError {
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
   if (UNAVAILABLE.test(message))
     return new SessionError("unavailable", "Redis is not available", { cause: trouble ?? cause });
-  return new SessionError("redisError", `Redis answered with an error: ${message}`, { cause });
+  const hint = FORBIDDEN.test(message)
+    ? 'README, "Running Redis", lists the commands and keys that are needed'
+    : undefined;
+  return new SessionError("redisError", `Redis answered with an error: ${message}`, { hint, cause });
 }
