@@ -46,8 +46,9 @@ test("every link within the README leads somewhere", () => {
   expect(links.filter((link) => !anchors.includes(link))).toEqual([]);
 });
 
-/** Runs a program of the README, in which `listen` stands for listening on port 3000. */
+/** Runs a program of the README on an empty Redis, in which `listen` stands for listening on port 3000. */
 async function run(program: string, listen: string, work: (url: string) => Promise<void>): Promise<void> {
+  await redis.client().flushdb();
   const file = `.readme-${process.pid}.js`;
   const port = "process.env.PORT";
   expect(program).toContain(listen);
@@ -84,6 +85,17 @@ test("the quick start's program runs as it stands: log in, read, log out everywh
     expect(await ask()).toMatchObject({ id: "alice", r: 1 });
     expect(await ask("/logout-everywhere", "POST")).toEqual({ kill: 1 });
     expect(await ask()).toBeNull();
+  });
+});
+
+test("the program for tests is signed in to the quick start's", async () => {
+  const [program = ""] = blocks("js", "encodeURIComponent(sign(");
+  expect(program).toContain('"http://localhost:3000/"');
+  const asks = program.replace('"http://localhost:3000/"', '"http://localhost:" + process.env.PORT');
+  const tells = 'app.get("/home", async (_req, res) => res.json(await home.json()));';
+  await run(`${quickStart}${asks}${tells}`, "app.listen(3000);", async (url) => {
+    const answer = () => fetch(`${url}/home`).then((home) => home.text());
+    await expect.poll(answer, { timeout: 5000 }).toContain('"id":"alice"');
   });
 });
 
