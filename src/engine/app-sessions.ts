@@ -4,6 +4,7 @@ import type { Connection } from "./connection.js";
 import { tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
+import { Turns } from "./turns.js";
 import type { Limits } from "./validate.js";
 
 interface NewLimited extends operations.NewSession, operations.Limited {
@@ -16,8 +17,8 @@ export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #register: () => Promise<void> | undefined;
-  /** Users for whose new sessions room is being made, each until the last of them has it. */
-  readonly #turns = new Map<string, Promise<void>>();
+  /** Of users for whose new sessions room is being made: at once they would take each other's again and again. */
+  readonly #turns = new Turns();
   /** The same sessions, many at a time. */
   readonly index: AppIndex;
 
@@ -37,18 +38,8 @@ export class AppSessions {
   async create(session: NewLimited, deadline?: number): Promise<void> {
     const last = deadline ?? this.#connection.deadline();
     const created = await this.#alsoRegister(this.#connection.run(operations.create, this.#keys, session, deadline));
-    if (!created) await this.#connection.within(last, () => this.#createInTurn(session, last));
-  }
-
-  /** One after the other, for a user and in this process: at once they would take each other's room again and again. */
-  async #createInTurn(session: NewLimited, deadline: number): Promise<void> {
-    const { id } = session;
-    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(() => this.#createInRoom(session, deadline));
-    const over = turn.catch(() => {});
-    this.#turns.set(id, over);
-    await over;
-    if (this.#turns.get(id) === over) this.#turns.delete(id);
-    return turn;
+    if (created) return;
+    await this.#connection.within(last, () => this.#turns.take(session.id, () => this.#createInRoom(session, last)));
   }
 
   /**

@@ -7,8 +7,9 @@ import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
+import { Turns } from "../engine/turns.js";
 import { cookieToJson } from "./cookie-json.js";
-import { fieldsOf, inTurn, jsonOf, type Known } from "./known.js";
+import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
 import { difference, fromStored, type Serializer, snapshot, toLines, without } from "./serialize.js";
@@ -50,6 +51,8 @@ export class KnownSessions {
   readonly #mark = Symbol("RedisStore");
   /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
   readonly #sent = Symbol("RedisStore: sent");
+  /** Of sessions, by ref, for which a serializer takes its time. */
+  readonly #turns = new Turns();
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
@@ -92,12 +95,14 @@ export class KnownSessions {
       return this.#update(known, session, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
-    await this.#sessions.update({ ref: this.ref(sid), id: "", now, ttl, changes: "" });
+    const ref = this.ref(sid);
+    await this.#inTurn(ref, "", (changes) => this.#sessions.update({ ref, id: "", now, ttl, changes }));
   }
 
   /** @param sid or a ref */
   async destroy(sid: string): Promise<void> {
-    const killed = await this.#sessions.kill(this.ref(sid), MARK_FOR);
+    const ref = this.ref(sid);
+    const killed = await this.#inTurn(ref, "", () => this.#sessions.kill(ref, MARK_FOR));
     if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, MARK_FOR);
     if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
   }
@@ -130,7 +135,7 @@ export class KnownSessions {
   }
 
   /** Not enumerable, so that neither JSON nor a copy of the session has it. */
-  #know(session: object, known: Known): void {
+  #know(session: object, known: Known | undefined): void {
     Object.defineProperty(session, this.#mark, { value: known, configurable: true });
   }
 
@@ -138,7 +143,8 @@ export class KnownSessions {
     const now = Date.now();
     // What a function gave for it may be less by now: then the touch prolongs, which asks it.
     const prolongs = this.#touches && typeof this.#ttl !== "function";
-    const stored = await this.#sessions.get(this.ref(sid), prolongs, PROLONG_AFTER);
+    const ref = this.ref(sid);
+    const stored = await this.#inTurn(ref, "", () => this.#sessions.get(ref, prolongs, PROLONG_AFTER));
     if (stored === null) return null;
     const { la, ttl } = stored;
     // As lua/get.lua decides it.
@@ -176,18 +182,15 @@ export class KnownSessions {
       known.prolonged = now;
       known.ttl = ttl;
     }
+    const ref = this.ref(known.sid);
+    const rest = { ref, id: newId, now, ttl: fresh ? null : this.#endless ? 0 : ttl };
     try {
-      const lines = toLines(changed, this.#serializer);
-      await this.#sessions.update({
-        ref: this.ref(known.sid),
-        id: newId,
-        now,
-        ttl: fresh ? null : this.#endless ? 0 : ttl,
-        // Without an await where there is nothing to wait for: what is asked for next shall not go before.
-        changes:
-          removed.map((key) => line(key, "")).join("") +
-          (typeof lines === "string" ? lines : await inTurn(known, lines)),
-      });
+      const gone = removed.map((key) => line(key, "")).join("");
+      const isThere = await this.#inTurn(ref, toLines(changed, this.#serializer), (lines) =>
+        this.#sessions.update({ ...rest, changes: gone + lines }),
+      );
+      // There is nothing to go on from: this is the first save.
+      if (!isThere && (await known.isSaved) === false) await this.#replace(known.sid, session, now, ttl, "unended");
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;
@@ -208,17 +211,36 @@ export class KnownSessions {
     const life = this.#endless ? 0 : ttl;
     const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
     if (!isPlainObject(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
-    const lines = toLines(fields, this.#serializer);
-    await this.#sessions.replace({
-      ref: this.ref(sid),
-      id,
-      now,
-      ttl: life,
-      mode,
-      text: own + (typeof lines === "string" ? lines : await lines),
-    });
-    // A plain object is a caller's own: it replaces the next time, too.
-    if (!isPlainObject(session)) this.#know(session, { sid, id, fields, prolonged: now, ttl });
+    const known: Known = { sid, id, fields, prolonged: now, ttl };
+    // Before the answer, as in #update. A plain object is a caller's own: it replaces the next time, too.
+    if (!isPlainObject(session)) this.#know(session, known);
+    const ref = this.ref(sid);
+    const saving = this.#inTurn(ref, toLines(fields, this.#serializer), (lines) =>
+      this.#sessions.replace({ ref, id, now, ttl: life, mode, text: own + lines }),
+    );
+    known.isSaved = saving.then(
+      () => true,
+      () => {
+        if (this.#knownOf(session) === known) this.#know(session, undefined);
+        return false;
+      },
+    );
+    await saving;
+  }
+
+  /**
+   * Sends what concerns a session when its text is ready, and all has been sent that was asked for before: at once, but
+   * where a serializer takes its time.
+   */
+  #inTurn<Reply>(ref: string, text: string | Promise<string>, send: (text: string) => Promise<Reply>): Promise<Reply> {
+    if (typeof text === "string") {
+      if (!this.#turns.has(ref)) return send(text);
+    } else {
+      // It may fail before it is waited for.
+      text.catch(() => {});
+    }
+    // Within an object: a turn is over when it is sent, not when it is answered.
+    return this.#turns.take(ref, async () => ({ reply: send(await text) })).then(({ reply }) => reply);
   }
 
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */

@@ -12,8 +12,8 @@ export interface Known {
   prolonged: number;
   /** seconds that it may rest since then */
   ttl: number;
-  /** until the texts of all saves so far are ready, where a serializer makes them */
-  texts?: Promise<unknown>;
+  /** what comes of the session's first save: if that fails, there may be nothing to change */
+  isSaved?: Promise<boolean>;
 }
 
 export function fieldsOf({ fields }: Known): Snapshot {
@@ -23,11 +23,4 @@ export function fieldsOf({ fields }: Known): Snapshot {
 /** The JSON of one key of its data, by the key as quoteKey has it. */
 export function jsonOf({ fields }: Known, quotedKey: string): string | undefined {
   return fields instanceof Stored ? fields.value(quotedKey) : fields.get(quotedKey);
-}
-
-/** The text of a save when it is ready, and those of the saves before: they are sent in the order in which they were made. */
-export async function inTurn(known: Known, text: Promise<string>): Promise<string> {
-  const both = Promise.all([text, known.texts]);
-  known.texts = both.catch(() => {});
-  return (await both)[0];
 }

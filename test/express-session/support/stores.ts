@@ -1,6 +1,6 @@
 import { RedisStore as ConnectRedis } from "connect-redis8";
 import type { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, vi } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../../src/express-session/index.js";
 import { RedisSessions } from "../../../src/index.js";
 import { startRedis, type TestRedis } from "../../support/redis.js";
@@ -26,6 +26,8 @@ export function useStores(): TestStores {
   let db: Redis;
   const sites: Site[] = [];
   beforeAll(async () => {
+    // A wiper begins at a random moment: here never within a test, some of which watch what Redis is sent.
+    vi.spyOn(Math, "random").mockReturnValue(1);
     redis = await startRedis();
     db = redis.client();
   });

@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import session, { type SessionData } from "express-session";
+import { describe, expect, test } from "vitest";
+import type { RedisStore, Serializer } from "../../src/express-session/index.js";
+import { call } from "../contract/store.js";
+import { readStored } from "../support/index-check.js";
+import { done } from "./support/site.js";
+import { useStores, withCookie } from "./support/stores.js";
+
+const t = useStores();
+
+type Loaded = session.Session & SessionData & Record<string, unknown>;
+
+/** A cipher that takes the longer the less there is to encrypt, so that texts are ready in another order. */
+const uneven: Serializer = {
+  parse: JSON.parse,
+  async stringify(data) {
+    const text = JSON.stringify(data);
+    await sleep(text.length < 16 ? 15 : 1);
+    return text;
+  },
+};
+
+/** A session as express-session makes it for a new visitor. */
+function begin(store: RedisStore, sid = "sid"): Loaded {
+  const Session = session.Session as unknown as new (req: object, data: object) => Loaded;
+  return new Session({ sessionID: sid, sessionStore: store }, withCookie({}));
+}
+
+/** A session that a request has loaded. */
+async function load(store: RedisStore, sid = "sid"): Promise<Loaded> {
+  await done((ready) => begin(store, sid).save(ready));
+  return (await call<SessionData>((ready) => store.load(sid, ready))) as Loaded;
+}
+
+function save(one: Loaded): Promise<void> {
+  return done((ready) => one.save(ready));
+}
+
+const kinds: [string, (store: RedisStore, sid?: string) => Loaded | Promise<Loaded>][] = [
+  ["new", begin],
+  ["loaded", load],
+];
+const ways: [string, { serializer?: Serializer }][] = [
+  ["as JSON", {}],
+  ["by a slow serializer", { serializer: uneven }],
+];
+
+describe.each(kinds)("a session that is %s", (_kind, make) => {
+  describe.each(ways)("and written %s", (_way, options) => {
+    test("is as it was at the last save, though that undoes one that is under way", async () => {
+      const store = t.store(options);
+      const one = await make(store);
+      one.a = 1;
+      // Begins when the first save is over, while the second is on its way.
+      const third = save(one).then(() => {
+        one.a = 1;
+        delete one.userId;
+        return save(one);
+      });
+      one.a = "quite another";
+      one.userId = "alice";
+      await Promise.all([third, save(one)]);
+      const got = await store.get("sid");
+      expect(got).toMatchObject({ a: 1 });
+      expect(got).not.toHaveProperty("userId");
+      expect((await store.soid("alice")).sessions).toEqual([]);
+    });
+
+    test("has what the second of two saves wrote and removed", async () => {
+      const store = t.store(options);
+      const one = await make(store);
+      one.userId = "al";
+      const first = save(one);
+      delete one.userId;
+      one.color = "red, or rather purple";
+      await Promise.all([first, save(one)]);
+      const got = await store.get("sid");
+      expect(got).toMatchObject({ color: "red, or rather purple" });
+      expect(got).not.toHaveProperty("userId");
+    });
+
+    test("is ended by a destroy that does not wait for the save before", async () => {
+      const store = t.store(options);
+      const one = await make(store);
+      one.userId = "alice";
+      await Promise.all([save(one), done((ready) => one.destroy(ready))]);
+      expect(await store.get("sid")).toBeNull();
+      expect((await store.soid("alice")).sessions).toEqual([]);
+    });
+
+    test("is reloaded as it was saved just before", async () => {
+      const store = t.store(options);
+      const one = await make(store);
+      one.a = 1;
+      await Promise.all([save(one), store.get("sid").then((got) => expect(got).toMatchObject({ a: 1 }))]);
+    });
+
+    test("is after any saves, touches and ends what it was to be", async () => {
+      const store = t.store(options);
+      for (let seed = 1; seed <= 30; seed++) await live(store, await make(store, `sid${seed}`), seed);
+      expect((await readStored(t.db, "sess")).problems).toEqual([]);
+    });
+  });
+});
+
+/** A life of a session in which little waits for anything, and what should have come of it. */
+async function live(store: RedisStore, one: Loaded, seed: number): Promise<void> {
+  let state = seed;
+  const chance = () => {
+    state = (state * 1664525 + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const copy = () => JSON.parse(JSON.stringify({ ...one, cookie: undefined }));
+  let expected = await store.get(one.id).then((stored) => stored && copy());
+  let ended = false;
+  const calls: Promise<unknown>[] = [];
+  const act = async (): Promise<void> => {
+    for (let i = 0; i < 3; i++) {
+      const key = ["a", "b", "userId"][Math.floor(chance() * 3)] as string;
+      if (chance() < 0.7) one[key] = key === "userId" ? "alice" : Math.floor(chance() * 3);
+      else delete one[key];
+      if (chance() < 0.6) {
+        if (!ended) expected = copy();
+        calls.push(save(one).then(() => (chance() < 0.3 ? act() : undefined)));
+      }
+      if (chance() < 0.05) {
+        // What was never saved can be ended and then begin.
+        ended ||= expected !== null;
+        expected = null;
+        calls.push(store.destroy(one.id));
+      }
+      if (chance() < 0.1) calls.push(done((ready) => store.touch(one.id, one, ready)));
+      if (chance() < 0.2) await sleep(Math.floor(chance() * 3));
+    }
+  };
+  await act();
+  for (const call of calls) await call;
+  const got = await store.get(one.id);
+  expect(got && { ...got, cookie: undefined }, `seed ${seed}`).toEqual(expected);
+  const listed = (await store.soid("alice")).sessions.some(({ ref }) => ref === one.id);
+  expect(listed, `seed ${seed}`).toBe(got?.userId === "alice");
+}
+
+test("a save goes on from a first save whose text failed: it writes the session whole", async () => {
+  let failures = 1;
+  const serializer: Serializer = {
+    parse: JSON.parse,
+    async stringify(data) {
+      if (failures-- > 0) throw new Error("the key server is away");
+      return JSON.stringify(data);
+    },
+  };
+  const store = t.store({ serializer });
+  const one = begin(store);
+  one.a = 1;
+  const first = save(one);
+  one.b = 2;
+  const second = save(one);
+  await expect(first).rejects.toThrow("the key server is away");
+  await second;
+  expect(await store.get("sid")).toMatchObject({ a: 1, b: 2 });
+});
