@@ -20,7 +20,8 @@ export function deliver<Result>(
   answer: Promise<Result>,
   callback: Callback<Result> | undefined,
 ): Promise<Result> | void {
-  if (callback === undefined) return answer;
+  // What is no function is the index that `map` hands over, or the null of somebody who does not care.
+  if (typeof callback !== "function") return answer;
   // By nextTick, out of the promise's reach: it would take what the callback throws for a rejection.
   answer.then(
     (result) => process.nextTick(callback, null, result),

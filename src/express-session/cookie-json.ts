@@ -29,6 +29,9 @@ const DERIVED = 1;
 const DEFAULT = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
 const NONE = 0;
 
+/** The last moment that a Date can stand for, in ms (ECMA-262, 21.4.1.1). */
+const LAST_DATE = 8.64e15;
+
 export interface CookieData {
   expires?: unknown;
   originalMaxAge?: number | null;
@@ -53,7 +56,9 @@ export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) 
   if (stored === NONE) return undefined;
   if (typeof stored !== "object" || stored === null) return stored;
   const cookie: CookieData = rename(stored, longName);
-  if (cookie.expires === DERIVED) cookie.expires = new Date(endOf(cookie.originalMaxAge ?? 0)).toISOString();
+  if (cookie.expires === DERIVED) {
+    cookie.expires = new Date(Math.min(endOf(cookie.originalMaxAge ?? 0), LAST_DATE)).toISOString();
+  }
   return cookie;
 }
 

@@ -12,7 +12,16 @@ import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
-import { difference, fromStored, type Serializer, snapshot, toLines, without } from "./serialize.js";
+import {
+  difference,
+  fromStored,
+  type Serializer,
+  type Snapshot,
+  snapshot,
+  toLines,
+  withCookieOf,
+  without,
+} from "./serialize.js";
 
 /** Less than this is not worth a round trip, in ms; nor is a tenth of a life that is shorter than ten times this. */
 const TOUCH_AFTER = 1000;
@@ -77,7 +86,7 @@ export class KnownSessions {
     const ttl = this.#ttlOf(session, now);
     if (!(ttl > 0)) return this.destroy(sid);
     const known = this.#knownOf(session);
-    if (known?.sid === sid) return this.#update(known, session, now, ttl);
+    if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), now, ttl);
     await this.#replace(sid, session, now, ttl, this.#sent in session ? "unended" : modeFor(session));
     // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
     if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, this.#prefix + sid);
@@ -92,7 +101,7 @@ export class KnownSessions {
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
       if (!this.#isDue(known, now, ttl) && jsonOf(known, '"cookie"') === cookieToJson(session.cookie)) return;
-      return this.#update(known, session, now, ttl);
+      return this.#update(known, session, withCookieOf(session, fieldsOf(known)), known.id, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
@@ -164,15 +173,20 @@ export class KnownSessions {
   }
 
   /** Sends what has changed since the session was loaded; nothing when nothing has, and it was prolonged just now. */
-  async #update(known: Known, session: SessionData, now: number, ttl: number): Promise<void> {
-    const fields = snapshot(session);
+  async #update(
+    known: Known,
+    session: SessionData,
+    fields: Snapshot,
+    id: string | undefined,
+    now: number,
+    ttl: number,
+  ): Promise<void> {
     const { changed, removed } = difference(fieldsOf(known), fields);
     const prolong = this.#isDue(known, now, ttl);
     if (changed.length === 0 && removed.length === 0 && !prolong) return;
 
-    const id = this.#idOf(session);
     // Where this request has not changed whose session it is, another that is under way may have.
-    const newId = id === known.id ? "" : id;
+    const newId = id === undefined || id === known.id ? "" : id;
     // What `get` has prolonged just now is left at that.
     const fresh = this.#touches && !prolong && newId === "";
     // Noted before the answer: a second save that overlaps this one goes on from here.

@@ -1,5 +1,6 @@
 import type { SessionData } from "express-session";
 import { line, parseData, quoteKey, type Stored } from "../engine/codec.js";
+import { invalidValue } from "../engine/errors.js";
 import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
@@ -26,6 +27,15 @@ export function snapshot(session: object): Snapshot {
     // What JSON has no text for (undefined, a function) is left out, as JSON.stringify does in an object.
     if (json !== undefined) fields.set(quoteKey(key), json);
   }
+  return fields;
+}
+
+/** What was loaded, with the cookie that the session has now. */
+export function withCookieOf(session: SessionData, loaded: Snapshot): Snapshot {
+  const fields = new Map(loaded);
+  const cookie = cookieToJson(session.cookie);
+  if (cookie === undefined) fields.delete('"cookie"');
+  else fields.set('"cookie"', cookie);
   return fields;
 }
 
@@ -63,6 +73,7 @@ async function serializeEach(fields: Fields, serializer: Serializer): Promise<st
   let lines = "";
   for (const [name, json] of fields) {
     const text = await serializer.stringify(JSON.parse(`{${name}:${json}}`));
+    if (typeof text !== "string") throw invalidValue("RedisStore: serializer.stringify must give a string");
     lines += line(name, JSON.stringify(text));
   }
   return lines;

@@ -20,6 +20,13 @@ function calls(run: (callback: (...args: unknown[]) => void) => unknown): Promis
   });
 }
 
+test("what is no function is no callback: a method may be handed to map", async () => {
+  const ours = await Promise.all([t.create(), t.create()]);
+  const kill = t.rs.kill as (options: object, index: number) => Promise<unknown>;
+  expect(await Promise.all(ours.map(({ token }) => ({ app, token })).map(kill))).toEqual([{ kill: 1 }, { kill: 1 }]);
+  expect(await t.rs.ping(null as never)).toBe("PONG");
+});
+
 describe("a callback is called once, with null and the result, by", () => {
   test("create", async () => {
     const result = { token: expect.any(String), ref: expect.any(String) };

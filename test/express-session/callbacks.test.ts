@@ -30,6 +30,14 @@ describe("without a callback a method gives a promise", () => {
   });
 });
 
+test("what is no function is no callback", async () => {
+  const store = t.store();
+  expect(await store.set("sid", withCookie({ color: "red" }), null as never)).toBeUndefined();
+  // As Koa's session middleware calls it.
+  expect(await store.get("sid", 86_400_000 as never)).toMatchObject({ color: "red" });
+  expect(await store.destroy("sid", null as never)).toBeUndefined();
+});
+
 test("with a callback a method gives nothing, and its error goes to the callback", async () => {
   const store = t.store();
   await t.db.set("rs:{sess}:s:sid", "no session");

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session, SessionData } from "express-session";
+import session, { type Session, type SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { call } from "../contract/store.js";
 import { editFields, readFields } from "../support/session-text.js";
@@ -122,4 +122,13 @@ test.each([Number.NaN, undefined])("a touch and a save with a ttl of %s are erro
   const loaded = await store.get("sid");
   await expect(store.set("sid", loaded as SessionData)).rejects.toMatchObject(refused);
   expect(await t.store().get("sid")).toMatchObject({ note: "kept" });
+});
+
+test("a cookie that ends when time does comes back", async () => {
+  const store = t.store({ disableTTL: true });
+  const cookie = new session.Cookie() as SessionData["cookie"];
+  cookie.expires = new Date(8.64e15);
+  await sleep(2);
+  await store.set("sid", { cookie, color: "red" } as never);
+  expect(await store.get("sid")).toMatchObject({ color: "red" });
 });

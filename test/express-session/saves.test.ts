@@ -161,6 +161,28 @@ test("what a serializer throws fails the call, and nothing is written", async ()
   expect(await store.get("new")).toBeNull();
 });
 
+test("a serializer that gives no text is refused, and nothing is written", async () => {
+  const serializer = { stringify: () => Buffer.from("text") as never, parse: JSON.parse };
+  await expect(t.store({ serializer }).set("new", withCookie({}))).rejects.toMatchObject({
+    name: "invalidValue",
+    message: "RedisStore: serializer.stringify must give a string",
+  });
+  expect(await store.get("new")).toBeNull();
+});
+
+test("the touch of a request that only reads leaves data that a Session hides", async () => {
+  await store.set("sid", withCookie({ id: "x", save: true, color: "red" }));
+  const loaded = await load();
+  loaded.cookie.maxAge = 90_000;
+  await done((ready) => store.touch("sid", loaded, ready));
+  expect(await store.get("sid")).toMatchObject({
+    id: "x",
+    save: true,
+    color: "red",
+    cookie: { originalMaxAge: 90_000 },
+  });
+});
+
 test("a session that JSON cannot write is refused, and what is stored stays", async () => {
   const loop: Record<string, unknown> = {};
   loop.self = loop;

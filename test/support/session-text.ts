@@ -16,7 +16,7 @@ export function fieldsOf(text: string | null): Fields {
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
   const [, ttl, no_resave, end] = /^([^ ]+)( no_resave)?(?: until (\d+))?$/.exec(life) ?? [];
-  const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/.exec(line)?.slice(1) as [string, string]);
+  const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,
     ...(ttl !== undefined && { ttl }),
