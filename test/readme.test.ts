@@ -99,6 +99,24 @@ test("the program for tests is signed in to the quick start's", async () => {
   });
 });
 
+test("a guest's cart goes with the sign-in, and nobody else's", async () => {
+  const [program = ""] = blocks("js", "guest:");
+  await run(quickStart.replace("app.listen", `${program}app.listen`), "app.listen(3000);", async (url) => {
+    let cookie = "";
+    const post = async (path: string) => {
+      const answer = await fetch(url + path, { method: "POST", headers: { cookie } });
+      cookie = answer.headers.get("set-cookie")?.split(";")[0] ?? cookie;
+      return answer.json();
+    };
+    expect(await post("/cart/tea")).toMatchObject({ id: expect.stringMatching(/^guest:/), d: { cart: ["tea"] } });
+    expect(await post("/cart/milk")).toMatchObject({ d: { cart: ["tea", "milk"] } });
+    expect(await post("/checkout/alice")).toMatchObject({ id: "alice", d: { cart: ["tea", "milk"] } });
+    const bob = await post("/checkout/bob");
+    expect(bob).toMatchObject({ id: "bob" });
+    expect(bob).not.toHaveProperty("d");
+  });
+});
+
 test("the program for Fastify runs with the quick start's rs and auth", async () => {
   const [program = ""] = blocks("js", "auth.fastify");
   const [before = ""] = quickStart.split("const app =");
