@@ -253,8 +253,20 @@ export class KnownSessions {
       // It may fail before it is waited for.
       text.catch(() => {});
     }
-    // Within an object: a turn is over when it is sent, not when it is answered.
-    return this.#turns.take(ref, async () => ({ reply: send(await text) })).then(({ reply }) => reply);
+    return this.#turns.take(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
+  }
+
+  /**
+   * Sends a text when it is ready, unless the serializer takes too long for that. Gives the reply within an object: a turn
+   * is over when it is sent, not when it is answered.
+   */
+  #sendInTime<Reply>(text: string | Promise<string>, send: (text: string) => Promise<Reply>) {
+    const deadline = this.#connection.deadline();
+    return this.#connection.within(deadline, async () => {
+      const ready = await text;
+      if (performance.now() >= deadline) throw this.#connection.timedOut();
+      return { reply: send(ready) };
+    });
   }
 
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import session, { type SessionData } from "express-session";
-import { describe, expect, test } from "vitest";
-import type { RedisStore, Serializer } from "../../src/express-session/index.js";
+import { beforeEach, describe, expect, test } from "vitest";
+import { RedisStore, type Serializer } from "../../src/express-session/index.js";
+import { RedisSessions } from "../../src/index.js";
 import { call } from "../contract/store.js";
 import { readStored } from "../support/index-check.js";
 import { done } from "./support/site.js";
@@ -160,4 +161,40 @@ test("a save goes on from a first save whose text failed: it writes the session 
   await expect(first).rejects.toThrow("the key server is away");
   await second;
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 2 });
+});
+
+describe("a serializer that is late", () => {
+  let finish: (() => void)[];
+  let store: RedisStore;
+
+  beforeEach(() => {
+    finish = [];
+    const serializer: Serializer = {
+      parse: JSON.parse,
+      async stringify(data) {
+        if ("late" in data) await new Promise<void>((resolve) => finish.push(resolve));
+        return JSON.stringify(data);
+      },
+    };
+    const rs = new RedisSessions({ client: t.db, timeout: 200, wipe: 0 });
+    store = new RedisStore({ rs, app: "webapp", serializer });
+  });
+
+  test("fails its save in time, and holds up no other call for good", async () => {
+    const one = await load(store);
+    one.late = true;
+    const late = expect(save(one)).rejects.toMatchObject({ name: "timeout" });
+    const [got] = await Promise.all([store.get("sid"), late]);
+    expect(got).not.toBeNull();
+  });
+
+  test("brings back no session that was ended meanwhile", async () => {
+    const one = begin(store);
+    one.late = true;
+    await expect(save(one)).rejects.toMatchObject({ name: "timeout" });
+    await store.destroy("sid");
+    for (const ready of finish) ready();
+    await sleep(50);
+    expect(await store.get("sid")).toBeNull();
+  });
 });
