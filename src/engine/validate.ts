@@ -206,7 +206,12 @@ function isOpaque(value: object): boolean {
 
 function forbiddenType(path: string, value: unknown, nested: boolean): Error {
   const allowed = nested ? "Only JSON values" : "Only strings, numbers, boolean and null";
-  const hint = typeof value === "object" && !nested ? "construct RedisSessions with nested: true" : undefined;
+  const hint =
+    value === undefined
+      ? "leave the key out; null removes it"
+      : typeof value === "object" && !nested
+        ? "construct RedisSessions with nested: true"
+        : undefined;
   return invalidValue(`${path} has a forbidden type. ${allowed} are allowed.`, hint);
 }
 

@@ -106,6 +106,10 @@ describe("a key comes back unchanged:", () => {
   });
 });
 
+test("the refusal of an undefined value says what removes a key", async () => {
+  expect(await refusal({ bad: undefined })).toMatchObject({ hint: "leave the key out; null removes it" });
+});
+
 describe("a value is refused that is", () => {
   test.each([
     ["NaN", Number.NaN],
