@@ -49,12 +49,12 @@ export class AppSessions {
   async #createInRoom(session: NewLimited, deadline: number): Promise<void> {
     const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
     for (let created = false; !created; ) {
-      if (performance.now() >= deadline) throw this.#connection.timedOut();
+      this.#connection.assertInTime(deadline);
       // Listing also drops the entries of sessions that have expired, which the script has counted.
       const surplus = (await this.index.ofUser(id)).slice(most - 1);
       if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
       await this.index.kill(surplus.map(({ ref }) => ({ id, ref })));
-      if (performance.now() >= deadline) throw this.#connection.timedOut();
+      this.#connection.assertInTime(deadline);
       created = await this.#connection.run(operations.create, this.#keys, session, deadline);
     }
   }

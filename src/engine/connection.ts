@@ -1,7 +1,7 @@
 import { Batch } from "./batch.js";
 import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { fromRedis, type SessionError } from "./errors.js";
+import { fromRedis } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import { Run } from "./run.js";
@@ -56,9 +56,9 @@ export class Connection {
     });
   }
 
-  /** What there is to say when time is over. */
-  timedOut(): SessionError {
-    return this.#deadlines.timedOut();
+  /** @throws SessionError `timeout` when a deadline has passed, so that nothing more is begun */
+  assertInTime(deadline: number): void {
+    if (performance.now() >= deadline) throw this.#deadlines.timedOut();
   }
 
   /** When a call that begins now has to end. */

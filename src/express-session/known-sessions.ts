@@ -19,7 +19,7 @@ import {
   type Snapshot,
   snapshot,
   toLines,
-  withCookieOf,
+  withCookieJson,
   without,
 } from "./serialize.js";
 
@@ -100,8 +100,9 @@ export class KnownSessions {
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
-      if (!this.#isDue(known, now, ttl) && jsonOf(known, '"cookie"') === cookieToJson(session.cookie)) return;
-      return this.#update(known, session, withCookieOf(session, fieldsOf(known)), known.id, now, ttl);
+      const cookie = cookieToJson(session.cookie);
+      if (!this.#isDue(known, now, ttl) && jsonOf(known, '"cookie"') === cookie) return;
+      return this.#update(known, session, withCookieJson(fieldsOf(known), cookie), known.id, now, ttl);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
@@ -264,7 +265,7 @@ export class KnownSessions {
     const deadline = this.#connection.deadline();
     return this.#connection.within(deadline, async () => {
       const ready = await text;
-      if (performance.now() >= deadline) throw this.#connection.timedOut();
+      this.#connection.assertInTime(deadline);
       return { reply: send(ready) };
     });
   }

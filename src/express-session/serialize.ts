@@ -30,13 +30,12 @@ export function snapshot(session: object): Snapshot {
   return fields;
 }
 
-/** What was loaded, with the cookie that the session has now. */
-export function withCookieOf(session: SessionData, loaded: Snapshot): Snapshot {
-  const fields = new Map(loaded);
-  const cookie = cookieToJson(session.cookie);
-  if (cookie === undefined) fields.delete('"cookie"');
-  else fields.set('"cookie"', cookie);
-  return fields;
+/** The same fields with another cookie, as cookieToJson gives it. */
+export function withCookieJson(fields: Snapshot, cookie: string | undefined): Snapshot {
+  const changed = new Map(fields);
+  if (cookie === undefined) changed.delete('"cookie"');
+  else changed.set('"cookie"', cookie);
+  return changed;
 }
 
 export function difference(before: Snapshot, now: Snapshot): Difference {

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { SessionData } from "express-session";
-import type { Redis, RedisOptions } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { RedisOptions } from "ioredis";
+import { beforeEach, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
 import * as scripts from "../../src/lua/index.js";
+import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
-import { startRedis, type TestRedis } from "../support/redis.js";
 
 /** The rights that README names. */
 const [, rights = ""] =
@@ -14,24 +14,15 @@ const [, rights = ""] =
 const rules = rights.replaceAll("'", "").split(/[\s\\]+/);
 const user: RedisOptions = { username: "sessions", password: "secret" };
 
-let redis: TestRedis;
-let plain: Redis;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  plain = redis.client();
-});
+const t = useEngine();
 
 beforeEach(async () => {
-  await plain.flushall();
-  await plain.script("FLUSH");
-  await plain.acl("SETUSER", "sessions", "reset", "on", ">secret", ...rules);
+  await t.db.script("FLUSH");
+  await t.db.acl("SETUSER", "sessions", "reset", "on", ">secret", ...rules);
 });
 
-afterAll(() => redis.stop());
-
 test("with the rights that README names the engine can do all", async () => {
-  const rs = new RedisSessions({ client: redis.client(user), wipe: 0 });
+  const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   await everyMethod(rs);
   const crowd = Array.from({ length: 200 }, () =>
     rs.create({ app: "webapp", id: "alice", ip: "::1", maxPerUser: 190 }),
@@ -43,10 +34,10 @@ test("with the rights that README names the engine can do all", async () => {
 });
 
 test.each([{}, { disableTouch: true }])("so can RedisStore %o, with what connect-redis left", async (options) => {
-  await plain.acl("SETUSER", "sessions", "~sess:*");
+  await t.db.acl("SETUSER", "sessions", "~sess:*");
   const left = { cookie: { originalMaxAge: 60_000 }, userId: "alice" };
-  await plain.set("sess:sid", JSON.stringify(left), "PX", 60_000);
-  const store = new RedisStore({ client: redis.client(user), ...options });
+  await t.db.set("sess:sid", JSON.stringify(left), "PX", 60_000);
+  const store = new RedisStore({ client: t.redis.client(user), ...options });
   const session = (await store.get("sid")) as SessionData;
   expect(session).toMatchObject({ userId: "alice" });
   await store.set("sid", Object.assign(session, { cart: ["tea"] }));
@@ -69,8 +60,8 @@ test.each([
   ["a command that a script runs", "-zadd"],
   ["the keys", "resetkeys"],
 ])("without %s the error says where the rights are listed, and names no key", async (_what, rule) => {
-  await plain.acl("SETUSER", "sessions", rule);
-  const rs = new RedisSessions({ client: redis.client(user), wipe: 0 });
+  await t.db.acl("SETUSER", "sessions", rule);
+  const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   const refused = rs.create({ app: "webapp", id: "alice", ip: "::1" });
   await expect(refused).rejects.toMatchObject({
     name: "redisError",
