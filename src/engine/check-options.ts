@@ -18,12 +18,20 @@ export function checkOptions(owner: string, options: unknown, rules: Record<stri
   }
 }
 
-/** @throws SessionError `invalidValue` for an option that is not known; it names the one that was meant */
-export function checkNames(owner: string, options: object, known: readonly string[]): void {
+/**
+ * @param ignored names that may be there, but are no options
+ * @throws SessionError `invalidValue` for an option that is not known; it names the one that was meant
+ */
+export function checkNames(
+  owner: string,
+  options: object,
+  known: readonly string[],
+  ignored: readonly string[] = [],
+): void {
   for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
+    if (known.includes(name) || ignored.includes(name)) continue;
     const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
-    const help = meant === undefined ? `It takes ${known.join(", ")}.` : `Did you mean "${meant}"?`;
+    const help = meant === undefined ? `It takes ${known.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
     throw invalidValue(`${owner} has no option "${name}". ${help}`);
   }
 }

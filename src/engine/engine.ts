@@ -8,6 +8,7 @@ import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
 import { method, plainMethod } from "./method.js";
+import { checkOptionNames } from "./option-names.js";
 import { createToken, refOf } from "./token.js";
 import type {
   ActivityOptions,
@@ -33,7 +34,6 @@ import type {
 import {
   checkApp,
   checkBoolean,
-  checkCreateNames,
   checkData,
   checkDevice,
   checkId,
@@ -117,8 +117,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method((options) => {
-    checkCreateNames(options);
+  } = method("create", (options) => {
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
@@ -146,7 +145,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method((options) => {
+  } = method("get", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
@@ -160,7 +159,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * nothing is written.
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method((options) => {
+  } = method("set", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = this.#encode(options, encodeChanges);
@@ -171,7 +170,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillOptions, callback: Callback<Killed>): void;
     /** Ends a session. Gives a count of 0 when there is none. */
     (options: KillOptions): Promise<Killed>;
-  } = method(async (options) => {
+  } = method("kill", async (options) => {
     const app = checkApp(options.app);
     return { kill: await this.#app(app).kill(checkWhich(options)) };
   });
@@ -180,7 +179,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method(async (options) => {
+  } = method("killsoid", async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     const { except } = options;
@@ -192,7 +191,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillallOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
     (options: KillallOptions): Promise<Killed>;
-  } = method(async (options) => {
+  } = method("killall", async (options) => {
     return { kill: await this.#app(checkApp(options.app)).index.killAll() };
   });
 
@@ -200,7 +199,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of a user, newest first. Leaves no trace in them. */
     (options: SoidOptions): Promise<SessionList<Data>>;
-  } = method(async (options) => {
+  } = method("soid", async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     return toList(await this.#app(app).index.ofUser(quoteId(id)));
@@ -210,7 +209,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
-  } = method(async (options) => {
+  } = method("soapp", async (options) => {
     const app = checkApp(options.app);
     const since = checkSince(options);
     return toList(await this.#app(app).index.active(since, ...checkPart(options)));
@@ -222,6 +221,7 @@ export class RedisSessions<Data extends object = DefaultData> {
    */
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
     // Without options the first check names what is missing.
+    checkOptionNames("sessions", options ?? {});
     const app = this.#app(checkApp(options?.app));
     return eachOf<Data>(app.index.activePages(checkSince(options)));
   };
@@ -234,7 +234,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * the sessions' `ttl`.
      */
     (options: ActivityOptions): Promise<{ activity: number }>;
-  } = method(async (options) => {
+  } = method("activity", async (options) => {
     const app = checkApp(options.app);
     return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
   });
@@ -249,7 +249,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * new token, and an old one shall not buy another.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method(async (options) => {
+  } = method("rotate", async (options) => {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);

@@ -1,3 +1,4 @@
+import { checkOptionNames, type MethodName } from "./option-names.js";
 import type { Callback } from "./types.js";
 
 /** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
@@ -31,16 +32,21 @@ export function deliver<Result>(
 
 /**
  * Gives a function the second face that redis-sessions users know: a callback as its last argument. What it throws is a
- * rejection, too.
+ * rejection, too, as are options that the method does not have.
  */
-export function method<Options, Result>(answer: (options: Options) => Promise<Result>): Method<Options, Result> {
+export function method<Options extends object, Result>(
+  name: MethodName,
+  answer: (options: Options) => Promise<Result>,
+): Method<Options, Result> {
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
       // Without options the first check names what is missing.
-      result = answer(options ?? ({} as Options));
+      const given = options ?? ({} as Options);
+      checkOptionNames(name, given);
+      result = answer(given);
     } catch (error) {
       result = Promise.reject(error);
     }

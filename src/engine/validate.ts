@@ -1,5 +1,4 @@
 import { types } from "node:util";
-import { checkNames } from "./check-options.js";
 import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
 import type { CreateOptions } from "./types.js";
 
@@ -12,20 +11,6 @@ type Unchecked = unknown;
 
 export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
 
-const CREATE: readonly (keyof CreateOptions)[] = [
-  "app",
-  "id",
-  "ip",
-  "ttl",
-  "d",
-  "nested",
-  "no_resave",
-  "device",
-  "absolute",
-  "maxPerUser",
-  "overflow",
-  "instead",
-];
 const APP = /^[\w-]{3,20}$/;
 const TOKEN = /^[A-Za-z0-9]{64}$/;
 const { isMap, isSet, isWeakMap, isWeakSet, isPromise, isRegExp, isNativeError, isAnyArrayBuffer } = types;
@@ -42,11 +27,6 @@ const OPAQUE = [
 ];
 /** A ref of ours, or that of a RedisStore session: its id, which express-session makes of 32 characters (a UUID has 36). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
-
-/** A misspelt limit would be none. (Other methods have no such options, and take whole sessions, as redis-sessions does.) */
-export function checkCreateNames(options: object): void {
-  checkNames("create", options, CREATE);
-}
 
 export function checkApp(app: Unchecked): string {
   if (isMissing(app)) throw missingParameter("app");

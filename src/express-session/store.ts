@@ -1,5 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
+import { checkNames } from "../engine/check-options.js";
 import { type Stored, withoutData } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import type { SessionError } from "../engine/errors.js";
@@ -126,7 +127,9 @@ export class RedisStore extends session.Store {
   }
 
   /** Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. */
-  async killsoid(id: string | number, { except }: { except?: string } = {}): Promise<Killed> {
+  async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
+    checkNames("killsoid", options, ["except"]);
+    const { except } = options;
     const spare = except === undefined ? undefined : this.#known.refOfEither(except);
     return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, MARK_FOR) };
   }
@@ -136,6 +139,7 @@ export class RedisStore extends session.Store {
    * them: at most `limit` (default: all), after the first `offset` (default 0).
    */
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<{ sessions: ListedSession[] }> {
+    checkNames("soapp", part, ["limit", "offset"]);
     const since = checkSince({ dt });
     return this.#list(await this.#sessions.index.active(since, ...checkPart(part)));
   }

@@ -1,4 +1,5 @@
 import type { RedisSessions } from "../engine/engine.js";
+import { invalidValue } from "../engine/errors.js";
 import type {
   ActivityOptions,
   KillallOptions,
@@ -45,14 +46,20 @@ export interface TenantAdmin<Data> {
 }
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
-  // The casts put together again what InApp took apart.
+  /** @throws SessionError `invalidValue` for another app: this one's sessions are not what was meant */
+  function inApp(options: object | undefined): never {
+    const meant = (options as { app?: unknown } | undefined)?.app ?? app;
+    if (meant !== app) throw invalidValue(`admin is for the app "${app}": leave out app, or use the engine's methods`);
+    return { ...options, app } as never;
+  }
   return {
-    soid: (options) => rs.soid({ ...options, app }),
-    soapp: (options) => rs.soapp({ ...options, app } as SoappOptions),
-    activity: (options) => rs.activity({ ...options, app } as ActivityOptions),
-    kill: (options) => rs.kill({ ...options, app } as KillOptions),
-    killsoid: (options) => rs.killsoid({ ...options, app }),
-    killall: () => rs.killall({ app }),
+    soid: async (options) => rs.soid(inApp(options)),
+    soapp: async (options) => rs.soapp(inApp(options)),
+    activity: async (options) => rs.activity(inApp(options)),
+    kill: async (options) => rs.kill(inApp(options)),
+    killsoid: async (options) => rs.killsoid(inApp(options)),
+    // Takes none, but somebody may give it some.
+    killall: async (options?: object) => rs.killall(inApp(options)),
   };
 }
 

@@ -1,6 +1,9 @@
 import type { Request } from "express";
+import { checkNames } from "../engine/check-options.js";
+import { invalidValue } from "../engine/errors.js";
 import type { CreateOptions, Which } from "../engine/types.js";
 import { Problem } from "./problem.js";
+import type { Route } from "./routes.js";
 import { whichOf } from "./which.js";
 
 /**
@@ -12,9 +15,11 @@ export class Input {
   readonly #req: Request;
   readonly #query: URLSearchParams;
 
-  constructor(req: Request) {
+  /** @throws SessionError `invalidValue` for a parameter that the route does not have, or that is given twice */
+  constructor(req: Request, route: Route) {
     this.#req = req;
     this.#query = parseQuery(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
+    checkQuery(this.#query, route);
     this.app = param(req, "app");
   }
 
@@ -76,6 +81,15 @@ function parseQuery(query: string): URLSearchParams {
     throw new Problem(400, "ERR_INVALID_REQUEST", "The query is not percent-encoded UTF-8");
   }
   return new URLSearchParams(query);
+}
+
+/** A misspelt `except` would be none, and so would the second of two. */
+function checkQuery(query: URLSearchParams, { name, query: known }: Route): void {
+  const aliases = known.includes("dt") ? ["deltaTime"] : [];
+  checkNames(name, Object.fromEntries(query), [...known, ...aliases]);
+  for (const one of query.keys()) {
+    if (query.getAll(one).length > 1) throw invalidValue(`${name} takes one ${one}, not several`);
+  }
 }
 
 /** @throws Problem 415 when there is a body that is no JSON */

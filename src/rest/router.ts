@@ -61,7 +61,7 @@ export function rest(options: RestOptions): Router {
       assertJson(req);
     }
     async function answer(req: Request, res: Response): Promise<void> {
-      res.json((await route.run(rs, new Input(req))) ?? {});
+      res.json((await route.run(rs, new Input(req, route))) ?? {});
     }
     const steps = [step(authorize), ...(route.body === undefined ? [] : [json]), handler(answer)];
     router[route.method](route.path, ...steps);

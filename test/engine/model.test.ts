@@ -155,9 +155,9 @@ class World {
         return expect(given).toEqual({ kill: model.killsoid(app, id, name) });
       }
       case "killall":
-        return expect(await rs.killall(step)).toEqual({ kill: model.killall(step.app) });
+        return expect(await rs.killall({ app: step.app })).toEqual({ kill: model.killall(step.app) });
       case "soid":
-        return this.#expectSessions((await rs.soid(step)).sessions, step.app, step.id);
+        return this.#expectSessions((await rs.soid({ app: step.app, id: step.id })).sessions, step.app, step.id);
       case "soapp":
         return this.#expectSessions((await rs.soapp({ app: step.app, dt: SPAN })).sessions, step.app);
       case "activity":

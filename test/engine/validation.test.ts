@@ -117,28 +117,44 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofWhich({ app }),
     ["touch that is a number", { app, token, touch: 0 }, "touch must be true or false"],
     ["touch that is a string", { app, ref, touch: "false" }, "touch must be true or false"],
+    ["a misspelt touch", { app, ref, tuch: false }, 'get has no option "tuch". Did you mean "touch"?'],
   ],
   set: [
     ...ofApp({ token, d: { a: 1 } }),
     ...ofWhich({ app, d: { a: 1 } }),
     ["no d", { app, token }, "No d supplied"],
+    [
+      "an option of create",
+      { app, token, d: { a: 1 }, absolute: 60 },
+      'set has no option "absolute". It takes app, token, ref, d, nested.',
+    ],
     ...ofData({ app, token }),
   ],
-  kill: [...ofApp({ token }), ...ofWhich({ app })],
+  kill: [
+    ...ofApp({ token }),
+    ...ofWhich({ app }),
+    ["except", { app, ref, except: ref }, 'kill has no option "except". It takes app, token, ref.'],
+  ],
   killsoid: [
     ...ofApp({ id }),
     ...ofId({ app }),
+    ["a misspelt except", { app, id, excpt: ref }, 'killsoid has no option "excpt". Did you mean "except"?'],
     ["an empty except", { app, id, except: "" }, "Invalid ref format"],
     ["except of null", { app, id, except: null }, "Invalid ref format"],
     ["except that is neither token nor ref", { app, id, except: "x".repeat(28) }, "Invalid ref format"],
   ],
-  killall: ofApp({}),
-  soid: [...ofApp({ id }), ...ofId({ app })],
+  killall: [...ofApp({}), ["a user", { app, id }, 'killall has no option "id". It takes app.']],
+  soid: [
+    ...ofApp({ id }),
+    ...ofId({ app }),
+    ["a limit", { app, id, limit: 5 }, 'soid has no option "limit". It takes app, id.'],
+  ],
   soapp: [
     ...ofApp({ dt: 60 }),
     ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
     ...ofSeconds("deltaTime", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
+    ["a misspelt limit", { app, dt: 60, limt: 5 }, 'soapp has no option "limt". Did you mean "limit"?'],
     ["a limit of 0", { app, dt: 60, limit: 0 }, "limit must be an integer >= 1"],
     ["a limit of 1.5", { app, dt: 60, limit: 1.5 }, "limit must be an integer >= 1"],
     ["a limit without end", { app, dt: 60, limit: Number.POSITIVE_INFINITY }, "limit must be an integer >= 1"],
@@ -150,10 +166,12 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
     ...ofSeconds("deltaTime", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
+    ["a limit", { app, dt: 60, limit: 5 }, 'activity has no option "limit". It takes app, dt, deltaTime.'],
   ],
   rotate: [
     ...ofApp({ token }),
     ...ofToken({ app }),
+    ["a misspelt grace", { app, token, grce: 0 }, 'rotate has no option "grce". Did you mean "grace"?'],
     ["a grace of -1", { app, token, grace: -1 }, "grace must be an integer >= 0"],
     ["a grace of 1.5", { app, token, grace: 1.5 }, "grace must be an integer >= 0"],
     ["a grace that is a string", { app, token, grace: "10" }, "grace must be an integer >= 0"],
@@ -192,6 +210,22 @@ describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (meth
     const args = await new Promise<unknown[]>((resolve) => call(options, (...given) => resolve(given)));
     expect(args).toEqual([expect.objectContaining({ message })]);
   });
+});
+
+test("what a session tells of itself may be handed over with the app", async () => {
+  const alice = { app, id, ip, ttl: 100, d: { cart: 3 }, device: "Firefox" };
+  const { ref } = await t.rs.create({ ...alice, no_resave: true });
+  const [session] = (await t.rs.soid(alice)).sessions;
+  if (session === undefined) throw new Error("There is no session");
+  expect((await t.rs.get({ app, ...session }))?.ref).toBe(ref);
+  expect((await t.rs.soapp({ ...alice, dt: 60 })).sessions).toHaveLength(1);
+  expect(await t.rs.kill({ app, ...session })).toEqual({ kill: 1 });
+  expect(await t.rs.killsoid({ app, ...session })).toEqual({ kill: 0 });
+});
+
+test("sessions() refuses what it does not have, too", () => {
+  const options = { app, dt: 60, limit: 5 };
+  expect(() => t.rs.sessions(options)).toThrow('sessions has no option "limit". It takes app, dt, deltaTime.');
 });
 
 test("a hint says what would have been right", async () => {

@@ -222,3 +222,15 @@ describe("with hashed ids", () => {
     expect(await store.get(sid)).toMatchObject({ userId: "alice" });
   });
 });
+
+test("a misspelt option is refused, and nobody's session ended", async () => {
+  const store = t.store();
+  await store.set("sid", withCookie({ userId: "alice" }));
+  await expect(store.killsoid("alice", { excpt: "sid" } as object)).rejects.toThrow(
+    'killsoid has no option "excpt". Did you mean "except"?',
+  );
+  await expect(store.soapp(60, { limt: 1 } as object)).rejects.toThrow(
+    'soapp has no option "limt". Did you mean "limit"?',
+  );
+  expect(await store.length()).toBe(1);
+});

@@ -28,14 +28,23 @@ test("admin does all that the engine does, in its own app alone", async () => {
   expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
 });
 
-test("admin cannot be led into another app", async () => {
+test("admin refuses another app: its own sessions are not what was meant", async () => {
   const { admin } = t.auth();
+  await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   await t.rs.create({ app: "other", id: "alice", ip: "::1" });
   const elsewhere = { app: "other", id: "alice", dt: 60 };
-  expect((await admin.soid(elsewhere)).sessions).toEqual([]);
-  expect((await admin.soapp(elsewhere)).sessions).toEqual([]);
-  expect(await admin.killsoid(elsewhere)).toEqual({ kill: 0 });
-  expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
+  const refused = { name: "invalidValue", message: expect.stringContaining('admin is for the app "webapp"') };
+  await expect(admin.soid(elsewhere)).rejects.toMatchObject(refused);
+  await expect(admin.soapp(elsewhere)).rejects.toMatchObject(refused);
+  await expect(admin.killsoid(elsewhere)).rejects.toMatchObject(refused);
+  const killall = admin.killall as (options: object) => Promise<unknown>;
+  await expect(killall(elsewhere)).rejects.toMatchObject(refused);
+  await expect(killall({ id: "alice" })).rejects.toMatchObject({ message: expect.stringContaining("killall has no") });
+  for (const app of ["webapp", "other"]) {
+    expect((await t.rs.soapp({ app, dt: 60 })).sessions).toHaveLength(1);
+  }
+  const here = { app: "webapp", id: "alice" };
+  expect(await admin.killsoid(here)).toEqual({ kill: 1 });
 });
 
 test("admin takes the engine's callbacks' place with promises, and its errors", async () => {
