@@ -48,18 +48,21 @@ export class SessionError extends Error {
   readonly code: SessionErrorCode;
   /** What would have been right, where the message alone does not say it. */
   declare readonly hint?: string;
+  /** 503 for `timeout` and `unavailable`, which mean an outage: Express and its kind answer with it. */
+  declare readonly status?: 503;
 
   constructor(name: SessionErrorName, message: string, details: { hint?: string | undefined; cause?: unknown } = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = name;
     this.code = CODES[name];
     if (details.hint !== undefined) this.hint = details.hint;
+    if (OUTAGE.includes(name)) this.status = 503;
   }
 }
 
 /** Whether an error says that Redis is away. */
 export function isOutage(error: unknown): error is SessionError {
-  return error instanceof SessionError && (error.name === "unavailable" || error.name === "timeout");
+  return error instanceof SessionError && OUTAGE.includes(error.name);
 }
 
 /** Whether an error says that the input was bad, and so that nothing was done. */
@@ -67,6 +70,7 @@ export function isBadInput(error: unknown): boolean {
   return error instanceof SessionError && BAD_INPUT.includes(error.name);
 }
 
+const OUTAGE: readonly SessionErrorName[] = ["timeout", "unavailable"];
 const BAD_INPUT: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue"];
 
 export function missingParameter(item: string, hint?: string): SessionError {

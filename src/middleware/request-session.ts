@@ -7,7 +7,6 @@ import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
 import { checkApp, type Limits } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
-import { noneInOutage, withStatus } from "./outage.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
 /**
@@ -100,7 +99,7 @@ export class RequestSession<Data extends object> {
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const present = await this.#present();
     if (present === null) return null;
-    const session = await this.#redis((rs) => rs.set({ ...present, d, nested: true }));
+    const session = await this.#context.rs.set({ ...present, d, nested: true });
     if (this.#token !== present.token) {
       // This very request has signed in or rotated meanwhile: the next get shall look again.
       this.#loaded = undefined;
@@ -125,7 +124,7 @@ export class RequestSession<Data extends object> {
     const signIn = { ...this.#context.signIn(this.#req), ...given(options), ...instead, app, id, nested: true };
     let created: Created;
     try {
-      created = await this.#redis((rs) => rs.create(signIn));
+      created = await this.#context.rs.create(signIn);
     } catch (error) {
       // The present session ends before the new one begins, but not for input that is refused, nor while Redis is away.
       if (this.#token !== undefined && !isBadInput(error) && !isOutage(error)) this.#drop();
@@ -137,7 +136,7 @@ export class RequestSession<Data extends object> {
     } catch (error) {
       // The response has begun meanwhile: nobody will ever have the token.
       this.#drop();
-      await this.#redis((rs) => rs.kill({ app, token: created.token }));
+      await this.#context.rs.kill({ app, token: created.token });
       throw error;
     }
     return created;
@@ -153,7 +152,7 @@ export class RequestSession<Data extends object> {
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
     this.#reply.assertWritable();
     const present = await this.#present();
-    const rotated = present && (await this.#redis((rs) => rs.rotate({ ...given(options), ...present })));
+    const rotated = present && (await this.#context.rs.rotate({ ...given(options), ...present }));
     if (rotated === null) return null;
     this.#moveTo(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
@@ -173,7 +172,7 @@ export class RequestSession<Data extends object> {
       if (this.#token === undefined) this.#reply.clearBad();
       return { kill: 0 };
     }
-    const killed = await this.#redis((rs) => rs.kill(present));
+    const killed = await this.#context.rs.kill(present);
     // In another app the token may be good.
     if (killed.kill > 0 || typeof this.#context.app === "string") {
       this.#end();
@@ -189,7 +188,7 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
-    const { sessions } = await this.#redis((rs) => rs.soid({ app, id }));
+    const { sessions } = await this.#context.rs.soid({ app, id });
     return sessions.map((one) => ({ ...one, current: one.ref === ref }));
   }
 
@@ -198,7 +197,7 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
-    return this.#redis((rs) => rs.killsoid({ app, id, except: ref }));
+    return this.#context.rs.killsoid({ app, id, except: ref });
   }
 
   /**
@@ -210,7 +209,7 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
-    const killed = await this.#redis((rs) => rs.killsoid({ app, id }));
+    const killed = await this.#context.rs.killsoid({ app, id });
     this.#end();
     return killed;
   }
@@ -232,20 +231,16 @@ export class RequestSession<Data extends object> {
       if (this.#token === undefined) this.#reply.clearBad();
       return null;
     }
-    try {
-      // On the path of every request: not through `rs.get`, which would check once more what the cookie has passed.
-      const stored = await sessionsOf(this.#context.rs, present.app).get(refOf(present.token), touch);
-      const session = stored && toSession<Data>(stored, Date.now());
-      // This very request has signed in or out meanwhile, and set the cookie as it shall be.
-      if (this.#token !== present.token) return session;
-      if (session === null) {
-        this.#state = "none";
-        if (await this.#isForgettable(present)) this.#reply.clear();
-      } else if (touch) this.#reply.renew(session, present.token);
-      return session;
-    } catch (error) {
-      throw withStatus(error);
-    }
+    // On the path of every request: not through `rs.get`, which would check once more what the cookie has passed.
+    const stored = await sessionsOf(this.#context.rs, present.app).get(refOf(present.token), touch);
+    const session = stored && toSession<Data>(stored, Date.now());
+    // This very request has signed in or out meanwhile, and set the cookie as it shall be.
+    if (this.#token !== present.token) return session;
+    if (session === null) {
+      this.#state = "none";
+      if (await this.#isForgettable(present)) this.#reply.clear();
+    } else if (touch) this.#reply.renew(session, present.token);
+    return session;
   }
 
   /**
@@ -299,10 +294,10 @@ export class RequestSession<Data extends object> {
     this.#askedApp ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
     return this.#askedApp;
   }
+}
 
-  #redis<Result>(call: (rs: RedisSessions<Data>) => Promise<Result>): Promise<Result> {
-    return call(this.#context.rs).catch((error) => {
-      throw withStatus(error);
-    });
-  }
+/** For those to whom a session that cannot be asked for is none. */
+function noneInOutage(error: unknown): null {
+  if (isOutage(error)) return null;
+  throw error;
 }
