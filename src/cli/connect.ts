@@ -36,29 +36,13 @@ function urlOf(flag: string | undefined): string | undefined {
 
 /** What ioredis cannot use it takes for something else, or throws with the whole text, in which a password may be. */
 function checkUrl(source: string, url: string): string {
-  if (!isRedisUrl(url)) {
+  if (parseRedisUrl(url) === undefined) {
     throw invalidValue(
       `${source} must be redis://[user:password@]host[:port][/number] or rediss://…`,
       "valkey:// does, too; percent-encode what is special in a password",
     );
   }
   return url;
-}
-
-function isRedisUrl(text: string): boolean {
-  const url = parseRedisUrl(text);
-  if (url === undefined || /\s/.test(text)) return false;
-  const { hostname, hash, username, password } = url;
-  return hostname !== "" && hash === "" && isEncoded(username + password);
-}
-
-function isEncoded(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function portOf(text: string): number {

@@ -59,14 +59,16 @@ export class AppIndex {
   /** The same, in pages: as many sessions as there are, or `most`. */
   async *activePages(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
     let left = most;
-    const pages = this.#recent(since, Math.min(PAGE, most));
+    // Those that are gone make room for others. There may be many in a row: after the first look more are read at once.
+    let atOnce = most;
+    const pages = this.#recent(since, Math.min(PAGE, Math.max(CHUNK, most)));
     for await (const refs of most > PAGE ? ahead(pages, "after") : pages) {
-      // Those that are gone make room for others.
       for (let at = 0; at < refs.length && left > 0; ) {
-        const some = refs.slice(at, at + left);
-        const sessions = await this.#read(some.map((ref) => ({ id: "", ref })));
+        const some = refs.slice(at, at + atOnce);
+        const sessions = (await this.#read(some.map((ref) => ({ id: "", ref })))).slice(0, left);
         at += some.length;
         left -= sessions.length;
+        atOnce = Math.max(left, CHUNK);
         yield sessions;
       }
       if (left <= 0) return;

@@ -22,7 +22,7 @@ function checkUrl(url: string): string {
   if (parseRedisUrl(url) !== undefined) return url.replace(/^valkey/i, "redis");
   throw invalidValue(
     "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
-    "rediss:// for TLS; valkey:// and valkeys:// are the same",
+    "rediss:// for TLS; valkey:// does, too; percent-encode what is special in a password",
   );
 }
 

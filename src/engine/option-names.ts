@@ -60,7 +60,7 @@ const NAMES: { readonly [Method in MethodName]: readonly NameOf<MethodOptions[Me
   rotate: ["app", "token", "grace"],
 };
 
-/** What a session tells of itself: most methods look past it, so that `kill({ app, ...session })` does what it says. */
+/** What a session tells of itself. */
 const OF_A_SESSION: readonly (keyof Session)[] = [
   "ref",
   "id",
@@ -75,10 +75,10 @@ const OF_A_SESSION: readonly (keyof Session)[] = [
   "d",
 ];
 
-/** Where to look past one would do something else than was meant: end everybody's sessions, or create without a limit. */
-const STRICT: readonly MethodName[] = ["create", "killall"];
+/** Those that read a session's ref or id look past the rest of it: `kill({ app, ...session })` does what it says. */
+const TAKE_A_SESSION: readonly MethodName[] = ["get", "set", "kill", "killsoid", "soid"];
 
 /** A misspelt `except` or limit would be none. @throws SessionError `invalidValue` that names the one that was meant */
 export function checkOptionNames(method: MethodName, options: object): void {
-  checkNames(method, options, NAMES[method], STRICT.includes(method) ? [] : OF_A_SESSION);
+  checkNames(method, options, NAMES[method], TAKE_A_SESSION.includes(method) ? OF_A_SESSION : []);
 }

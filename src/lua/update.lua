@@ -50,7 +50,7 @@ local function update(session, ref, text, id, now, ttl, changes)
     else
       written = redis.pcall('SET', session, new)
     end
-    moves[#moves + 1] = { ref, before, id, now, ms }
+    if not written.err then moves[#moves + 1] = { ref, before, id, now, ms } end
   end
   return written.err and written or 1
 end

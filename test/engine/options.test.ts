@@ -184,6 +184,8 @@ describe("an own connection", () => {
     "redis://:hunter2@127.0.0.1/mydb",
     "redis://:hunter2@127.0.0.1/1/2",
     "REDIS+TLS://:hunter2@/",
+    "redis://:hunter2%@127.0.0.1",
+    "redis://:hunter2@/0",
   ])("refuses the address %s, and quotes no password", (url) => {
     const error = refusal(() => open({ options: { url } }));
     expect(error).toMatchObject({

@@ -97,6 +97,17 @@ describe("limit and offset", () => {
     expect(await ids({ offset: 1, limit: 2 })).toEqual(["u1", "u0"]);
   });
 
+  test("do not cost a look for each session that is gone", async () => {
+    at(NOW);
+    await t.create({ id: "living" });
+    for (let i = 1; i <= 450; i++) {
+      at(NOW + i);
+      await t.db.del(`rs:{webapp}:s:${(await t.create({ id: "gone" })).ref}`);
+    }
+    const commands = await t.redis.watch(async () => expect(await ids({ limit: 1 })).toEqual(["living"]));
+    expect(commands.length).toBeLessThan(60);
+  });
+
   test("reach over chunks: 250 sessions, in pages of 90", async () => {
     for (let i = 0; i < 250; i++) {
       at(NOW + i);

@@ -45,6 +45,18 @@ test("replies 1 for a new ttl alone, which counts from now and is no write", asy
   expect(await dump(t.db)).toMatchObject({ active: { ref: "5000" }, users: { '"alice"': "5000" } });
 });
 
+test("where there is no room the session stays whose it was, in the index, too", async () => {
+  await plant(t.db, { ref: "ref" });
+  const before = await dump(t.db);
+  await t.db.config("SET", "maxmemory", "1");
+  try {
+    await expect(run({ id: '"bob"', write: ['"a"', "1"] })).rejects.toThrow("OOM");
+  } finally {
+    await t.db.config("SET", "maxmemory", "0");
+  }
+  expect(await dump(t.db)).toEqual(before);
+});
+
 describe("what was agreed on at creation stays:", () => {
   test("until ends it at that moment, though the ttl reaches further", async () => {
     const end = Date.now() + 20_000;
