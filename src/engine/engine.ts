@@ -55,7 +55,7 @@ import { Wiper } from "./wiper.js";
  * How long it is known that a session has made way for another, or was rotated without grace, in ms: the browser's other
  * requests may still carry its token, and shall not be taken for those of a stranger.
  */
-export const MARK_FOR = 10_000;
+export const REPLACED_MARK_FOR = 10_000;
 
 /** An engine, whatever the type of its data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
@@ -136,7 +136,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (instead === undefined) return app.create(session).then(() => ({ token, ref }));
     const deadline = this.#connection.deadline();
     return app
-      .kill(instead, MARK_FOR)
+      .kill(instead, REPLACED_MARK_FOR)
       .then(() => app.create(session, deadline))
       .then(() => ({ token, ref }));
   });
@@ -254,7 +254,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
     const { token, ref } = createToken();
-    return (await this.#app(app).rotate(old, ref, grace * 1000, MARK_FOR)) ? { token, ref } : null;
+    return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_MARK_FOR)) ? { token, ref } : null;
   });
 
   readonly wipe: {

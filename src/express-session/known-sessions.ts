@@ -7,11 +7,11 @@ import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
-import { Turns } from "../engine/turns.js";
 import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
+import { SendQueue } from "./send-queue.js";
 import {
   difference,
   fromStored,
@@ -39,7 +39,15 @@ const LONGEST = 100 * 365 * 86_400;
  * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
  * (@fastify/session), in ms. Longer than requests take.
  */
-export const MARK_FOR = 60_000;
+export const ENDED_MARK_FOR = 60_000;
+
+/** How long a session may rest. */
+interface Life {
+  /** since when, ms */
+  now: number;
+  /** seconds */
+  ttl: number;
+}
 
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
@@ -57,15 +65,15 @@ export class KnownSessions {
   readonly #serializer: Serializer | undefined;
   readonly #userId: (session: SessionData) => string | number | undefined;
   /** Where a session that was handed out keeps what is known of it. (A WeakMap would burden the garbage collector.) */
-  readonly #mark = Symbol("RedisStore");
+  readonly #knownKey = Symbol("RedisStore");
   /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
   readonly #sent = Symbol("RedisStore: sent");
-  /** Of sessions, by ref, for which a serializer takes its time. */
-  readonly #turns = new Turns();
+  readonly #queue: SendQueue;
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
     this.#connection = connection;
+    this.#queue = new SendQueue(connection);
     this.#prefix = options.prefix ?? DEFAULT_PREFIX;
     this.#ttl = options.ttl ?? 86_400;
     this.#endless = options.disableTTL ?? false;
@@ -82,44 +90,42 @@ export class KnownSessions {
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
-    const now = Date.now();
-    const ttl = this.#ttlOf(session, now);
-    if (!(ttl > 0)) return this.destroy(sid);
+    const life = this.#lifeOf(session);
+    if (life.ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
-    if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), now, ttl);
-    await this.#replace(sid, session, now, ttl, this.#sent in session ? "unended" : modeFor(session));
+    if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), life);
+    await this.#replace(sid, session, life, this.#sent in session ? "unended" : modeFor(session));
     // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
     if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, this.#prefix + sid);
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {
     if (!this.#touches) return;
-    const now = Date.now();
-    const ttl = this.#ttlOf(session, now);
-    if (ttl <= 0) return this.destroy(sid);
+    const life = this.#lifeOf(session);
+    if (life.ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
       const cookie = cookieToJson(session.cookie);
-      if (!this.#isDue(known, now, ttl) && jsonOf(known, '"cookie"') === cookie) return;
-      return this.#update(known, session, withCookieJson(fieldsOf(known), cookie), known.id, now, ttl);
+      if (!this.#isDue(known, life) && jsonOf(known, '"cookie"') === cookie) return;
+      return this.#update(known, session, withCookieJson(fieldsOf(known), cookie), known.id, life);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
-    await this.#inTurn(ref, "", (changes) => this.#sessions.update({ ref, id: "", now, ttl, changes }));
+    await this.#queue.add(ref, "", (changes) => this.#sessions.update({ ref, id: "", ...life, changes }));
   }
 
   /** @param sid or a ref */
   async destroy(sid: string): Promise<void> {
     const ref = this.ref(sid);
-    const killed = await this.#inTurn(ref, "", () => this.#sessions.kill(ref, MARK_FOR));
-    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, MARK_FOR);
+    const killed = await this.#queue.add(ref, "", () => this.#sessions.kill(ref, ENDED_MARK_FOR));
+    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, ENDED_MARK_FOR);
     if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
   }
 
   /** A session that was met in a list, as a load would show it. */
   read(stored: Stored): SessionData | Promise<SessionData> {
-    return fromStored(stored, stored.la, stored.ttl, this.#serializer);
+    return this.#inTime(fromStored(stored, stored.la, stored.ttl, this.#serializer));
   }
 
   /** Makes known what was made of a session's data: from here on it stands for the session. */
@@ -141,12 +147,12 @@ export class KnownSessions {
   }
 
   #knownOf(session: object): Known | undefined {
-    return (session as { [mark: symbol]: Known | undefined })[this.#mark];
+    return (session as { [key: symbol]: Known | undefined })[this.#knownKey];
   }
 
   /** Not enumerable, so that neither JSON nor a copy of the session has it. */
   #know(session: object, known: Known | undefined): void {
-    Object.defineProperty(session, this.#mark, { value: known, configurable: true });
+    Object.defineProperty(session, this.#knownKey, { value: known, configurable: true });
   }
 
   async #load(sid: string): Promise<SessionData | null> {
@@ -154,12 +160,12 @@ export class KnownSessions {
     // What a function gave for it may be less by now: then the touch prolongs, which asks it.
     const prolongs = this.#touches && typeof this.#ttl !== "function";
     const ref = this.ref(sid);
-    const stored = await this.#inTurn(ref, "", () => this.#sessions.get(ref, prolongs, PROLONG_AFTER));
+    const stored = await this.#queue.add(ref, "", () => this.#sessions.get(ref, prolongs, PROLONG_AFTER));
     if (stored === null) return null;
     const { la, ttl } = stored;
     // As lua/get.lua decides it.
     const prolonged = prolongs && Math.abs(now - la) >= PROLONG_AFTER ? now : la;
-    const data = await fromStored(stored, prolonged, ttl, this.#serializer);
+    const data = await this.#inTime(fromStored(stored, prolonged, ttl, this.#serializer));
     // Reading has prolonged it like any other, though its end is a date.
     if (!this.#endless && isPast(data.cookie, now)) return null;
     const fields = this.#serializer === undefined ? stored : snapshot(data);
@@ -168,7 +174,7 @@ export class KnownSessions {
   }
 
   /** Whether the session would end at another time than it is to. */
-  #isDue(known: Known, now: number, ttl: number): boolean {
+  #isDue(known: Known, { now, ttl }: Life): boolean {
     const due = now + ttl * 1000 - (known.prolonged + known.ttl * 1000);
     return !this.#endless && Math.abs(due) >= Math.min(TOUCH_AFTER, ttl * 100);
   }
@@ -179,11 +185,10 @@ export class KnownSessions {
     session: SessionData,
     fields: Snapshot,
     id: string | undefined,
-    now: number,
-    ttl: number,
+    life: Life,
   ): Promise<void> {
     const { changed, removed } = difference(fieldsOf(known), fields);
-    const prolong = this.#isDue(known, now, ttl);
+    const prolong = this.#isDue(known, life);
     if (changed.length === 0 && removed.length === 0 && !prolong) return;
 
     // Where this request has not changed whose session it is, another that is under way may have.
@@ -194,21 +199,22 @@ export class KnownSessions {
     known.id = id;
     known.fields = fields;
     if (!fresh) {
-      known.prolonged = now;
-      known.ttl = ttl;
+      known.prolonged = life.now;
+      known.ttl = life.ttl;
     }
     const ref = this.ref(known.sid);
-    const rest = { ref, id: newId, now, ttl: fresh ? null : this.#endless ? 0 : ttl };
+    const rest = { ref, id: newId, now: life.now, ttl: fresh ? null : this.#restOf(life) };
     try {
       const gone = removed.map((key) => line(key, "")).join("");
-      const isThere = await this.#inTurn(ref, toLines(changed, this.#serializer), (lines) =>
+      const isThere = await this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
         this.#sessions.update({ ...rest, changes: gone + lines }),
       );
       // There is nothing to go on from: this is the first save.
-      if (!isThere && (await known.isSaved) === false) await this.#replace(known.sid, session, now, ttl, "unended");
+      if (!isThere && (await known.isSaved) === false) await this.#replace(known.sid, session, life, "unended");
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;
+      known.prolonged = 0;
       known.fields = without(fieldsOf(known), changed, removed);
       throw error;
     }
@@ -217,21 +223,24 @@ export class KnownSessions {
   async #replace(
     sid: string,
     session: SessionData,
-    now: number,
-    ttl: number,
+    life: Life,
     mode: ReplaceMode,
     id = this.#idOf(session),
   ): Promise<void> {
+    const { now } = life;
+    const ttl = this.#restOf(life);
     const fields = snapshot(session);
-    const life = this.#endless ? 0 : ttl;
-    const own = encodeOwn(now, life, { id: id === NOBODY ? undefined : id });
-    if (!isPlainObject(session)) Object.defineProperty(session, this.#sent, { value: true, configurable: true });
-    const known: Known = { sid, id, fields, prolonged: now, ttl };
-    // Before the answer, as in #update. A plain object is a caller's own: it replaces the next time, too.
-    if (!isPlainObject(session)) this.#know(session, known);
+    const own = encodeOwn(now, ttl, { id: id === NOBODY ? undefined : id });
+    const known: Known = { sid, id, fields, prolonged: now, ttl: life.ttl };
+    // A plain object is a caller's own: it replaces the next time, too.
+    if (!isPlainObject(session)) {
+      Object.defineProperty(session, this.#sent, { value: true, configurable: true });
+      // Before the answer, as in #update.
+      this.#know(session, known);
+    }
     const ref = this.ref(sid);
-    const saving = this.#inTurn(ref, toLines(fields, this.#serializer), (lines) =>
-      this.#sessions.replace({ ref, id, now, ttl: life, mode, text: own + lines }),
+    const saving = this.#queue.add(ref, toLines(fields, this.#serializer), (lines) =>
+      this.#sessions.replace({ ref, id, now, ttl, mode, text: own + lines }),
     );
     known.isSaved = saving.then(
       () => true,
@@ -243,33 +252,6 @@ export class KnownSessions {
     await saving;
   }
 
-  /**
-   * Sends what concerns a session when its text is ready, and all has been sent that was asked for before: at once, but
-   * where a serializer takes its time.
-   */
-  #inTurn<Reply>(ref: string, text: string | Promise<string>, send: (text: string) => Promise<Reply>): Promise<Reply> {
-    if (typeof text === "string") {
-      if (!this.#turns.has(ref)) return send(text);
-    } else {
-      // It may fail before it is waited for.
-      text.catch(() => {});
-    }
-    return this.#turns.take(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
-  }
-
-  /**
-   * Sends a text when it is ready, unless the serializer takes too long for that. Gives the reply within an object: a turn
-   * is over when it is sent, not when it is answered.
-   */
-  #sendInTime<Reply>(text: string | Promise<string>, send: (text: string) => Promise<Reply>) {
-    const deadline = this.#connection.deadline();
-    return this.#connection.within(deadline, async () => {
-      const ready = await text;
-      this.#connection.assertInTime(deadline);
-      return { reply: send(ready) };
-    });
-  }
-
   /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
   async #takeOver(sid: string): Promise<SessionData | null> {
     const key = this.#prefix + sid;
@@ -278,16 +260,32 @@ export class KnownSessions {
     const rest = text === null || this.#touches ? undefined : await legacyLife(this.#connection, key);
     // Between our looks another request may have taken it over.
     if (text === null || rest === 0) return this.#load(sid);
-    const left = await parseLegacy(text, this.#serializer ?? JSON);
+    const left = await this.#inTime(parseLegacy(text, this.#serializer ?? JSON));
     const now = Date.now();
     // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
     const age = left.cookie?.originalMaxAge;
     if (typeof age === "number") left.cookie.expires = new Date(now + age);
     const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, this.#ttlOf(left, now));
-    if (ttl > 0 || this.#endless) await this.#replace(sid, left, now, ttl, "absent", this.#idIfSound(left));
+    if (ttl > 0 || this.#endless) await this.#replace(sid, left, { now, ttl }, "absent", this.#idIfSound(left));
     await removeLegacy(this.#connection, key);
     // Not `left`: another request may have been faster, and its user may have logged out.
     return this.#load(sid);
+  }
+
+  /** What a serializer gives later, or an error when it takes longer than Redis may. */
+  #inTime<Result>(result: Result | Promise<Result>): Result | Promise<Result> {
+    if (!(result instanceof Promise)) return result;
+    return this.#connection.within(this.#connection.deadline(), () => result);
+  }
+
+  /** The seconds of a life as they are stored. */
+  #restOf({ ttl }: Life): number {
+    return this.#endless ? 0 : ttl;
+  }
+
+  #lifeOf(session: SessionData): Life {
+    const now = Date.now();
+    return { now, ttl: this.#ttlOf(session, now) };
   }
 
   /**

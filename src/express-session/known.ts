@@ -8,7 +8,7 @@ export interface Known {
   id: string | undefined;
   /** its data; as it came, until somebody wants to know more than the cookie */
   fields: Snapshot | Stored;
-  /** when it was last prolonged, ms */
+  /** when it was last prolonged, ms; 0 when nobody knows, as with `id` */
   prolonged: number;
   /** seconds that it may rest since then */
   ttl: number;
@@ -16,8 +16,9 @@ export interface Known {
   isSaved?: Promise<boolean>;
 }
 
-export function fieldsOf({ fields }: Known): Snapshot {
-  return fields instanceof Stored ? fields.data() : fields;
+export function fieldsOf(known: Known): Snapshot {
+  if (known.fields instanceof Stored) known.fields = known.fields.data();
+  return known.fields;
 }
 
 /** The JSON of one key of its data, by the key as quoteKey has it. */

@@ -10,7 +10,7 @@ import type { Killed, Session } from "../engine/types.js";
 import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
-import { KnownSessions, MARK_FOR } from "./known-sessions.js";
+import { ENDED_MARK_FOR, KnownSessions } from "./known-sessions.js";
 import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -86,7 +86,7 @@ export class RedisStore extends session.Store {
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return deliver(
-      this.#sessions.index.killAll(MARK_FOR).then(() => undefined),
+      this.#sessions.index.killAll(ENDED_MARK_FOR).then(() => undefined),
       done,
     );
   }
@@ -131,7 +131,7 @@ export class RedisStore extends session.Store {
     checkNames("killsoid", options, ["except"]);
     const { except } = options;
     const spare = except === undefined ? undefined : this.#known.refOfEither(except);
-    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, MARK_FOR) };
+    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, ENDED_MARK_FOR) };
   }
 
   /**

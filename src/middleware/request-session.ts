@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
-import { MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
+import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isBadInput, isOutage, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
 import { refOf } from "../engine/token.js";
@@ -251,7 +251,7 @@ export class RequestSession<Data extends object> {
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
     const isMarked = await sessionsOf(this.#context.rs, app).isMarked(refOf(token));
-    return !isMarked && performance.now() - this.#begun < MARK_FOR;
+    return !isMarked && performance.now() - this.#begun < REPLACED_MARK_FOR;
   }
 
   #moveTo(token: string): void {

@@ -113,6 +113,18 @@ test("calls fail with a SessionError, as promise and as callback", async () => {
   await expect(store.length()).rejects.toMatchObject({ name: "timeout" });
 });
 
+test("a serializer that never reads a text fails the call, as a Redis that hangs does", async () => {
+  await store.set("sid", withCookie({ userId: "alice" }));
+  await client.set("sess:left", JSON.stringify(withCookie({})));
+  const serializer = { stringify: JSON.stringify, parse: () => new Promise<object>(() => {}) };
+  const rs = new RedisSessions({ client, timeout: 200, wipe: 0 });
+  const hanging = new RedisStore({ rs, app: "webapp", serializer });
+  await expect(hanging.get("sid")).rejects.toMatchObject({ name: "timeout" });
+  await expect(hanging.get("left")).rejects.toMatchObject({ name: "timeout" });
+  await expect(hanging.soid("alice")).rejects.toMatchObject({ name: "timeout" });
+  expect(await client.exists("sess:left")).toBe(1);
+});
+
 test("a destroy that nobody waits for does not end the process when Redis is away", async () => {
   redis.pause();
   // As `req.session.destroy()` does, which express-session allows.

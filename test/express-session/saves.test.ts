@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import session, { type SessionData } from "express-session";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { RedisStore } from "../../src/express-session/index.js";
 import { call } from "../contract/store.js";
 import { readFields } from "../support/session-text.js";
@@ -80,6 +80,18 @@ test("a save that failed is made up for by the next one", async () => {
   expect(got).toMatchObject({ color: "blue", userId: "alice" });
   expect(got).not.toHaveProperty("cart");
   expect((await store.soid("alice")).sessions).toHaveLength(1);
+});
+
+test("a touch that failed is made up for by the next one", async () => {
+  const loaded = await load();
+  loaded.cookie.maxAge = 400_000;
+  const evalsha = vi.spyOn(t.db, "evalsha").mockRejectedValueOnce(new Error("ERR lost"));
+  await expect(done((ready) => store.touch("sid", loaded, ready))).rejects.toMatchObject({ name: "redisError" });
+  expect(evalsha).toHaveBeenCalledOnce();
+  await done((ready) => store.touch("sid", loaded, ready));
+  expect((await store.get("sid"))?.cookie.originalMaxAge).toBe(400_000);
+  expect(await t.db.pttl("rs:{sess}:s:sid")).toBeGreaterThan(390_000);
+  expect(await t.db.pttl("rs:{sess}:s:sid")).toBeLessThanOrEqual(400_000);
 });
 
 describe("dead sessions:", () => {
