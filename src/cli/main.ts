@@ -6,8 +6,8 @@ import { isBadInput, type SessionError } from "../engine/errors.js";
 import { isRef } from "../engine/validate.js";
 import { reasonOf } from "../rest/failure.js";
 import { whichOf } from "../rest/which.js";
+import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
-import { readKeys } from "./keys.js";
 import { confirm, count, json, print, table } from "./print.js";
 import { serve } from "./serve.js";
 

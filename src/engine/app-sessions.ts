@@ -5,7 +5,7 @@ import { tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
-import type { Limits } from "./validate.js";
+import type { Limits } from "./types.js";
 
 interface NewLimited extends operations.NewSession, operations.Limited {
   /** What happens when the user has as many sessions as they may have. */

@@ -9,10 +9,14 @@ import { invalidValue } from "./errors.js";
  * @param rules for each known option what it must be, and the test for it
  * @throws SessionError `invalidValue` that names the option, and for an unknown one the option that was meant
  */
-export function checkOptions(owner: string, options: unknown, rules: Record<string, Rule>): void {
+export function checkOptions<Options extends object>(
+  owner: string,
+  options: Options,
+  rules: { readonly [Name in keyof Required<Options>]: Rule },
+): void {
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
   checkNames(owner, options, Object.keys(rules));
-  for (const [name, { be, test }] of Object.entries(rules)) {
+  for (const [name, { be, test }] of Object.entries<Rule>(rules)) {
     const value = (options as Record<string, unknown>)[name];
     if (value !== undefined && !test(value)) throw invalidValue(`${owner}: ${name} must be ${be}`);
   }

@@ -33,31 +33,32 @@ interface MethodOptions {
 /** A method that takes options. */
 export type MethodName = keyof MethodOptions;
 
-const NAMES: { readonly [Method in MethodName]: readonly NameOf<MethodOptions[Method]>[] } = {
-  create: [
-    "app",
-    "id",
-    "ip",
-    "ttl",
-    "d",
-    "nested",
-    "no_resave",
-    "device",
-    "absolute",
-    "maxPerUser",
-    "overflow",
-    "instead",
-  ],
-  get: ["app", "token", "ref", "touch"],
-  set: ["app", "token", "ref", "d", "nested"],
-  kill: ["app", "token", "ref"],
-  killsoid: ["app", "id", "except"],
-  killall: ["app"],
-  soid: ["app", "id"],
-  soapp: ["app", "dt", "deltaTime", "limit", "offset"],
-  sessions: ["app", "dt", "deltaTime"],
-  activity: ["app", "dt", "deltaTime"],
-  rotate: ["app", "token", "grace"],
+/** The options of each method. As keys, so that TypeScript tells of one that is missing. */
+const NAMES: { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: true } } = {
+  create: {
+    app: true,
+    id: true,
+    ip: true,
+    ttl: true,
+    d: true,
+    nested: true,
+    no_resave: true,
+    device: true,
+    absolute: true,
+    maxPerUser: true,
+    overflow: true,
+    instead: true,
+  },
+  get: { app: true, token: true, ref: true, touch: true },
+  set: { app: true, token: true, ref: true, d: true, nested: true },
+  kill: { app: true, token: true, ref: true },
+  killsoid: { app: true, id: true, except: true },
+  killall: { app: true },
+  soid: { app: true, id: true },
+  soapp: { app: true, dt: true, deltaTime: true, limit: true, offset: true },
+  sessions: { app: true, dt: true, deltaTime: true },
+  activity: { app: true, dt: true, deltaTime: true },
+  rotate: { app: true, token: true, grace: true },
 };
 
 /** What a session tells of itself. */
@@ -80,5 +81,5 @@ const TAKE_A_SESSION: readonly MethodName[] = ["get", "set", "kill", "killsoid",
 
 /** A misspelt `except` or limit would be none. @throws SessionError `invalidValue` that names the one that was meant */
 export function checkOptionNames(method: MethodName, options: object): void {
-  checkNames(method, options, NAMES[method], TAKE_A_SESSION.includes(method) ? OF_A_SESSION : []);
+  checkNames(method, options, Object.keys(NAMES[method]), TAKE_A_SESSION.includes(method) ? OF_A_SESSION : []);
 }

@@ -116,6 +116,9 @@ export interface CreateOptions<Data = DefaultData> extends User {
   instead?: string;
 }
 
+/** How long a session may live, and how many of them a user may have. */
+export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
+
 export type GetOptions = Which & {
   /** Whether this read counts and prolongs the session. With false it leaves no trace. Default true. */
   touch?: boolean;

@@ -1,15 +1,11 @@
 import { types } from "node:util";
 import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
-import type { CreateOptions } from "./types.js";
+import type { Limits } from "./types.js";
 
 /**
  * The rules for what callers pass in. Each takes the value and gives it back checked, or throws the SessionError
  * that redis-sessions users know. Nothing is sent to Redis before all of a call's rules have passed.
  */
-
-type Unchecked = unknown;
-
-export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
 
 const APP = /^[\w-]{3,20}$/;
 const TOKEN = /^[A-Za-z0-9]{64}$/;
@@ -28,25 +24,25 @@ const OPAQUE = [
 /** A ref of ours, or that of a RedisStore session: its id, which express-session makes of 32 characters (a UUID has 36). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 
-export function checkApp(app: Unchecked): string {
+export function checkApp(app: unknown): string {
   if (isMissing(app)) throw missingParameter("app");
   if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", "3 to 20 of A-Z a-z 0-9 _ -");
   return app;
 }
 
-export function checkId(id: Unchecked): string {
+export function checkId(id: unknown): string {
   return checkText("id", id, 128);
 }
 
-export function checkIp(ip: Unchecked): string {
+export function checkIp(ip: unknown): string {
   return checkText("ip", ip, 39);
 }
 
-export function checkDevice(device: Unchecked): string | undefined {
+export function checkDevice(device: unknown): string | undefined {
   return device === undefined ? undefined : checkText("device", device, 64);
 }
 
-function checkText(item: string, text: Unchecked, max: number): string {
+function checkText(item: string, text: unknown, max: number): string {
   if (isMissing(text)) throw missingParameter(item);
   // Half a surrogate pair becomes U+FFFD on its way to Redis: two ids would be one.
   if (typeof text !== "string" || text.length > max || !text.isWellFormed()) {
@@ -55,24 +51,24 @@ function checkText(item: string, text: Unchecked, max: number): string {
   return text;
 }
 
-export function checkToken(token: Unchecked): string {
+export function checkToken(token: unknown): string {
   if (isMissing(token)) throw missingParameter("token");
   if (!isToken(token)) throw invalidFormat("token", "64 of A-Z a-z 0-9");
   return token;
 }
 
-export function checkRef(ref: Unchecked): string {
+export function checkRef(ref: unknown): string {
   if (!isRef(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session");
   return ref;
 }
 
 /** Whether it has the form of a ref. */
-export function isRef(ref: Unchecked): ref is string {
+export function isRef(ref: unknown): ref is string {
   return typeof ref === "string" && REF.test(ref);
 }
 
 /** Whether it has the form of a token. Says nothing about whether there is such a session. */
-export function isToken(token: Unchecked): token is string {
+export function isToken(token: unknown): token is string {
   return typeof token === "string" && TOKEN.test(token);
 }
 
@@ -83,7 +79,7 @@ export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
  * Seconds that a session may live or a span may reach back: an integer of at least 10.
  * @param name what callers call it, where that is another name than redis-sessions' message has
  */
-function checkSeconds(item: string, value: Unchecked, name = item): number {
+function checkSeconds(item: string, value: unknown, name = item): number {
   if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
     throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MOST_SECONDS}`);
   }
@@ -91,18 +87,12 @@ function checkSeconds(item: string, value: Unchecked, name = item): number {
 }
 
 /** Since when what is active counts, in ms: `dt` seconds ago, or `deltaTime`, as redis-sessions called it. */
-export function checkSince(options: { dt?: Unchecked; deltaTime?: Unchecked }): number {
+export function checkSince(options: { dt?: unknown; deltaTime?: unknown }): number {
   return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
 }
 
 /** Which part of a list is wanted. */
-export function checkPart({
-  limit,
-  offset,
-}: {
-  limit?: Unchecked;
-  offset?: Unchecked;
-}): [offset: number, limit: number] {
+export function checkPart({ limit, offset }: { limit?: unknown; offset?: unknown }): [offset: number, limit: number] {
   return [
     checkInteger("offset", offset ?? 0, 0),
     limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
@@ -122,7 +112,7 @@ export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Li
   };
 }
 
-export function checkInteger(item: string, value: Unchecked, min: number, max = Number.MAX_SAFE_INTEGER): number {
+export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
     const hint = max === Number.MAX_SAFE_INTEGER ? undefined : `at most ${max}`;
     throw invalidValue(`${item} must be an integer >= ${min}`, hint);
@@ -130,7 +120,7 @@ export function checkInteger(item: string, value: Unchecked, min: number, max = 
   return value as number;
 }
 
-export function checkBoolean(item: string, value: Unchecked): boolean {
+export function checkBoolean(item: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`);
   return value;
 }
@@ -139,7 +129,7 @@ export function checkBoolean(item: string, value: Unchecked): boolean {
 export type DataEntry = readonly [key: string, json: string | null];
 
 /** The data of one call, its values as JSON. `nested` allows any, else values are primitives. */
-export function checkData(d: Unchecked, nested: boolean): DataEntry[] {
+export function checkData(d: unknown, nested: boolean): DataEntry[] {
   if (d === undefined || d === null) throw missingParameter("d");
   if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
   const entries = Object.entries(d);
@@ -162,7 +152,7 @@ function isPrimitive(value: unknown): boolean {
   return value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
 }
 
-/** Throws where JSON.stringify would quietly lose something, or cannot. */
+/** Throws where JSON.stringify would quietly lose something (but for the sign of a 0 deep inside), or cannot. */
 function toJson(path: string, value: unknown): string {
   // JSON.stringify would make a 0 of it.
   if (Object.is(value, -0)) return "-0";
@@ -173,7 +163,8 @@ function toJson(path: string, value: unknown): string {
       throw forbiddenType(key === "" ? path : `${path}…${key}`, inner, true);
     });
   } catch (error) {
-    if (error instanceof TypeError) throw invalidValue(`${path} cannot be written as JSON: it refers to itself`);
+    if (error instanceof TypeError && error.message.startsWith("Converting circular"))
+      throw invalidValue(`${path} cannot be written as JSON: it refers to itself`);
     if (error instanceof RangeError) throw invalidValue(`${path} cannot be written as JSON: it is nested too deeply`);
     throw error;
   }

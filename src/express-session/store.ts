@@ -6,7 +6,7 @@ import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import type { SessionError } from "../engine/errors.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
-import type { Killed, Session } from "../engine/types.js";
+import type { Client, Killed, Session } from "../engine/types.js";
 import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
@@ -39,7 +39,7 @@ export class RedisStore extends session.Store {
     super();
     checkStoreOptions(options);
     const { client, prefix = DEFAULT_PREFIX } = options;
-    const rs = options.rs ?? new RedisSessions(client === undefined ? {} : { client });
+    const rs = options.rs ?? new RedisSessions({ client: client as Client });
     const connection = connectionOf(rs);
     this.#sessions = sessionsOf(rs, options.app ?? appOfPrefix(prefix));
     this.#known = new KnownSessions(this.#sessions, connection, options);

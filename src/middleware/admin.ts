@@ -2,7 +2,6 @@ import type { RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
 import type {
   ActivityOptions,
-  KillallOptions,
   Killed,
   KillOptions,
   KillsoidOptions,
@@ -29,21 +28,11 @@ export interface Admin<Data> {
   killall(): Promise<Killed>;
 }
 
-/** The same where the middleware serves many apps: each call names its `app`. */
-export interface TenantAdmin<Data> {
-  /** The sessions of a user, newest first. */
-  soid(options: SoidOptions): Promise<SessionList<Data>>;
-  /** The sessions that were active in the last `dt` seconds, most recently active first. */
-  soapp(options: SoappOptions): Promise<SessionList<Data>>;
-  /** How many users were active in the last `dt` seconds. */
-  activity(options: ActivityOptions): Promise<{ activity: number }>;
-  /** Ends a session, by token or ref. */
-  kill(options: KillOptions): Promise<Killed>;
-  /** Ends all sessions of a user, or all but one. */
-  killsoid(options: KillsoidOptions): Promise<Killed>;
-  /** Ends all sessions of the app. */
-  killall(options: KillallOptions): Promise<Killed>;
-}
+/** The engine's own methods, where the middleware serves many apps: each call names its `app`. */
+export type TenantAdmin<Data extends object> = Pick<
+  RedisSessions<Data>,
+  "soid" | "soapp" | "activity" | "kill" | "killsoid" | "killall"
+>;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
   /** @throws SessionError `invalidValue` for another app: this one's sessions are not what was meant */

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../engine/check-options.js";
 import { anEngine, type RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
-import type { DefaultData } from "../engine/types.js";
-import type { Limits } from "../engine/validate.js";
+import type { DefaultData, Limits } from "../engine/types.js";
+
 import type { CookieOptions } from "./cookie.js";
 
 /**

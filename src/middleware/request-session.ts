@@ -4,8 +4,8 @@ import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/eng
 import { isBadInput, isOutage, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
 import { refOf } from "../engine/token.js";
-import type { Changes, Created, CreateOptions, Killed, Session } from "../engine/types.js";
-import { checkApp, type Limits } from "../engine/validate.js";
+import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
+import { checkApp } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
