@@ -113,6 +113,7 @@ export class AppIndex {
   async retire(before: number): Promise<void> {
     const { app, expiry } = this.#keys;
     if (Number(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
+    // With a deadline of its own it goes by itself: its key lies in another slot than the app's.
     await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
   }
 

@@ -17,7 +17,7 @@ export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #register: () => Promise<void> | undefined;
-  /** Of users for whose new sessions room is being made: at once they would take each other's again and again. */
+  /** Sign-ins that have to make room first, one by one for each user: at once each would end the other's session. */
   readonly #turns = new Turns();
   /** The same sessions, many at a time. */
   readonly index: AppIndex;

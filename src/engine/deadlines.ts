@@ -76,6 +76,6 @@ function wake(expire: () => void, deadline: number): NodeJS.Timeout {
   // Not before: timers count whole milliseconds, and drop the rest. And one more look at the sockets before giving up: when
   // our own process was busy, the answer is waiting there.
   const timer = setTimeout(() => setImmediate(expire), Math.ceil(deadline - performance.now()) + 1);
-  // Whoever waits for a call keeps the process alive by the connection; with none left, this shall not.
+  // An open connection keeps the process alive while a call is under way; the timer alone must not.
   return timer.unref();
 }

@@ -70,7 +70,7 @@ export let connectionOf: (rs: AnyRedisSessions) => Connection;
  * Sessions in Redis that belong to an app and a user.
  *
  * Every method takes one options object (or none) and returns a promise (`sessions`: an iterator), or takes a node-style
- * callback as its last argument. It may be handed on by itself.
+ * callback as its last argument. Methods are bound: `const { get } = rs` works.
  * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
  *
  * @example
@@ -218,6 +218,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
    * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a few hundred of them.
+   * @throws SessionError at once for bad input; takes no callback
    */
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
     // Without options the first check names what is missing.

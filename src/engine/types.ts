@@ -38,13 +38,17 @@ export interface RedisSessionsOptions {
    * themselves are ended by Redis, on time). At least 10; 0 means never. Default 600.
    */
   wipe?: number;
-  /** Milliseconds after which a call that Redis does not answer ends with the error `timeout`. Default 2000. */
+  /**
+   * Milliseconds after which a call that Redis does not answer ends with the error `timeout`. Lists and mass logouts work in
+   * chunks, each with as long. Default 2000.
+   */
   timeout?: number;
   /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
   nested?: boolean;
   /**
    * The most bytes that a session's data may have, as JSON with its keys. What would make it larger is refused with the
-   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. Default 1048576 (1 MiB).
+   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. RedisStore has no
+   * such bound. Default 1048576 (1 MiB).
    */
   maxBytes?: number;
 }
@@ -103,9 +107,9 @@ export interface CreateOptions<Data = DefaultData> extends User {
   no_resave?: boolean;
   /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
   device?: string;
-  /** Seconds after which the session ends however much it is used, at least 10. Default: none. */
+  /** Seconds after which it ends however much it is used, at least 10. A longer `ttl` is cut to it. Default: none. */
   absolute?: number;
-  /** How many sessions the user may have, this one included. Default: any number. */
+  /** How many sessions the user may have, this one included, at least 1. Default: any number. */
   maxPerUser?: number;
   /** What happens when the user has `maxPerUser` sessions already: the oldest end, or this one is rejected. Default "oldest". */
   overflow?: "oldest" | "reject";
@@ -134,7 +138,7 @@ export type SetOptions<Data = DefaultData> = Which & {
 export type KillOptions = Which;
 
 export interface KillsoidOptions extends User {
-  /** The one session to spare, by token or ref. */
+  /** The one session to spare, by token or ref. If that is none of the user's, all end. Default: none. */
   except?: string;
 }
 
@@ -144,7 +148,7 @@ export interface SoidOptions extends User {}
 
 export type SoappOptions = App &
   Span & {
-    /** The most sessions to return. Default: all. */
+    /** The most sessions to return, at least 1. Default: all. */
     limit?: number;
     /** How many of the most recently active sessions to pass over. Default 0. */
     offset?: number;

@@ -5,8 +5,8 @@ import type { Serializer } from "./serialize.js";
 
 /**
  * Sessions that connect-redis wrote: strings under `<prefix><id>`. They are read, written anew in our layout, and only
- * then removed, so that a crash between two steps loses none. That one which is ended meanwhile does not come back is
- * the mark's doing that ending leaves (see lua/include/leave-mark.lua).
+ * then removed, so that a crash between two steps loses none. One that is ended in between does not come back: ending
+ * leaves a mark (lua/include/leave-mark.lua), over which `replace` in the mode "absent" does not write.
  */
 export function readLegacy(connection: Connection, key: string): Promise<string | null> {
   return connection.command((client) => client.get(key));

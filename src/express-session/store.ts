@@ -48,7 +48,10 @@ export class RedisStore extends session.Store {
   }
 
   override get(sid: string, done: Done<SessionData | null>): void;
-  /** Reads a session and prolongs it. Gives null when there is none. */
+  /**
+   * Reads a session and prolongs it (with `disableTouch`, `disableTTL` or a function for `ttl` it does not). Gives null when
+   * there is none.
+   */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, done?: Done<SessionData | null>): Promise<SessionData | null> | void {
     return deliver(this.#known.get(sid), done);
@@ -57,7 +60,8 @@ export class RedisStore extends session.Store {
   override set(sid: string, session: SessionData, done: Done): void;
   /**
    * Writes a session. One that was loaded through the store is changed key by key, if it still lives; any other is
-   * written whole.
+   * written whole. One whose cookie has expired is ended.
+   * @throws SessionError `invalidFormat` or `missingParameter` where `userId` gives what is no id
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
@@ -126,7 +130,10 @@ export class RedisStore extends session.Store {
     return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id))));
   }
 
-  /** Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. */
+  /**
+   * Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. If that is none of
+   * theirs, all end.
+   */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames("killsoid", options, ["except"]);
     const { except } = options;

@@ -35,7 +35,7 @@ end
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 5 * i - 2
   local ref, id, now, life, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  -- One that is there comes again: ioredis repeats a command whose answer was lost with the connection.
+  -- A session that is there is a repeat: ioredis sends a command again whose answer was lost with the connection.
   if limit > 0 and redis.call('EXISTS', session) == 0 and count_owned(id) >= limit then
     replies[i] = 0
   else

@@ -22,7 +22,7 @@ export interface Admin<Data> {
   activity(options: InApp<ActivityOptions>): Promise<{ activity: number }>;
   /** Ends a session, by token or ref. */
   kill(options: InApp<KillOptions>): Promise<Killed>;
-  /** Ends all sessions of a user, or all but one. */
+  /** Ends all sessions of a user, or all but `except`. If that is none of theirs, all end. */
   killsoid(options: InApp<KillsoidOptions>): Promise<Killed>;
   /** Ends all sessions of the app. */
   killall(): Promise<Killed>;

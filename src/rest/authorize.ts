@@ -98,8 +98,8 @@ function checkAppOf(app: unknown, key: number): void {
 }
 
 /**
- * In the place of the list a text would let pass every part of it, and a limit that is undefined (an environment does not
- * have it) would be none.
+ * `apps: "shop"` would let pass every part of that text, and `readOnly: undefined` (a variable that is not set) would be
+ * no limit.
  */
 function checkGrant(grant: Grant): void {
   checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });

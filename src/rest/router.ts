@@ -56,14 +56,14 @@ export function rest(options: RestOptions): Router {
   });
 
   for (const route of routes) {
-    async function authorize(req: Request): Promise<void> {
+    async function check(req: Request): Promise<void> {
       await guard(req, String(req.params.app), route.writes);
       assertJson(req);
     }
     async function answer(req: Request, res: Response): Promise<void> {
       res.json((await route.run(rs, new Input(req, route))) ?? {});
     }
-    const steps = [step(authorize), ...(route.body === undefined ? [] : [json]), handler(answer)];
+    const steps = [step(check), ...(route.body === undefined ? [] : [json]), handler(answer)];
     router[route.method](route.path, ...steps);
   }
   for (const path of new Set(routes.map((route) => route.path))) {
@@ -96,8 +96,8 @@ function step(check: (req: Request) => Promise<void>): RequestHandler {
 }
 
 /**
- * For Express nothing that was thrown, and some texts, are the order to go on: past the guard. And an error with a status
- * is Express's own then.
+ * `next(undefined)` and `next("router")` would make Express skip the guard, so whatever else was thrown is wrapped. An error
+ * with a `status` that is not wrapped is Express's own then.
  */
 function failWith(next: NextFunction): (error: unknown) => void {
   return (error) => next(error instanceof Problem || error instanceof SessionError ? error : new Failure(error));
