@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { RedisSessions } from "../engine/engine.js";
-import { isBadInput, type SessionError } from "../engine/errors.js";
+import { isRefusal, type SessionError } from "../engine/errors.js";
 import { isRef } from "../engine/validate.js";
 import { reasonOf } from "../rest/failure.js";
 import { whichOf } from "../rest/which.js";
@@ -182,5 +182,5 @@ function report(error: unknown): number {
   }
   const { message, hint } = error as SessionError;
   console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${reasonOf(error)}`);
-  return isBadInput(error) ? 2 : 1;
+  return isRefusal(error) ? 2 : 1;
 }

@@ -43,6 +43,29 @@ export class AppSessions {
   }
 
   /**
+   * Creates a session in the place of another, which ends before, but not where it is known by then that the new one is
+   * to be rejected. One deadline spans it all.
+   * @param markFor ms
+   */
+  async createInstead(old: string, session: NewLimited, markFor: number): Promise<void> {
+    const deadline = this.#connection.deadline();
+    if (session.overflow === "reject") {
+      await this.#connection.within(deadline, () => this.#assertRoomBeside(old, session));
+      this.#connection.assertInTime(deadline);
+    }
+    await this.kill(old, markFor);
+    await this.create(session, deadline);
+  }
+
+  /** @throws SessionError `tooManySessions` where a user has as many sessions as they may have, besides `old` */
+  async #assertRoomBeside(old: string, { id, maxPerUser: most }: NewLimited): Promise<void> {
+    if (most === undefined) return;
+    // What was rotated stands in the list under its new ref.
+    const [present, sessions] = await Promise.all([this.get(old, false), this.index.ofUser(id)]);
+    if (sessions.filter(({ ref }) => ref !== present?.ref).length >= most) throw tooManySessions(most);
+  }
+
+  /**
    * Makes room for a session, and creates it.
    * @throws SessionError `timeout` rather than begin anything when it is too late
    */

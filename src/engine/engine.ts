@@ -133,12 +133,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
-    if (instead === undefined) return app.create(session).then(() => ({ token, ref }));
-    const deadline = this.#connection.deadline();
-    return app
-      .kill(instead, REPLACED_MARK_FOR)
-      .then(() => app.create(session, deadline))
-      .then(() => ({ token, ref }));
+    const created =
+      instead === undefined ? app.create(session) : app.createInstead(instead, session, REPLACED_MARK_FOR);
+    return created.then(() => ({ token, ref }));
   });
 
   readonly get: {

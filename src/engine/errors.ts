@@ -65,13 +65,13 @@ export function isOutage(error: unknown): error is SessionError {
   return error instanceof SessionError && OUTAGE.includes(error.name);
 }
 
-/** Whether an error says that the input was bad, and so that nothing was done. */
-export function isBadInput(error: unknown): boolean {
-  return error instanceof SessionError && BAD_INPUT.includes(error.name);
+/** Whether an error says that a call was refused, and so that nothing was done. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof SessionError && REFUSALS.includes(error.name);
 }
 
 const OUTAGE: readonly SessionErrorName[] = ["timeout", "unavailable"];
-const BAD_INPUT: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue"];
+const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
 
 export function missingParameter(item: string, hint?: string): SessionError {
   return new SessionError("missingParameter", `No ${item} supplied`, { hint });

@@ -114,8 +114,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** What happens when the user has `maxPerUser` sessions already: the oldest end, or this one is rejected. Default "oldest". */
   overflow?: "oldest" | "reject";
   /**
-   * The token of a session that this one takes the place of, as at a login: it ends, once the input has passed, also
-   * when this one is then rejected. Default: none.
+   * The token of a session that this one takes the place of, as at a login: it ends before this one begins, but not where
+   * this one is refused. (Where somebody signs in at the very moment it may have ended all the same.) Default: none.
    */
   instead?: string;
 }

@@ -2,7 +2,7 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
-import { invalidValue, isBadInput } from "../engine/errors.js";
+import { invalidValue, isRefusal } from "../engine/errors.js";
 import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
@@ -311,7 +311,7 @@ export class KnownSessions {
     try {
       return this.#idOf(session);
     } catch (error) {
-      if (!isBadInput(error)) throw error;
+      if (!isRefusal(error)) throw error;
       return NOBODY;
     }
   }

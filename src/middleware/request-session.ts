@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toSession } from "../engine/codec.js";
 import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
-import { isBadInput, isOutage, missingParameter } from "../engine/errors.js";
+import { isOutage, isRefusal, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
@@ -126,8 +126,8 @@ export class RequestSession<Data extends object> {
     try {
       created = await this.#context.rs.create(signIn);
     } catch (error) {
-      // The present session ends before the new one begins, but not for input that is refused, nor while Redis is away.
-      if (this.#token !== undefined && !isBadInput(error) && !isOutage(error)) this.#drop();
+      // The present session ends before the new one begins, but not where that is refused, nor while Redis is away.
+      if (this.#token !== undefined && !isRefusal(error) && !isOutage(error)) this.#drop();
       throw error;
     }
     this.#loaded = undefined;

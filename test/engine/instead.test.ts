@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 
@@ -26,6 +26,34 @@ test("the other session makes room for this one", async () => {
   const old = await t.create();
   const { token } = await t.create({ instead: old.token, maxPerUser: 1, overflow: "reject" });
   expect(await t.rs.get({ app: "webapp", token })).not.toBeNull();
+});
+
+describe("where the user has too many sessions and the new one is rejected", () => {
+  const limits = { maxPerUser: 2, overflow: "reject" } as const;
+  const rejected = { name: "tooManySessions" };
+
+  test("the other session goes on, be it a guest's or the user's own", async () => {
+    const [guest, first] = [await t.create({ id: "guest" }), await t.create({ id: "bob" })];
+    await t.create({ id: "bob" });
+    await expect(t.create({ id: "bob", ...limits, instead: guest.token })).rejects.toMatchObject(rejected);
+    await t.create({ id: "bob" });
+    await expect(t.create({ id: "bob", ...limits, instead: first.token })).rejects.toMatchObject(rejected);
+    for (const { token } of [guest, first]) expect(await t.rs.get({ app: "webapp", token })).not.toBeNull();
+  });
+
+  test("one that was rotated meanwhile makes room", async () => {
+    const old = await t.create();
+    await t.create();
+    await t.rs.rotate({ app: "webapp", token: old.token });
+    await t.create({ ...limits, instead: old.token });
+    expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(2);
+  });
+
+  test("one that is none makes no room", async () => {
+    await t.create();
+    await t.create();
+    await expect(t.create({ ...limits, instead: "x".repeat(64) })).rejects.toMatchObject(rejected);
+  });
 });
 
 test("an undefined client is refused: it would open a connection to this machine in silence", () => {

@@ -122,22 +122,39 @@ describe("a sign-in that fails", () => {
     expect((await laptop.get("/me")).body).toMatchObject({ id: "alice" });
   });
 
-  test("after the present session was ended clears the cookie, and get gives none", async () => {
+  test("because the user has too many sessions leaves the present session as it was", async () => {
     const site = await t.open(
       {
-        "/login": (req) => req.rs.create("alice"),
+        ...routes,
         "/switch": async (req) => {
           await req.rs.get();
-          return [await outcome(req.rs.create("bob", { maxPerUser: 1, overflow: "reject" })), await req.rs.get()];
+          const answer = await outcome(req.rs.create("bob", { maxPerUser: 1, overflow: "reject" }));
+          return [answer, req.rs.state, (await req.rs.get())?.id];
         },
       },
       { use: [t.auth()] },
     );
-    const [laptop, phone] = [site.browser(), site.browser()];
+    const browser = site.browser();
     await t.rs.create({ app: "webapp", id: "bob", ip: "::1" });
-    await laptop.post("/login");
-    await phone.post("/login");
-    expect((await laptop.post("/switch")).body).toMatchObject([{ error: "tooManySessions" }, null]);
-    expect(laptop.cookies).toBe("");
+    await browser.post("/login");
+    const answer = await browser.post("/switch");
+    expect(answer).toMatchObject({ body: [{ error: "tooManySessions" }, "unmodified", "alice"], cookies: [] });
+    expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
+  });
+
+  test("after the present session was ended clears the cookie, and get gives none", async () => {
+    const site = await t.open({
+      ...routes,
+      "/switch": async (req) => [await outcome(req.rs.create("bob")), await req.rs.get()],
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    await t.db.config("SET", "maxmemory", "1");
+    try {
+      expect((await browser.post("/switch")).body).toMatchObject([{ error: "redisError" }, null]);
+    } finally {
+      await t.db.config("SET", "maxmemory", "0");
+    }
+    expect(browser.cookies).toBe("");
   });
 });
