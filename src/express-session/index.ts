@@ -13,6 +13,6 @@
  *
  * @module
  */
-export type { RedisStoreOptions } from "./options.js";
+export type { RedisStoreOptions, StoredData } from "./options.js";
 export type { Serializer } from "./serialize.js";
 export { type ListedSession, RedisStore } from "./store.js";

@@ -63,7 +63,7 @@ export class KnownSessions {
   readonly #legacy: boolean;
   readonly #hashIds: boolean;
   readonly #serializer: Serializer | undefined;
-  readonly #userId: (session: SessionData) => string | number | undefined;
+  readonly #userId: NonNullable<RedisStoreOptions["userId"]>;
   /** Where a session that was handed out keeps what is known of it. (A WeakMap would burden the garbage collector.) */
   readonly #knownKey = Symbol("RedisStore");
   /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
@@ -303,7 +303,7 @@ export class KnownSessions {
 
   #idOf(session: SessionData): string {
     const id = this.#userId(session);
-    return id === undefined ? NOBODY : quoteId(idOf(id));
+    return id === undefined || id === null ? NOBODY : quoteId(idOf(id));
   }
 
   /** The same, for a session that is only read: one that is refused is nobody's. */

@@ -42,12 +42,15 @@ export interface RedisStoreOptions {
    */
   hashIds?: boolean;
   /**
-   * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined for nobody's. Anything
-   * else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default: `session.passport.user`
-   * when that is such an id, else `session.userId` when it is, else nobody's.
+   * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined or null for nobody's.
+   * Anything else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default:
+   * `session.passport.user` when that is such an id, else `session.userId` when it is, else nobody's.
    */
-  userId?: (session: SessionData) => string | number | undefined;
+  userId?(session: StoredData): string | number | undefined | null;
 }
+
+/** A session's data. What a project adds to SessionData need not be there (yet), as in `req.session`. */
+export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
 export function checkStoreOptions(options: RedisStoreOptions): void {
   checkOptions("RedisStore", options, {

@@ -11,7 +11,14 @@ import { checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
 import { ENDED_MARK_FOR, KnownSessions } from "./known-sessions.js";
-import { appOfPrefix, checkStoreOptions, DEFAULT_PREFIX, idOf, type RedisStoreOptions } from "./options.js";
+import {
+  appOfPrefix,
+  checkStoreOptions,
+  DEFAULT_PREFIX,
+  idOf,
+  type RedisStoreOptions,
+  type StoredData,
+} from "./options.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -20,7 +27,7 @@ export interface ListedSession extends Omit<Session, "d"> {
   /** Seconds that it may rest, rounded up; 0 when it has no end. */
   ttl: number;
   /** The session's data, its cookie included. */
-  d: SessionData;
+  d: StoredData;
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   RedisStore,
   type RedisStoreOptions,
   type Serializer,
+  type StoredData,
 } from "../../src/express-session/index.js";
 import type { RedisSessions } from "../../src/index.js";
 import { useStores, withCookie } from "./support/stores.js";
@@ -38,7 +39,7 @@ describe("to TypeScript", () => {
 
     const { sessions } = await store.soid("alice");
     expectTypeOf(sessions).toEqualTypeOf<ListedSession[]>();
-    expectTypeOf<(typeof sessions)[number]["d"]>().toEqualTypeOf<SessionData>();
+    expectTypeOf<(typeof sessions)[number]["d"]>().toEqualTypeOf<StoredData>();
     expect(sessions[0]?.d?.theme).toBe("dark");
     expect((await store.all()).map(({ theme }) => theme)).toEqual(["dark"]);
   });
@@ -72,7 +73,7 @@ describe("to TypeScript", () => {
     const store = t.store();
     expectTypeOf(await store.all()).not.toBeAny();
     expectTypeOf(await store.soapp(60)).not.toBeAny();
-    expectTypeOf((await store.soapp(60)).sessions[0]?.d).toEqualTypeOf<SessionData | undefined>();
+    expectTypeOf((await store.soapp(60)).sessions[0]?.d).toEqualTypeOf<StoredData | undefined>();
     expect(await store.all()).toEqual([]);
   });
 });

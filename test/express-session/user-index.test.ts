@@ -154,6 +154,13 @@ test.each([
   expect(await store.get("sid")).toBeNull();
 });
 
+test.each([null, undefined])("a custom function that gives %s makes nobody's session", async (id) => {
+  const store = t.store({ userId: () => id });
+  await store.set("sid", withCookie({ userId: "alice" }));
+  expect(await store.get("sid")).toMatchObject({ userId: "alice" });
+  expect(await store.soid("alice")).toEqual({ sessions: [] });
+});
+
 test("whose user becomes what is no id stays saved, and belongs to nobody", async () => {
   const store = t.store();
   const browser = (await t.site({ store })).browser();

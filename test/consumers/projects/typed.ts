@@ -14,6 +14,13 @@ declare module "ioredis-sessions/middleware" {
   }
 }
 
+declare module "express-session" {
+  // Required, as many projects declare it: in a session it is there or not.
+  interface SessionData {
+    account: { id: string };
+  }
+}
+
 const client = new Redis();
 const rs = new RedisSessions<SessionData>({ client, nested: true });
 const same: typeof RedisSessions = DefaultExport;
@@ -61,10 +68,17 @@ const options: SessionsOptions<SessionData, string> = {
 };
 sessions(options);
 
-const storeOptions: RedisStoreOptions = { client };
-const store: session.Store = new RedisStore(storeOptions);
+const storeOptions: RedisStoreOptions = { client, userId: (data) => data.account?.id ?? null };
+const store = new RedisStore(storeOptions);
+// @ts-expect-error an anonymous session has no account
+new RedisStore({ client, userId: (data) => data.account.id });
+new RedisStore({ client, userId: (data: session.SessionData) => data.account.id });
+const [phone] = (await store.soid("alice")).sessions;
+console.log(phone?.d.account?.id, phone?.d.cookie.expires);
+// @ts-expect-error what is listed need not have one either
+console.log(phone?.d.account.id);
 app.use(session({ store, secret: "s", resave: false, saveUninitialized: false }));
 
 rs.get({ app: "webapp", token: "t" }, (error, found) => {
-  if (error instanceof SessionError && error.name === "timeout") console.log(error.code, found?.id, same);
+  if (error instanceof SessionError && error.name === "timeout") console.log(error.code, error.status, found?.id, same);
 });
