@@ -91,7 +91,7 @@ export function tooLarge(what: string, maxBytes: number): SessionError {
 }
 
 export function tooManySessions(most: number): SessionError {
-  return new SessionError("tooManySessions", `The user has ${most} sessions already, as many as maxPerUser allows`);
+  return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${most}`);
 }
 
 /**

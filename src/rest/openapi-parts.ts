@@ -31,6 +31,12 @@ export const QUERY: Record<QueryName, object> = {
     "Whether using the session does not prolong it.",
   ),
   absolute: inQuery("absolute", seconds(), "Seconds after which it ends however much it is used."),
+  maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "How many sessions the user may have."),
+  overflow: inQuery(
+    "overflow",
+    { type: "string", enum: ["oldest", "reject"], default: "oldest" },
+    "When there are that many: the oldest end, or this one is rejected.",
+  ),
   touch: inQuery("touch", { type: "boolean", default: true }, "Whether reading counts and prolongs."),
   dt: inQuery("dt", seconds(), "Seconds to look back. Its old name deltaTime does, too.", true),
   limit: inQuery("limit", { type: "integer", minimum: 1 }, "The most sessions to return."),

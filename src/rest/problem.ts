@@ -13,6 +13,7 @@ export const CODES = [
   "ERR_FORBIDDEN",
   "ERR_NOT_FOUND",
   "ERR_METHOD_NOT_ALLOWED",
+  "ERR_TOO_MANY_SESSIONS",
   "ERR_BODY_TOO_LARGE",
   "ERR_UNSUPPORTED_MEDIA_TYPE",
   "ERR_INTERNAL",
@@ -70,6 +71,7 @@ const STATUS_OF: Partial<Record<SessionError["name"], number>> = {
   missingParameter: 400,
   invalidFormat: 400,
   invalidValue: 400,
+  tooManySessions: 409,
   timeout: 503,
   unavailable: 503,
 };

@@ -19,6 +19,8 @@ export interface Route {
   readonly tokenOnly?: true;
   /** The name of its answer among openapi.json's schemas. */
   readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
+  /** Whether it may be refused because the user has too many sessions. */
+  readonly mayBeFull?: true;
   /** Whether it answers `{}` when there is no such session. */
   readonly mayBeEmpty?: true;
   run(rs: RedisSessions, input: Input): Promise<object | null>;
@@ -30,6 +32,8 @@ export type QueryName =
   | "device"
   | "no_resave"
   | "absolute"
+  | "maxPerUser"
+  | "overflow"
   | "touch"
   | "dt"
   | "limit"
@@ -44,9 +48,10 @@ export const routes: readonly Route[] = [
     name: "create",
     summary: "Create a session. The body is its data.",
     writes: true,
-    query: ["ip", "ttl", "device", "no_resave", "absolute"],
+    query: ["ip", "ttl", "device", "no_resave", "absolute", "maxPerUser", "overflow"],
     body: "optional",
     answer: "Created",
+    mayBeFull: true,
     run: (rs, input) =>
       rs.create({
         app: input.app,
@@ -57,6 +62,9 @@ export const routes: readonly Route[] = [
           device: input.text("device"),
           no_resave: input.boolean("no_resave"),
           absolute: input.number("absolute"),
+          maxPerUser: input.number("maxPerUser"),
+          // What is neither of the two the engine refuses.
+          overflow: input.text("overflow") as "oldest" | "reject" | undefined,
           d: input.body,
         }),
       }),

@@ -38,7 +38,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
     await expect(t.create(limits)).rejects.toMatchObject({
       name: "tooManySessions",
       code: "ERR_TOO_MANY_SESSIONS",
-      message: `The user has ${maxPerUser} sessions already, as many as maxPerUser allows`,
+      message: `The user has as many sessions as maxPerUser allows: ${maxPerUser}`,
     });
     expect(await living()).toEqual(before);
     await t.rs.kill({ app, ref: `${before[0]}` });

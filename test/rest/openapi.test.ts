@@ -41,7 +41,16 @@ async function goodValues(): Promise<Record<string, string>> {
   const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", device: "curl", d: { a: 1 } });
   const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", no_resave: true });
   const user = { app: "webapp", id: "alice", ip: "203.0.113.7", device: "Firefox", except: ref };
-  const spans = { ttl: "600", absolute: "6000", dt: "600", limit: "10", offset: "0", grace: "5" };
+  const spans = {
+    ttl: "600",
+    absolute: "6000",
+    maxPerUser: "9",
+    overflow: "oldest",
+    dt: "600",
+    limit: "10",
+    offset: "0",
+    grace: "5",
+  };
   return { ...user, ...spans, token, "X-Session-Token": token, touch: "true", no_resave: "true" };
 }
 

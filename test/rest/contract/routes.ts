@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Api, useApi } from "../support/api.js";
+import { expectProblem } from "../support/problem.js";
 
 const NOBODY = "x".repeat(64);
 const TOKEN = /^[A-Za-z0-9]{64}$/;
@@ -35,6 +36,16 @@ export function describeRoutes(): void {
       const left = await t.db.pttl(`rs:{webapp}:s:${ref}`);
       expect(left).toBeGreaterThan(50_000);
       expect(left).toBeLessThanOrEqual(60_000);
+    });
+
+    test("PUT create keeps to maxPerUser: the oldest end, or the new one is refused", async () => {
+      const api = await open();
+      const first = await api.create("/webapp/create/alice?ip=::1");
+      const second = await api.create("/webapp/create/alice?ip=::1&maxPerUser=1");
+      expect(await t.rs.get({ app: "webapp", ref: first.ref })).toBeNull();
+      const refused = await api.call("PUT", "/webapp/create/alice?ip=::1&maxPerUser=1&overflow=reject");
+      expectProblem(refused, 409, "ERR_TOO_MANY_SESSIONS", "The user has as many sessions as maxPerUser allows: 1");
+      expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions.map(({ ref }) => ref)).toEqual([second.ref]);
     });
 
     test("GET get gives the session, by token, by ref and by header", async () => {
