@@ -1,7 +1,7 @@
 import { Batch } from "./batch.js";
 import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { fromRedis } from "./errors.js";
+import { fromRedis, SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import { Run } from "./run.js";
@@ -45,10 +45,15 @@ export class Connection {
     });
   }
 
-  /** Gives up at a deadline. Work of several round trips is to look by itself whether that has passed. */
-  within<Result>(deadline: number, work: () => Promise<Result>): Promise<Result> {
+  /**
+   * Gives up at a deadline. Work of several round trips is to look by itself whether that has passed.
+   * @param complaint what there is to say then, where it is not Redis that does not answer
+   */
+  within<Result>(deadline: number, work: () => Promise<Result>, complaint?: string): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const pending = { deadline, fail: reject };
+      const fail = (error: SessionError) =>
+        reject(complaint === undefined ? error : new SessionError("timeout", complaint));
+      const pending = { deadline, fail };
       this.#deadlines.add(pending);
       work()
         .then(resolve, reject)

@@ -15,6 +15,7 @@ import { SendQueue } from "./send-queue.js";
 import {
   difference,
   fromStored,
+  SERIALIZER_LATE,
   type Serializer,
   type Snapshot,
   snapshot,
@@ -275,7 +276,7 @@ export class KnownSessions {
   /** What a serializer gives later, or an error when it takes longer than Redis may. */
   #inTime<Result>(result: Result | Promise<Result>): Result | Promise<Result> {
     if (!(result instanceof Promise)) return result;
-    return this.#connection.within(this.#connection.deadline(), () => result);
+    return this.#connection.within(this.#connection.deadline(), () => result, SERIALIZER_LATE);
   }
 
   /** The seconds of a life as they are stored. */

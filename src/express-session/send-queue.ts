@@ -1,5 +1,6 @@
 import type { Connection } from "../engine/connection.js";
 import { Turns } from "../engine/turns.js";
+import { SERIALIZER_LATE } from "./serialize.js";
 
 /**
  * Sends what concerns a session in the order in which it was asked for: at once, but where a serializer takes its time
@@ -31,10 +32,11 @@ export class SendQueue {
    */
   #sendInTime<Reply>(text: string | Promise<string>, send: (text: string) => Promise<Reply>) {
     const deadline = this.#connection.deadline();
-    return this.#connection.within(deadline, async () => {
+    const sending = async () => {
       const ready = await text;
       this.#connection.assertInTime(deadline);
       return { reply: send(ready) };
-    });
+    };
+    return this.#connection.within(deadline, sending, SERIALIZER_LATE);
   }
 }

@@ -9,6 +9,9 @@ export interface Serializer {
   stringify(session: object): string | Promise<string>;
 }
 
+/** What there is to say of a serializer that takes longer than Redis may. */
+export const SERIALIZER_LATE = "RedisStore: the serializer took longer than the engine's timeout";
+
 /** The data of a session in the form in which two of them are compared: JSON-quoted key → JSON of the value. */
 export type Snapshot = ReadonlyMap<string, string>;
 
