@@ -14,7 +14,6 @@ export function checkOptions<Options extends object>(
   options: Options,
   rules: { readonly [Name in keyof Required<Options>]: Rule },
 ): void {
-  if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
   checkNames(owner, options, Object.keys(rules));
   for (const [name, { be, test }] of Object.entries<Rule>(rules)) {
     const value = (options as Record<string, unknown>)[name];
@@ -24,7 +23,8 @@ export function checkOptions<Options extends object>(
 
 /**
  * @param ignored names that may be there, but are no options
- * @throws SessionError `invalidValue` for an option that is not known; it names the one that was meant
+ * @throws SessionError `invalidValue` for what is no object, and for an option that is not known; it names the one that
+ * was meant
  */
 export function checkNames(
   owner: string,
@@ -32,11 +32,14 @@ export function checkNames(
   known: readonly string[],
   ignored: readonly string[] = [],
 ): void {
+  if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
   for (const name of Object.keys(options)) {
     if (known.includes(name) || ignored.includes(name)) continue;
     const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
     const help = meant === undefined ? `It takes ${known.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
-    throw invalidValue(`${owner} has no option "${name}". ${help}`);
+    // Anything else may be a secret that stands in the wrong place.
+    const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(name) ? `option "${name}"` : "such option";
+    throw invalidValue(`${owner} has no ${which}. ${help}`);
   }
 }
 

@@ -36,6 +36,7 @@ import {
   checkBoolean,
   checkData,
   checkDevice,
+  checkExcept,
   checkId,
   checkInteger,
   checkIp,
@@ -179,8 +180,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method("killsoid", async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
-    const { except } = options;
-    const spare = except === undefined ? undefined : isToken(except) ? refOf(except) : checkRef(except);
+    const spare = checkExcept(options, (except) => (isToken(except) ? refOf(except) : checkRef(except)));
     return { kill: await this.#app(app).index.killUser(quoteId(id), spare) };
   });
 

@@ -48,8 +48,11 @@ export class SessionError extends Error {
   readonly code: SessionErrorCode;
   /** What would have been right, where the message alone does not say it. */
   declare readonly hint?: string;
-  /** 503 for `timeout` and `unavailable`, which mean an outage: Express and its kind answer with it. */
-  declare readonly status?: 503;
+  /**
+   * What Express and its kind are to answer: 503 for `timeout` and `unavailable`, which mean an outage, 409 for
+   * `tooManySessions`. Bad input has none, whose mistake it is you know.
+   */
+  declare readonly status?: 409 | 503;
 
   constructor(name: SessionErrorName, message: string, details: { hint?: string | undefined; cause?: unknown } = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -57,6 +60,7 @@ export class SessionError extends Error {
     this.code = CODES[name];
     if (details.hint !== undefined) this.hint = details.hint;
     if (OUTAGE.includes(name)) this.status = 503;
+    if (name === "tooManySessions") this.status = 409;
   }
 }
 

@@ -46,7 +46,7 @@ function checkText(item: string, text: unknown, max: number): string {
   if (isMissing(text)) throw missingParameter(item);
   // Half a surrogate pair becomes U+FFFD on its way to Redis: two ids would be one.
   if (typeof text !== "string" || text.length > max || !text.isWellFormed()) {
-    throw invalidFormat(item, `a string of 1 to ${max} characters`);
+    throw invalidFormat(item, `a well-formed string of 1 to ${max} characters`);
   }
   return text;
 }
@@ -60,6 +60,19 @@ export function checkToken(token: unknown): string {
 export function checkRef(ref: unknown): string {
   if (!isRef(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session");
   return ref;
+}
+
+/**
+ * The session that a mass logout is to spare; undefined for none.
+ * @throws SessionError `invalidValue` for one that is there, but undefined: it was to spare somebody
+ */
+export function checkExcept<Except>(
+  options: { except?: Except },
+  refOf: (except: Except) => string,
+): string | undefined {
+  if (!("except" in options)) return undefined;
+  if (options.except === undefined) throw invalidValue("except is undefined: leave it out to end all sessions");
+  return refOf(options.except);
 }
 
 /** Whether it has the form of a ref. */
@@ -88,6 +101,7 @@ function checkSeconds(item: string, value: unknown, name = item): number {
 
 /** Since when what is active counts, in ms: `dt` seconds ago, or `deltaTime`, as redis-sessions called it. */
 export function checkSince(options: { dt?: unknown; deltaTime?: unknown }): number {
+  if (options.dt !== undefined && options.deltaTime !== undefined) throw invalidValue("Give dt or deltaTime, not both");
   return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
 }
 
@@ -160,7 +174,8 @@ function toJson(path: string, value: unknown): string {
   try {
     return JSON.stringify(value, (key, inner) => {
       if (isPrimitive(inner) || (typeof inner === "object" && !isOpaque(inner))) return inner;
-      throw forbiddenType(key === "" ? path : `${path}…${key}`, inner, true);
+      if (key === "") throw forbiddenType(path, inner, true);
+      throw forbiddenType(`${path}…${key}`, inner, true, "leave it out, or put null in its place");
     });
   } catch (error) {
     if (error instanceof TypeError && error.message.startsWith("Converting circular"))
@@ -175,11 +190,17 @@ function isOpaque(value: object): boolean {
   return OPAQUE.some((is) => is(value));
 }
 
-function forbiddenType(path: string, value: unknown, nested: boolean): Error {
+/** @param remedy what to do about undefined */
+function forbiddenType(
+  path: string,
+  value: unknown,
+  nested: boolean,
+  remedy = "leave the key out; null removes it",
+): Error {
   const allowed = nested ? "Only JSON values" : "Only strings, numbers, boolean and null";
   const hint =
     value === undefined
-      ? "leave the key out; null removes it"
+      ? remedy
       : typeof value === "object" && !nested
         ? "construct RedisSessions with nested: true"
         : undefined;

@@ -7,7 +7,7 @@ import type { SessionError } from "../engine/errors.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
 import type { Client, Killed, Session } from "../engine/types.js";
-import { checkPart, checkSince } from "../engine/validate.js";
+import { checkExcept, checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
 import { ENDED_MARK_FOR, KnownSessions } from "./known-sessions.js";
@@ -143,8 +143,7 @@ export class RedisStore extends session.Store {
    */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames("killsoid", options, ["except"]);
-    const { except } = options;
-    const spare = except === undefined ? undefined : this.#known.refOfEither(except);
+    const spare = checkExcept(options, (except) => this.#known.refOfEither(except));
     return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, ENDED_MARK_FOR) };
   }
 

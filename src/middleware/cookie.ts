@@ -26,7 +26,7 @@ export interface CookieOptions {
   secure?: boolean | "auto";
   /** Whether it is kept from the page's JavaScript. Default true. */
   httpOnly?: boolean;
-  /** Seconds that the browser keeps the cookie after its last use. Default: until the browser is closed. */
+  /** Seconds that the browser keeps the cookie after its last use, at most 400 days. Default: until it is closed. */
   maxAge?: number;
   /** Keeps the cookie apart for each top-level site (CHIPS). Default false. */
   partitioned?: boolean;
@@ -141,6 +141,9 @@ function checkSecrets(secret: unknown): string[] {
   return secrets as string[];
 }
 
+/** 400 days, in seconds: browsers keep no cookie longer (RFC 6265bis). What is more was meant to be milliseconds. */
+const LONGEST_AGE = 400 * 86_400;
+
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
     name: textLike("a cookie name: letters, digits, - and _", /^[\w-]+$/),
@@ -149,7 +152,7 @@ function checkCookieOptions(options: CookieOptions): void {
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,
-    maxAge: anInteger(1),
+    maxAge: { ...anInteger(1, LONGEST_AGE), be: `seconds, an integer from 1 to ${LONGEST_AGE}` },
     partitioned: aBoolean,
     priority: oneOf("low", "medium", "high"),
   });

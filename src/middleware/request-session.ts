@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { checkNames } from "../engine/check-options.js";
 import { toSession } from "../engine/codec.js";
 import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isOutage, isRefusal, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
-import { checkApp } from "../engine/validate.js";
+import { checkApp, checkBoolean } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
@@ -17,6 +18,17 @@ export type SignInOptions<Data> = {
   [Name in keyof Omit<CreateOptions<Data>, "app" | "id" | "nested" | "instead">]?:
     | CreateOptions<Data>[Name]
     | undefined;
+};
+
+const SIGN_IN: { readonly [Name in keyof SignInOptions<object>]-?: true } = {
+  ip: true,
+  ttl: true,
+  d: true,
+  no_resave: true,
+  device: true,
+  absolute: true,
+  maxPerUser: true,
+  overflow: true,
 };
 
 /** One of the user's sessions. */
@@ -87,8 +99,9 @@ export class RequestSession<Data extends object> {
    * `touch: false` it does neither (for requests that come by themselves, and shall not keep a session alive), unless
    * the request gets it without that, too.
    */
-  get({ touch = true }: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    const loaded = this.#ask(touch);
+  async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
+    checkNames("get", options, ["touch"]);
+    const loaded = this.#ask(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(noneInOutage) : loaded;
   }
 
@@ -117,6 +130,7 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
+    checkNames("create", options, Object.keys(SIGN_IN));
     this.#reply.assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");

@@ -1,6 +1,7 @@
 import type { Request } from "express";
 import { checkNames } from "../engine/check-options.js";
 import { invalidValue } from "../engine/errors.js";
+import { given } from "../engine/given.js";
 import type { CreateOptions, Which } from "../engine/types.js";
 import { Problem } from "./problem.js";
 import type { Route } from "./routes.js";
@@ -52,8 +53,8 @@ export class Input {
   }
 
   /** The span of time, by either of its names in the engine. */
-  get dt(): number {
-    return (this.number("dt") ?? this.number("deltaTime")) as number;
+  get span(): { dt: number } {
+    return given({ dt: this.number("dt"), deltaTime: this.number("deltaTime") }) as { dt: number };
   }
 
   /** A number of the query; what is no number goes to the engine as it is, to be refused there. */

@@ -125,7 +125,7 @@ export const routes: readonly Route[] = [
     run: (rs, input) =>
       rs.soapp({
         app: input.app,
-        dt: input.dt,
+        ...input.span,
         ...given({ limit: input.number("limit"), offset: input.number("offset") }),
       }),
   },
@@ -137,7 +137,7 @@ export const routes: readonly Route[] = [
     writes: false,
     query: ["dt"],
     answer: "Activity",
-    run: (rs, input) => rs.activity({ app: input.app, dt: input.dt }),
+    run: (rs, input) => rs.activity({ app: input.app, ...input.span }),
   },
   {
     method: "delete",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RedisSessions } from "../../src/index.js";
+import { RedisSessions, type SessionError } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
@@ -23,7 +23,7 @@ async function roundTrip(d: object, rs: RedisSessions<object> = t.rs as RedisSes
 }
 
 /** The error that writing `d` ends with, as JavaScript may call it. */
-async function refusal(d: unknown, rs: RedisSessions<object> = t.rs as RedisSessions<object>): Promise<unknown> {
+async function refusal(d: unknown, rs: RedisSessions<object> = t.rs as RedisSessions<object>): Promise<SessionError> {
   const errors = [
     await rs.create({ app, id: "alice", ip: "::1", d: d as object }).catch((error) => error),
     await rs.set({ app, token, d: d as object }).catch((error) => error),
@@ -134,6 +134,9 @@ describe("a value is refused that is", () => {
       message: `d.bad…deep has a forbidden type. ${ONLY_JSON}`,
     });
     expect(await refusal({ bad: [1, value] }, nested())).toMatchObject({ ...error });
+    const hint = (inner: unknown) => (value === undefined ? inner : undefined);
+    expect((await refusal({ bad: value }, nested())).hint).toBe(hint("leave the key out; null removes it"));
+    expect((await refusal({ bad: [value] }, nested())).hint).toBe(hint("leave it out, or put null in its place"));
   });
 
   test.each([

@@ -117,6 +117,12 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofWhich({ app }),
     ["touch that is a number", { app, token, touch: 0 }, "touch must be true or false"],
     ["touch that is a string", { app, ref, touch: "false" }, "touch must be true or false"],
+    ["a token in the place of the options", token, "get takes an object of options"],
+    [
+      "a token in the place of a name",
+      { app, ref, [token]: true },
+      "get has no such option. It takes app, token, ref, touch.",
+    ],
     ["a misspelt touch", { app, ref, tuch: false }, 'get has no option "tuch". Did you mean "touch"?'],
   ],
   set: [
@@ -139,6 +145,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofApp({ id }),
     ...ofId({ app }),
     ["a misspelt except", { app, id, excpt: ref }, 'killsoid has no option "excpt". Did you mean "except"?'],
+    ["except of undefined", { app, id, except: undefined }, "except is undefined: leave it out to end all sessions"],
     ["an empty except", { app, id, except: "" }, "Invalid ref format"],
     ["except of null", { app, id, except: null }, "Invalid ref format"],
     ["except that is neither token nor ref", { app, id, except: "x".repeat(28) }, "Invalid ref format"],
@@ -164,6 +171,7 @@ const refusals: Record<MethodName, Refusal[]> = {
   ],
   activity: [
     ...ofApp({ dt: 60 }),
+    ["both names of the span", { app, dt: 60, deltaTime: 60 }, "Give dt or deltaTime, not both"],
     ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
     ...ofSeconds("deltaTime", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),

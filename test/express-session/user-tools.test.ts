@@ -232,5 +232,7 @@ test("a misspelt option is refused, and nobody's session ended", async () => {
   await expect(store.soapp(60, { limt: 1 } as object)).rejects.toThrow(
     'soapp has no option "limt". Did you mean "limit"?',
   );
+  await expect(store.killsoid("alice", { except: undefined } as object)).rejects.toThrow("except is undefined");
+  await expect(store.killsoid("alice", null as never)).rejects.toThrow("killsoid takes an object of options");
   expect(await store.length()).toBe(1);
 });

@@ -97,8 +97,9 @@ describe("the cookie's options: refused is", () => {
     [{ sameSite: true }, 'cookie: sameSite must be "strict" or "lax" or "none"'],
     [{ secure: "yes" }, 'cookie: secure must be true or false or "auto"'],
     [{ httpOnly: 1 }, "cookie: httpOnly must be true or false"],
-    [{ maxAge: 0 }, "cookie: maxAge must be an integer >= 1"],
-    [{ maxAge: 1.5 }, "cookie: maxAge must be an integer >= 1"],
+    [{ maxAge: 0 }, "cookie: maxAge must be seconds, an integer from 1 to 34560000"],
+    [{ maxAge: 1.5 }, "cookie: maxAge must be seconds"],
+    [{ maxAge: 30 * 86_400_000 }, "cookie: maxAge must be seconds"],
     [{ partitioned: "yes" }, "cookie: partitioned must be true or false"],
     [{ priority: "urgent" }, 'cookie: priority must be "low" or "medium" or "high"'],
     [{ name: "__Host-rs" }, 'cookie: browsers take "__Host-rs" with secure: true only'],
@@ -120,7 +121,7 @@ describe("the cookie's options: refused is", () => {
     [{ name: "__Host-rs", secure: true, path: "/" }],
     [{ name: "__Secure-rs", secure: true, domain: ".example.com", path: "/a b" }],
     [{ sameSite: "none" }],
-    [{ maxAge: 1, httpOnly: false, partitioned: true, priority: "medium", domain: "localhost" }],
+    [{ maxAge: 400 * 86_400, httpOnly: false, partitioned: true, priority: "medium", domain: "localhost" }],
   ])("nothing about %j", (cookie) => {
     expect(make({ cookie })).toBeTypeOf("function");
   });

@@ -76,6 +76,19 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await t.stored(ref)).r).toBe("2");
   });
 
+  test("a misspelt touch is refused: it would keep the session alive for ever", async () => {
+    const site = await t.open({
+      ...routes,
+      "/misspelt": (req) => outcome(req.rs.get({ tuch: false } as object)),
+      "/text": (req) => outcome(req.rs.get({ touch: "no" as unknown as boolean })),
+    });
+    const browser = site.browser();
+    await browser.post("/login");
+    expect((await browser.get("/misspelt")).body).toMatchObject({ message: expect.stringContaining('"touch"') });
+    expect((await browser.get("/text")).body).toMatchObject({ message: "touch must be true or false" });
+    expect((await browser.get("/me")).body).toMatchObject({ r: 1 });
+  });
+
   test("touch: false does not prolong the session, a plain get does", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login");

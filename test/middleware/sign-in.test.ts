@@ -99,6 +99,18 @@ test("options that are undefined leave those of the middleware as they are", asy
 });
 
 describe("a sign-in that fails", () => {
+  test.each([
+    ["another app", { app: "other" }, 'create has no option "app". It takes ip,'],
+    ["a misspelt limit", { maxPerUsr: 1 }, 'Did you mean "maxPerUser"?'],
+    ["no options at all", null, "create takes an object of options"],
+  ])("because it is given %s says so", async (_what, options, message) => {
+    const site = await t.open({ "/login": (req) => outcome(req.rs.create("alice", options as object)) });
+    expect((await site.browser().post("/login")).body).toMatchObject({
+      error: "invalidValue",
+      message: expect.stringContaining(message),
+    });
+  });
+
   test("because the id is none leaves the present session as it was", async () => {
     const site = await t.open({ ...routes, "/bad": (req) => outcome(req.rs.create(undefined as unknown as string)) });
     const browser = site.browser();
@@ -115,7 +127,7 @@ describe("a sign-in that fails", () => {
     );
     const [laptop, phone] = [site.browser(), site.browser()];
     await laptop.post("/login");
-    expect((await phone.post("/login")).body).toMatchObject({ error: "tooManySessions" });
+    expect((await phone.post("/login")).body).toMatchObject({ error: "tooManySessions", status: 409 });
     expect(phone.cookies).toBe("");
     // One's own present session makes room for its successor.
     expect((await laptop.post("/login")).body).toHaveProperty("token");
