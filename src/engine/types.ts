@@ -26,31 +26,31 @@ export interface RedisSessionsOptions {
    */
   client?: Client;
   /** Port of the engine's own connection. Default 6379. */
-  port?: number;
+  port?: number | undefined;
   /** Host of the engine's own connection. Default "127.0.0.1". */
-  host?: string;
+  host?: string | undefined;
   /** Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. */
-  options?: RedisOptions & { url?: string };
+  options?: (RedisOptions & { url?: string }) | undefined;
   /** First part of every key in Redis. Any text without braces. Default "rs". */
-  namespace?: string;
+  namespace?: string | undefined;
   /**
    * Seconds between two rounds of the wiper, which drops index entries whose session has expired (sessions
    * themselves are ended by Redis, on time). At least 10; 0 means never. Default 600.
    */
-  wipe?: number;
+  wipe?: number | undefined;
   /**
    * Milliseconds after which a call that Redis does not answer ends with the error `timeout`. Lists and mass logouts work in
    * chunks, each with as long. Default 2000.
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
-  nested?: boolean;
+  nested?: boolean | undefined;
   /**
    * The most bytes that a session's data may have, as JSON with its keys. What would make it larger is refused with the
    * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. RedisStore has no
    * such bound. Default 1048576 (1 MiB).
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 export interface Session<Data = DefaultData> {
@@ -98,26 +98,26 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
   /** Seconds that the session may rest before it ends, at least 10. Default 7200. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** Data to begin with, at least one key. Keys whose value is null are left out. Default: none. */
-  d?: Changes<Data>;
+  d?: Changes<Data> | undefined;
   /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
-  nested?: boolean;
+  nested?: boolean | undefined;
   /** Using the session does not prolong it: it ends exactly `ttl` after now. Default false. */
-  no_resave?: boolean;
+  no_resave?: boolean | undefined;
   /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
-  device?: string;
+  device?: string | undefined;
   /** Seconds after which it ends however much it is used, at least 10. A longer `ttl` is cut to it. Default: none. */
-  absolute?: number;
+  absolute?: number | undefined;
   /** How many sessions the user may have, this one included, at least 1. Default: any number. */
-  maxPerUser?: number;
+  maxPerUser?: number | undefined;
   /** What happens when the user has `maxPerUser` sessions already: the oldest end, or this one is rejected. Default "oldest". */
-  overflow?: "oldest" | "reject";
+  overflow?: "oldest" | "reject" | undefined;
   /**
    * The token of a session that this one takes the place of, as at a login: it ends before this one begins, but not where
    * this one is refused. (Where somebody signs in at the very moment it may have ended all the same.) Default: none.
    */
-  instead?: string;
+  instead?: string | undefined;
 }
 
 /** How long a session may live, and how many of them a user may have. */
@@ -125,14 +125,14 @@ export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "ov
 
 export type GetOptions = Which & {
   /** Whether this read counts and prolongs the session. With false it leaves no trace. Default true. */
-  touch?: boolean;
+  touch?: boolean | undefined;
 };
 
 export type SetOptions<Data = DefaultData> = Which & {
   /** The changes, at least one. `null` removes a key; keys that are not named are untouched. */
   d: Changes<Data>;
   /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
-  nested?: boolean;
+  nested?: boolean | undefined;
 };
 
 export type KillOptions = Which;
@@ -149,9 +149,9 @@ export interface SoidOptions extends User {}
 export type SoappOptions = App &
   Span & {
     /** The most sessions to return, at least 1. Default: all. */
-    limit?: number;
+    limit?: number | undefined;
     /** How many of the most recently active sessions to pass over. Default 0. */
-    offset?: number;
+    offset?: number | undefined;
   };
 
 export type ActivityOptions = App & Span;
@@ -162,7 +162,7 @@ export interface RotateOptions extends App {
   /** The session's present token. */
   token: string;
   /** Seconds that the present token goes on working beside the new one. Default 10; 0 ends it at once. */
-  grace?: number;
+  grace?: number | undefined;
 }
 
 /** A new token (the secret, for the browser) and its ref (the public handle). */

@@ -11,36 +11,36 @@ export const DEFAULT_PREFIX = "sess:";
 /** Options of RedisStore. Those of connect-redis have its meaning and defaults. */
 export interface RedisStoreOptions {
   /** An ioredis `Redis` or `Cluster`. Give this, or `rs` and `app`. */
-  client?: Client;
+  client?: Client | undefined;
   /** Keeps stores that share a Redis apart, and says where connect-redis left its sessions. Default "sess:". */
-  prefix?: string;
+  prefix?: string | undefined;
   /** The engine to run on, so that a process has one connection and one set of admin tools. Goes with `app`. */
-  rs?: AnyRedisSessions;
+  rs?: AnyRedisSessions | undefined;
   /** The engine's app that the sessions belong to. */
-  app?: string;
+  app?: string | undefined;
   /**
    * Seconds that a session may rest whose cookie has no `expires`; or a function of the session that is asked for each.
    * Default 86400, a day.
    */
-  ttl?: number | ((session: SessionData) => number);
+  ttl?: number | ((session: SessionData) => number) | undefined;
   /** Whether sessions never end by themselves. Default false. */
-  disableTTL?: boolean;
+  disableTTL?: boolean | undefined;
   /** Whether reading does not prolong a session. Default false. */
-  disableTouch?: boolean;
+  disableTouch?: boolean | undefined;
   /** Taken for the sake of connect-redis. Nothing is ever scanned. */
-  scanCount?: number;
+  scanCount?: number | undefined;
   /**
    * Turns sessions into text and back, for instance to encrypt them; may be asynchronous. It gets the session in
    * pieces, `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
    */
-  serializer?: Serializer;
+  serializer?: Serializer | undefined;
   /** Whether sessions that connect-redis left under `<prefix><id>` are taken over when they are met. Default true. */
-  legacy?: boolean;
+  legacy?: boolean | undefined;
   /**
    * Whether Redis knows sessions by a hash of their id only, so that a dump of it is of no use. `ids()` then answers
    * refs, and `destroy` takes them. Default false, since express-session signs the ids.
    */
-  hashIds?: boolean;
+  hashIds?: boolean | undefined;
   /**
    * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined or null for nobody's.
    * Anything else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default:

@@ -4,6 +4,7 @@ import { sign, unsign } from "cookie-signature";
 import { BoundedMap, copyOf } from "../engine/bounded-map.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../engine/check-options.js";
 import { invalidValue } from "../engine/errors.js";
+import { given } from "../engine/given.js";
 import { isToken } from "../engine/validate.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
@@ -11,27 +12,27 @@ import { assertWritable, type Transport } from "./transport.js";
 /** How the token travels in a cookie. */
 export interface CookieOptions {
   /** The cookie's name. The prefixes `__Host-` and `__Secure-` are held to their rules (RFC 6265bis). Default "rs". */
-  name?: string;
+  name?: string | undefined;
   /** Default "/". */
-  path?: string;
+  path?: string | undefined;
   /** Default: none, so that the cookie goes to this host only. */
-  domain?: string;
+  domain?: string | undefined;
   /** Default "lax": the cookie stays away from POST requests of other sites, and so does CSRF. */
-  sameSite?: "strict" | "lax" | "none";
+  sameSite?: "strict" | "lax" | "none" | undefined;
   /**
    * Whether the cookie travels by HTTPS only. Default "auto": when the request did (see Express's `trust proxy`), and
    * where browsers insist on it (`sameSite: "none"`, `partitioned`). Such a cookie is not set on a request that came
    * without HTTPS; the first time, a warning says so.
    */
-  secure?: boolean | "auto";
+  secure?: boolean | "auto" | undefined;
   /** Whether it is kept from the page's JavaScript. Default true. */
-  httpOnly?: boolean;
+  httpOnly?: boolean | undefined;
   /** Seconds that the browser keeps the cookie after its last use, at most 400 days. Default: until it is closed. */
-  maxAge?: number;
+  maxAge?: number | undefined;
   /** Keeps the cookie apart for each top-level site (CHIPS). Default false. */
-  partitioned?: boolean;
+  partitioned?: boolean | undefined;
   /** Which cookies a full jar gives up first (Chromium). Default: none. */
-  priority?: "low" | "medium" | "high";
+  priority?: "low" | "medium" | "high" | undefined;
 }
 
 /** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
@@ -47,7 +48,7 @@ interface Verified {
 export class SessionCookie implements Transport {
   readonly name: string;
   readonly maxAge: number | undefined;
-  readonly #options: CookieOptions;
+  readonly #options: ReturnType<typeof given<CookieOptions>>;
   readonly #secrets: readonly string[];
   /** Cookies that are known by heart: to verify one costs as much as a good part of its request. */
   readonly #verified = new BoundedMap<Verified>();
@@ -59,7 +60,7 @@ export class SessionCookie implements Transport {
     this.name = options.name ?? "rs";
     this.maxAge = options.maxAge;
     const { path = "/", sameSite = "lax", httpOnly = true } = options;
-    this.#options = { ...options, path, sameSite, httpOnly };
+    this.#options = given({ ...options, path, sameSite, httpOnly });
     this.#secrets = checkSecrets(secret);
   }
 

@@ -10,7 +10,7 @@ export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next)
 
 export interface RequiredOptions {
   /** Where to send a browser that is not signed in. Default: it gets the status 401. */
-  redirect?: string;
+  redirect?: string | undefined;
 }
 
 /**

@@ -24,12 +24,12 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
    */
   secret?: string | readonly string[] | undefined;
   /** The token in a cookie; false for none. Default: a cookie named "rs", or none where there is `write`. */
-  cookie?: CookieOptions | false;
+  cookie?: CookieOptions | false | undefined;
   /**
    * The token in a header: true for `Authorization: Bearer …` (RFC 6750), or the header's name. It goes before the
    * cookie. Default: none.
    */
-  header?: true | string;
+  header?: true | string | undefined;
   /** Where else the token comes from; asked first. Default: nowhere. */
   read?(req: IncomingMessage): string | undefined;
   /** How else the token goes to the browser, instead of the cookie; undefined when it is to be forgotten. */
@@ -40,7 +40,7 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
    * What `get` does while Redis is away: "error" rejects with a SessionError whose `status` is 503, "anonymous" gives
    * null. Writing rejects in either case. Default "error".
    */
-  onOutage?: "error" | "anonymous";
+  onOutage?: "error" | "anonymous" | undefined;
 }
 
 const aHeader = textLike("true or the name of a header", /^[\w-]+$/);

@@ -166,7 +166,7 @@ export class RequestSession<Data extends object> {
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
     this.#reply.assertWritable();
     const present = await this.#present();
-    const rotated = present && (await this.#context.rs.rotate({ ...given(options), ...present }));
+    const rotated = present && (await this.#context.rs.rotate({ ...options, ...present }));
     if (rotated === null) return null;
     this.#moveTo(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });

@@ -1,7 +1,6 @@
 import type { Request } from "express";
 import { checkNames } from "../engine/check-options.js";
 import { invalidValue } from "../engine/errors.js";
-import { given } from "../engine/given.js";
 import type { CreateOptions, Which } from "../engine/types.js";
 import { Problem } from "./problem.js";
 import type { Route } from "./routes.js";
@@ -54,7 +53,7 @@ export class Input {
 
   /** The span of time, by either of its names in the engine. */
   get span(): { dt: number } {
-    return given({ dt: this.number("dt"), deltaTime: this.number("deltaTime") }) as { dt: number };
+    return { dt: this.number("dt"), deltaTime: this.number("deltaTime") } as { dt: number };
   }
 
   /** A number of the query; what is no number goes to the engine as it is, to be refused there. */

@@ -57,16 +57,14 @@ export const routes: readonly Route[] = [
         app: input.app,
         id: input.id,
         ip: input.text("ip") as string,
-        ...given({
-          ttl: input.number("ttl"),
-          device: input.text("device"),
-          no_resave: input.boolean("no_resave"),
-          absolute: input.number("absolute"),
-          maxPerUser: input.number("maxPerUser"),
-          // What is neither of the two the engine refuses.
-          overflow: input.text("overflow") as "oldest" | "reject" | undefined,
-          d: input.body,
-        }),
+        ttl: input.number("ttl"),
+        device: input.text("device"),
+        no_resave: input.boolean("no_resave"),
+        absolute: input.number("absolute"),
+        maxPerUser: input.number("maxPerUser"),
+        // What is neither of the two the engine refuses.
+        overflow: input.text("overflow") as "oldest" | "reject" | undefined,
+        d: input.body,
       }),
   },
   {
@@ -78,7 +76,7 @@ export const routes: readonly Route[] = [
     query: ["touch"],
     answer: "Session",
     mayBeEmpty: true,
-    run: (rs, input) => rs.get({ ...input.which, ...given({ touch: input.boolean("touch") }) }),
+    run: (rs, input) => rs.get({ ...input.which, touch: input.boolean("touch") }),
   },
   {
     method: "post",
@@ -102,7 +100,7 @@ export const routes: readonly Route[] = [
     tokenOnly: true,
     answer: "Created",
     mayBeEmpty: true,
-    run: (rs, input) => rs.rotate({ app: input.app, token: input.token, ...given({ grace: input.number("grace") }) }),
+    run: (rs, input) => rs.rotate({ app: input.app, token: input.token, grace: input.number("grace") }),
   },
   {
     method: "get",
@@ -126,7 +124,8 @@ export const routes: readonly Route[] = [
       rs.soapp({
         app: input.app,
         ...input.span,
-        ...given({ limit: input.number("limit"), offset: input.number("offset") }),
+        limit: input.number("limit"),
+        offset: input.number("offset"),
       }),
   },
   {

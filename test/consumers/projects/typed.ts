@@ -23,6 +23,13 @@ declare module "express-session" {
 
 const client = new Redis();
 const rs = new RedisSessions<SessionData>({ client, nested: true });
+// What an environment does not have is left at its default.
+new RedisSessions({ client, namespace: process.env.NAMESPACE });
+const ttl: number | undefined = process.env.TTL === undefined ? undefined : Number(process.env.TTL);
+await rs.create({ app: "webapp", id: "alice", ip: "::1", ttl, device: process.env.DEVICE });
+sessions({ rs, app: "webapp", secret: "s", maxPerUser: ttl, cookie: { maxAge: ttl, domain: process.env.DOMAIN } });
+// @ts-expect-error but not this: it would end the session that it was to spare
+await rs.killsoid({ app: "webapp", id: "alice", except: process.env.REF });
 const same: typeof RedisSessions = DefaultExport;
 
 const auth = sessions({ rs, app: "webapp", secret: ["new", "old"], maxPerUser: 3, overflow: "reject" });
