@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { DefaultData } from "../engine/types.js";
+import type { DefaultData, Json } from "../engine/types.js";
 import { checkApp, checkLimits, isToken } from "../engine/validate.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
@@ -12,12 +12,15 @@ import { addressOf } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import type { Transport } from "./transport.js";
 
+/** The data of requests' sessions: any JSON, unless the engine has a type for it. */
+type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Record<string, Json> : Data;
+
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
   /** Lists, counts and ends the app's sessions. Where the app is a function of the request, each call names one. */
-  readonly admin: App extends string ? Admin<Data> : TenantAdmin<Data>;
+  readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
   /** The session of a request that went through the middleware, typed by the engine's data. */
-  of(req: IncomingMessage): RequestSession<Data>;
+  of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
   /** Makes middleware that lets only requests with a session pass; the others get a 401, or are redirected. */
   required(options?: RequiredOptions): Middleware;
   /** Middleware that lets all requests pass. */
@@ -91,8 +94,8 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   const challenge = `${header === true ? "Bearer" : "Session"}${typeof app === "string" ? ` realm="${app}"` : ""}`;
 
-  return Object.assign(ioredisSessions, {
-    admin: (typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs)) as Sessions<Data, App>["admin"],
+  const auth = Object.assign(ioredisSessions, {
+    admin: typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs),
     of(req: IncomingMessage): RequestSession<Data> {
       const session = sessionOf(req);
       if (session === undefined) throw new TypeError("The request did not go through this sessions() middleware");
@@ -104,4 +107,6 @@ export function sessions<Data extends object = DefaultData, App extends string |
     optional: ioredisSessions,
     fastify: fastifyPlugin(ioredisSessions),
   });
+  // Which of the two App says, and TypeScript does not know that DataInRequests is what requests write.
+  return auth as unknown as Sessions<Data, App>;
 }

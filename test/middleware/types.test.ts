@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { expect, expectTypeOf, test } from "vitest";
 import { type Json, RedisSessions, type Session } from "../../src/index.js";
-import { type Admin, type AppOf, sessions, type TenantAdmin } from "../../src/middleware/index.js";
+import { type Admin, type AppOf, type RequestSession, sessions, type TenantAdmin } from "../../src/middleware/index.js";
 import { SECRET, useSites } from "./support/site.js";
 
 const t = useSites();
@@ -64,5 +64,8 @@ test("without a type the data is any JSON in req.rs, and primitives in the engin
   expectTypeOf<Express.Request["rs"]["get"]>().returns.toEqualTypeOf<Promise<Session<Record<string, Json>> | null>>();
   const rs = new RedisSessions({ client: t.db, wipe: 0 });
   expectTypeOf(rs).toEqualTypeOf<RedisSessions<Record<string, string | number | boolean | null>>>();
+  const auth = sessions({ rs, app: "webapp", secret: SECRET });
+  expectTypeOf(auth.of).returns.toEqualTypeOf<RequestSession<Record<string, Json>>>();
+  expectTypeOf(auth.admin).toEqualTypeOf<Admin<Record<string, Json>>>();
   expect(rs).toBeInstanceOf(RedisSessions);
 });
