@@ -2,7 +2,7 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
-import { invalidValue, isRefusal } from "../engine/errors.js";
+import { isRefusal } from "../engine/errors.js";
 import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
@@ -10,6 +10,7 @@ import { refOf } from "../engine/token.js";
 import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
+import { isPast, type Life, lifeOf, type Ttl } from "./life.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
 import { SendQueue } from "./send-queue.js";
 import {
@@ -33,22 +34,11 @@ const TOUCH_AFTER = 1000;
  */
 const PROLONG_AFTER = 50;
 
-/** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
-const LONGEST = 100 * 365 * 86_400;
-
 /**
  * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
  * (@fastify/session), in ms. Longer than requests take.
  */
 export const ENDED_MARK_FOR = 60_000;
-
-/** How long a session may rest. */
-interface Life {
-  /** since when, ms */
-  now: number;
-  /** seconds */
-  ttl: number;
-}
 
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
@@ -58,7 +48,7 @@ export class KnownSessions {
   readonly #sessions: AppSessions;
   readonly #connection: Connection;
   readonly #prefix: string;
-  readonly #ttl: number | ((session: SessionData) => number);
+  readonly #ttl: Ttl;
   readonly #endless: boolean;
   readonly #touches: boolean;
   readonly #legacy: boolean;
@@ -91,7 +81,7 @@ export class KnownSessions {
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
-    const life = this.#lifeOf(session);
+    const life = lifeOf(session, this.#ttl);
     if (life.ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), life);
@@ -102,7 +92,7 @@ export class KnownSessions {
 
   async touch(sid: string, session: SessionData): Promise<void> {
     if (!this.#touches) return;
-    const life = this.#lifeOf(session);
+    const life = lifeOf(session, this.#ttl);
     if (life.ttl <= 0) return this.destroy(sid);
     const known = this.#knownOf(session);
     if (known?.sid === sid) {
@@ -266,7 +256,7 @@ export class KnownSessions {
     // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
     const age = left.cookie?.originalMaxAge;
     if (typeof age === "number") left.cookie.expires = new Date(now + age);
-    const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, this.#ttlOf(left, now));
+    const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, lifeOf(left, this.#ttl, now).ttl);
     if (ttl > 0 || this.#endless) await this.#replace(sid, left, { now, ttl }, "absent", this.#idIfSound(left));
     await removeLegacy(this.#connection, key);
     // Not `left`: another request may have been faster, and its user may have logged out.
@@ -282,24 +272,6 @@ export class KnownSessions {
   /** The seconds of a life as they are stored. */
   #restOf({ ttl }: Life): number {
     return this.#endless ? 0 : ttl;
-  }
-
-  #lifeOf(session: SessionData): Life {
-    const now = Date.now();
-    return { now, ttl: this.#ttlOf(session, now) };
-  }
-
-  /**
-   * Seconds that the session may rest, as connect-redis has it, but to the millisecond.
-   * @throws SessionError `invalidValue` when that is no number
-   */
-  #ttlOf(session: SessionData, now: number): number {
-    const ttl = typeof this.#ttl === "function" ? this.#ttl(session) : (secondsTo(session.cookie, now) ?? this.#ttl);
-    // connect-redis would end the session.
-    if (typeof ttl !== "number" || Number.isNaN(ttl)) {
-      throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
-    }
-    return Math.min(ttl, LONGEST);
   }
 
   #idOf(session: SessionData): string {
@@ -330,16 +302,4 @@ export class KnownSessions {
  */
 function modeFor(given: object): ReplaceMode {
   return given instanceof session.Session || isPlainObject(given) ? "any" : "unended";
-}
-
-/** Seconds until a cookie ends; undefined when it has no end. */
-function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number): number | undefined {
-  const expires = cookie?.expires;
-  return expires ? (new Date(expires).getTime() - now) / 1000 : undefined;
-}
-
-/** Whether a cookie that ends at a date, rather than so long after its last use, has ended. */
-function isPast(cookie: SessionData["cookie"] | undefined, now: number): boolean {
-  if (!cookie?.expires || typeof cookie.originalMaxAge === "number") return false;
-  return new Date(cookie.expires).getTime() <= now;
 }

@@ -1,0 +1,41 @@
+import type { SessionData } from "express-session";
+import { invalidValue } from "../engine/errors.js";
+
+/** How long a session may rest. */
+export interface Life {
+  /** since when, ms */
+  now: number;
+  /** seconds */
+  ttl: number;
+}
+
+/** The option `ttl`. */
+export type Ttl = number | ((session: SessionData) => number);
+
+/** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
+const LONGEST = 100 * 365 * 86_400;
+
+/**
+ * How long a session may rest from `now` (ms) on, as connect-redis has it, but to the millisecond.
+ * @throws SessionError `invalidValue` when that is no number
+ */
+export function lifeOf(session: SessionData, byDefault: Ttl, now = Date.now()): Life {
+  const ttl = typeof byDefault === "function" ? byDefault(session) : (secondsTo(session.cookie, now) ?? byDefault);
+  // connect-redis would end the session.
+  if (typeof ttl !== "number" || Number.isNaN(ttl)) {
+    throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
+  }
+  return { now, ttl: Math.min(ttl, LONGEST) };
+}
+
+/** Seconds until a cookie ends; undefined when it has no end. */
+function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number): number | undefined {
+  const expires = cookie?.expires;
+  return expires ? (new Date(expires).getTime() - now) / 1000 : undefined;
+}
+
+/** Whether a cookie that ends at a date, rather than so long after its last use, has ended by `now` (ms). */
+export function isPast(cookie: SessionData["cookie"] | undefined, now: number): boolean {
+  if (!cookie?.expires || typeof cookie.originalMaxAge === "number") return false;
+  return new Date(cookie.expires).getTime() <= now;
+}
