@@ -26,12 +26,14 @@ export function useStores(): TestStores {
   let db: Redis;
   const sites: Site[] = [];
   beforeAll(async () => {
-    // A wiper begins at a random moment: here never within a test, some of which watch what Redis is sent.
-    vi.spyOn(Math, "random").mockReturnValue(1);
     redis = await startRedis();
     db = redis.client();
   });
-  beforeEach(() => db.flushdb());
+  beforeEach(() => {
+    // A wiper begins at a random moment: here never within a test, some of which watch what Redis is sent.
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    return db.flushdb();
+  });
   afterEach(async () => {
     await Promise.all(sites.splice(0).map((site) => site.close()));
   });
