@@ -43,26 +43,33 @@ export class AppSessions {
   }
 
   /**
-   * Creates a session in the place of another, which ends before, but not where it is known by then that the new one is
-   * to be rejected. One deadline spans it all.
+   * Creates a session in the place of another, which ends before; but not where the new one is rejected. One deadline
+   * spans it all.
    * @param markFor ms
    */
   async createInstead(old: string, session: NewLimited, markFor: number): Promise<void> {
     const deadline = this.#connection.deadline();
     if (session.overflow === "reject") {
-      await this.#connection.within(deadline, () => this.#assertRoomBeside(old, session));
+      const present = await this.#connection.within(deadline, () => this.get(old, false));
+      this.#connection.assertInTime(deadline);
+      if (present?.id !== session.id) {
+        // It takes no room of this user's, so it can end when the new one is there.
+        await this.create(session, deadline);
+        await this.kill(old, markFor);
+        return;
+      }
+      await this.#connection.within(deadline, () => this.#assertRoomBeside(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
     await this.kill(old, markFor);
     await this.create(session, deadline);
   }
 
-  /** @throws SessionError `tooManySessions` where a user has as many sessions as they may have, besides `old` */
-  async #assertRoomBeside(old: string, { id, maxPerUser: most }: NewLimited): Promise<void> {
+  /** @throws SessionError `tooManySessions` where a user has as many sessions as they may have, besides one of theirs */
+  async #assertRoomBeside(own: string, { id, maxPerUser: most }: NewLimited): Promise<void> {
     if (most === undefined) return;
-    // What was rotated stands in the list under its new ref.
-    const [present, sessions] = await Promise.all([this.get(old, false), this.index.ofUser(id)]);
-    if (sessions.filter(({ ref }) => ref !== present?.ref).length >= most) throw tooManySessions(most);
+    const sessions = await this.index.ofUser(id);
+    if (sessions.filter(({ ref }) => ref !== own).length >= most) throw tooManySessions(most);
   }
 
   /**
@@ -76,6 +83,7 @@ export class AppSessions {
       // Listing also drops the entries of sessions that have expired, which the script has counted.
       const surplus = (await this.index.ofUser(id)).slice(most - 1);
       if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
+      this.#connection.assertInTime(deadline);
       await this.index.kill(surplus.map(({ ref }) => ({ id, ref })));
       this.#connection.assertInTime(deadline);
       created = await this.#connection.run(operations.create, this.#keys, session, deadline);

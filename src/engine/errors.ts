@@ -37,7 +37,8 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
  * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
  *   call took effect is unknown.
- * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
+ * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`. Where
+ *   the connection was lost on the way, whether the call took effect is unknown, too.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
@@ -103,7 +104,7 @@ export function tooManySessions(most: number): SessionError {
  * The codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =
-  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|connect |read |write |getaddrinfo )/;
+  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|connect |read |write |getaddrinfo )/;
 
 /** What Redis 6 to 8 and Valkey say of rights that are missing, and of a command that is renamed or switched off. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;

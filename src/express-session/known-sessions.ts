@@ -197,11 +197,16 @@ export class KnownSessions {
     const rest = { ref, id: newId, now: life.now, ttl: fresh ? null : this.#restOf(life) };
     try {
       const gone = removed.map((key) => line(key, "")).join("");
-      const isThere = await this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
-        this.#sessions.update({ ...rest, changes: gone + lines }),
-      );
-      // There is nothing to go on from: this is the first save.
-      if (!isThere && (await known.isSaved) === false) await this.#replace(known.sid, session, life, "unended");
+      const send = () =>
+        this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
+          this.#sessions.update({ ...rest, changes: gone + lines }),
+        );
+      if (!(await send()) && known.isSaved !== undefined) {
+        // Redis lacked the script of the first save, which was sent once more, behind this one.
+        if (await known.isSaved) await send();
+        // There is nothing to go on from: this is the first save.
+        else await this.#replace(known.sid, session, life, "unended");
+      }
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;

@@ -55,7 +55,7 @@ export function difference(before: Snapshot, now: Snapshot): Difference {
 /** A snapshot from which a difference that may not have been written will be found again. */
 export function without(fields: Snapshot, changed: Difference["changed"], removed: Difference["removed"]): Snapshot {
   const rest = new Map(fields);
-  for (const [name] of changed) rest.delete(name);
+  for (const [name] of changed) rest.set(name, "");
   for (const name of removed) rest.set(name, "");
   return rest;
 }

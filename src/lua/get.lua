@@ -41,7 +41,7 @@ for i = 1, #replies do
   local session = KEYS[5 + i]
   local text = redis.pcall('GET', session)
   if gap and type(text) == 'string' and not is_mark(text) then
-    local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n')
+    local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
     if not la then
       text = DAMAGED
     elseif math.abs(ARGV[2 * i + 1] - la) >= gap then

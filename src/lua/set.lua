@@ -25,7 +25,7 @@ local uses = {}
 
 local function write(session, ref, text, now, changes)
   local la, r, w, rest, data =
-    string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^\n]+\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
+    string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
   if not la then return DAMAGED end
   local due = math.abs(now - la) >= 1000
   local head = (due and now or la) .. r .. string.format('%d', w + 1)

@@ -22,7 +22,7 @@ local moves = {}
 
 local function update(session, ref, text, id, now, ttl, changes)
   local la, r, w, life, created, before, rest =
-    string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^\n]+)(\n%d+\n)([^\n]*)()\n[^\n]*\n')
+    string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^ \n][^\n]*)(\n%d+\n)([^\n]*)()\n[^\n]*\n')
   if not la then return DAMAGED end
   rest = string.sub(text, rest)
   if changes ~= '' then w = string.format('%d', w + 1) end

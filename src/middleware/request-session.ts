@@ -112,7 +112,7 @@ export class RequestSession<Data extends object> {
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const present = await this.#present();
     if (present === null) return null;
-    const session = await this.#context.rs.set({ ...present, d, nested: true });
+    const session = await this.#written(this.#context.rs.set({ ...present, d, nested: true }));
     if (this.#token !== present.token) {
       // This very request has signed in or rotated meanwhile: the next get shall look again.
       this.#loaded = undefined;
@@ -138,7 +138,7 @@ export class RequestSession<Data extends object> {
     const signIn = { ...this.#context.signIn(this.#req), ...given(options), ...instead, app, id, nested: true };
     let created: Created;
     try {
-      created = await this.#context.rs.create(signIn);
+      created = await this.#written(this.#context.rs.create(signIn));
     } catch (error) {
       // The present session ends before the new one begins, but not where that is refused, nor while Redis is away.
       if (this.#token !== undefined && !isRefusal(error) && !isOutage(error)) this.#drop();
@@ -166,7 +166,7 @@ export class RequestSession<Data extends object> {
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
     this.#reply.assertWritable();
     const present = await this.#present();
-    const rotated = present && (await this.#context.rs.rotate({ ...options, ...present }));
+    const rotated = present && (await this.#written(this.#context.rs.rotate({ ...options, ...present })));
     if (rotated === null) return null;
     this.#moveTo(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
@@ -186,7 +186,7 @@ export class RequestSession<Data extends object> {
       if (this.#token === undefined) this.#reply.clearBad();
       return { kill: 0 };
     }
-    const killed = await this.#context.rs.kill(present);
+    const killed = await this.#written(this.#context.rs.kill(present));
     // In another app the token may be good.
     if (killed.kill > 0 || typeof this.#context.app === "string") {
       this.#end();
@@ -223,7 +223,7 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
-    const killed = await this.#context.rs.killsoid({ app, id });
+    const killed = await this.#written(this.#context.rs.killsoid({ app, id }));
     this.#end();
     return killed;
   }
@@ -266,6 +266,16 @@ export class RequestSession<Data extends object> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
     const isMarked = await sessionsOf(this.#context.rs, app).isMarked(refOf(token));
     return !isMarked && performance.now() - this.#begun < REPLACED_MARK_FOR;
+  }
+
+  /** Waits for a write. Of one that failed nobody may know whether it took effect: the next get looks again. */
+  async #written<Result>(writing: Promise<Result>): Promise<Result> {
+    try {
+      return await writing;
+    } catch (error) {
+      this.#loaded = undefined;
+      throw error;
+    }
   }
 
   #moveTo(token: string): void {

@@ -41,6 +41,17 @@ describe("where the user has too many sessions and the new one is rejected", () 
     for (const { token } of [guest, first]) expect(await t.rs.get({ app: "webapp", token })).not.toBeNull();
   });
 
+  test("of two guests who sign in as one at once, one does, and the other keeps their session", async () => {
+    const guests = [await t.create({ id: "guest:1" }), await t.create({ id: "guest:2" })];
+    const one = { id: "bob", maxPerUser: 1, overflow: "reject" } as const;
+    const logins = await Promise.allSettled(guests.map(({ token }) => t.create({ ...one, instead: token })));
+    expect(logins.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    for (const [i, { token }] of guests.entries()) {
+      const left = await t.rs.get({ app: "webapp", token });
+      expect(left?.id).toBe(logins[i]?.status === "rejected" ? `guest:${i + 1}` : undefined);
+    }
+  });
+
   test("one that was rotated meanwhile makes room", async () => {
     const old = await t.create();
     await t.create();

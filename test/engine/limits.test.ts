@@ -282,3 +282,21 @@ test("a sign-in at its limit ends with its deadline, and leaves no session that 
   await sleep(700);
   expect(before).toEqual(expect.arrayContaining(await living()));
 });
+
+test("a sign-in that is too late to make room ends nobody's session", async () => {
+  const client = t.redis.client();
+  const rs = new RedisSessions({ client, wipe: 0, timeout: 200 });
+  const alice = { app: "webapp", id: "alice", ip: "::1", maxPerUser: 1 };
+  const first = await rs.create(alice);
+  // To ask for room and to list takes longer than the deadline, each of them does not.
+  for (const command of ["evalsha", "hget"] as const) {
+    const send = client[command].bind(client) as (...args: unknown[]) => Promise<never>;
+    vi.spyOn(client, command).mockImplementation(async (...args: unknown[]) => {
+      await sleep(150);
+      return send(...args);
+    });
+  }
+  await expect(rs.create(alice)).rejects.toMatchObject({ name: "timeout" });
+  await sleep(500);
+  expect(await t.rs.get({ app: "webapp", token: first.token })).not.toBeNull();
+});

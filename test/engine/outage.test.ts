@@ -1,13 +1,15 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RedisSessions, SessionError } from "../../src/index.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
 const ip = "127.0.0.1";
 const app = "webapp";
+/** Where no Redis listens. */
+const NOWHERE = { host: "127.0.0.1", port: 1 };
 
 const TIMEOUT = 300;
 /** What a busy machine may add. */
@@ -223,6 +225,17 @@ test.each([
   await Promise.all(everyCall(token).map((call) => expect(call()).rejects.toMatchObject({ name: "unavailable" })));
   await redis.start();
   await untilBack();
+});
+
+test.each<[string, () => Cluster | Redis]>([
+  ["a Cluster that queues nothing", () => new Cluster([NOWHERE], { enableOfflineQueue: false })],
+  ["a Sentinel that gives up", () => new Redis({ sentinels: [NOWHERE], name: "m", sentinelRetryStrategy: () => null })],
+])("%s gives the error unavailable", async (_what, connect) => {
+  const client = connect();
+  client.on("error", () => {});
+  rs = new RedisSessions({ client, wipe: 0 });
+  await expect(rs.get({ app, token: "x".repeat(64) })).rejects.toMatchObject({ name: "unavailable", status: 503 });
+  client.disconnect();
 });
 
 describe("a Redis that cannot write now: the error is unavailable, and names Redis's reason, where it", () => {

@@ -105,6 +105,20 @@ test("a Redis that hangs while a request is under way fails its save, and the re
   expect(await under).toMatchObject({ status: 500, body: { error: expect.stringContaining("did not answer") } });
 });
 
+test("what an app takes back of a save of which nobody knows the outcome is taken back", async () => {
+  await store.set("sid", withCookie({ color: "red" }));
+  const loaded = (await store.get("sid")) as SessionData & { userId?: string };
+  loaded.userId = "alice";
+  redis.pause();
+  await expect(store.set("sid", loaded)).rejects.toMatchObject({ name: "timeout" });
+  redis.resume();
+  // The late write is through when this is.
+  await client.ping();
+  delete loaded.userId;
+  await store.set("sid", loaded);
+  expect(await store.get("sid")).not.toHaveProperty("userId");
+});
+
 test("calls fail with a SessionError, as promise and as callback", async () => {
   redis.pause();
   await expect(store.get("sid")).rejects.toMatchObject({ name: "timeout" });

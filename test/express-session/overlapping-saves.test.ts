@@ -163,6 +163,22 @@ test("a save goes on from a first save whose text failed: it writes the session 
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 2 });
 });
 
+test("a save goes on from a first save that Redis lacked the script for", async () => {
+  const store = t.store();
+  const other = await load(store, "other");
+  await t.db.script("FLUSH");
+  other.a = 1;
+  // Now it has the script that changes, but not the one that writes whole.
+  await save(other);
+  const one = begin(store);
+  one.userId = "alice";
+  const first = save(one);
+  delete one.userId;
+  await Promise.all([first, save(one)]);
+  expect(await store.get("sid")).not.toHaveProperty("userId");
+  expect(await store.soid("alice")).toEqual({ sessions: [] });
+});
+
 describe("a serializer that is late", () => {
   let finish: (() => void)[];
   let store: RedisStore;

@@ -109,6 +109,24 @@ test("what fails is asked once: a request that catches the error and asks again 
   expect((await browser.post("/stubborn")).body).toEqual([["timeout", "timeout", "timeout"], true]);
 });
 
+test("after a write of which nobody knows the outcome get looks again", async () => {
+  const site = await t.open({
+    ...routes,
+    "/late": async (req) => {
+      await req.rs.get();
+      t.redis.pause();
+      const { error } = (await outcome(req.rs.kill())) as { error: string };
+      t.redis.resume();
+      await t.db.ping();
+      return [error, await req.rs.get()];
+    },
+  });
+  const browser = site.browser();
+  await browser.post("/login");
+  expect((await browser.post("/late")).body).toEqual(["timeout", null]);
+  expect(browser.cookies).toBe("");
+});
+
 test("an error that is not an outage stays one, also with onOutage anonymous", async () => {
   const browser = await signedIn("Express 5", "anonymous");
   const [key] = await t.db.keys("rs:{webapp}:s:*");

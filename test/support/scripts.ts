@@ -62,6 +62,7 @@ export const DAMAGED: readonly (readonly [what: string, text: string])[] = [
   ["a session that ends after its ip", '1000\n1\n1\n100\n1000\n"alice"\n"::1"'],
   ["a session without a last use", '\n1\n1\n100\n1000\n"alice"\n"::1"\n'],
   ["a session whose count of reads is no number", '1000\nx\n1\n100\n1000\n"alice"\n"::1"\n'],
+  ["a session with terms but no ttl", '1000\n1\n1\n no_resave\n1000\n"alice"\n"::1"\n'],
   ["a session without a ttl", '1000\n1\n1\n\n1000\n"alice"\n"::1"\n'],
 ];
 
