@@ -31,14 +31,20 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   headersSent: "ERR_HEADERS_SENT",
 };
 
+const STATUS: { readonly [Name in SessionErrorName]?: 409 | 503 } = {
+  timeout: 503,
+  unavailable: 503,
+  tooManySessions: 409,
+};
+
 /**
  * Every error that this package raises. It never carries a token, a key or session data.
  *
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
  * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
  *   call took effect is unknown.
- * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`. Where
- *   the connection was lost on the way, whether the call took effect is unknown, too.
+ * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
+ *   Where the connection was lost on the way, whether the call took effect is unknown, too.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
@@ -60,14 +66,14 @@ export class SessionError extends Error {
     this.name = name;
     this.code = CODES[name];
     if (details.hint !== undefined) this.hint = details.hint;
-    if (OUTAGE.includes(name)) this.status = 503;
-    if (name === "tooManySessions") this.status = 409;
+    const status = STATUS[name];
+    if (status !== undefined) this.status = status;
   }
 }
 
 /** Whether an error says that Redis is away. */
 export function isOutage(error: unknown): error is SessionError {
-  return error instanceof SessionError && OUTAGE.includes(error.name);
+  return error instanceof SessionError && error.status === 503;
 }
 
 /** Whether an error says that a call was refused, and so that nothing was done. */
@@ -75,7 +81,6 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof SessionError && REFUSALS.includes(error.name);
 }
 
-const OUTAGE: readonly SessionErrorName[] = ["timeout", "unavailable"];
 const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
 
 export function missingParameter(item: string, hint?: string): SessionError {

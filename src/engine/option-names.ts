@@ -61,6 +61,11 @@ const NAMES: { readonly [Method in MethodName]: { readonly [Name in NameOf<Metho
   rotate: { app: true, token: true, grace: true },
 };
 
+/** The names of each method's options. */
+export const OPTION_NAMES: Readonly<Record<MethodName, readonly string[]>> = Object.fromEntries(
+  Object.entries(NAMES).map(([method, names]) => [method, Object.keys(names)]),
+) as never;
+
 /** What a session tells of itself. */
 const OF_A_SESSION: readonly (keyof Session)[] = [
   "ref",
@@ -81,5 +86,5 @@ const TAKE_A_SESSION: readonly MethodName[] = ["get", "set", "kill", "killsoid",
 
 /** A misspelt `except` or limit would be none. @throws SessionError `invalidValue` that names the one that was meant */
 export function checkOptionNames(method: MethodName, options: object): void {
-  checkNames(method, options, Object.keys(NAMES[method]), TAKE_A_SESSION.includes(method) ? OF_A_SESSION : []);
+  checkNames(method, options, OPTION_NAMES[method], TAKE_A_SESSION.includes(method) ? OF_A_SESSION : []);
 }

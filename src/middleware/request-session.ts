@@ -4,31 +4,24 @@ import { toSession } from "../engine/codec.js";
 import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
 import { isOutage, isRefusal, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
+import { OPTION_NAMES } from "../engine/option-names.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
 import { checkApp, checkBoolean } from "../engine/validate.js";
 import type { AppOf } from "./options.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
+/** Options of the engine's `create` that are the request's own. */
+const REQUESTS_OWN = ["app", "id", "nested", "instead"] as const;
+
+const SIGN_IN = OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name));
+
 /**
  * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
  * request's own session for the one to take the place of.
  */
 export type SignInOptions<Data> = {
-  [Name in keyof Omit<CreateOptions<Data>, "app" | "id" | "nested" | "instead">]?:
-    | CreateOptions<Data>[Name]
-    | undefined;
-};
-
-const SIGN_IN: { readonly [Name in keyof SignInOptions<object>]-?: true } = {
-  ip: true,
-  ttl: true,
-  d: true,
-  no_resave: true,
-  device: true,
-  absolute: true,
-  maxPerUser: true,
-  overflow: true,
+  [Name in keyof Omit<CreateOptions<Data>, (typeof REQUESTS_OWN)[number]>]?: CreateOptions<Data>[Name] | undefined;
 };
 
 /** One of the user's sessions. */
@@ -130,7 +123,7 @@ export class RequestSession<Data extends object> {
    * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    checkNames("create", options, Object.keys(SIGN_IN));
+    checkNames("create", options, SIGN_IN);
     this.#reply.assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");

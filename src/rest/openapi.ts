@@ -115,7 +115,9 @@ function operation(route: Route, access: Access): object {
       200: { description: "OK", content: { "application/json": { schema: answerOf(route) } } },
       400: problem("Bad input: `code` and `detail` say which."),
       ...access.guarded,
-      ...(route.mayBeFull && { 409: problem("The user has as many sessions as maxPerUser allows.") }),
+      ...(route.query.includes("maxPerUser") && {
+        409: problem("The user has as many sessions as maxPerUser allows."),
+      }),
       ...(route.body !== undefined && { 413: problem("The body is larger than 64 KiB.") }),
       415: problem("The body is no JSON."),
       ...failures("Redis answered with an error, or the server failed."),

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Response } from "express";
-import { SessionError, type SessionErrorCode } from "../engine/errors.js";
+import { isRefusal, SessionError, type SessionErrorCode } from "../engine/errors.js";
 import { type OnError, tell } from "./failure.js";
 
 /** Every `code` of an answer, in the order of their statuses. */
@@ -67,19 +67,10 @@ export function answerError(onError: OnError): ErrorRequestHandler {
   };
 }
 
-const STATUS_OF: Partial<Record<SessionError["name"], number>> = {
-  missingParameter: 400,
-  invalidFormat: 400,
-  invalidValue: 400,
-  tooManySessions: 409,
-  timeout: 503,
-  unavailable: 503,
-};
-
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof SessionError) {
-    const status = STATUS_OF[error.name] ?? 500;
+    const status = error.status ?? (isRefusal(error) ? 400 : 500);
     if (status === 500) return internal();
     // What hints at our own set-up is for the operator's log, not for callers.
     if (status === 503) return new Problem(status, error.code, error.message, { "Retry-After": "1" });

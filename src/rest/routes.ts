@@ -19,8 +19,6 @@ export interface Route {
   readonly tokenOnly?: true;
   /** The name of its answer among openapi.json's schemas. */
   readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
-  /** Whether it may be refused because the user has too many sessions. */
-  readonly mayBeFull?: true;
   /** Whether it answers `{}` when there is no such session. */
   readonly mayBeEmpty?: true;
   run(rs: RedisSessions, input: Input): Promise<object | null>;
@@ -51,7 +49,6 @@ export const routes: readonly Route[] = [
     query: ["ip", "ttl", "device", "no_resave", "absolute", "maxPerUser", "overflow"],
     body: "optional",
     answer: "Created",
-    mayBeFull: true,
     run: (rs, input) =>
       rs.create({
         app: input.app,
