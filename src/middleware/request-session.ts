@@ -9,13 +9,17 @@ import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
 import { checkApp, checkBoolean } from "../engine/validate.js";
 import type { Verified } from "./cookie.js";
+import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
 /** Options of the engine's `create` that are the request's own. */
 const REQUESTS_OWN = ["app", "id", "nested", "instead"] as const;
 
-const SIGN_IN = OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name));
+const SIGN_IN = [
+  ...OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name)),
+  "crossSite",
+];
 
 /**
  * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
@@ -23,6 +27,13 @@ const SIGN_IN = OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly 
  */
 export type SignInOptions<Data> = {
   [Name in keyof Omit<CreateOptions<Data>, (typeof REQUESTS_OWN)[number]>]?: CreateOptions<Data>[Name] | undefined;
+} & {
+  /**
+   * Whether a page of another site may send the sign-in by POST, as identity providers do with SAML and with OIDC's
+   * `form_post`. Then check the `state` or `RelayState` that you sent there, so that nobody signs your visitor in as somebody
+   * else. Has no effect where no response sets a token (`cookie: false`). Default false: it is refused with the error `crossSite`.
+   */
+  crossSite?: boolean | undefined;
 };
 
 /** One of the user's sessions. */
@@ -129,17 +140,21 @@ export class RequestSession<Data extends object> {
 
   /**
    * Signs a user in: ends the present session (of several cookies, those of all), creates one with a new token, and sets the cookie.
-   * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
+   * @throws SessionError `crossSite` when a page of another site sends it, by another method than GET and HEAD, and
+   * `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames("create", options, SIGN_IN);
+    const { crossSite = false, ...asked } = options;
+    // Where the app hands the token out by itself, no page of another site gets it into a browser.
+    if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#reply.assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const present = await this.#present();
     const others = this.#others();
     const instead = present === null ? {} : { instead: present.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...given(options), ...instead, app, id, nested: true };
+    const signIn = { ...this.#context.signIn(this.#req), ...given(asked), ...instead, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));

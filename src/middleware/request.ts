@@ -6,11 +6,20 @@ import type { TLSSocket } from "node:tls";
 interface ExpressRequest {
   secure?: boolean;
   ip?: string;
+  /** The host that the browser asked, by X-Forwarded-Host where the proxy is trusted. */
+  hostname?: string;
 }
 
 /** Whether the browser came by HTTPS. Express knows about proxies, by its setting `trust proxy`. */
 export function isSecure(req: IncomingMessage): boolean {
   return (req as ExpressRequest).secure ?? (req.socket as TLSSocket).encrypted === true;
+}
+
+/** The host that the browser asked, maybe with a port; undefined when the request names none. */
+export function hostOf(req: IncomingMessage): string | undefined {
+  const { hostname } = req as ExpressRequest;
+  // HTTP/2 has the second.
+  return hostname ?? req.headers.host ?? req.headers[":authority"]?.toString();
 }
 
 /** An IPv4 address with a port, or an IPv6 address in brackets, as some proxies write them in X-Forwarded-For. */
