@@ -1,10 +1,12 @@
-import { Batch } from "./batch.js";
+import { Batch, MOVING_PAUSE } from "./batch.js";
 import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { fromRedis, SessionError } from "./errors.js";
+import { type Gate, gateOf, type Held, isReply } from "./gate.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
 import { Run } from "./run.js";
+import { isMoving } from "./script.js";
 import type { Client } from "./types.js";
 
 /** The one way to Redis: every round trip has a deadline, every error is a SessionError. */
@@ -12,12 +14,14 @@ export class Connection {
   readonly client: Client;
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
+  readonly #gate: Gate;
 
   /** @param timeout ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
+    this.#gate = gateOf(client);
   }
 
   /**
@@ -40,9 +44,39 @@ export class Connection {
 
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
-    return this.within(this.deadline(), () => send(this.client)).catch((error) => {
-      throw fromRedis(error, troubleOf(this.client));
+    return new Promise((resolve, reject) => {
+      const pending = { deadline: this.deadline(), isSent: false, fail: reject };
+      const fail = (error: unknown) => {
+        this.#deadlines.remove(pending);
+        reject(fromRedis(error, troubleOf(this.client)));
+      };
+      const attempt = () => {
+        // The caller has been told, or will be in a moment.
+        if (performance.now() >= pending.deadline) return;
+        pending.isSent = true;
+        send(this.client).then(
+          (reply) => {
+            this.#gate.answered();
+            this.#deadlines.remove(pending);
+            resolve(reply);
+          },
+          (error) => {
+            if (isReply(error)) this.#gate.answered();
+            const again = performance.now() + MOVING_PAUSE;
+            if (!this.client.isCluster || !isMoving(error) || again >= pending.deadline) fail(error);
+            else
+              setTimeout(() => this.#pass({ deadline: pending.deadline, send: attempt, fail }), MOVING_PAUSE).unref();
+          },
+        );
+      };
+      this.#deadlines.add(pending);
+      this.#pass({ deadline: pending.deadline, send: attempt, fail });
     });
+  }
+
+  #pass(held: Held): void {
+    if (this.#gate.isOpen) held.send();
+    else this.#gate.hold(held);
   }
 
   /**

@@ -23,6 +23,8 @@ export class Run {
   readonly args: (string | number)[];
   /** When it has to be over, as performance.now() has it. */
   readonly deadline: number;
+  /** Whether it was handed to the client, which may have sent it. */
+  isSent = false;
   readonly #calls: [Call, ...Call[]];
   #text: number;
 
