@@ -1,10 +1,13 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Batch, MOVING_PAUSE } from "./batch.js";
+import { quitWasCalled } from "./calls.js";
 import { troubleOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { fromRedis, SessionError } from "./errors.js";
 import { type Gate, gateOf, type Held, isReply } from "./gate.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
+import { assertAnswer } from "./reply.js";
 import { Run } from "./run.js";
 import { isMoving } from "./script.js";
 import type { Client } from "./types.js";
@@ -15,6 +18,7 @@ export class Connection {
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
+  #isClosed = false;
 
   /** @param timeout ms */
   constructor(client: Client, timeout: number) {
@@ -36,6 +40,7 @@ export class Connection {
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
       // A run answers each call with what its own operation makes of the reply.
+      if (this.#isClosed) throw quitWasCalled();
       const call = { operation, keys, input, resolve: resolve as (output: unknown) => void, reject };
       if (deadline === undefined) this.#batch.add(call);
       else this.#batch.send(new Run(call, deadline));
@@ -45,6 +50,7 @@ export class Connection {
   /** Sends a plain command. */
   command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw quitWasCalled();
       const pending = { deadline: this.deadline(), isSent: false, fail: reject };
       const fail = (error: unknown) => {
         this.#deadlines.remove(pending);
@@ -57,8 +63,13 @@ export class Connection {
         send(this.client).then(
           (reply) => {
             this.#gate.answered();
-            this.#deadlines.remove(pending);
-            resolve(reply);
+            try {
+              assertAnswer(reply);
+              this.#deadlines.remove(pending);
+              resolve(reply);
+            } catch (error) {
+              fail(error);
+            }
           },
           (error) => {
             if (isReply(error)) this.#gate.answered();
@@ -72,6 +83,23 @@ export class Connection {
       this.#deadlines.add(pending);
       this.#pass({ deadline: pending.deadline, send: attempt, fail });
     });
+  }
+
+  /**
+   * Waits until `calls` have ended and nothing else is under way, such as a store's calls, and refuses what comes then.
+   * Does so at the deadline, whatever is under way.
+   */
+  async close(deadline: number, calls: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, deadline - performance.now());
+    });
+    const drained = calls.then(async () => {
+      while (this.#deadlines.count > 0 && performance.now() < deadline) await sleep(5);
+    });
+    await Promise.race([drained, late]);
+    clearTimeout(timer);
+    this.#isClosed = true;
   }
 
   #pass(held: Held): void {

@@ -53,6 +53,11 @@ export class Deadlines {
     this.#pending.delete(pending);
   }
 
+  /** How much is watched over. */
+  get count(): number {
+    return this.#pending.size;
+  }
+
   #arm(): void {
     const [first] = this.#pending;
     this.#timer = first && wake(this.#expire, first.deadline);
