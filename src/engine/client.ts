@@ -43,6 +43,8 @@ export function openClient(
   const { url, ...given } = options;
   const rest = {
     socketTimeout: Math.max(SOCKET_TIMEOUT, timeout),
+    // ioredis 6 would wait for up to 5 s after a long outage.
+    retryStrategy: (times: number) => Math.min(times * 50, 1000),
     ...(given.sentinels ? { failoverDetector: true } : {}),
     ...given,
     // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
