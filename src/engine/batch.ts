@@ -72,7 +72,9 @@ export class Batch {
 
   readonly #flush = (): void => {
     const now = performance.now();
-    const byApp = [...this.#waiting.values()].map((runs) => runs.filter(({ deadline }) => deadline > now));
+    const byApp = [...this.#waiting.values()]
+      .map((runs) => runs.filter(({ deadline }) => deadline > now))
+      .filter((runs) => runs.length > 0);
     this.#waiting.clear();
     const [first, ...others] = byApp.flat();
     if (first === undefined) return;
@@ -80,10 +82,8 @@ export class Batch {
     if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
     else if (others.length === 0) this.#sendAlone(first);
     // A pipeline may not span two Cluster slots.
-    else if (this.#client.isCluster)
-      for (const runs of byApp)
-        if (runs.length > 0) this.#sendTogether(runs);
-        else this.#sendTogether([first, ...others]);
+    else if (this.#client.isCluster) for (const runs of byApp) this.#sendTogether(runs);
+    else this.#sendTogether([first, ...others]);
   };
 
   /** @param withSource for a server that does not have the script */

@@ -82,17 +82,18 @@ export class Deadlines {
   timedOut({ isSent }: Partial<Pending> = {}): SessionError {
     const client = this.#client;
     const message = `Redis did not answer within ${this.#timeout} ms`;
-    const unsent = isSent === false ? "The call was not sent, and will not be. " : "";
+    const unsent = isSent === false ? "The call was not sent, and will not be" : undefined;
     if (client.status !== "ready") {
-      const hint = `${unsent}The client is not connected, its status is "${client.status}": does Redis run, and are host and port right?`;
+      const why = `The client is not connected, its status is "${client.status}": does Redis run, and are host and port right?`;
+      const hint = unsent === undefined ? why : `${why} ${unsent}.`;
       return new SessionError("timeout", message, { hint, cause: troubleOf(client) });
     }
-    return new SessionError("timeout", message, { hint: unsent + this.#whyNoAnswer() || undefined });
+    return new SessionError("timeout", message, { hint: this.#whyNoAnswer() ?? unsent });
   }
 
   /** What may be wrong where the client thinks that it is connected. */
-  #whyNoAnswer(): string {
-    if (this.#gate.timeoutsInARow < MANY_TIMEOUTS || hasSocketTimeout(this.#client)) return "";
+  #whyNoAnswer(): string | undefined {
+    if (this.#gate.timeoutsInARow < MANY_TIMEOUTS || hasSocketTimeout(this.#client)) return undefined;
     const remedy =
       "give the client ioredis's option socketTimeout: 3000, so that it replaces a connection that has died";
     warnOnce(
