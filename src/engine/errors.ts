@@ -45,9 +45,9 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * Every error that this package raises. It never carries a token, a key or session data.
  *
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
- * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
- *   call took effect is unknown.
- * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
+ * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). A call that
+ *   was not sent by then is never sent (the `hint` says so); whether any other took effect is unknown.
+ * - `unavailable`: the client has given up, `quit` was called, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
  *   Where the connection was lost on the way, whether the call took effect is unknown, too.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
