@@ -46,6 +46,7 @@ import {
   checkSince,
   checkSize,
   checkToken,
+  checkWritable,
   type DataEntry,
   isToken,
   MOST_SECONDS,
@@ -159,7 +160,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method("set", (options) => {
     const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
+    const ref = checkWritable(checkWhich(options));
     const changes = this.#encode(options, encodeChanges);
     return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
   });

@@ -22,7 +22,7 @@ describe("without a callback a method gives a promise", () => {
 
   test("that rejects with a SessionError", async () => {
     const store = t.store();
-    await t.db.hset("rs:{sess}:s:sid", "no", "text");
+    await t.db.hset("rs:{sess}:s:~sid", "no", "text");
     const failed = { name: "redisError", code: "ERR_REDIS" };
     await expect(store.get("sid")).rejects.toMatchObject(failed);
     await expect(store.set("sid", withCookie({}))).rejects.toMatchObject(failed);
@@ -40,7 +40,7 @@ test("what is no function is no callback", async () => {
 
 test("with a callback a method gives nothing, and its error goes to the callback", async () => {
   const store = t.store();
-  await t.db.set("rs:{sess}:s:sid", "no session");
+  await t.db.set("rs:{sess}:s:~sid", "no session");
   const error = await new Promise((resolve) => {
     expect(store.get("sid", resolve)).toBeUndefined();
   });
@@ -98,7 +98,7 @@ describe("what a callback throws", () => {
   });
 
   test("at an error is an uncaught exception, and no second call", async () => {
-    await t.db.set("rs:{sess}:s:sid", "no session");
+    await t.db.set("rs:{sess}:s:~sid", "no session");
     expect(run(stores.RedisStore(), "store.get('sid', done)")).toBe("uncaught the callback's own\ncalls 1\n");
   });
 

@@ -59,7 +59,7 @@ test("logging in and out moves the index in the same command that writes the ses
   const browser = site.browser();
   await browser.get("/push/tea");
   const step = async (path: string) => {
-    await editFields(t.db, `rs:{sess}:s:${browser.sid}`, { la: Date.now() });
+    await editFields(t.db, `rs:{sess}:s:~${browser.sid}`, { la: Date.now() });
     return (await t.redis.watch(() => browser.get(path))).map(([command]) => command?.toLowerCase());
   };
   await step("/push/cake"); // the scripts are loaded
@@ -82,7 +82,7 @@ test("no moment shows a session to two users, or its data and the index to diffe
   const looking = (async () => {
     let looks = 0;
     for (; !ended; looks++) {
-      const key = `rs:{sess}:s:${browser.sid}`;
+      const key = `rs:{sess}:s:~${browser.sid}`;
       const found = await t.db.multi().hgetall("rs:{sess}:owners").exists("rs:{sess}:crowd").get(key).exec();
       const [lists, crowd, text] = (found ?? []).map(([, reply]) => reply) as [Record<string, string>, number, string];
       const { id, '"userId"': data } = fieldsOf(text);

@@ -57,9 +57,9 @@ test("a session that somebody has spoilt is missing in the lists, and hides no o
   const store = t.store();
   for (const sid of ["sound", "spoilt", "cookieless", "nobody's"])
     await store.set(sid, withCookie({ userId: "alice" }));
-  await editFields(t.db, "rs:{sess}:s:spoilt", { '"userId"': "hunter2" });
-  await editFields(t.db, "rs:{sess}:s:cookieless", { '"cookie"': "hunter2" });
-  await editFields(t.db, "rs:{sess}:s:nobody's", { device: '"hunter2\\"x' });
+  await editFields(t.db, "rs:{sess}:s:~spoilt", { '"userId"': "hunter2" });
+  await editFields(t.db, "rs:{sess}:s:~cookieless", { '"cookie"': "hunter2" });
+  await editFields(t.db, "rs:{sess}:s:~nobody's", { device: '"hunter2\\"x' });
   const refs = async (list: Promise<{ sessions: { ref: string }[] }>) => (await list).sessions.map(({ ref }) => ref);
   expect(await refs(store.soid("alice"))).toEqual(["sound"]);
   expect(await refs(store.soapp(60))).toEqual(["sound"]);
@@ -169,7 +169,7 @@ test("the engine sees the sessions of the store, and the store what the engine h
 test("with a serializer the tools show the data in clear", async () => {
   const store = t.store({ serializer: rot13 });
   await store.set("sid", withCookie({ userId: "alice", cart: ["tea"] }));
-  expect((await readFields(t.db, "rs:{sess}:s:sid"))['"cart"']).not.toContain("tea");
+  expect((await readFields(t.db, "rs:{sess}:s:~sid"))['"cart"']).not.toContain("tea");
   expect((await store.soid("alice")).sessions).toMatchObject([{ d: { userId: "alice", cart: ["tea"] } }]);
   expect(await store.all()).toMatchObject([{ id: "sid", cart: ["tea"] }]);
 });
