@@ -19,14 +19,14 @@
 --@include clock
 --@include whole-ms
 
-local session = KEYS[6]
+local session, barred, all_barred = KEYS[6], KEYS[7], KEYS[8]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local life = ttl * 1000
 
 local there = redis.call('GET', session) or ''
 if mode ~= 'any' and is_mark(there) then return 0 end
 local _, _, created, before = parse(there)
-if mode == 'absent' and (before or redis.call('EXISTS', KEYS[7], KEYS[8]) > 0) then return 0 end
+if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return 0 end
 
 if created then text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*\n)%d+', '%1' .. created) end
 if life > 0 then

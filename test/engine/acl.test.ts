@@ -42,7 +42,7 @@ test.each([{}, { disableTouch: true }])("so can RedisStore %o, with what connect
   expect(session).toMatchObject({ userId: "alice" });
   await store.set("sid", Object.assign(session, { cart: ["tea"] }));
   await store.touch("sid", session);
-  expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "sid", d: { cart: ["tea"] } }]);
+  expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "~sid", d: { cart: ["tea"] } }]);
   expect(await store.killsoid("alice")).toEqual({ kill: 1 });
   await store.destroy("sid");
 });
