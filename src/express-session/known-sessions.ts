@@ -101,7 +101,7 @@ export class KnownSessions {
     if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), life);
     await this.#replace(sid, session, life, this.#sent in session ? "unended" : modeFor(session));
     // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
-    if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, this.#prefix + sid);
+    if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {
@@ -129,7 +129,7 @@ export class KnownSessions {
     const ref = this.ref(sid);
     const killed = await this.#queue.add(ref, "", () => this.#sessions.kill(ref, ENDED_MARK_FOR));
     if (killed === 0 && isStoreRef(sid)) await this.#sessions.kill(sid, ENDED_MARK_FOR);
-    if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
+    if (this.#legacy) await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
   }
 
   /** Ends all sessions of a user but `except` (an id or a ref), also those that connect-redis left. */
@@ -336,7 +336,7 @@ export class KnownSessions {
 
   /** Moves a session that connect-redis left into our layout, unless it was ended or barred meanwhile. */
   async #adopt(sid: string): Promise<void> {
-    const key = this.#prefix + sid;
+    const key = { prefix: this.#prefix, sid };
     const text = await readLegacy(this.#connection, key);
     // To take it over is to use it, which prolongs a session only where the store touches.
     const rest = text === null || this.#touches ? undefined : await legacyLife(this.#connection, key);

@@ -82,7 +82,10 @@ describe("what a callback throws", () => {
         throw new Error("the callback's own");
       }
       ${call}`;
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8", timeout: 20_000 });
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
     return child.stdout + child.stderr;
   }
 
@@ -134,7 +137,10 @@ test("a call without a callback that nobody awaits leaves the process alive whil
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
     console.log("alive");`;
-  const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8", timeout: 20_000 });
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
   expect(child.stdout + child.stderr).toBe(`${"unavailable\n".repeat(8)}alive\n`);
 });
 
@@ -181,7 +187,10 @@ describe("an async handler of Fastify that answers without return", () => {
       }
       await app.close();
       client.disconnect();`;
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8", timeout: 20_000 });
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
     return (child.stdout + child.stderr).trim().split("\n");
   }
 

@@ -279,3 +279,15 @@ test("a Redis without memory still prolongs the session of a slow request, and r
     await t.db.config("SET", "maxmemory", "0");
   }
 });
+
+test("a cookie whose expires is no date is no error of the store: the session has the ttl of the store", async () => {
+  const store = t.store({ ttl: 100 });
+  const cookie = new session.Cookie({ expires: new Date(Number.NaN) });
+  const data = { cookie, color: "red" } as unknown as SessionData;
+  await store.set("sid", data);
+  await store.touch("sid", data);
+  expect(await t.db.pttl(key)).toBeGreaterThan(99_000);
+  const loaded = await call<SessionData>((ready) => store.load("sid", ready));
+  expect(loaded).toMatchObject({ color: "red", cookie: { originalMaxAge: null } });
+  expect(loaded?.cookie.expires ?? null).toBeNull();
+});
