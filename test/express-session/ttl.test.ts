@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionData } from "express-session";
+import session, { type SessionData } from "express-session";
 import { describe, expect, test, vi } from "vitest";
 import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
+import { call } from "../contract/store.js";
 import { readStored } from "../support/index-check.js";
 import { editFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
