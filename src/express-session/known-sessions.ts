@@ -89,14 +89,14 @@ export class KnownSessions {
 
   /** Reads and prolongs a session, or takes over the one that connect-redis left. */
   async get(sid: string): Promise<SessionData | null> {
+    const loading = this.#load(sid);
     this.#announce();
-    return (await this.#load(sid)) ?? (this.#legacy ? this.#takeOver(sid) : null);
+    return (await loading) ?? (this.#legacy ? this.#takeOver(sid) : null);
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
     const life = lifeOf(session, this.#ttl);
     if (life.ttl <= 0) return this.destroy(sid);
-    this.#announce();
     const known = this.#knownOf(session);
     if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), life);
     await this.#replace(sid, session, life, this.#sent in session ? "unended" : modeFor(session));

@@ -283,7 +283,7 @@ test("a Redis without memory still prolongs the session of a slow request, and r
 
 test("a cookie whose expires is no date is no error of the store: the session has the ttl of the store", async () => {
   const store = t.store({ ttl: 100 });
-  const cookie = new session.Cookie({ expires: new Date(Number.NaN) });
+  const cookie = Object.assign(new session.Cookie(), { expires: new Date(Number.NaN) });
   const data = { cookie, color: "red" } as unknown as SessionData;
   await store.set("sid", data);
   await store.touch("sid", data);
