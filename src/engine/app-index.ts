@@ -27,14 +27,32 @@ export class AppIndex {
     await this.#end(entries, undefined, 0);
   }
 
-  /** Ends the sessions of a user until none is left but `spare`. */
-  killUser(id: string, spare?: string, markFor = 0): Promise<number> {
+  /**
+   * Ends the sessions of a user until none is left but `spare`.
+   * @param barFor ms that sessions of connect-redis are barred; undefined for as long as the app's store has said
+   */
+  async killUser(id: string, spare?: string, markFor = 0, barFor?: number): Promise<number> {
+    // Before the first look: what is taken over until then is met, and what comes later is refused.
+    await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
     return this.#endAll(() => this.#owned(id), spare, markFor);
   }
 
-  /** Ends the sessions of the app until none is left. */
-  killAll(markFor = 0): Promise<number> {
+  /**
+   * Ends the sessions of the app until none is left.
+   * @param barFor as for killUser
+   */
+  async killAll(markFor = 0, barFor?: number): Promise<number> {
+    await this.#connection.run(operations.barLegacy, this.#keys, { id: NOBODY, barFor });
     return this.#endAll(() => this.#queued(), undefined, markFor);
+  }
+
+  /**
+   * Tells every process that ends sessions of this app that a store takes over sessions of connect-redis.
+   * @param barFor ms, as for killUser
+   * @param lasts ms that this holds
+   */
+  async announceLegacy(barFor: number, lasts: number): Promise<void> {
+    await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", lasts));
   }
 
   /** The sessions of a user, newest first. */

@@ -47,6 +47,7 @@ import {
   checkSince,
   checkSize,
   checkToken,
+  checkWritable,
   type DataEntry,
   isToken,
   MOST_SECONDS,
@@ -163,7 +164,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method(this.#calls, "set", (options) => {
     const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
+    const ref = checkWritable(checkWhich(options));
     const changes = this.#encode(options, encodeChanges);
     return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
   });

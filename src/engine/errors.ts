@@ -119,6 +119,11 @@ const UNAVAILABLE =
 /** What Redis 6 to 8 and Valkey say of rights that are missing, and of a command that is renamed or switched off. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
 
+/** Whether an error says that the user of Redis lacks a right. */
+export function isForbidden(error: unknown): error is SessionError {
+  return error instanceof SessionError && error.name === "redisError" && FORBIDDEN.test(error.message);
+}
+
 /**
  * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
  * arguments and with them the session's data.

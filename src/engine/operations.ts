@@ -1,7 +1,7 @@
 import * as scripts from "../lua/index.js";
 import { decode, type Mark, parseMark, type Stored } from "./codec.js";
 import { tooLarge } from "./errors.js";
-import { type Entry, type Keys, parseEntry } from "./keys.js";
+import { type Entry, type Keys, NOBODY, parseEntry } from "./keys.js";
 import { toNumber } from "./reply.js";
 import type { Script } from "./script.js";
 import type { Page } from "./walk.js";
@@ -73,7 +73,10 @@ interface Rotation extends ByRef, Marking {
   grace: number;
 }
 
-/** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
+/**
+ * Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. The last is for what
+ * connect-redis left, so a bar forbids it, too.
+ */
 export type ReplaceMode = "any" | "unended" | "absent";
 
 interface AppBefore {
@@ -148,7 +151,10 @@ export const set = {
 
 export const replace = {
   script: scripts.replace,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref, id, mode }) => [
+    ...indexAndSessions(keys, ref),
+    ...(mode === "absent" ? [keys.barred(id), keys.barred(NOBODY)] : []),
+  ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
@@ -186,6 +192,13 @@ export const killMany = {
   args: ({ entries, markFor }) => [markFor, ...byUser(entries)],
   reply: toNumber,
 } satisfies Operation<Marking & { entries: readonly Entry[]; spare: string | undefined }, number>;
+
+export const barLegacy = {
+  script: scripts.barLegacy,
+  keys: (keys, { id }) => [keys.legacy, keys.barred(id)],
+  args: ({ barFor }) => [barFor ?? ""],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies Operation<{ /** or NOBODY */ id: string /** ms */; barFor: number | undefined }, boolean>;
 
 export const owned = {
   script: scripts.owned,
