@@ -3,7 +3,7 @@ import { decode, type Mark, parseMark, type Stored } from "./codec.js";
 import { tooLarge } from "./errors.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Script } from "./script.js";
-import type { Page } from "./walk.js";
+import type { Page, PageOptions } from "./walk.js";
 
 /**
  * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
@@ -106,8 +106,8 @@ function byUser(entries: readonly Entry[]): (string | number)[] {
   return runs;
 }
 
-function pageOf([lines, score, ties]: [string, string, number]): Page {
-  return { members: lines === "" ? [] : lines.split("\n"), score, ties: Number(ties) };
+function pageOf([place = "", ...members]: string[]): Page {
+  return { members, place };
 }
 
 export const create = {
@@ -196,16 +196,40 @@ export const owned = {
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],
-  args: ({ max, min, limit }) => [max, min, limit],
-  reply: pageOf,
-} satisfies Operation<{ max: string; min: number; limit: number }, Page>;
+  args: ({ place, since, limit }) => [place, since, limit],
+  reply: (reply: string[]) => {
+    const { members, place } = pageOf(reply);
+    return { members: members.reverse(), place };
+  },
+} satisfies Operation<PageOptions & { /** ms */ since: number }, Page>;
 
 export const queue = {
   script: scripts.queue,
   keys: (keys) => [keys.expiry],
-  args: ({ min, limit }) => [min, limit],
+  args: ({ place, limit }) => [place, limit],
   reply: pageOf,
-} satisfies Operation<{ min: string; limit: number }, Page>;
+} satisfies Operation<PageOptions, Page>;
+
+export const sample = {
+  script: scripts.sample,
+  keys: (keys) => [keys.expiry],
+  args: ({ shares }) => shares,
+  reply: (reply: string[]) => reply.map(parseEntry),
+} satisfies Operation<{ /** from 0 to 1, where in the queue */ shares: number[] }, Entry[]>;
+
+export const readTexts = {
+  script: scripts.readTexts,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ bytes }) => [bytes],
+  reply: (reply: string[]) => reply,
+} satisfies Operation<{ refs: readonly string[]; bytes: number }, string[]>;
+
+export const readCreated = {
+  script: scripts.readCreated,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ id }) => [id],
+  reply: (reply: string) => reply.split("\n"),
+} satisfies Operation<{ id: string; refs: readonly string[] }, string[]>;
 
 export const due = {
   script: scripts.due,
