@@ -77,7 +77,7 @@ export class AppIndex {
    */
   async *surplusOfUser(id: string, most: number): AsyncGenerator<Entry[], void> {
     let newest: Head[] = [];
-    for await (const entries of this.#owned(id)) {
+    for await (const entries of ahead(this.#owned(id), "before")) {
       newest = await newestFirst([...newest, ...(await this.#heads(id, entries))]);
       yield newest.slice(most);
       // newestFirst expects the order of the index.

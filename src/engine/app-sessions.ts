@@ -6,6 +6,7 @@ import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
 import type { Limits } from "./types.js";
+import { ahead } from "./walk.js";
 
 /**
  * How many redirects in a row lead to a session: it was rotated as often within the grace of the first. With more there is
@@ -92,7 +93,7 @@ export class AppSessions {
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
       // Looking also drops the entries of sessions that have expired, which the script has counted.
-      for await (const surplus of this.index.surplusOfUser(id, most - 1)) {
+      for await (const surplus of ahead(this.index.surplusOfUser(id, most - 1), "before")) {
         if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
         // What was ended before counts when the user tries again: with very many sessions one call may be too short.
         this.#connection.assertInTime(deadline);

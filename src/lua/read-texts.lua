@@ -6,12 +6,12 @@
 --        what is no text
 --        nothing when the first one alone is longer
 
-local left = tonumber(ARGV[1])
+local most, left = ARGV[1], tonumber(ARGV[1])
 
 local texts = {}
 for i = 1, #KEYS do
   local session = KEYS[i]
-  local text = redis.pcall('GETRANGE', session, '0', left)
+  local text = redis.pcall('GETRANGE', session, '0', most)
   if type(text) ~= 'string' then text = '' end
   if #text > left then break end
   left = left - #text

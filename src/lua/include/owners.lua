@@ -7,6 +7,11 @@ local FULL = 4096
 
 local lists, changed, leaving = {}, {}, {}
 
+-- Whether a field has the form of one. Otherwise somebody else has spoilt it, and what is appended would be lost.
+local function is_list(field)
+  return type(field) == 'string' and string.find(field, '^%+?\n') ~= nil and string.byte(field, -1) == 10
+end
+
 -- Reads the fields of the users that are not known yet, at once: that costs a fraction of what it costs one by one.
 local function load_owners(ids)
   local new = {}
@@ -17,7 +22,7 @@ local function load_owners(ids)
     end
   end
   local found = redis.call('HMGET', owners, unpack(new))
-  for i, id in ipairs(new) do lists[id] = type(found[i]) == 'string' and found[i] or '\n' end
+  for i, id in ipairs(new) do lists[id] = is_list(found[i]) and found[i] or '\n' end
 end
 
 local function list_of(id)
