@@ -86,6 +86,11 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof SessionError && REFUSALS.includes(error.name);
 }
 
+/** Whether an error says that Redis is out of memory. Nothing was written then. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("OOM ") === true;
+}
+
 const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
 
 export function missingParameter(item: string, hint?: string): SessionError {

@@ -4,7 +4,7 @@ import { tooLarge } from "./errors.js";
 import { type Entry, type Keys, NOBODY, parseEntry } from "./keys.js";
 import { toNumber } from "./reply.js";
 import type { Script } from "./script.js";
-import type { Page } from "./walk.js";
+import type { Page, PageOptions } from "./walk.js";
 
 /**
  * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through toNumber():
@@ -110,8 +110,8 @@ function byUser(entries: readonly Entry[]): (string | number)[] {
   return runs;
 }
 
-function pageOf([lines, score, ties]: [string, string, number]): Page {
-  return { members: lines === "" ? [] : lines.split("\n"), score, ties: toNumber(ties) };
+function pageOf([place = "", ...members]: string[]): Page {
+  return { members, place };
 }
 
 export const create = {
@@ -210,16 +210,40 @@ export const owned = {
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],
-  args: ({ max, min, limit }) => [max, min, limit],
-  reply: pageOf,
-} satisfies Operation<{ max: string; min: number; limit: number }, Page>;
+  args: ({ place, since, limit }) => [place, since, limit],
+  reply: (reply: string[]) => {
+    const { members, place } = pageOf(reply);
+    return { members: members.reverse(), place };
+  },
+} satisfies Operation<PageOptions & { /** ms */ since: number }, Page>;
 
 export const queue = {
   script: scripts.queue,
   keys: (keys) => [keys.expiry],
-  args: ({ min, limit }) => [min, limit],
+  args: ({ place, limit }) => [place, limit],
   reply: pageOf,
-} satisfies Operation<{ min: string; limit: number }, Page>;
+} satisfies Operation<PageOptions, Page>;
+
+export const sample = {
+  script: scripts.sample,
+  keys: (keys) => [keys.expiry],
+  args: ({ shares }) => shares,
+  reply: (reply: string[]) => reply.map(parseEntry),
+} satisfies Operation<{ /** from 0 to 1, where in the queue */ shares: number[] }, Entry[]>;
+
+export const readTexts = {
+  script: scripts.readTexts,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ bytes }) => [bytes],
+  reply: (reply: string[]) => reply,
+} satisfies Operation<{ refs: readonly string[]; bytes: number }, string[]>;
+
+export const readCreated = {
+  script: scripts.readCreated,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ id }) => [id],
+  reply: (reply: string) => reply.split("\n"),
+} satisfies Operation<{ id: string; refs: readonly string[] }, string[]>;
 
 export const due = {
   script: scripts.due,

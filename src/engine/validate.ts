@@ -135,12 +135,20 @@ export function checkSince(options: { dt?: unknown; deltaTime?: unknown }): numb
   return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
 }
 
+/** A part of a list. */
+export interface Part {
+  readonly offset: number;
+  readonly limit: number;
+  /** The list ends with the session that makes it larger than this. Default: no bound. */
+  readonly bytes?: number | undefined;
+}
+
 /** Which part of a list is wanted. */
-export function checkPart({ limit, offset }: { limit?: unknown; offset?: unknown }): [offset: number, limit: number] {
-  return [
-    checkInteger("offset", offset ?? 0, 0),
-    limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
-  ];
+export function checkPart({ limit, offset }: { limit?: unknown; offset?: unknown }): Part {
+  return {
+    offset: checkInteger("offset", offset ?? 0, 0),
+    limit: limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
+  };
 }
 
 /** How long and how many sessions may be: those of the options that are given. */

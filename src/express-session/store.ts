@@ -1,5 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
+import { Breather } from "../engine/breather.js";
 import { checkNames } from "../engine/check-options.js";
 import { type Stored, withoutData } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
@@ -132,9 +133,16 @@ export class RedisStore extends session.Store {
     return this.#known.ref(sid);
   }
 
-  /** The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up. */
-  async soid(id: string | number): Promise<{ sessions: ListedSession[] }> {
-    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id))));
+  /**
+   * The sessions of a user, newest first: at most `limit` (default: all), after the first `offset` (default 0). `d` is the
+   * session's data; `ttl` is in whole seconds, rounded up.
+   */
+  async soid(
+    id: string | number,
+    part: { limit?: number; offset?: number } = {},
+  ): Promise<{ sessions: ListedSession[] }> {
+    checkNames("soid", part, ["limit", "offset"]);
+    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id)), checkPart(part)));
   }
 
   /**
@@ -154,7 +162,7 @@ export class RedisStore extends session.Store {
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<{ sessions: ListedSession[] }> {
     checkNames("soapp", part, ["limit", "offset"]);
     const since = checkSince({ dt });
-    return this.#list(await this.#sessions.index.active(since, ...checkPart(part)));
+    return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }
 
   /** How many users were active in the last `dt` seconds. */
@@ -179,10 +187,12 @@ export class RedisStore extends session.Store {
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
+    const breather = new Breather();
     for await (const page of ahead(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
         // An engine may have sessions in the same app.
         if (!isStoreRef(stored.ref)) continue;
+        if (breather.isDue) await breather.breathe();
         const data = await ifSound(async () => this.#known.read(stored));
         if (data !== undefined) all.push(Object.assign(data, { id: this.#known.idOfRef(stored.ref) }));
       }
@@ -193,7 +203,9 @@ export class RedisStore extends session.Store {
   async #list(found: readonly Stored[]): Promise<{ sessions: ListedSession[] }> {
     const now = Date.now();
     const sessions: ListedSession[] = [];
+    const breather = new Breather();
     for (const stored of found) {
+      if (breather.isDue) await breather.breathe();
       const listed = await ifSound(async () => {
         const own = withoutData(stored, now);
         return { ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) };
