@@ -9,10 +9,10 @@ import type { Limits } from "./types.js";
 import { ahead } from "./walk.js";
 
 /**
- * How many redirects in a row lead to a session: it was rotated as often within the grace of the first. With more there is
- * none under that ref.
+ * How many redirects in a row lead to a session, which was rotated as often within the grace of the first. With more there
+ * is no session under that ref, nor where they lead in a circle, which somebody else has written then.
  */
-const MOST_REDIRECTS = 10;
+const MOST_REDIRECTS = 100;
 
 interface NewLimited extends operations.NewSession, operations.Limited {
   /** What happens when the user has as many sessions as they may have. */
@@ -188,7 +188,7 @@ export class AppSessions {
   }
 
   /**
-   * Calls with `ref`, and again with the ref that the session was rotated to, but only MOST_REDIRECTS times. One deadline
+   * Calls with `ref`, and again with the ref that the session was rotated to, at most MOST_REDIRECTS times. One deadline
    * spans it all.
    */
   #follow<Result>(
@@ -196,11 +196,11 @@ export class AppSessions {
     call: (ref: string, deadline?: number) => Promise<Result | Mark>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
-    let followed = 0;
+    const met = new Set<string>();
     const arrive = (result: Result | Mark): Result | null | Promise<Result | null> => {
       if (!(result instanceof Mark)) return result;
-      // Somebody else may have written a redirect that leads back to itself.
-      if (result.to === "" || ++followed > MOST_REDIRECTS) return null;
+      if (result.to === "" || result.to === ref || met.has(result.to) || met.size === MOST_REDIRECTS) return null;
+      met.add(result.to);
       return call(result.to, deadline).then(arrive);
     };
     return call(ref).then(arrive);

@@ -25,6 +25,11 @@ local actives, uses, ends, ids = {}, {}, {}, {}
 for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
 load_owners(ids)
 
+-- How many entries a user has in the crowd.
+local function count_crowd(id)
+  return redis.call('ZLEXCOUNT', crowd, '[' .. id, '[' .. id .. '\244\143\191\191')
+end
+
 -- How many sessions a user has.
 local function count_owned(id)
   local list = list_of(id)

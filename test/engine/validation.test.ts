@@ -154,7 +154,8 @@ const refusals: Record<MethodName, Refusal[]> = {
   soid: [
     ...ofApp({ id }),
     ...ofId({ app }),
-    ["a limit", { app, id, limit: 5 }, 'soid has no option "limit". It takes app, id.'],
+    ["a limit of 0", { app, id, limit: 0 }, "limit must be an integer >= 1"],
+    ["a misspelt limit", { app, id, limt: 5 }, 'soid has no option "limt". Did you mean "limit"?'],
   ],
   soapp: [
     ...ofApp({ dt: 60 }),

@@ -30,9 +30,10 @@ local function list_of(id)
   return lists[id]
 end
 
--- How many entries a user has in the crowd. "\244\143\191\191" is U+10FFFF, the last character of UTF-8.
-local function count_crowd(id)
-  return redis.call('ZLEXCOUNT', crowd, '[' .. id, '[' .. id .. '\244\143\191\191')
+-- Whether a user has entries in the crowd. "\244\143\191\191" is U+10FFFF, the last character of UTF-8. (ZLEXCOUNT would
+-- do, but not every stand-in has it.)
+local function is_in_crowd(id)
+  return #redis.call('ZRANGEBYLEX', crowd, '[' .. id, '[' .. id .. '\244\143\191\191', 'LIMIT', '0', '1') > 0
 end
 
 local function is_crowded(list)
@@ -73,7 +74,7 @@ local function settle()
   if #entries > 0 then redis.call('ZREM', crowd, unpack(entries)) end
   for id in pairs(changed) do
     local list = lists[id]
-    if list == '\n' or (list == '+\n' and count_crowd(id) == 0) then
+    if list == '\n' or (list == '+\n' and not is_in_crowd(id)) then
       gone[#gone + 1] = id
     else
       fields[#fields + 1] = id
