@@ -40,8 +40,6 @@ export class Gate {
 
   constructor(client: Client) {
     this.#client = client;
-    // The answer to the PING may be lost with a connection.
-    client.on("ready", () => this.#release());
   }
 
   /** Whether a command would be sent at once. */
@@ -61,6 +59,8 @@ export class Gate {
       if (one.deadline > now) break;
       this.#held.delete(one);
     }
+    // The answer to the PING may be lost with a connection.
+    if (this.#held.size === 0) this.#client.off("ready", this.#release).on("ready", this.#release);
     this.#held.add(held);
     if (this.#probe === undefined) this.#ping();
   }
@@ -89,18 +89,19 @@ export class Gate {
     this.#client.ping().then(() => settle(undefined), settle);
   }
 
-  #release(): void {
+  readonly #release = (): void => {
     // Redis may have been lost again. What is held waits for the next `ready`, or for its deadline.
     if (!isReady(this.#client)) return;
     this.#probe = undefined;
     this.#timeouts = 0;
     const now = performance.now();
     for (const { deadline, send } of this.#take()) if (deadline > now) send();
-  }
+  };
 
   #take(): Held[] {
     const held = [...this.#held];
     this.#held.clear();
+    this.#client.off("ready", this.#release);
     return held;
   }
 }

@@ -8,7 +8,7 @@ const t = useScripts();
 const all: Script[] = Object.values(scripts);
 
 /** A key as it was given: `KEYS[1]`, `KEYS[5 + i]`. */
-const KEY = /^KEYS\[(\d+ \+ )?(\d+|i)\]$/;
+const KEY = /^KEYS\[(\d+ \+ )?(\d+|i|from)\]$/;
 
 /** What a script assigns to its variables: `local a, b = KEYS[1], KEYS[2]` gives a and b. */
 function assignments(source: string): { name: string; value: string; isNew: boolean }[] {
@@ -98,7 +98,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(
-        /^'(GET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
+        /^'(GET|MGET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
       );
     }
   });
