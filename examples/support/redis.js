@@ -8,15 +8,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 
+/** Without socketTimeout ioredis never replaces a connection that died silently, as behind a NAT: every call would fail. */
+const OPTIONS = { socketTimeout: 3000 }; // ms; longer than the engine's timeout
+
 export async function openRedis() {
   if (process.env.REDIS_URL) {
     console.log("Redis: the one in REDIS_URL");
-    return new Redis(process.env.REDIS_URL);
+    return new Redis(process.env.REDIS_URL, OPTIONS);
   }
   const port = await startServer();
   if (port !== undefined) {
     console.log(`Redis: a private redis-server on port ${port}, which ends with this example`);
-    return new Redis(port);
+    return new Redis(port, OPTIONS);
   }
   console.log("Redis: none found, so an in-process stand-in (ioredis-mock); sessions last as long as this process");
   const { default: RedisMock } = await import("ioredis-mock");

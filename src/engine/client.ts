@@ -45,7 +45,8 @@ export function openClient(
     socketTimeout: Math.max(SOCKET_TIMEOUT, timeout),
     // ioredis 6 would wait for up to 5 s after a long outage.
     retryStrategy: (times: number) => Math.min(times * 50, 1000),
-    ...(given.sentinels ? { failoverDetector: true } : {}),
+    // Once a failover is detected, ioredis still accepts replies of the old master for the disconnectTimeout (2 s by default).
+    ...(given.sentinels ? { failoverDetector: true, disconnectTimeout: 100 } : {}),
     ...given,
     // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
     replyMapping: "legacy",

@@ -33,7 +33,7 @@ export interface RedisSessionsOptions {
    * Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. Names that
    * ioredis does not know, such as node-redis's, are refused with the error `invalidValue`. Defaults that differ from
    * ioredis's: `socketTimeout` 3000 (or `timeout`, if that is longer), `retryStrategy` with 1 s at most, and
-   * `failoverDetector: true` where there are `sentinels`.
+   * `failoverDetector: true` and `disconnectTimeout: 100` where there are `sentinels`.
    */
   options?: (RedisOptions & { url?: string }) | undefined;
   /** First part of every key in Redis. Any text without braces. Default "rs". */

@@ -1,4 +1,4 @@
-import { Redis } from "ioredis";
+import { Redis, type RedisOptions } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { expect, test } from "vitest";
 import { connectionOf } from "../../src/engine/engine.js";
@@ -44,13 +44,11 @@ test("the own connection to a Sentinel listens for failovers, unless it is told 
   const options = { lazyConnect: true, sentinels: [{ host: "127.0.0.1", port: 1 }], name: "m" };
   const open = (more: object) => {
     const rs = new RedisSessions({ options: { ...options, ...more }, wipe: 0 });
-    return connectionOf(rs).client.options as { failoverDetector?: boolean; socketTimeout?: number };
+    return connectionOf(rs).client.options as RedisOptions;
   };
-  expect(open({})).toMatchObject({ failoverDetector: true, socketTimeout: 3000 });
-  expect(open({ failoverDetector: false, socketTimeout: 50 })).toMatchObject({
-    failoverDetector: false,
-    socketTimeout: 50,
-  });
+  expect(open({})).toMatchObject({ failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 });
+  const own = { failoverDetector: false, disconnectTimeout: 500, socketTimeout: 50 };
+  expect(open(own)).toMatchObject(own);
 });
 
 test("a Sentinel's client without failoverDetector is warned of, once", async () => {
