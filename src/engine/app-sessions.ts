@@ -108,6 +108,21 @@ export class AppSessions {
     );
   }
 
+  /**
+   * Makes a call only after a check of the session has passed. One deadline spans both. Null where there is no session,
+   * and the call is not made.
+   */
+  ifSound<Result>(ref: string, check: (stored: Stored) => void, call: () => Promise<Result>): Promise<Result | null> {
+    const deadline = this.#connection.deadline();
+    return this.#connection.within(deadline, async () => {
+      const stored = await this.get(ref, false);
+      if (stored === null) return null;
+      check(stored);
+      this.#connection.assertInTime(deadline);
+      return call();
+    });
+  }
+
   /** @throws SessionError `invalidValue` where the session's data would grow beyond `maxBytes` */
   set(ref: string, changes: string, maxBytes: number): Promise<Stored | null> {
     return this.#follow(ref, (at, deadline) =>

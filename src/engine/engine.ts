@@ -6,6 +6,7 @@ import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSession
 import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
+import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
 import { method, plainMethod } from "./method.js";
 import { checkOptionNames } from "./option-names.js";
@@ -147,7 +148,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
-    return app.get(ref, touch).then(toSessionNow<Data>);
+    return checked("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
   });
 
   readonly set: {
@@ -155,22 +156,28 @@ export class RedisSessions<Data extends object = DefaultData> {
     /**
      * Merges data into a session, key by key, and gives the session as it is then; null when there is none, and then
      * nothing is written.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
+     * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method("set", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = this.#encode(options, encodeChanges);
-    return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
+    return checked("set", app, ref, options, () => app.set(ref, changes, this.#maxBytes)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
-    /** Ends a session. Gives a count of 0 when there is none. */
+    /**
+     * Ends a session. Gives a count of 0 when there is none.
+     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
+     */
     (options: KillOptions): Promise<Killed>;
   } = method("kill", async (options) => {
-    const app = checkApp(options.app);
-    return { kill: await this.#app(app).kill(checkWhich(options)) };
+    const app = this.#app(checkApp(options.app));
+    const ref = checkWhich(options);
+    return { kill: (await checked("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
   });
 
   readonly killsoid: {
@@ -311,6 +318,18 @@ async function* eachOf<Data>(pages: AsyncIterable<Stored[]>): AsyncGenerator<Ses
 
 function toList<Data>(stored: readonly Stored[]): SessionList<Data> {
   return { sessions: toSessions(stored, Date.now()) };
+}
+
+/** Makes a call; where its options name what a session has from its creation on, after a look whether it has just that. */
+function checked<Result>(
+  method: string,
+  app: AppSessions,
+  ref: string,
+  options: object,
+  call: () => Promise<Result>,
+): Promise<Result | null> {
+  const fixed = fixedFieldsOf(options);
+  return fixed === undefined ? call() : app.ifSound(ref, (stored) => assertFixed(method, fixed, stored), call);
 }
 
 /** The ref of the session that a call names, by token or by ref. */
