@@ -9,6 +9,7 @@ import { invalidValue } from "./errors.js";
 import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
 import { method, plainMethod } from "./method.js";
+import type { Bounds } from "./operations.js";
 import { checkOptionNames } from "./option-names.js";
 import { createToken, refOf } from "./token.js";
 import type {
@@ -93,7 +94,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
-  readonly #maxBytes: number;
+  readonly #bounds: Bounds;
   /** Names may come from outside. Of two that are made for an app, each lets its own sign-ins take turns. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
@@ -101,13 +102,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
-    const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false, maxBytes = 1024 * 1024 } = options;
+    const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
     this.#client = client === undefined ? openClient(options) : checkClient(client);
     this.#ownsClient = client === undefined;
     this.#connection = new Connection(this.#client, timeout);
     this.#namespace = namespace;
     this.#nested = nested;
-    this.#maxBytes = maxBytes;
+    this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
   }
@@ -164,7 +166,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = this.#encode(options, encodeChanges);
-    return checked("set", app, ref, options, () => app.set(ref, changes, this.#maxBytes)).then(toSessionNow<Data>);
+    return checked("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
@@ -289,7 +291,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** The data of a call as it goes to Redis. */
   #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
     const nested = checkBoolean("nested", options.nested ?? this.#nested);
-    return checkSize(encode(checkData(options.d, nested)), this.#maxBytes);
+    return checkSize(checkData(options.d, nested), encode, this.#bounds);
   }
 
   #app(name: string): AppSessions {

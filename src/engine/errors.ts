@@ -110,6 +110,11 @@ export function tooLarge(what: string, maxBytes: number): SessionError {
   return invalidValue(`${what} larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
 }
 
+/** @param what completes "… more than N keys" */
+export function tooManyKeys(what: string, maxKeys: number): SessionError {
+  return invalidValue(`${what} more than ${maxKeys} keys`, "raise maxKeys, or store less: several values under one key");
+}
+
 export function tooManySessions(most: number): SessionError {
   return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${most}`);
 }

@@ -35,6 +35,11 @@ export class Keys {
     this.index = [this.active, this.users, this.expiry, this.owners, this.crowd];
   }
 
+  /** string with a TTL: a text that a script is about to put into a session's place. */
+  staged(name: string): string {
+    return `${this.base}new:${name}`;
+  }
+
   /** string with a TTL: one session. */
   session(ref: string): string {
     return `${this.base}s:${ref}`;

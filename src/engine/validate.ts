@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { invalidFormat, invalidValue, missingParameter, quote, tooLarge } from "./errors.js";
+import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "./errors.js";
 import type { Limits } from "./types.js";
 
 /**
@@ -178,8 +178,16 @@ function pathOf(parent: string, key: string): string {
   return `${parent}[${quote(key)}]`;
 }
 
-/** Data as it goes to Redis, unless that has too many bytes. */
-export function checkSize(lines: string, maxBytes: number): string {
+/** Data as it goes to Redis, unless that has too many bytes, or sets too many keys. */
+export function checkSize(
+  entries: DataEntry[],
+  encode: (entries: DataEntry[]) => string,
+  { maxBytes, maxKeys }: { maxBytes: number; maxKeys: number },
+): string {
+  if (entries.length > maxKeys && entries.filter(([, json]) => json !== null).length > maxKeys) {
+    throw tooManyKeys("d has", maxKeys);
+  }
+  const lines = encode(entries);
   if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("d is", maxBytes);
   return lines;
 }

@@ -2,10 +2,10 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
-import { isRefusal } from "../engine/errors.js";
+import { isRefusal, tooLarge, tooManyKeys } from "../engine/errors.js";
 import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
-import type { ReplaceMode } from "../engine/operations.js";
+import type { Bounds, ReplaceMode } from "../engine/operations.js";
 import { refOf } from "../engine/token.js";
 import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
@@ -60,6 +60,7 @@ export class KnownSessions {
   /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
   readonly #sent = Symbol("RedisStore: sent");
   readonly #queue: SendQueue;
+  readonly #bounds: Bounds;
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
@@ -73,6 +74,7 @@ export class KnownSessions {
     this.#hashIds = options.hashIds ?? false;
     this.#serializer = options.serializer === JSON ? undefined : options.serializer;
     this.#userId = options.userId ?? defaultUserId;
+    this.#bounds = { maxBytes: options.maxBytes ?? 9 * 1024 * 1024, maxKeys: options.maxKeys ?? 25_000 };
   }
 
   /** Reads and prolongs a session, or takes over the one that connect-redis left. */
@@ -103,7 +105,7 @@ export class KnownSessions {
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
-    await this.#queue.add(ref, "", (changes) => this.#sessions.update({ ref, id: "", ...life, changes }));
+    await this.#queue.add(ref, "", (changes) => this.#sessions.update({ ref, id: "", ...life, changes, ...this.#bounds }));
   }
 
   /** @param sid or a ref */
@@ -199,7 +201,7 @@ export class KnownSessions {
       const gone = removed.map((key) => line(key, "")).join("");
       const send = () =>
         this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
-          this.#sessions.update({ ...rest, changes: gone + lines }),
+          this.#sessions.update({ ...rest, changes: gone + lines, ...this.#bounds }),
         );
       if (!(await send()) && known.isSaved !== undefined) {
         // Redis lacked the script of the first save, which was sent once more, behind this one.
@@ -226,8 +228,22 @@ export class KnownSessions {
     const { now } = life;
     const ttl = this.#restOf(life);
     const fields = snapshot(session);
+    if (fields.size > this.#bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", this.#bounds.maxKeys);
     const own = encodeOwn(now, ttl, { id: id === NOBODY ? undefined : id });
     const known: Known = { sid, id, fields, prolonged: now, ttl: life.ttl };
+    let staged: string | undefined;
+    const stageIfLarge = (lines: string): string | Promise<string> => {
+      const { maxBytes } = this.#bounds;
+      if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
+      const staging = this.#sessions.prepare(own + lines);
+      if (staging === undefined) return own + lines;
+      return staging.then((key) => {
+        staged = key;
+        return "";
+      });
+    };
+    const lines = toLines(fields, this.#serializer);
+    const text = typeof lines === "string" ? stageIfLarge(lines) : lines.then(stageIfLarge);
     // A plain object is a caller's own: it replaces the next time, too.
     if (!isPlainObject(session)) {
       Object.defineProperty(session, this.#sent, { value: true, configurable: true });
@@ -235,8 +251,8 @@ export class KnownSessions {
       this.#know(session, known);
     }
     const ref = this.ref(sid);
-    const saving = this.#queue.add(ref, toLines(fields, this.#serializer), (lines) =>
-      this.#sessions.replace({ ref, id, now, ttl, mode, text: own + lines }),
+    const saving = this.#queue.add(ref, text, (text) =>
+      this.#sessions.replace({ ref, id, now, ttl, mode, text, staged }),
     );
     known.isSaved = saving.then(
       () => true,

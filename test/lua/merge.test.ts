@@ -7,8 +7,8 @@ const t = useScripts();
 
 /** A session's data, changed by the scripts that merge. */
 const MERGING = [
-  ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], [10_000_000, "ref", 1000, lines])],
-  ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], ["ref", "", 1000, "", lines])],
+  ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], [10_000_000, 100_000, "ref", 1000, lines])],
+  ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], [10_000_000, 100_000, "ref", "", 1000, "", lines])],
 ] as const;
 
 /** What stands behind the first eight lines. */

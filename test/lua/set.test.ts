@@ -17,7 +17,7 @@ import { fieldsOf, readFields, textOf } from "../support/session-text.js";
 const t = useScripts();
 
 /** Bytes that data may have. */
-const MOST = 1_000_000;
+const BOUNDS = [1_000_000, 100_000];
 
 type Change = [ref: string, now: number, write: string[], remove?: string[]];
 
@@ -26,11 +26,11 @@ function argsOf([ref, now, write, remove = []]: Change) {
 }
 
 function run(...change: Change) {
-  return t.runOne(set, [...INDEX, change[0]], [MOST, ...argsOf(change)]);
+  return t.runOne(set, [...INDEX, change[0]], [...BOUNDS, ...argsOf(change)]);
 }
 
 async function runAll(...all: Change[]) {
-  return (await t.run(set, [...INDEX, ...all.map(([ref]) => ref)], [MOST, ...all.flatMap(argsOf)])) as unknown[];
+  return (await t.run(set, [...INDEX, ...all.map(([ref]) => ref)], [...BOUNDS, ...all.flatMap(argsOf)])) as unknown[];
 }
 
 function fields(reply: unknown): Record<string, string> {

@@ -20,12 +20,15 @@ function argsOf({ ref = "ref", id = "", now = 5000, ttl = 50, write = [], remove
   return [ref, id, now, ttl, changes(write, remove)];
 }
 
+/** How large the data may become. */
+const BOUNDS = [10_000_000, 100_000];
+
 function run(change: Change) {
-  return t.runOne(update, [...INDEX, "ref"], argsOf(change));
+  return t.runOne(update, [...INDEX, "ref"], [...BOUNDS, ...argsOf(change)]);
 }
 
 function runAll(...all: Change[]) {
-  return t.run(update, [...INDEX, ...all.map(({ ref = "ref" }) => ref)], all.flatMap(argsOf));
+  return t.run(update, [...INDEX, ...all.map(({ ref = "ref" }) => ref)], [...BOUNDS, ...all.flatMap(argsOf)]);
 }
 
 test("replies 1, writes and removes data, and counts the write", async () => {
