@@ -1,7 +1,7 @@
+import { CallOrder } from "./call-order.js";
 import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
-import { CallOrder } from "./call-order.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isNoScript, isRedirection } from "./script.js";
 import type { Client } from "./types.js";
@@ -48,6 +48,7 @@ export class Batch {
       return;
     }
     const run = blocker ?? this.#append(runs, call, own);
+    if (run.serves > 1) this.#order.opened(run, own[call.keys.index.length] as string);
     if (this.#waiting.size === 0) setImmediate(this.#flush);
     if (waiting === undefined) this.#waiting.set(base, runs);
     // Redis can begin, while we go on.
@@ -57,10 +58,7 @@ export class Batch {
   /** Adds a call to the last of the runs, or to one of its own behind that. */
   #append(runs: Run[], call: Call, own: string[]): Run {
     const last = runs.at(-1);
-    if (last?.take(call, own)) {
-      this.#order.opened(last, own[call.keys.index.length] as string);
-      return last;
-    }
+    if (last?.take(call, own)) return last;
     const run = new Run(call, this.#deadlines.next(), own);
     this.#deadlines.add(run);
     runs.push(run);

@@ -112,7 +112,10 @@ export function tooLarge(what: string, maxBytes: number): SessionError {
 
 /** @param what completes "… more than N keys" */
 export function tooManyKeys(what: string, maxKeys: number): SessionError {
-  return invalidValue(`${what} more than ${maxKeys} keys`, "raise maxKeys, or store less: several values under one key");
+  return invalidValue(
+    `${what} more than ${maxKeys} keys`,
+    "raise maxKeys, or store less: several values under one key",
+  );
 }
 
 export function tooManySessions(most: number): SessionError {

@@ -7,7 +7,7 @@ import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
 
 /** Bytes of a session's text that scripts take in, as lua/include/read.lua has it. */
-const MOST_TEXT = 1024 * 1024 + 4096;
+const MOST_TEXT = 256 * 1024 + 4096;
 
 /** How many bytes are read at once. */
 const PIECE = 512 * 1024;

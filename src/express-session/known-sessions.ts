@@ -40,6 +40,8 @@ const PROLONG_AFTER = 50;
  */
 export const ENDED_MARK_FOR = 60_000;
 
+const UNBOUNDED: Bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.POSITIVE_INFINITY };
+
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
  * since, and only to a session that lives.
@@ -105,7 +107,9 @@ export class KnownSessions {
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
-    await this.#queue.add(ref, "", (changes) => this.#sessions.update({ ref, id: "", ...life, changes, ...this.#bounds }));
+    await this.#queue.add(ref, "", (changes) =>
+      this.#sessions.update({ ref, id: "", ...life, changes, ...this.#bounds }),
+    );
   }
 
   /** @param sid or a ref */
@@ -228,12 +232,13 @@ export class KnownSessions {
     const { now } = life;
     const ttl = this.#restOf(life);
     const fields = snapshot(session);
-    if (fields.size > this.#bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", this.#bounds.maxKeys);
+    // What connect-redis left is taken over whatever its size: refused, it would fail each of its user's requests.
+    const { maxBytes, maxKeys } = mode === "absent" ? UNBOUNDED : this.#bounds;
+    if (fields.size > maxKeys) throw tooManyKeys("RedisStore: the session has", maxKeys);
     const own = encodeOwn(now, ttl, { id: id === NOBODY ? undefined : id });
     const known: Known = { sid, id, fields, prolonged: now, ttl: life.ttl };
     let staged: string | undefined;
     const stageIfLarge = (lines: string): string | Promise<string> => {
-      const { maxBytes } = this.#bounds;
       if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
       const staging = this.#sessions.prepare(own + lines);
       if (staging === undefined) return own + lines;

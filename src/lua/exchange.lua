@@ -19,14 +19,14 @@
 --@include parse
 --@include beginning
 --@include life
---@include note-uses
 --@include forget
 --@include remember
+--@include note-uses
 
-local session, new = KEYS[6], KEYS[7]
+local session, staged = KEYS[6], KEYS[7]
 local ref, now, use, created, written, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
-local text, head = beginning(session), beginning(new)
+local text, head = beginning(session), beginning(staged)
 if type(text) == 'table' then return text end
 if not text or is_mark(text) then return text or '' end
 local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')
@@ -44,7 +44,7 @@ elseif use ~= 'keep' then
   if terms ~= '' then life = life_of(ttl, terms) end
 end
 local left = life or redis.call('PTTL', session)
-redis.call('RENAME', new, session)
+redis.call('RENAME', staged, session)
 if left > 0 then redis.call('PEXPIRE', session, whole_ms(left)) else redis.call('PERSIST', session) end
 -- What has read it meanwhile counts.
 if string.match(head, '^%d+\n(%d+)') ~= r and #string.match(head, '^%d+\n(%d+)') == #r then

@@ -20,7 +20,7 @@
 --@include clock
 --@include whole-ms
 
-local session = KEYS[6]
+local session, staged = KEYS[6], KEYS[7]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local life = ttl * 1000
 
@@ -32,11 +32,11 @@ local writes = string.match(there, '^%d+\n%d+\n(%d+)\n')
 if mode == 'absent' and before then return 0 end
 
 -- Its creation, and how often it was written: so no two texts of it are taken for the same.
-if KEYS[7] then
-  local head = beginning(KEYS[7]) or ''
+if staged then
+  local head = beginning(staged) or ''
   local w, after_w, c, after_c = string.match(head, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
   if not w then return 0 end
-  redis.call('RENAME', KEYS[7], session)
+  redis.call('RENAME', staged, session)
   if created then
     redis.call('SETRANGE', session, w - 1, string.sub(string.format('%010d', writes + 1), w - after_w))
     if #created == after_c - c then redis.call('SETRANGE', session, c - 1, created) end

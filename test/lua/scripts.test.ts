@@ -98,7 +98,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(
-        /^'(GET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
+        /^'(GET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PERSIST|PTTL|STRLEN|DEL|EXISTS|RENAME|TIME)'$/,
       );
     }
   });

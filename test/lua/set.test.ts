@@ -75,21 +75,6 @@ test("does not prolong a no_resave session", async () => {
   expect(await t.db.pttl("ref")).toBeLessThanOrEqual(50_000);
 });
 
-test("writes and removes more fields than Lua can unpack at once", async () => {
-  await plant(t.db, { ref: "ref" });
-  const names = Array.from({ length: 9000 }, (_, i) => `"k${i}"`);
-  await run(
-    "ref",
-    1000,
-    names.flatMap((name, i) => [name, `${i}`]),
-  );
-  const written = await readFields(t.db, "ref");
-  expect(Object.keys(written)).toHaveLength(9007);
-  expect(written).toMatchObject({ '"k8999"': "8999" });
-  await run("ref", 1000, [], names);
-  expect(Object.keys(await readFields(t.db, "ref"))).toHaveLength(7);
-});
-
 test("replies for each session of a run, in order, and changes each as it is to be", async () => {
   await plantMixed(t.db);
   const [first, last] = [await readFields(t.db, "first"), await readFields(t.db, "last")];

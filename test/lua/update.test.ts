@@ -125,15 +125,6 @@ test("a ttl may have a fraction, and 0 means without end", async () => {
   expect(await t.db.pttl("ref")).toBe(-1);
 });
 
-test("changes thousands of keys at once", async () => {
-  await plant(t.db, { ref: "ref" });
-  const names = Array.from({ length: 9000 }, (_, i) => `"k${i}"`);
-  await run({ write: names.flatMap((name, i) => [name, `${i}`]) });
-  expect(await readFields(t.db, "ref")).toMatchObject({ '"k8999"': "8999" });
-  await run({ remove: names });
-  expect(Object.keys(await readFields(t.db, "ref"))).toHaveLength(7);
-});
-
 test("an empty ttl leaves the session's life as it is", async () => {
   await plant(t.db, { ref: "ref" });
   await t.db.pexpire("ref", 50_000);

@@ -2,6 +2,6 @@
 local function beginning(session)
   local text = redis.pcall('GETRANGE', session, '0', '2047')
   -- Where there is nothing, GETRANGE fails in ioredis-mock.
-  if type(text) == 'table' or text == '' then text = redis.pcall('GET', session) end
+  if type(text) ~= 'string' or text == '' then text = redis.pcall('GET', session) end
   return text
 end

@@ -4,7 +4,7 @@
 -- the same hash makes that as slow as the square of their number.
 local MOST_CHANGES = 500
 -- How many bytes may be searched for the keys of one call.
-local MOST_SEARCHED = 4 * 1048576
+local MOST_SEARCHED = 2 * 1024 * 1024
 
 -- Looks for the lines that change. A line of `changes` is `"key":value`, or `"key":` alone to remove the key; each has a
 -- line feed in front of it. There is no quotation mark within a key, so no other line of the text can be taken for that
