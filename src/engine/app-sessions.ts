@@ -1,8 +1,9 @@
 import { AppIndex } from "./app-index.js";
-import { decode, Mark, type Stored } from "./codec.js";
+import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { isOutage, isOutOfMemory, tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
+import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
 import type { Limits } from "./types.js";
@@ -23,6 +24,7 @@ interface NewLimited extends operations.NewSession, operations.Limited {
 export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
+  readonly #large: LargeSessions;
   readonly #register: () => Promise<void> | undefined;
   /** Sign-ins that have to make room first, one by one for each user: at once each would end the other's session. */
   readonly #turns = new Turns();
@@ -33,6 +35,7 @@ export class AppSessions {
   constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
     this.#connection = connection;
     this.#keys = keys;
+    this.#large = new LargeSessions(connection, keys);
     this.#register = register;
     this.index = new AppIndex(connection, keys, (ref) => this.get(ref, false));
   }
@@ -117,36 +120,79 @@ export class AppSessions {
    */
   get(ref: string, touch: boolean, gap = 1000): Promise<Stored | null> {
     const trace = touch ? gap : null;
-    return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.get, this.#keys, { ref: at, now: Date.now(), gap: trace }, deadline),
-    );
+    return this.#follow(ref, async (at, last, deadline) => {
+      const found = await this.#connection.run(
+        operations.get,
+        this.#keys,
+        { ref: at, now: Date.now(), gap: trace },
+        deadline,
+      );
+      if (!(found instanceof operations.Large)) return found;
+      const stored = await this.#large.read(at, last);
+      return stored instanceof Stored ? (stored.withOwn(found.own) ?? null) : stored;
+    });
   }
 
-  /** @throws SessionError `invalidValue` where the session's data would grow beyond `maxBytes` */
-  set(ref: string, changes: string, maxBytes: number): Promise<Stored | null> {
-    return this.#follow(ref, (at, deadline) =>
-      this.#connection.run(operations.set, this.#keys, { ref: at, now: Date.now(), changes, maxBytes }, deadline),
-    );
+  /**
+   * Makes a call only after a check of the session has passed. One deadline spans both. Null where there is no session,
+   * and the call is not made.
+   */
+  ifSound<Result>(ref: string, check: (stored: Stored) => void, call: () => Promise<Result>): Promise<Result | null> {
+    const deadline = this.#connection.deadline();
+    return this.#connection.within(deadline, async () => {
+      const stored = await this.get(ref, false);
+      if (stored === null) return null;
+      check(stored);
+      this.#connection.assertInTime(deadline);
+      return call();
+    });
   }
 
-  /** Writes a session whole. Gives whether it was written. */
-  replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
+  /** @throws SessionError `invalidValue` where the session's data would grow beyond `bounds` */
+  set(ref: string, changes: string, bounds: operations.Bounds): Promise<Stored | null> {
+    return this.#follow(ref, async (at, last, deadline) => {
+      const now = Date.now();
+      const input = { ref: at, now, changes, ...bounds };
+      const written = await this.#connection.run(operations.set, this.#keys, input, deadline);
+      if (written !== operations.TOO_MUCH) return written;
+      return this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, last);
+    });
+  }
+
+  /**
+   * Writes a session whole. Gives whether it was written.
+   * @param session `staged` is the key of its text, where `prepare` has given one
+   */
+  replace(session: operations.Replacement): Promise<boolean> {
     return this.#withRelief(this.#connection.deadline(), (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
   }
 
+  /** Writes a text that is too large for `replace` where that finds it, and gives the key; undefined for any other text. */
+  prepare(text: string): Promise<string> | undefined {
+    return isLarge(text) ? this.#large.stage(padNumbers(text)) : undefined;
+  }
+
   /**
    * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
    * empty id, null leaves that, too).
+   * @throws SessionError `invalidValue` where the session's data would grow beyond `bounds`
    */
-  update(change: operations.Timed & operations.WithChanges & operations.Belonging): Promise<boolean> {
-    return this.#connection.run(operations.update, this.#keys, change);
+  async update(
+    change: operations.Timed & operations.WithChanges & operations.Belonging & operations.Bounds,
+  ): Promise<boolean> {
+    const deadline = this.#connection.deadline();
+    const written = await this.#connection.run(operations.update, this.#keys, change);
+    if (written !== operations.TOO_MUCH) return written;
+    const { ref, id, now, ttl, changes } = change;
+    const changed = await this.#large.change(ref, changes, { now, id, ttl: ttl ?? "keep" }, change, deadline);
+    return changed instanceof Stored;
   }
 
   /** @param markFor ms that a mark keeps the session from coming back; see include/leave-mark.lua */
   async kill(ref: string, markFor = 0): Promise<number> {
-    const killed = await this.#follow(ref, (at, deadline) =>
+    const killed = await this.#follow(ref, (at, _last, deadline) =>
       this.#connection.run(operations.kill, this.#keys, { ref: at, markFor }, deadline),
     );
     return killed ?? 0;
@@ -193,7 +239,7 @@ export class AppSessions {
    */
   #follow<Result>(
     ref: string,
-    call: (ref: string, deadline?: number) => Promise<Result | Mark>,
+    call: (ref: string, last: number, deadline?: number) => Promise<Result | Mark>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
     const met = new Set<string>();
@@ -201,9 +247,9 @@ export class AppSessions {
       if (!(result instanceof Mark)) return result;
       if (result.to === "" || result.to === ref || met.has(result.to) || met.size === MOST_REDIRECTS) return null;
       met.add(result.to);
-      return call(result.to, deadline).then(arrive);
+      return call(result.to, deadline, deadline).then(arrive);
     };
-    return call(ref).then(arrive);
+    return call(ref, deadline).then(arrive);
   }
 }
 

@@ -1,8 +1,9 @@
+import { CallOrder } from "./call-order.js";
 import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
 import { type Gate, gateOf, isReply } from "./gate.js";
-import { type Call, Run } from "./run.js";
+import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 import type { Client } from "./types.js";
 
@@ -22,6 +23,7 @@ export class Batch {
   readonly #gate: Gate;
   /** What waits for the end of the round: of each app, by its hash tag, in the order of the calls. */
   readonly #waiting = new Map<string, Run[]>();
+  readonly #order = new CallOrder((runs) => this.#sendHeld(runs));
   #onTheirWay = 0;
   /** Whether calls have come together lately. */
   #busy = false;
@@ -33,22 +35,52 @@ export class Batch {
   }
 
   add(call: Call): void {
-    // Not past those that wait: calls keep the order in which they were made, unless Redis lacks a script, or a slot moves.
-    if (!this.#busy && this.#onTheirWay === 0 && this.#waiting.size === 0) {
-      this.send(new Run(call, this.#deadlines.next()));
+    const own = keysOf(call);
+    const blocker = this.#order.blockerOf(own, call.keys.index.length);
+    const { base } = call.keys;
+    const waiting = this.#waiting.get(base);
+    if (blocker !== undefined && blocker !== waiting?.at(-1)) {
+      this.#append(this.#order.heldBy(blocker), call, own);
       return;
     }
-    const { base } = call.keys;
-    const runs = this.#waiting.get(base) ?? [];
-    let run = runs.at(-1);
-    if (!run?.take(call)) {
-      run = new Run(call, this.#deadlines.next());
-      this.#deadlines.add(run);
-      if (this.#waiting.size === 0) setImmediate(this.#flush);
-      if (runs.push(run) === 1) this.#waiting.set(base, runs);
+    // Not past those that wait: calls keep the order in which they were made, unless Redis lacks a script, or a slot moves.
+    if (!this.#busy && this.#onTheirWay === 0 && this.#waiting.size === 0) {
+      this.send(new Run(call, this.#deadlines.next(), own));
+      return;
     }
+    const runs = waiting ?? [];
+    if (blocker !== undefined && !blocker.take(call, own)) {
+      this.#append(this.#order.heldBy(blocker), call, own);
+      return;
+    }
+    const run = blocker ?? this.#append(runs, call, own);
+    if (run.serves > 1) this.#order.opened(run, own[call.keys.index.length] as string);
+    if (this.#waiting.size === 0) setImmediate(this.#flush);
+    if (waiting === undefined) this.#waiting.set(base, runs);
     // Redis can begin, while we go on.
     if (run.isFull) this.#flush();
+  }
+
+  /** Adds a call to the last of the runs, or to one of its own behind that. */
+  #append(runs: Run[], call: Call, own: string[]): Run {
+    const last = runs.at(-1);
+    if (last?.take(call, own)) return last;
+    const run = new Run(call, this.#deadlines.next(), own);
+    this.#deadlines.add(run);
+    runs.push(run);
+    return run;
+  }
+
+  /** Sends runs for whose sessions no call is on its way any more that may be left undone. */
+  #sendHeld(runs: readonly Run[]): void {
+    for (const run of runs) {
+      if (run.deadline <= performance.now()) continue;
+      const blocker = this.#order.blockerOf(run.keys, run.firstSession);
+      if (blocker === undefined) {
+        for (const session of run.delayable) this.#order.opened(run, session);
+        this.#sendOrHold(run);
+      } else this.#order.heldBy(blocker).push(run);
+    }
   }
 
   /** Sends a run at once. */
@@ -150,7 +182,16 @@ export class Batch {
 
   #land(run: Run, error: unknown, reply: unknown): void {
     this.#deadlines.remove(run);
-    if (error === null) run.succeed(reply);
-    else run.fail(fromRedis(error, troubleOf(this.#client)));
+    if (error === null) {
+      const rest = run.succeed(reply);
+      if (rest !== undefined) this.#sendRest(run, rest);
+    } else run.fail(fromRedis(error, troubleOf(this.#client)));
+  }
+
+  /** Sends the calls that a run has left undone, unless their callers were told that it is too late. */
+  #sendRest(run: Run, rest: Run): void {
+    this.#order.goesOn(run, rest);
+    this.#deadlines.add(rest);
+    this.#sendAgain(rest);
   }
 }

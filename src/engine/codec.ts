@@ -111,6 +111,11 @@ export class Stored {
     return new Stored(ref, own, text.slice(end));
   }
 
+  /** The same data with other lines before it; undefined where these are none. */
+  withOwn(own: string): Stored | undefined {
+    return Stored.parse(own + this.#data, this.ref);
+  }
+
   /** The data: keys as quoteKey has them, with JSON values. */
   data(): Map<string, string> {
     const data = new Map<string, string>();

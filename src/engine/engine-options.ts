@@ -17,6 +17,7 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
     timeout: anInteger(1),
     nested: aBoolean,
     maxBytes: anInteger(1),
+    maxKeys: anInteger(1),
   });
   const { wipe = 0, timeout = 0 } = options;
   if (wipe * 1000 > LONGEST_TIMER || timeout > LONGEST_TIMER) {

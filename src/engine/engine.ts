@@ -7,8 +7,10 @@ import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSession
 import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
+import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
 import { deliver, method, plainMethod } from "./method.js";
+import type { Bounds } from "./operations.js";
 import { checkOptionNames } from "./option-names.js";
 import { createToken, refOf } from "./token.js";
 import type {
@@ -123,7 +125,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
-  readonly #maxBytes: number;
+  readonly #bounds: Bounds;
   /** Names may come from outside. Of two that are made for an app, each lets its own sign-ins take turns. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
@@ -131,13 +133,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
-    const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false, maxBytes = 1024 * 1024 } = options;
+    const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
     this.#client = client === undefined ? openClient(options, timeout) : checkClient(client);
     this.#ownsClient = client === undefined;
     this.#connection = new Connection(this.#client, timeout);
     this.#namespace = namespace;
     this.#nested = nested;
-    this.#maxBytes = maxBytes;
+    this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
   }
@@ -178,7 +181,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
-    return app.get(ref, touch).then(toSessionNow<Data>);
+    return checked("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
   });
 
   readonly set: {
@@ -186,22 +189,28 @@ export class RedisSessions<Data extends object = DefaultData> {
     /**
      * Merges data into a session, key by key, and gives the session as it is then; null when there is none, and then
      * nothing is written.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
+     * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method(this.#calls, "set", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWritable(checkWhich(options));
     const changes = this.#encode(options, encodeChanges);
-    return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
+    return checked("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
-    /** Ends a session. Gives a count of 0 when there is none. */
+    /**
+     * Ends a session. Gives a count of 0 when there is none.
+     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
+     */
     (options: KillOptions): Promise<Killed>;
   } = method(this.#calls, "kill", async (options) => {
-    const app = checkApp(options.app);
-    return { kill: await this.#app(app).kill(checkWhich(options)) };
+    const app = this.#app(checkApp(options.app));
+    const ref = checkWhich(options);
+    return { kill: (await checked("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
   });
 
   readonly killsoid: {
@@ -329,7 +338,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** The data of a call as it goes to Redis. */
   #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
     const nested = checkBoolean("nested", options.nested ?? this.#nested);
-    return checkSize(encode(checkData(options.d, nested)), this.#maxBytes);
+    return checkSize(checkData(options.d, nested), encode, this.#bounds);
   }
 
   #app(name: string): AppSessions {
@@ -371,6 +380,18 @@ async function toListPart(
   const isCut = found.reduce((bytes, { size }) => bytes + size, 0) > LIST_BYTES;
   const answer = await toList<DefaultData>(shown);
   return found.length > limit || isCut ? { ...answer, next: offset + shown.length } : answer;
+}
+
+/** Makes a call; where its options name what a session has from its creation on, after a look whether it has just that. */
+function checked<Result>(
+  method: string,
+  app: AppSessions,
+  ref: string,
+  options: object,
+  call: () => Promise<Result>,
+): Promise<Result | null> {
+  const fixed = fixedFieldsOf(options);
+  return fixed === undefined ? call() : app.ifSound(ref, (stored) => assertFixed(method, fixed, stored), call);
 }
 
 /** The ref of the session that a call names, by token or by ref. */

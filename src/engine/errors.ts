@@ -105,9 +105,27 @@ export function invalidValue(message: string, hint?: string): SessionError {
   return new SessionError("invalidValue", message, { hint });
 }
 
+/** A text that somebody else chose, for a message: as JSON without control characters, and not longer than a line. */
+export function quote(text: string): string {
+  const cut = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  return JSON.stringify(cut).replace(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
 /** @param what completes "… larger than N bytes" */
 export function tooLarge(what: string, maxBytes: number): SessionError {
   return invalidValue(`${what} larger than ${maxBytes} bytes`, "raise maxBytes, or store less");
+}
+
+/** @param what completes "… more than N keys" */
+export function tooManyKeys(what: string, maxKeys: number): SessionError {
+  return invalidValue(
+    `${what} more than ${maxKeys} keys`,
+    "raise maxKeys, or store less: several values under one key",
+  );
 }
 
 export function tooManySessions(most: number): SessionError {

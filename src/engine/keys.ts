@@ -43,6 +43,11 @@ export class Keys {
     return `${this.base}barred:${id}`;
   }
 
+  /** string with a TTL: a text that a script is about to put into a session's place. */
+  staged(name: string): string {
+    return `${this.base}new:${name}`;
+  }
+
   /** string with a TTL: one session. */
   session(ref: string): string {
     return `${this.base}s:${ref}`;

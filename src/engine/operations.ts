@@ -1,6 +1,6 @@
 import * as scripts from "../lua/index.js";
 import { decode, type Mark, parseMark, type Stored } from "./codec.js";
-import { tooLarge } from "./errors.js";
+import { tooLarge, tooManyKeys } from "./errors.js";
 import { type Entry, type Keys, NOBODY, parseEntry } from "./keys.js";
 import { toNumber } from "./reply.js";
 import type { Script } from "./script.js";
@@ -73,6 +73,22 @@ interface Rotation extends ByRef, Marking {
   grace: number;
 }
 
+export interface Replacement extends NewSession {
+  mode: ReplaceMode;
+  /** Where the text lies, when it is large: then `text` is empty. */
+  staged?: string | undefined;
+}
+
+interface Exchange extends Timed {
+  /** the key of the new text */
+  to: string;
+  use: number | "use" | "keep";
+  /** What is known of the text that was read: when it was created, how often it was written, its bytes. */
+  created: string;
+  written: string;
+  size: number;
+}
+
 /**
  * Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. The last is for what
  * connect-redis left, so a bar forbids it, too.
@@ -88,6 +104,40 @@ interface AppBefore {
 /** What changes in a session's data, as lua/include/merge.lua takes it. */
 export interface WithChanges {
   changes: string;
+}
+
+/** How large a session's data may become. */
+export interface Bounds {
+  /** bytes, as lua/include/session.lua counts them */
+  maxBytes: number;
+  maxKeys: number;
+}
+
+/** What a script replies for a call that it has left undone, so that its run did not take too long: it is made again. */
+export const UNDONE = -2;
+
+/** What `set` and `update` answer where one run of a script would take too long; see large-sessions.ts. */
+export const TOO_MUCH = Symbol("too much for a script");
+
+/**
+ * What a number means that is replied in the place of a text.
+ * @throws SessionError `invalidValue` where the session's data would be too large
+ */
+function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds): typeof TOO_MUCH | undefined {
+  // Nearly always it is a session's text.
+  if (typeof reply === "string" && reply.length > 2) return undefined;
+  const number = Number(reply);
+  if (number === -1) throw tooLarge("The session's data would be", maxBytes);
+  if (number === -4) throw tooManyKeys("The session's data would have", maxKeys);
+  return number === -3 ? TOO_MUCH : undefined;
+}
+
+/** A session that is larger than a script takes in: the lines before its data, as they were before it was read. */
+export class Large {
+  readonly own: string;
+  constructor(own: string) {
+    this.own = own;
+  }
 }
 
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
@@ -135,37 +185,44 @@ export const get = {
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, gap }) => [gap ?? "", ref, now],
-  reply: (reply: string | null, { ref }) => decode(reply, ref),
-} satisfies Operation<Reading, Stored | Mark | null>;
+  reply: (reply: string | null | [own: string], { ref }) =>
+    Array.isArray(reply) ? new Large(reply[0]) : decode(reply, ref),
+} satisfies Operation<Reading, Stored | Mark | Large | null>;
 
 export const set = {
   script: scripts.set,
-  common: 1,
+  common: 2,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, changes, maxBytes }) => [maxBytes, ref, now, changes],
-  reply: (reply: string | number | null, { ref, maxBytes }) => {
-    if (reply === -1 || reply === "-1") throw tooLarge("The session's data would be", maxBytes);
-    return decode(reply as string | null, ref);
-  },
-} satisfies Operation<Timed & WithChanges & { maxBytes: number }, Stored | Mark | null>;
+  args: ({ ref, now, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, now, changes],
+  reply: (reply: string | number | null, input) => tooMuchOf(reply, input) ?? decode(reply as string | null, input.ref),
+} satisfies Operation<Timed & WithChanges & Bounds, Stored | Mark | typeof TOO_MUCH | null>;
 
 export const replace = {
   script: scripts.replace,
-  keys: (keys, { ref, id, mode }) => [
+  keys: (keys, { ref, id, staged }) => [
     ...indexAndSessions(keys, ref),
-    ...(mode === "absent" ? [keys.barred(id), keys.barred(NOBODY)] : []),
+    keys.barred(id),
+    keys.barred(NOBODY),
+    ...(staged === undefined ? [] : [staged]),
   ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
   reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
+} satisfies Operation<Replacement, boolean>;
+
+export const exchange = {
+  script: scripts.exchange,
+  keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
+  args: ({ ref, now, use, created, written, size }) => [ref, now, use, created, written, size],
+  reply: (reply: number | string) => (reply === "" ? null : (parseMark(reply) ?? toNumber(reply) === 1)),
+} satisfies Operation<Exchange, boolean | Mark | null>;
 
 export const update = {
   script: scripts.update,
-  common: 0,
+  common: 2,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, id, now, ttl, changes }) => [ref, id, now, ttl ?? "", changes],
-  reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies Operation<Timed & Belonging & WithChanges, boolean>;
+  args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, id, now, ttl ?? "", changes],
+  reply: (reply: number, input) => tooMuchOf(reply, input) ?? toNumber(reply) === 1,
+} satisfies Operation<Timed & Belonging & WithChanges & Bounds, boolean | typeof TOO_MUCH>;
 
 export const kill = {
   script: scripts.kill,

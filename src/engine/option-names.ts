@@ -81,7 +81,7 @@ const OF_A_SESSION: readonly (keyof Session)[] = [
   "d",
 ];
 
-/** Those that read a session's ref or id look past the rest of it: `kill({ app, ...session })` does what it says. */
+/** Those that take a session's ref or id take the whole of it: `kill({ app, ...session })`. See also fixed-fields.ts. */
 const TAKE_A_SESSION: readonly MethodName[] = ["get", "set", "kill", "killsoid", "soid"];
 
 /** A misspelt `except` or limit would be none. @throws SessionError `invalidValue` that names the one that was meant */

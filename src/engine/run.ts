@@ -1,7 +1,7 @@
 import { CHUNK } from "./chunks.js";
 import { fromRedis, type SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
-import type { Operation } from "./operations.js";
+import { type Operation, UNDONE } from "./operations.js";
 import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
 
@@ -26,16 +26,26 @@ export class Run {
   readonly deadline: number;
   /** Whether it was handed to the client, which may have sent it. */
   isSent = false;
+  /** Called when each call has its answer, or was told that there is none. */
+  onOver: (() => void) | undefined;
   readonly #calls: [Call, ...Call[]];
   #text: number;
 
-  constructor(call: Call, deadline: number) {
+  constructor(call: Call, deadline: number, own = keysOf(call)) {
     this.script = call.operation.script;
-    this.keys = call.operation.keys(call.keys, call.input);
+    this.keys = own;
     this.args = call.operation.args(call.input);
     this.deadline = deadline;
     this.#calls = [call];
     this.#text = lengthOf(this.args);
+  }
+
+  /** The calls from the `from`-th on, which a script has left undone, with the time that they have left. */
+  #rest(from: number): Run {
+    const [first, ...others] = this.#calls.slice(from) as [Call, ...Call[]];
+    const run = new Run(first, this.deadline);
+    for (const call of others) run.#append(call, call.operation.args(call.input), keysOf(call));
+    return run;
   }
 
   /** How many calls it serves. */
@@ -45,43 +55,70 @@ export class Run {
 
   /** Whether it concerns as many sessions, or has as much text, as one run of a script may have. */
   get isFull(): boolean {
-    return this.keys.length - this.#calls[0].keys.index.length >= CHUNK || this.#text >= MOST_TEXT;
+    return this.keys.length - this.firstSession >= CHUNK || this.#text >= MOST_TEXT;
   }
 
-  /** Takes in a call that the script can serve beside the others. Gives whether it has. */
-  take(call: Call): boolean {
+  /** Takes in a call, whose keys are `own`, that the script can serve beside the others. Gives whether it has. */
+  take(call: Call, own: readonly string[]): boolean {
     const { operation, keys } = this.#calls[0];
     const { common } = operation;
     if (common === undefined || call.operation !== operation || call.keys !== keys || this.isFull) return false;
     const args = operation.args(call.input);
     for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
-    const own = operation.keys(keys, call.input);
-    for (let i = keys.index.length; i < own.length; i++) this.keys.push(own[i] as string);
-    for (let i = common; i < args.length; i++) this.args.push(args[i] as string | number);
-    this.#text += lengthOf(args);
-    this.#calls.push(call);
+    this.#append(call, args, own);
     return true;
   }
 
-  /** Gives each call its answer. */
-  succeed(reply: unknown): void {
+  #append(call: Call, args: readonly (string | number)[], own: readonly string[]): void {
+    const { operation, keys } = call;
+    for (let i = keys.index.length; i < own.length; i++) this.keys.push(own[i] as string);
+    for (let i = operation.common ?? 0; i < args.length; i++) this.args.push(args[i] as string | number);
+    this.#text += lengthOf(args);
+    this.#calls.push(call);
+  }
+
+  /** Where the keys of its sessions begin. */
+  get firstSession(): number {
+    return this.#calls[0].keys.index.length;
+  }
+
+  /** The session keys of the calls that the script may leave undone: of all but the first. */
+  get delayable(): string[] {
+    return this.#calls.length === 1 ? [] : this.keys.slice(this.firstSession + 1);
+  }
+
+  /** Gives each call its answer, and returns a run of those that the script has left undone; undefined for none. */
+  succeed(reply: unknown): Run | undefined {
     const [first] = this.#calls;
-    if (this.#calls.length === 1) {
-      answer(first, reply);
-      return;
+    if (this.#calls.length === 1) answer(first, reply);
+    else {
+      let replies: readonly unknown[];
+      try {
+        assertAnswer(reply);
+        replies = toList(reply as unknown[]);
+      } catch (error) {
+        this.fail(fromRedis(error));
+        return undefined;
+      }
+      for (const [i, call] of this.#calls.entries()) {
+        // Text where the client has ioredis's option `stringNumbers`.
+        if (i > 0 && (replies[i] === UNDONE || replies[i] === `${UNDONE}`)) return this.#rest(i);
+        answer(call, replies[i]);
+      }
     }
-    try {
-      assertAnswer(reply);
-      const replies = toList(reply as unknown[]);
-      for (const [i, call] of this.#calls.entries()) answer(call, replies[i]);
-    } catch (error) {
-      this.fail(fromRedis(error));
-    }
+    this.onOver?.();
+    return undefined;
   }
 
   fail(error: SessionError): void {
     for (const call of this.#calls) call.reject(error);
+    this.onOver?.();
   }
+}
+
+/** The keys of a call, the index before the sessions. */
+export function keysOf({ operation, keys, input }: Call): string[] {
+  return operation.keys(keys, input);
 }
 
 function answer({ operation, input, resolve, reject }: Call, reply: unknown): void {

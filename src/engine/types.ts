@@ -53,10 +53,15 @@ export interface RedisSessionsOptions {
   nested?: boolean | undefined;
   /**
    * The most bytes that a session's data may have, as JSON with its keys. What would make it larger is refused with the
-   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. RedisStore has no
-   * such bound. Default 1048576 (1 MiB).
+   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. RedisStore has a bound
+   * of its own. Default 1048576 (1 MiB).
    */
   maxBytes?: number | undefined;
+  /**
+   * The most keys that a session's data may have. What would add more is refused with the error `invalidValue`. RedisStore
+   * has a bound of its own. Default 1000.
+   */
+  maxKeys?: number | undefined;
 }
 
 export interface Session<Data = DefaultData> {

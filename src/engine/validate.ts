@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
+import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "./errors.js";
 import { STORE_REF_MARK } from "./keys.js";
 import type { Limits } from "./types.js";
 
@@ -188,14 +188,44 @@ export function checkData(d: unknown, nested: boolean): DataEntry[] {
   if (entries.length === 0) throw invalidValue("d must contain at least one key.");
 
   return entries.map(([key, value]) => {
-    if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(`d.${key}`, value, nested);
-    const json = toJson(`d.${key}`, value);
+    const path = pathOf("d", key);
+    if (key === PROTO && value !== null) throw forbiddenKey(path);
+    if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(path, value, nested);
+    const json = toJson(path, value);
     return [key, json === "null" ? null : json];
   });
 }
 
-/** Data as it goes to Redis, unless that has too many bytes. */
-export function checkSize(lines: string, maxBytes: number): string {
+/** A reader that copies data by assignment would take its value for the copy's prototype. */
+const PROTO = "__proto__";
+
+function forbiddenKey(path: string): Error {
+  return invalidValue(
+    `${path} is not allowed: code that copies the data could take it for a prototype`,
+    "rename the key",
+  );
+}
+
+/**
+ * Where a value is, for a message. A key may be anybody's text, so all but a plain one is quoted as JSON, and a long one
+ * is cut: a line feed in a key must not look like another line of a log.
+ */
+function pathOf(parent: string, key: string): string {
+  const isPlain = /^\w{1,40}$/.test(key);
+  if (isPlain) return parent.endsWith("…") ? `${parent}${key}` : `${parent}.${key}`;
+  return `${parent}[${quote(key)}]`;
+}
+
+/** Data as it goes to Redis, unless that has too many bytes, or sets too many keys. */
+export function checkSize(
+  entries: DataEntry[],
+  encode: (entries: DataEntry[]) => string,
+  { maxBytes, maxKeys }: { maxBytes: number; maxKeys: number },
+): string {
+  if (entries.length > maxKeys && entries.filter(([, json]) => json !== null).length > maxKeys) {
+    throw tooManyKeys("d has", maxKeys);
+  }
+  const lines = encode(entries);
   if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("d is", maxBytes);
   return lines;
 }
@@ -211,9 +241,10 @@ function toJson(path: string, value: unknown): string {
   if (typeof value !== "object") return JSON.stringify(value);
   try {
     return JSON.stringify(value, (key, inner) => {
+      if (key === PROTO) throw forbiddenKey(pathOf(`${path}…`, key));
       if (isPrimitive(inner) || (typeof inner === "object" && !isOpaque(inner))) return inner;
       if (key === "") throw forbiddenType(path, inner, true);
-      throw forbiddenType(`${path}…${key}`, inner, true, "leave it out, or put null in its place");
+      throw forbiddenType(pathOf(`${path}…`, key), inner, true, "leave it out, or put null in its place");
     });
   } catch (error) {
     if (error instanceof TypeError && error.message.startsWith("Converting circular"))

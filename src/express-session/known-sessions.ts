@@ -2,10 +2,10 @@ import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { encodeOwn, line, type Stored } from "../engine/codec.js";
 import type { Connection } from "../engine/connection.js";
-import { isRefusal } from "../engine/errors.js";
+import { isRefusal, tooLarge, tooManyKeys } from "../engine/errors.js";
 import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
-import type { ReplaceMode } from "../engine/operations.js";
+import type { Bounds, ReplaceMode } from "../engine/operations.js";
 import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
@@ -50,6 +50,8 @@ const BARRED_FOR = 400 * 86_400_000;
 const ANNOUNCED_FOR = 30 * 86_400_000;
 const ANNOUNCE_AFTER = 86_400_000;
 
+const UNBOUNDED: Bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.POSITIVE_INFINITY };
+
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
  * since, and only to a session that lives.
@@ -72,6 +74,7 @@ export class KnownSessions {
   /** Marks a session of which a first save was sent. Whether it took effect, its answer tells, or nobody. */
   readonly #sent = Symbol("RedisStore: sent");
   readonly #queue: SendQueue;
+  readonly #bounds: Bounds;
 
   constructor(sessions: AppSessions, connection: Connection, options: RedisStoreOptions) {
     this.#sessions = sessions;
@@ -85,6 +88,7 @@ export class KnownSessions {
     this.#hashIds = options.hashIds ?? false;
     this.#serializer = options.serializer === JSON ? undefined : options.serializer;
     this.#userId = options.userId ?? defaultUserId;
+    this.#bounds = { maxBytes: options.maxBytes ?? 9 * 1024 * 1024, maxKeys: options.maxKeys ?? 25_000 };
   }
 
   /** Reads and prolongs a session, or takes over the one that connect-redis left. */
@@ -121,7 +125,9 @@ export class KnownSessions {
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
     const ref = this.ref(sid);
-    await this.#queue.add(ref, "", (changes) => this.#sessions.update({ ref, id: "", ...life, changes }));
+    await this.#queue.add(ref, "", (changes) =>
+      this.#sessions.update({ ref, id: "", ...life, changes, ...this.#bounds }),
+    );
   }
 
   /** @param sid or a ref */
@@ -247,7 +253,7 @@ export class KnownSessions {
     const gone = removed.map((key) => line(key, "")).join("");
     const send = () =>
       this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
-        this.#sessions.update({ ...rest, changes: gone + lines }),
+        this.#sessions.update({ ...rest, changes: gone + lines, ...this.#bounds }),
       );
     const write = async () => {
       if ((await send()) || known.isSaved === undefined) return;
@@ -277,8 +283,23 @@ export class KnownSessions {
     const { now } = life;
     const ttl = this.#restOf(life);
     const fields = snapshot(session);
+    // What connect-redis left is taken over whatever its size: refused, it would fail each of its user's requests.
+    const { maxBytes, maxKeys } = mode === "absent" ? UNBOUNDED : this.#bounds;
+    if (fields.size > maxKeys) throw tooManyKeys("RedisStore: the session has", maxKeys);
     const own = encodeOwn(now, ttl, { id: id === NOBODY ? undefined : id });
     const known: Known = { sid, id, fields, prolonged: now, ttl: life.ttl };
+    let staged: string | undefined;
+    const stageIfLarge = (lines: string): string | Promise<string> => {
+      if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
+      const staging = this.#sessions.prepare(own + lines);
+      if (staging === undefined) return own + lines;
+      return staging.then((key) => {
+        staged = key;
+        return "";
+      });
+    };
+    const lines = toLines(fields, this.#serializer);
+    const text = typeof lines === "string" ? stageIfLarge(lines) : lines.then(stageIfLarge);
     // A plain object is a caller's own: it replaces the next time, too.
     if (!isPlainObject(session)) {
       Object.defineProperty(session, this.#sent, { value: true, configurable: true });
@@ -288,9 +309,7 @@ export class KnownSessions {
     const ref = this.ref(sid);
     const saving = noteWriting(
       known,
-      this.#queue.add(ref, toLines(fields, this.#serializer), (lines) =>
-        this.#sessions.replace({ ref, id, now, ttl, mode, text: own + lines }),
-      ),
+      this.#queue.add(ref, text, (text) => this.#sessions.replace({ ref, id, now, ttl, mode, text, staged })),
     );
     known.isSaved = saving.then(
       () => true,

@@ -1,5 +1,5 @@
 import type { SessionData } from "express-session";
-import { aBoolean, aFunction, anObject, checkOptions } from "../engine/check-options.js";
+import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../engine/check-options.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
 import type { Client } from "../engine/types.js";
@@ -42,6 +42,13 @@ export interface RedisStoreOptions {
    */
   hashIds?: boolean | undefined;
   /**
+   * The most bytes that a session may have, as JSON of its top-level keys. A save that would make it larger fails with the
+   * error `invalidValue`, and the session stays as it was. Default 9437184 (9 MiB).
+   */
+  maxBytes?: number | undefined;
+  /** The most top-level keys that a session may have. A save that would add more fails in the same way. Default 25000. */
+  maxKeys?: number | undefined;
+  /**
    * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined or null for nobody's.
    * Anything else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default:
    * `session.passport.user` when that is such an id, else `session.userId` when it is, else nobody's.
@@ -68,6 +75,8 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
     serializer: { be: "an object with the functions parse and stringify", test: isSerializer },
     legacy: aBoolean,
     hashIds: aBoolean,
+    maxBytes: anInteger(1),
+    maxKeys: anInteger(1),
     userId: aFunction,
   });
   const { client, rs, app } = options;

@@ -6,23 +6,35 @@
 --        2..  for each session its ref, and now, ms of the caller's clock
 -- Reply  for each session its text, as it was before this read, or the mark that stands there; see include/session.lua
 --        "" for one that is not there
+--        -2 for one that is left undone, see include/work.lua
+--        the lines before its data in an array, for one that is larger than a script takes in; see include/read.lua
 --        the error of one that somebody else has spoilt (where it is read without a trace, its text as it is)
 
 --@include index
 --@include replies
---@include session
+--@include read
+--@include work
+
+-- Texts that are longer than this are not written whole, but in place.
+local FEW = 4096
 
 -- Counts a read: puts other numbers in front of a text, of which the rest, from `from` on, stays. With `life` it ends so
 -- long from now. Gives the text, or the error where that was impossible.
 local function count(session, la, r, text, from, life)
   local head = la .. '\n' .. string.format('%d', r + 1)
+  if is_large(text) then
+    -- Only its beginning is here. Its numbers have zeros in front, so that they stay as long as they are.
+    local width = from - #la - 2
+    head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
+  end
   for attempt = 1, 2 do
     local written
-    if life then
-      written = redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life)
-    elseif #head + 1 == from then
+    if #head + 1 == from and (not life or #text > FEW) then
       -- Nearly always they are as long as they were.
       written = redis.pcall('SETRANGE', session, '0', head)
+      if life and type(written) ~= 'table' then redis.call('PEXPIRE', session, life) end
+    elseif life then
+      written = redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life)
     else
       written = redis.pcall('SET', session, head .. string.sub(text, from), 'KEEPTTL')
     end
@@ -34,23 +46,37 @@ local function count(session, la, r, text, from, life)
   end
 end
 
+-- What is replied for a session's text.
+local function reply_of(text)
+  if type(text) ~= 'string' or not is_large(text) then return text or '' end
+  local own = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+  return own and { own } or DAMAGED
+end
+
 local gap = tonumber(ARGV[1])
 local due = {}
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
-  local text = redis.pcall('GET', session)
-  if gap and type(text) == 'string' and not is_mark(text) then
-    local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
-    if not la then
-      text = DAMAGED
-    elseif math.abs(ARGV[2 * i + 1] - la) >= gap then
-      due[#due + 1] = { i, la, r, from }
-    else
-      text = count(session, la, r, text, from)
+  if i > 1 and work >= MOST_WORK then
+    replies[i] = UNDONE
+  else
+    local text = read(session)
+    if type(text) == 'string' then
+      work = work + #text
+      if gap and not is_mark(text) then
+        local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
+        if not la then
+          text = DAMAGED
+        elseif math.abs(ARGV[2 * i + 1] - la) >= gap then
+          due[#due + 1] = { i, la, r, from, text }
+        else
+          text = count(session, la, r, text, from)
+        end
+      end
     end
+    replies[i] = reply_of(text)
   end
-  replies[i] = text or ''
 end
 -- Busy sessions would pay for the rest on each request.
 if #due == 0 then return replies[2] and replies or replies[1] end
@@ -61,13 +87,13 @@ if #due == 0 then return replies[2] and replies or replies[1] end
 
 local uses, before = {}, {}
 for _, one in ipairs(due) do
-  local i, la, r, from = unpack(one)
-  local session, text = KEYS[5 + i], replies[i]
+  local i, la, r, from, text = unpack(one)
+  local session = KEYS[5 + i]
   local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
   local ttl, terms, _, id = parse(text)
   -- Of calls that read the same session none has seen the others' count.
   before[ref] = (before[ref] or -1) + 1
-  replies[i] = count(session, now, r + before[ref], text, from, life_of(ttl, terms))
+  replies[i] = reply_of(count(session, now, r + before[ref], text, from, life_of(ttl, terms)))
   uses[#uses + 1] = { id, ref, now, la }
 end
 note_uses(uses)

@@ -11,6 +11,7 @@
 --@include index
 --@include replies
 --@include parse
+--@include beginning
 --@include forget
 --@include leave-mark
 
@@ -18,7 +19,8 @@ local mark_for = tonumber(ARGV[1])
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
-  local text = redis.pcall('GET', session)
+  -- All that is asked for stands at the beginning, however much data follows.
+  local text = beginning(session)
   if type(text) == 'table' or (text and is_mark(text)) then
     replies[i] = text
   else

@@ -2,7 +2,8 @@
 --
 -- KEYS   1-5  the index, see include/index.lua
 --        6    the session
---        7, 8 in the mode 'absent': the bars of the user and of the app, see bar-legacy.lua
+--        7, 8 the bars of the user and of the app, see bar-legacy.lua
+--        9    where its text lies, instead of ARGV[6], when that is large; see engine/large-sessions.ts
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for nobody
 --        3    now, ms of the caller's clock
@@ -14,25 +15,44 @@
 
 --@include index
 --@include parse
+--@include beginning
 --@include forget
 --@include remember
 --@include clock
 --@include whole-ms
 
-local session, barred, all_barred = KEYS[6], KEYS[7], KEYS[8]
+local session, barred, all_barred, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local life = ttl * 1000
 
-local there = redis.call('GET', session) or ''
+local there = beginning(session) or ''
+if type(there) == 'table' then return there end
 if mode ~= 'any' and is_mark(there) then return 0 end
 local _, _, created, before = parse(there)
+local writes = string.match(there, '^%d+\n%d+\n(%d+)\n')
 if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return 0 end
 
-if created then text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*\n)%d+', '%1' .. created) end
-if life > 0 then
-  redis.call('SET', session, text, 'PX', whole_ms(life))
+-- Its creation, and how often it was written: so no two texts of it are taken for the same.
+if staged then
+  local head = beginning(staged) or ''
+  local w, after_w, c, after_c = string.match(head, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
+  if not w then return 0 end
+  redis.call('RENAME', staged, session)
+  if created then
+    redis.call('SETRANGE', session, w - 1, string.sub(string.format('%010d', writes + 1), w - after_w))
+    if #created == after_c - c then redis.call('SETRANGE', session, c - 1, created) end
+  end
+  if life > 0 then redis.call('PEXPIRE', session, whole_ms(life)) else redis.call('PERSIST', session) end
 else
-  redis.call('SET', session, text)
+  if created then
+    local w = string.format('%d', writes + 1)
+    text = string.gsub(text, '^(%d+\n%d+\n)%d+(\n[^\n]*\n)%d+', '%1' .. w .. '%2' .. created)
+  end
+  if life > 0 then
+    redis.call('SET', session, text, 'PX', whole_ms(life))
+  else
+    redis.call('SET', session, text)
+  end
 end
 if before and before ~= id then forget(before, ref) end
 redis.call('ZREM', expiry, id .. ref)

@@ -13,6 +13,7 @@
 
 --@include index
 --@include parse
+--@include beginning
 --@include forget
 --@include remember
 --@include leave-mark
@@ -20,7 +21,8 @@
 local session, moved = KEYS[6], KEYS[7]
 local ref, new_ref, grace, mark_for = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local text = redis.call('GET', session) or ''
+local text = beginning(session) or ''
+if type(text) == 'table' then return text end
 -- Nobody else makes a session of this new ref.
 if text == '>' .. new_ref or (text == '>' and redis.call('EXISTS', moved) == 1) then return 1 end
 local _, _, _, id, la = parse(text)

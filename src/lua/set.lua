@@ -3,24 +3,27 @@
 -- KEYS   1-5  the index, see include/index.lua
 --        6..  the sessions
 -- ARGV   1    the most bytes that a session's data may have, lines as in include/session.lua
---        2..  for each session:
+--        2    the most keys that it may have
+--        3..  for each session:
 --               its ref
 --               now, ms of the caller's clock
 --               changes of its data, see include/merge.lua
 -- Reply  for each session its text, as it is now but for when it was last used, which is as it was before this write; or
 --        the mark that stands there, and then nothing is written; see include/session.lua
 --        "" for one that is not there; nothing is written
---        -1 for one whose data would grow beyond what it may have; nothing is written
+--        -1 for one whose data would have too many bytes, -4 for too many keys; nothing is written
+--        -2 for one that is left undone, -3 where it is too much work; nothing is written; see include/work.lua
 --        the error of one that somebody else has spoilt; nothing is written
 
 --@include index
 --@include replies
 --@include parse
+--@include read
 --@include merge
 --@include life
 --@include note-uses
 
-local most = tonumber(ARGV[1])
+local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local uses = {}
 
 local function write(session, ref, text, now, changes)
@@ -29,9 +32,8 @@ local function write(session, ref, text, now, changes)
   if not la then return DAMAGED end
   local due = math.abs(now - la) >= 1000
   local head = (due and now or la) .. r .. string.format('%d', w + 1)
-  local new = merge(head .. string.sub(text, rest), changes)
-  local size = #new - #head - (data - rest)
-  if size > most and size > #text - data + 1 then return -1 end
+  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
+  if type(new) ~= 'string' then return new end
   local life, id
   if due then
     local ttl, terms, _
@@ -51,12 +53,22 @@ local function write(session, ref, text, now, changes)
 end
 
 for i = 1, #replies do
-  local session, at = KEYS[5 + i], 3 * i - 1
-  local text = redis.pcall('GET', session)
-  if type(text) == 'string' and not is_mark(text) then
-    text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])
+  local session, at = KEYS[5 + i], 3 * i
+  if i > 1 and work >= MOST_WORK then
+    replies[i] = UNDONE
+  else
+    local text = read(session)
+    if type(text) == 'string' then
+      -- It is copied several times.
+      work = work + 2 * #text
+      if is_large(text) then
+        text = TOO_MUCH
+      elseif not is_mark(text) then
+        text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])
+      end
+    end
+    replies[i] = text or ''
   end
-  replies[i] = text or ''
 end
 note_uses(uses)
 return replies[2] and replies or replies[1]

@@ -2,7 +2,9 @@
 --
 -- KEYS   1-5  the index, see include/index.lua
 --        6..  the sessions
--- ARGV   1..  for each session:
+-- ARGV   1    the most bytes that a session's data may have, lines as in include/session.lua
+--        2    the most keys that it may have
+--        3..  for each session:
 --               its ref
 --               id, as JSON; "" (two quotation marks) for nobody; empty to leave it as it is
 --               now, ms of the caller's clock
@@ -10,33 +12,38 @@
 --               as it is, which goes with an empty id
 --               changes of its data, see include/merge.lua
 -- Reply  for each session 1, or 0 for one that is not there; nothing is written then
+--        -1 for one whose data would have too many bytes, -4 for too many keys; nothing is written
+--        -2 for one that is left undone, -3 where it is too much work; nothing is written; see include/work.lua
 --        the error of one that somebody else has spoilt; nothing is written
 
 --@include index
 --@include replies
---@include session
+--@include read
 --@include merge
 --@include life
 
+local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
 
 local function update(session, ref, text, id, now, ttl, changes)
-  local la, r, w, life, created, before, rest =
-    string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^ \n][^\n]*)(\n%d+\n)([^\n]*)()\n[^\n]*\n')
+  local la, r, w, life, created, before, rest, start =
+    string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^ \n][^\n]*)(\n%d+\n)([^\n]*)()\n[^\n]*\n[^\n]*()')
   if not la then return DAMAGED end
-  rest = string.sub(text, rest)
   if changes ~= '' then w = string.format('%d', w + 1) end
-  local new, written
+  local written
   if ttl == '' then
-    new = merge(la .. r .. w .. '\n' .. life .. created .. before .. rest, changes)
+    local head = la .. r .. w .. '\n' .. life .. created .. before
+    local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
+    if type(new) ~= 'string' then return new end
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   else
     if before == '' then before = NOBODY end
     if id == '' then id = before end
     -- What was agreed on when it was created (no_resave, until) stays.
     local terms = string.match(life, ' .*') or ''
-    new = now .. r .. w .. '\n' .. ttl .. terms .. created .. (id == NOBODY and '' or id) .. rest
-    new = merge(new, changes)
+    local head = now .. r .. w .. '\n' .. ttl .. terms .. created .. (id == NOBODY and '' or id)
+    local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
+    if type(new) ~= 'string' then return new end
     local ms = ttl * 1000
     if terms ~= '' then ms = life_of(ttl, terms) end
     -- A Redis that is out of memory refuses, unless the script has written before: as in get.lua, a session that is
@@ -56,14 +63,21 @@ local function update(session, ref, text, id, now, ttl, changes)
 end
 
 for i = 1, #replies do
-  local session, at = KEYS[5 + i], 5 * (i - 1)
-  local text = redis.pcall('GET', session)
-  if type(text) == 'table' then
-    replies[i] = text
-  elseif type(text) ~= 'string' or is_mark(text) then
-    replies[i] = 0
+  local session, at = KEYS[5 + i], 5 * i - 2
+  if i > 1 and work >= MOST_WORK then
+    replies[i] = UNDONE
   else
-    replies[i] = update(session, ARGV[at + 1], text, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    local text = read(session)
+    if type(text) == 'table' then
+      replies[i] = text
+    elseif type(text) ~= 'string' or is_mark(text) then
+      replies[i] = 0
+    elseif is_large(text) then
+      replies[i] = TOO_MUCH
+    else
+      work = work + 2 * #text
+      replies[i] = update(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    end
   end
 end
 if #moves == 0 then return replies[2] and replies or replies[1] end

@@ -7,8 +7,14 @@ export type OnError = (error: unknown, req: Request) => void;
 export function describeError(error: unknown): string {
   const { name, message } = Object(error) as Partial<Error>;
   // What is thrown need not be an error.
-  if (message === undefined) return `${typeof error} was thrown${typeof error === "string" ? `: ${error}` : ""}`;
-  return `${name}: ${message}${reasonOf(error)}`;
+  if (message === undefined)
+    return oneLine(`${typeof error} was thrown${typeof error === "string" ? `: ${error}` : ""}`);
+  return oneLine(`${name}: ${message}${reasonOf(error)}`);
+}
+
+/** An app's error may quote its request, and what a request says must not look like another line of the log. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }
 
 /** What the cause of an error adds to its message, to be put behind that. */

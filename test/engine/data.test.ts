@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RedisSessions, type SessionError } from "../../src/index.js";
+import { dump } from "../support/dump.js";
 import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
@@ -86,21 +87,13 @@ describe("a key comes back unchanged:", () => {
     for (const d of await roundTrip(given)) expect(Object.entries(d).sort()).toEqual(Object.entries(given).sort());
   });
 
-  test('"__proto__"', async () => {
-    const given = JSON.parse('{"__proto__":"value"}');
-    for (const d of await roundTrip(given)) {
-      expect(Object.entries(d)).toEqual([["__proto__", "value"]]);
-      expect(Object.getPrototypeOf(d)).toBe(Object.prototype);
-    }
-  });
-
   test("and is removed under its very name", async () => {
-    const given = JSON.parse('{"__proto__":1,"":2,"a.b":3,"a":4}');
+    const given = { "": 2, "a.b": 3, a: 4 };
     const created = await t.create({ d: given });
     const session = await t.rs.set({
       app,
       token: created.token,
-      d: JSON.parse('{"__proto__":null,"":null,"a.b":null}'),
+      d: { "": null, "a.b": null },
     });
     expect(session?.d).toEqual({ a: 4 });
   });
@@ -207,11 +200,49 @@ describe("with nested: true", () => {
       .catch((error) => error);
     expect(error).toMatchObject({ message: `d.list has a forbidden type. ${ONLY_PRIMITIVES}` });
   });
+});
 
-  test('a deep "__proto__" stays a key', async () => {
-    const [back] = await roundTrip({ deep: JSON.parse('{"__proto__":{"admin":true}}') }, nested());
-    expect(JSON.stringify(back)).toBe('{"deep":{"__proto__":{"admin":true}}}');
-    expect((back as { deep: { admin?: unknown } }).deep.admin).toBeUndefined();
+describe('the key "__proto__"', () => {
+  const REFUSED = "is not allowed: code that copies the data could take it for a prototype";
+
+  test.each([
+    ["of the data", '{"__proto__":"admin"}', "d.__proto__"],
+    ["of a value", '{"deep":{"__proto__":{"admin":true}}}', "d.deep…__proto__"],
+    ["deep in a list", '{"deep":[{"a":[{"__proto__":1}]}]}', "d.deep…__proto__"],
+  ])("%s is refused by create and set, and nothing is written", async (_where, json, path) => {
+    expect(await refusal(JSON.parse(json), nested())).toMatchObject({
+      name: "invalidValue",
+      message: `${path} ${REFUSED}`,
+      hint: "rename the key",
+    });
+    const { token } = await t.create({ d: { a: 1 } });
+    const before = await dump(t.db);
+    await expect(nested().set({ app, token, d: JSON.parse(json) })).rejects.toMatchObject({ name: "invalidValue" });
+    expect(await dump(t.db)).toEqual(before);
+  });
+
+  test("that an earlier version stored is removed by null", async () => {
+    const { token, ref } = await t.create({ d: { a: 1 } });
+    await t.db.append(`rs:{${app}}:s:${ref}`, '\n"__proto__":1');
+    expect((await t.rs.set({ app, token, d: JSON.parse('{"__proto__":null}') }))?.d).toEqual({ a: 1 });
+  });
+});
+
+describe("a message about a key", () => {
+  test.each([
+    ["that is a line of a log", "a\nFAKE 2026 root signed in", String.raw`d["a\nFAKE 2026 root signed in"]`],
+    ["that steers a terminal", "\u001b[2J\u009b1m\u202e", String.raw`d["\u001b[2J\u009b1m\u202e"]`],
+    ["that is long", "x".repeat(5000), `d["${"x".repeat(40)}…"]`],
+    ["that is empty", "", 'd[""]'],
+  ])("%s quotes it, and cuts it", async (_what, key, path) => {
+    expect(await refusal({ [key]: undefined })).toMatchObject({
+      message: `${path} has a forbidden type. ${ONLY_PRIMITIVES}`,
+    });
+    const deep = path.replace("d[", "d.list…[");
+    expect(await refusal({ list: { [key]: undefined } }, nested())).toMatchObject({
+      // An empty key cannot be told from the value itself.
+      message: `${key === "" ? "d.list" : deep} has a forbidden type. ${ONLY_JSON}`,
+    });
   });
 });
 

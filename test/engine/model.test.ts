@@ -40,7 +40,7 @@ const app = fc.constantFrom(...APPS);
 const id = fc.constantFrom(...IDS);
 const pick = fc.nat(1000);
 const by = fc.constantFrom("token" as const, "ref" as const);
-const key = fc.constantFrom("a", "b", "a.b", "", "__proto__", "to", "딸기");
+const key = fc.constantFrom("a", "b", "a.b", "", "constructor", "to", "딸기");
 const value = fc.oneof(
   fc.string(),
   fc.double({ noNaN: true, noDefaultInfinity: true }),

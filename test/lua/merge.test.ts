@@ -7,8 +7,8 @@ const t = useScripts();
 
 /** A session's data, changed by the scripts that merge. */
 const MERGING = [
-  ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], [10_000_000, "ref", 1000, lines])],
-  ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], ["ref", "", 1000, "", lines])],
+  ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], [10_000_000, 100_000, "ref", 1000, lines])],
+  ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], [10_000_000, 100_000, "ref", "", 1000, "", lines])],
 ] as const;
 
 /** What stands behind the first eight lines. */
@@ -22,10 +22,10 @@ async function readData(): Promise<string> {
 
 const NAMES = Array.from({ length: 5000 }, (_, i) => `"k${i}"`);
 
-/** Few changes are put in one by one, those of much data together. */
+/** What stands beside the data that change. */
 const BULK = [
   ["in few data", {}],
-  ["in much data", { '"bulk"': `"${"x".repeat(1_000_000)}"` }],
+  ["in much data", { '"bulk"': `"${"x".repeat(200_000)}"` }],
 ] as [string, Record<string, string>][];
 
 describe.each(MERGING)("%s", (_name, merge) => {
@@ -113,20 +113,37 @@ describe.each(MERGING)("%s", (_name, merge) => {
     );
   });
 
-  test("takes thousands of keys, some set, some added and some removed in the same call", async () => {
+  test("takes hundreds of keys of thousands, some set, some added and some removed in the same call", async () => {
     await plant(t.db, { ref: "ref", ...Object.fromEntries(NAMES.map((name, i) => [name, i])) });
-    const added = NAMES.map((name) => name.replace("k", "new"));
-    const even = NAMES.filter((_, i) => i % 2 === 0);
-    const odd = NAMES.filter((_, i) => i % 2 === 1);
+    const [set, removed, added] = [NAMES.slice(0, 200), NAMES.slice(4800), ['"new1"', '"new2"']];
     await merge(
       changes(
-        [...even, ...added].flatMap((name) => [name, '"x"']),
-        odd,
+        [...set, ...added].flatMap((name) => [name, '"x"']),
+        removed,
       ),
     );
-    expect(await readData()).toBe(changes([...even, ...added].flatMap((name) => [name, '"x"'])));
-    await merge(changes([], [...even, ...added]));
-    expect(await readData()).toBe("");
+    const expected = NAMES.slice(0, 4800).flatMap((name, i) => [name, i < 200 ? '"x"' : i]);
+    expect(await readData()).toBe(changes([...expected, ...added.flatMap((name) => [name, '"x"'])]));
+  });
+
+  test.each([
+    ["more keys than a script looks for", NAMES.slice(0, 501)],
+    [
+      "keys in another order than that of the text, so that it would be searched again and again",
+      NAMES.slice(-90).reverse(),
+    ],
+  ])("is too much work with %s, and changes nothing", async (_what, names) => {
+    await plant(t.db, { ref: "ref", ...Object.fromEntries(NAMES.map((name, i) => [name, i])) });
+    const before = await readData();
+    expect(await merge(changes(names.flatMap((name) => [name, '"x"'])))).toBe(-3);
+    expect(await readData()).toBe(before);
+  });
+
+  test("is too much work for a session of more than 256 KiB, and changes nothing", async () => {
+    await plant(t.db, { ref: "ref", '"big"': `"${"x".repeat(270_000)}"` });
+    const before = await readData();
+    expect(await merge(changes(['"a"', "1"]))).toBe(-3);
+    expect(await readData()).toBe(before);
   });
 
   test("a session goes on as it was once all of its data have gone", async () => {

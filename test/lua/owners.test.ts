@@ -6,6 +6,9 @@ import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
+/** How large the data may become. */
+const BOUNDS = [10_000_000, 100_000];
+
 const ALICE = '"alice"';
 
 /** A field of 4096 bytes: 273 refs of 14 bytes, a line feed behind each, and one in front of all. */
@@ -196,7 +199,7 @@ describe("ending sessions", () => {
 
   test.each([
     ["get", (ref: string) => use(ref)],
-    ["update", (ref: string) => t.runOne(update, [...INDEX, ref], [ref, "", 9000, 50, ""])],
+    ["update", (ref: string) => t.runOne(update, [...INDEX, ref], [...BOUNDS, ref, "", 9000, 50, ""])],
     ["replace", (ref: string) => t.run(replace, [...INDEX, ref], [ref, ALICE, 9000, 100, "any", textFor(ALICE)])],
     ["sweep", (ref: string) => t.run(sweep, [...INDEX, ref], [ALICE, ref])],
     ["create, once more", (ref: string) => add([ref])],
@@ -252,7 +255,7 @@ describe("moving sessions", () => {
   test("update gives one of the crowd to another user, and the last one, too", async () => {
     await crowdOf("x", "y");
     await inChunks(FIELD, (refs) => end(...refs));
-    const give = (ref: string) => t.runOne(update, [...INDEX, ref], [ref, '"bob"', 6000, 100, changes([])]);
+    const give = (ref: string) => t.runOne(update, [...INDEX, ref], [...BOUNDS, ref, '"bob"', 6000, 100, changes([])]);
     await give("x");
     expect(await t.db.hgetall("owners")).toEqual({ [ALICE]: "+\n", '"bob"': "\nx\n" });
     expect(await crowd()).toEqual(['"alice"y']);
@@ -266,7 +269,7 @@ describe("moving sessions", () => {
   test("update takes one into the crowd of a user whose field is full", async () => {
     await crowdOf();
     await plant(t.db, { ref: "x", id: '"bob"' });
-    expect(await t.runOne(update, [...INDEX, "x"], ["x", ALICE, 6000, 100, ""])).toBe(1);
+    expect(await t.runOne(update, [...INDEX, "x"], [...BOUNDS, "x", ALICE, 6000, 100, ""])).toBe(1);
     expect(await t.db.hgetall("owners")).toEqual({ [ALICE]: `+${FULL}` });
     expect(await crowd()).toEqual(['"alice"x']);
   });
@@ -275,7 +278,7 @@ describe("moving sessions", () => {
     await crowdOf("x");
     const turns = ['"bob"', ALICE, '"bob"', ALICE];
     const args = turns.flatMap((id) => ["x", id, 6000, 100, ""]);
-    expect(await t.run(update, [...INDEX, ...turns.map(() => "x")], args)).toEqual([1, 1, 1, 1]);
+    expect(await t.run(update, [...INDEX, ...turns.map(() => "x")], [...BOUNDS, ...args])).toEqual([1, 1, 1, 1]);
     expect(await t.db.hgetall("owners")).toEqual({ [ALICE]: `+${FULL}` });
     expect(await crowd()).toEqual(['"alice"x']);
     expect(await t.db.zrange("users", "0", "-1")).toEqual([ALICE]);

@@ -36,11 +36,11 @@ describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
 });
 
 test.each(["any", "unended"])(
-  "mode %s replies 1 over a session that lives, of which only its creation is kept",
+  "mode %s replies 1 over a session that lives, of which its creation is kept, and how often it was written",
   async (mode) => {
     await plant(t.db, { ref: "ref", '"old"': "1" });
     expect(await run(mode)).toBe(1);
-    expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, created: "1000" });
+    expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, created: "1000", w: "2" });
   },
 );
 

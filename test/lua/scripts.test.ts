@@ -29,6 +29,7 @@ function keyArguments(source: string): string[] {
     const args = rest.split(", ").flatMap((arg) => listed(source, /^unpack\((\w+)$/.exec(arg)?.[1]) ?? arg);
     if (command === "TIME") return [];
     if (command === "RENAME") return args.slice(0, 2);
+    if (args[0] === "unpack(KEYS") return ["KEYS[1]"];
     return ["DEL", "EXISTS"].includes(command) ? args : args.slice(0, 1);
   });
 }
@@ -98,7 +99,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(
-        /^'(GET|MGET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PTTL|DEL|EXISTS|RENAME|TIME)'$/,
+        /^'(GET|MGET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PERSIST|PTTL|STRLEN|DEL|EXISTS|RENAME|TIME)'$/,
       );
     }
   });

@@ -60,6 +60,7 @@ export function describeFailures(): void {
     ],
     ["a cause that the message has already", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
     ["a text", "no", "string was thrown: no"],
+    ["a text of several lines", "no\nFAKE\u001b[2J", "string was thrown: no FAKE [2J"],
     ["nothing", undefined, "undefined was thrown"],
     ["an object", { token: TOKEN }, "object was thrown"],
   ])("without onError it prints %s, and not the address", async (_what, error, line) => {

@@ -94,20 +94,19 @@ export function describeHttp(): void {
     expect(none.status).toBe(200);
   });
 
-  test("__proto__ in a body is a key like any other", async () => {
+  test.each([
+    ["a value", '{"__proto__":"mine","a":1}'],
+    ["an object", '{"__proto__":{"admin":true}}'],
+  ])("refuses __proto__ in a body, with %s, and pollutes nothing", async (_what, body) => {
     const api = await t.open();
     const { token } = await api.create();
     const headers = { "Content-Type": "application/json" };
-    const body = '{"__proto__":"mine","constructor":"x","a":1}';
     const { status, text } = await api.call("POST", `/webapp/set/${token}`, { body, headers });
-    expect(status).toBe(200);
-    expect(text).toContain('"__proto__":"mine"');
-    expect(({} as { a?: unknown }).a).toBeUndefined();
-    expect((await api.get(`/webapp/get/${token}`)).text).toContain('"__proto__":"mine"');
-
-    const polluting = await api.call("POST", `/webapp/set/${token}`, { body: '{"__proto__":{"admin":true}}', headers });
-    expect(polluting.status).toBe(400);
-    expect(({} as { admin?: unknown }).admin).toBeUndefined();
+    expect(status).toBe(400);
+    expect(text).toContain("d.__proto__");
+    const plain: { a?: unknown; admin?: unknown } = {};
+    expect([plain.a, plain.admin]).toEqual([undefined, undefined]);
+    expect((await api.get(`/webapp/get/${token}`)).text).not.toContain("__proto__");
   });
 
   test.each<[string, string, () => RequestHandler, string]>([

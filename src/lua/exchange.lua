@@ -1,0 +1,64 @@
+-- Puts a text in the place of a session's, if that is still the one that its writer has read. For what is too much work
+-- for `set` and `update`; see engine/large-sessions.ts.
+--
+-- KEYS   1-5  the index, see include/index.lua
+--        6    the session
+--        7    where its new text lies
+-- ARGV   1    ref
+--        2    now, ms of the caller's clock
+--        3    how it was used: 'use' to prolong it as `set` does; 'keep' to leave its life as it is; or, as in `update`, its
+--             ttl from now on, seconds (may have a fraction), 0 for a session without end
+--        4    when the session that was read was created, ms
+--        5    how often it had been written
+--        6    how many bytes it had
+-- Reply  1 when it was written
+--        0 when the session is another by now; nothing is written
+--        the mark that stands there, or "" where nothing is; nothing is written
+
+--@include index
+--@include parse
+--@include beginning
+--@include life
+--@include forget
+--@include remember
+--@include note-uses
+
+local session, staged = KEYS[6], KEYS[7]
+local ref, now, use, created, written, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+
+local text, head = beginning(session), beginning(staged)
+if type(text) == 'table' then return text end
+if not text or is_mark(text) then return text or '' end
+local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')
+local _, _, since, before = parse(text)
+if since ~= created or w ~= written or redis.call('STRLEN', session) ~= size then return 0 end
+local ttl, terms, _, id, new_la = parse(head or '')
+-- The new text has a short life where it lies.
+if not id then return 0 end
+
+local life
+if use == 'use' then
+  if new_la ~= la then life = life_of(ttl, terms) end
+elseif use ~= 'keep' then
+  life = ttl * 1000
+  if terms ~= '' then life = life_of(ttl, terms) end
+end
+local left = life or redis.call('PTTL', session)
+redis.call('RENAME', staged, session)
+if left > 0 then redis.call('PEXPIRE', session, whole_ms(left)) else redis.call('PERSIST', session) end
+-- What has read it meanwhile counts.
+if string.match(head, '^%d+\n(%d+)') ~= r and #string.match(head, '^%d+\n(%d+)') == #r then
+  redis.call('SETRANGE', session, #new_la + 1, r)
+end
+
+if use == 'use' then
+  if new_la ~= la then note_uses({ { id, ref, now, la } }) end
+elseif use ~= 'keep' then
+  if id ~= before then forget(before, ref) end
+  local due = clock() + (life or ttl * 1000)
+  remember(id, ref, now, due)
+  local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
+  if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
+  settle()
+end
+return 1
