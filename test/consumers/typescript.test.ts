@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -113,6 +114,39 @@ const compilers: Compiler[] = [
     module: [{ module: "node16" }, { module: "node20" }, { module: "nodenext" }, { module: "esnext", ...bundler }],
   },
 ];
+
+test("the CommonJS types name what the ES module's types do", () => {
+  // TypeScript 7 has no API to ask.
+  const ts = createRequire(import.meta.url)(join(tools, "typescript6")) as CompilerApi;
+  const folder = join(temp, "node_modules/ioredis-sessions");
+  const files = [join(folder, "commonjs/index.d.cts"), join(folder, "dist/index.d.ts")];
+  const program = ts.createProgram(files, { module: ts.ModuleKind.NodeNext, types: [] });
+  const checker = program.getTypeChecker();
+  const [required, imported] = files.map((file) =>
+    checker
+      .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(file)))
+      .map(({ name }) => name)
+      .filter((name) => !["prototype", "export="].includes(name))
+      .sort(),
+  );
+  expect(imported).toContain("RedisSessionsOptions");
+  expect(required).toEqual(imported);
+});
+
+/** What the test above asks of TypeScript's API. */
+interface CompilerApi {
+  ModuleKind: { NodeNext: number };
+  createProgram(
+    files: string[],
+    options: object,
+  ): {
+    getSourceFile(file: string): unknown;
+    getTypeChecker(): {
+      getSymbolAtLocation(node: unknown): unknown;
+      getExportsOfModule(symbol: unknown): { name: string }[];
+    };
+  };
+}
 
 describe.each(compilers)("TypeScript $version", ({ version, folder, commonjs, module }) => {
   const projects = [

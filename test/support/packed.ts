@@ -11,6 +11,7 @@ const exec = promisify(execFile);
 
 export interface Manifest {
   dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
 }
 

@@ -14,12 +14,14 @@ async function main() {
   const store = new RedisStore({ client });
   // There is one class, whichever way it was loaded, with the ES module's exports on it.
   const module = await import("ioredis-sessions");
+  // Deno resolves import() in a CommonJS file as it does require, and adds this name.
+  const names = Object.keys(module).filter((name) => name !== "module.exports");
   console.log(
     JSON.stringify({
       found: found.id,
       all: all.length,
       store: typeof store.get,
-      exports: Object.keys(module).every((name) => RedisSessions[name] === module[name]),
+      exports: names.every((name) => RedisSessions[name] === module[name]),
       same: RedisSessions === module.RedisSessions && RedisSessions === RedisSessions.default,
     }),
   );
