@@ -1,4 +1,4 @@
-import session, { type SessionData } from "express-session";
+import { type SessionData, Store } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
 import { Breather } from "../engine/breather.js";
 import { checkNames } from "../engine/check-options.js";
@@ -39,7 +39,7 @@ export interface ListedSession extends Omit<Session, "d"> {
  * The methods of connect-redis (get, set, touch, destroy, clear, length, ids, all) take a callback, or return a promise;
  * the others return a promise.
  */
-export class RedisStore extends session.Store {
+export class RedisStore extends Store {
   readonly #sessions: AppSessions;
   readonly #known: KnownSessions;
 
@@ -172,9 +172,9 @@ export class RedisStore extends session.Store {
 
   /** express-session's moment of handing a loaded session to the request: from here on the store knows it. */
   override createSession(
-    req: Parameters<session.Store["createSession"]>[0],
+    req: Parameters<Store["createSession"]>[0],
     data: SessionData,
-  ): ReturnType<session.Store["createSession"]> {
+  ): ReturnType<Store["createSession"]> {
     const created = super.createSession(req, data);
     this.#known.passOn(req.sessionID, data, created);
     return created;

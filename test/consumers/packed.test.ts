@@ -1,27 +1,17 @@
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { manifest, npm, pack, repo } from "../support/packed.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
 /** The package as npm would publish it, installed into a project of its own, and used. */
 
-const repo = resolve(import.meta.dirname, "../..");
 const temp = mkdtempSync(join(tmpdir(), "ioredis-sessions-packed-"));
-const source = join(temp, "source");
 const project = join(temp, "project");
 const exec = promisify(execFile);
-
-interface Manifest {
-  dependencies?: Record<string, string>;
-  peerDependencies?: Record<string, string>;
-}
-
-function manifest(folder: string): Manifest {
-  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-}
 
 /** A package and all that it depends on: the folders where npm has put them. */
 function closure(names: readonly string[], found = new Map<string, string>()): Map<string, string> {
@@ -33,38 +23,10 @@ function closure(names: readonly string[], found = new Map<string, string>()): M
   return found;
 }
 
-async function npm(cwd: string, ...args: string[]): Promise<string> {
-  const { stdout } = await exec("npm", [...args, "--no-audit", "--no-fund", "--loglevel=error"], { cwd });
-  return stdout;
-}
-
-/** Builds a copy, so that the repository's own dist is left alone. Gives the packed files. */
-async function pack(): Promise<string[]> {
-  for (const name of [
-    "package.json",
-    "tsconfig.json",
-    "tsconfig.build.json",
-    "src",
-    "README.md",
-    "LICENSE",
-    "CHANGELOG.md",
-  ]) {
-    cpSync(join(repo, name), join(source, name), { recursive: true });
-  }
-  symlinkSync(join(repo, "node_modules"), join(source, "node_modules"));
-  await npm(source, "run", "build");
-  const packed = JSON.parse(await npm(source, "pack", "--ignore-scripts", "--json", "--pack-destination", temp));
-  // npm 12 gives an object by the packages' names.
-  const [one] = Object.values(packed) as { filename: string; files: { path: string }[] }[];
-  if (one === undefined) throw new Error("npm pack has packed nothing");
-  await install(one.filename);
-  return one.files.map(({ path }) => path);
-}
-
 /** Installs the tarball without the network: the dependencies are packed from where they are. */
 async function install(tarball: string): Promise<void> {
   mkdirSync(project);
-  const { dependencies = {}, peerDependencies = {} } = manifest(source);
+  const { dependencies = {}, peerDependencies = {} } = manifest(repo);
   const needed = closure(Object.keys(dependencies));
   const packed = JSON.parse(
     await npm(temp, "pack", "--ignore-scripts", "--json", "--pack-destination", temp, ...needed.values()),
@@ -72,7 +34,7 @@ async function install(tarball: string): Promise<void> {
   const files = (Object.values(packed) as { name: string; filename: string }[]).map(
     ({ name, filename }) => [name, `file:../${filename}`] as const,
   );
-  const all = { "ioredis-sessions": `file:../${tarball}`, ...Object.fromEntries(files) };
+  const all = { "ioredis-sessions": `file:${tarball}`, ...Object.fromEntries(files) };
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module", private: true, dependencies: all }));
   await npm(project, "install", "--offline", "--ignore-scripts", "--legacy-peer-deps");
 
@@ -87,7 +49,9 @@ let redis: TestRedis;
 let files: string[];
 
 beforeAll(async () => {
-  [redis, files] = await Promise.all([startRedis(), pack()]);
+  const packed = await pack(temp);
+  files = packed.files;
+  [redis] = await Promise.all([startRedis(), install(packed.tarball)]);
 }, 120_000);
 
 afterAll(async () => {
@@ -96,7 +60,7 @@ afterAll(async () => {
 });
 
 async function run(program: string): Promise<unknown> {
-  const env = { ...process.env, REDIS_URL: redis.url };
+  const env = { ...process.env, REDIS_URL: redis.url, REDIS_PORT: `${redis.port}` };
   const { stdout, stderr } = await exec(process.execPath, [program], { cwd: project, env });
   expect(stderr).toBe("");
   return JSON.parse(stdout);
@@ -106,7 +70,11 @@ test("the package holds what is needed and no more", () => {
   for (const file of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts"]) {
     expect(files).toContain(file);
   }
-  expect(files.filter((file) => !/^(dist\/.*\.(js|d\.ts)|[A-Za-z]+\.(md|json)|LICENSE)$/.test(file))).toEqual([]);
+  expect(
+    files.filter(
+      (file) => !/^(dist\/.*\.(js|d\.ts)|commonjs\/[a-z-]+\.(cjs|d\.cts)|[A-Za-z]+\.(md|json)|LICENSE)$/.test(file),
+    ),
+  ).toEqual([]);
   expect(existsSync(join(project, "node_modules/ioredis-sessions/dist/index.js"))).toBe(true);
 });
 
@@ -120,7 +88,30 @@ test("an ES module can use every entry point", async () => {
 });
 
 test("a CommonJS program can require it, without a warning", async () => {
-  expect(await run("commonjs.cjs")).toEqual({ found: "carol", all: 1, store: "function", same: true });
+  expect(await run("commonjs.cjs")).toEqual({
+    found: "carol",
+    all: 1,
+    store: "function",
+    exports: true,
+    same: true,
+  });
+});
+
+test("the calls of redis-sessions' README run as written", async () => {
+  const session = { id: "user1001", ip: "192.168.22.58", ttl: 3600, idle: 0 };
+  const later = { last_action: "/read/msg/2121", birthday: "2013-08-13", foo: "bar" };
+  expect(await run("redis-sessions.cjs")).toMatchObject({
+    create: { token: expect.stringMatching(/^[A-Za-z0-9]{64,}$/) },
+    set: { ...session, d: { foo: "bar", unread_msgs: 12, last_action: "/read/news", birthday: "2013-08-13" } },
+    get: { ...session, r: 1, w: 2 },
+    remove: { ...session, w: 3, d: later },
+    activity: { activity: 1 },
+    soapp: { sessions: [{ ...session, d: later }] },
+    soid: { sessions: [{ ...session, d: later }] },
+    kill: { kill: 1 },
+    killsoid: { kill: 1 },
+    killall: { kill: 1 },
+  });
 });
 
 test("a strict TypeScript program compiles, with its own data merged into the request's session", async () => {

@@ -1,6 +1,6 @@
 // A CommonJS program that uses the installed package. Prints what the test expects.
 const { Redis } = require("ioredis");
-const { default: Default, RedisSessions } = require("ioredis-sessions");
+const RedisSessions = require("ioredis-sessions");
 const { RedisStore } = require("ioredis-sessions/express-session");
 const { sessions } = require("ioredis-sessions/middleware");
 
@@ -12,8 +12,18 @@ async function main() {
   const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
   const { sessions: all } = await auth.admin.soid({ id: "carol" });
   const store = new RedisStore({ client });
+  // There is one class, whichever way it was loaded, with the ES module's exports on it.
+  const module = await import("ioredis-sessions");
+  // Deno resolves import() in a CommonJS file as it does require, and adds this name.
+  const names = Object.keys(module).filter((name) => name !== "module.exports");
   console.log(
-    JSON.stringify({ found: found.id, all: all.length, store: typeof store.get, same: Default === RedisSessions }),
+    JSON.stringify({
+      found: found.id,
+      all: all.length,
+      store: typeof store.get,
+      exports: names.every((name) => RedisSessions[name] === module[name]),
+      same: RedisSessions === module.RedisSessions && RedisSessions === RedisSessions.default,
+    }),
   );
   await rs.quit();
   client.disconnect();

@@ -1,0 +1,81 @@
+/**
+ * The types of `require("ioredis-sessions")`, which returns the class RedisSessions.
+ *
+ * @example
+ * import RedisSessions = require("ioredis-sessions");
+ * import { type Session, SessionError } from "ioredis-sessions";
+ *
+ * @module
+ */
+
+import type {
+  ActivityOptions,
+  AnyRedisSessions,
+  Callback,
+  Changes,
+  Client,
+  Created,
+  CreateOptions,
+  DefaultData,
+  GetOptions,
+  Json,
+  KillallOptions,
+  Killed,
+  KillOptions,
+  KillsoidOptions,
+  Limits,
+  Primitive,
+  RedisSessionsOptions,
+  RotateOptions,
+  Session,
+  SessionErrorCode,
+  SessionErrorName,
+  SessionList,
+  SessionsOfAppOptions,
+  SetOptions,
+  SoappOptions,
+  SoidOptions,
+  Which,
+} from "../dist/index.js" with { "resolution-mode": "import" };
+
+// TypeScript before 5.8 and module "node16" report an ES module that is required (TS1479). Every supported Node loads it.
+// @ts-ignore
+import { RedisSessions as Engine, SessionError } from "../dist/index.js";
+
+declare class RedisSessions<Data extends object = DefaultData> extends Engine<Data> {}
+
+// `export =` excludes named exports, so each name is listed here. A test compares them with the ES module's.
+declare namespace RedisSessions {
+  export type {
+    ActivityOptions,
+    AnyRedisSessions,
+    Callback,
+    Changes,
+    Client,
+    Created,
+    CreateOptions,
+    DefaultData,
+    GetOptions,
+    Json,
+    KillallOptions,
+    Killed,
+    KillOptions,
+    KillsoidOptions,
+    Limits,
+    Primitive,
+    RedisSessionsOptions,
+    RotateOptions,
+    Session,
+    SessionErrorCode,
+    SessionErrorName,
+    SessionList,
+    SessionsOfAppOptions,
+    SetOptions,
+    SoappOptions,
+    SoidOptions,
+    Which,
+  };
+  export { RedisSessions, RedisSessions as default, SessionError };
+}
+
+export = RedisSessions;
