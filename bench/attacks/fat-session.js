@@ -33,8 +33,8 @@ if (!isMainThread) {
   const { port, token } = workerData;
   const open = () => new Redis({ port, host: "127.0.0.1" }).on("error", () => {});
   for (let i = 0; i < 20; i++) {
-    if (token === undefined) writeToStore(new RedisStore({ client: open(), ...STORE }));
-    else writeToEngine(open());
+    if (token === undefined) void writeToStore(new RedisStore({ client: open(), ...STORE }));
+    else void writeToEngine(open());
   }
 }
 
