@@ -22,7 +22,7 @@ local FEW = 4096
 -- long from now. Gives the text, or the error where that was impossible.
 local function count(session, la, r, text, from, life)
   local head = la .. '\n' .. string.format('%d', r + 1)
-  if is_large(text) then
+  if #text > MOST_TEXT then
     -- Only its beginning is here. Its numbers have zeros in front, so that they stay as long as they are.
     local width = from - #la - 2
     head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
@@ -44,13 +44,6 @@ local function count(session, la, r, text, from, life)
     -- index has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
     redis.call('ZREM', active, '')
   end
-end
-
--- What is replied for a session's text.
-local function reply_of(text)
-  if type(text) ~= 'string' or not is_large(text) then return text or '' end
-  local own = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-  return own and { own } or DAMAGED
 end
 
 local gap = tonumber(ARGV[1])
@@ -75,7 +68,11 @@ for i = 1, #replies do
         end
       end
     end
-    replies[i] = reply_of(text)
+    replies[i] = text or ''
+    if type(text) == 'string' and #text > MOST_TEXT then
+      local own = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+      replies[i] = own and { own } or DAMAGED
+    end
   end
 end
 -- Busy sessions would pay for the rest on each request.
@@ -93,7 +90,8 @@ for _, one in ipairs(due) do
   local ttl, terms, _, id = parse(text)
   -- Of calls that read the same session none has seen the others' count.
   before[ref] = (before[ref] or -1) + 1
-  replies[i] = reply_of(count(session, now, r + before[ref], text, from, life_of(ttl, terms)))
+  local counted = count(session, now, r + before[ref], text, from, life_of(ttl, terms))
+  if type(counted) == 'table' then replies[i] = counted end
   uses[#uses + 1] = { id, ref, now, la }
 end
 note_uses(uses)

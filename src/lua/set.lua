@@ -61,7 +61,7 @@ for i = 1, #replies do
     if type(text) == 'string' then
       -- It is copied several times.
       work = work + 2 * #text
-      if is_large(text) then
+      if #text > MOST_TEXT then
         text = TOO_MUCH
       elseif not is_mark(text) then
         text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])

@@ -72,7 +72,7 @@ for i = 1, #replies do
       replies[i] = text
     elseif type(text) ~= 'string' or is_mark(text) then
       replies[i] = 0
-    elseif is_large(text) then
+    elseif #text > MOST_TEXT then
       replies[i] = TOO_MUCH
     else
       work = work + 2 * #text
