@@ -171,7 +171,7 @@ export class AppSessions {
 
   /** Writes a text that is too large for `replace` where that finds it, and gives the key; undefined for any other text. */
   prepare(text: string): Promise<string> | undefined {
-    return isLarge(text) ? this.#large.stage(padNumbers(text)) : undefined;
+    return isLarge(text) ? this.#large.stage(padNumbers(text), this.#connection.deadline()) : undefined;
   }
 
   /**

@@ -12,8 +12,8 @@ const MOST_TEXT = 256 * 1024 + 4096;
 /** How many bytes are read at once. */
 const PIECE = 512 * 1024;
 
-/** How long a text waits in Redis for the script that puts it into its place, in ms: longer than any call lasts. */
-const STAGED_FOR = 60_000;
+/** How long a staged text outlives the deadline of its call, in ms: Redis may be late. */
+const STAGED_AFTER = 1000;
 
 /** Lines before the data. */
 const OWN_LINES = 8;
@@ -92,7 +92,7 @@ export class LargeSessions {
       ];
       const text = lines.join("\n") + merged;
       const [written, size] = [w as string, Buffer.byteLength(before)];
-      const to = await this.stage(text);
+      const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
       const input = { ref, to, now: use.now, use: use.ttl, created: created as string, written, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
@@ -101,10 +101,14 @@ export class LargeSessions {
     }
   }
 
-  /** Writes a text where a script finds it, and answers with the key. */
-  async stage(text: string): Promise<string> {
+  /**
+   * Writes a text where a script finds it, and answers with the key. The script takes the text away; where it is never
+   * sent, the text ends by itself soon after the deadline.
+   */
+  async stage(text: string, deadline: number): Promise<string> {
     const key = this.#keys.staged(nanoid());
-    await this.#connection.command((client) => client.set(key, text, "PX", STAGED_FOR));
+    const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER);
+    await this.#connection.command((client) => client.set(key, text, "PX", left));
     return key;
   }
 

@@ -26,12 +26,18 @@
 local session, staged = KEYS[6], KEYS[7]
 local ref, now, use, created, written, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 
+-- Answers where nothing is written. The new text, which may be large, must not wait for its TTL.
+local function discard(reply)
+  redis.call('DEL', staged)
+  return reply
+end
+
 local text, head = beginning(session), beginning(staged)
-if type(text) == 'table' then return text end
-if not text or is_mark(text) then return text or '' end
+if type(text) == 'table' then return discard(text) end
+if not text or is_mark(text) then return discard(text or '') end
 local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')
 local _, _, since, before = parse(text)
-if since ~= created or w ~= written or redis.call('STRLEN', session) ~= size then return 0 end
+if since ~= created or w ~= written or redis.call('STRLEN', session) ~= size then return discard(0) end
 local ttl, terms, _, id, new_la = parse(head or '')
 -- The new text has a short life where it lies.
 if not id then return 0 end

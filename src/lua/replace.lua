@@ -25,12 +25,18 @@ local session, barred, all_barred, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local life = ttl * 1000
 
+-- Answers where nothing is written. A text that lies elsewhere, which may be large, must not wait for its TTL.
+local function discard(reply)
+  if staged then redis.call('DEL', staged) end
+  return reply
+end
+
 local there = beginning(session) or ''
-if type(there) == 'table' then return there end
-if mode ~= 'any' and is_mark(there) then return 0 end
+if type(there) == 'table' then return discard(there) end
+if mode ~= 'any' and is_mark(there) then return discard(0) end
 local _, _, created, before = parse(there)
 local writes = string.match(there, '^%d+\n%d+\n(%d+)\n')
-if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return 0 end
+if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return discard(0) end
 
 -- Its creation, and how often it was written: so no two texts of it are taken for the same.
 if staged then
