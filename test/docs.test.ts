@@ -86,7 +86,7 @@ const PHRASES = [
   /\bwhat is (?:no|not)\b/i,
   /\bthose (?:that|who|which)\b/i,
   /\bhas not the\b|\bhave not the\b/i,
-  /\bcounts? as none\b|\bis no (?:id|token|session|key|answer)\b/i,
+  /\bcounts? as none\b|(?<!there )\bis no (?:id|token|session|key|answer)\b/i,
   /\bpass(?:ed|es)? (?:over|by)\b/i,
   /\bmay rest\b|\bhas rested\b|\bcomes? by\b/i,
   /\bgoes on\b|\bgo on (?:as|working)\b/i,
