@@ -110,18 +110,28 @@ async function runModule(code: string, redis: TestRedis, ports: Ports, before = 
   return ended.out;
 }
 
-async function checkTypes(code: string): Promise<void> {
+/** Checks the types of a block. Returns its code as JavaScript. */
+async function compile(code: string): Promise<string> {
   const names = namesOf(code).map((name) => `declare const ${name}: ${SCENE[name]};`);
   const folder = mkdtempSync(join(FOLDER, "ts-"));
   writeFileSync(join(folder, "page.ts"), `${names.join("\n")}\n${code}\nexport {};\n`);
-  const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false, module: "nodenext" };
+  const compilerOptions = {
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    module: "nodenext",
+    experimentalDecorators: true,
+    noEmit: false,
+    outDir: "js",
+  };
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({ extends: resolve("tsconfig.json"), compilerOptions, include: ["page.ts"], exclude: [] }),
   );
   const ended = await runProgram(process.execPath, ["node_modules/typescript/bin/tsc", "-p", folder], {}, TIME);
   if (ended.code !== 0) throw new Error(`${ended.out}\n\n${code}`);
+  const program = readFileSync(join(folder, "js", "page.js"), "utf8");
   rmSync(folder, { recursive: true });
+  return program;
 }
 
 /** The code of the js blocks above that run in one program with a block, and its own. */
@@ -156,7 +166,8 @@ export async function runBlock(block: Block, blocks: readonly Block[], redis: Te
     const program = programOf(block, blocks);
     await runModule(program.code, redis, ports, program.before, check.includes("block") ? text : check);
   } else if (language === "ts") {
-    await checkTypes(code);
+    const program = await compile(code);
+    if (check !== "") await runModule(program, redis, ports, block.before, check);
   } else {
     if (language === "json") JSON.parse(code);
     else if (check === "") throw new Error("A block of this language needs a check, see test/support/pages.ts");
