@@ -117,17 +117,26 @@ async function runProgramOf({ file, text, env }: Program): Promise<void> {
   if (ended.code !== 0) throw new Error(`${ended.err || ended.out || "killed: it took too long"}\n\n${text}`);
 }
 
-async function checkTypes(code: string): Promise<void> {
+/** Checks the types of a block. Returns its code as JavaScript. */
+async function compile(code: string): Promise<string> {
   const names = namesOf(code).map((name) => `declare const ${name}: ${SCENE[name]};`);
   const folder = mkdtempSync(join(FOLDER, "ts-"));
   writeFileSync(join(folder, "page.ts"), `${names.join("\n")}\n${code}\nexport {};\n`);
-  const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false, module: "nodenext" };
+  const compilerOptions = {
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    module: "nodenext",
+    experimentalDecorators: true,
+    noEmit: false,
+    outDir: "js",
+  };
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({ extends: resolve("tsconfig.json"), compilerOptions, include: ["page.ts"], exclude: [] }),
   );
   const ended = await runProgram(process.execPath, ["node_modules/typescript/bin/tsc", "-p", folder], {}, TIME);
   if (ended.code !== 0) throw new Error(`${ended.out}\n\n${code}`);
+  return readFileSync(join(folder, "js", "page.js"), "utf8");
 }
 
 /** The code of the js blocks above that run in one program with a block, and its own. */
@@ -168,7 +177,8 @@ export async function runBlock(block: Block, blocks: readonly Block[], redis: Te
     const own = check.includes("block") ? text : check;
     await runProgramOf(writeProgram(program.code, redis, ports, program.before, own));
   } else if (language === "ts") {
-    await checkTypes(code);
+    const program = await compile(code);
+    if (check !== "") await runProgramOf(writeProgram(program, redis, ports, block.before, check));
   } else {
     if (language === "json") JSON.parse(code);
     else if (check === "") throw new Error("A block of this language needs a check, see test/support/pages.ts");

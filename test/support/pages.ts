@@ -16,7 +16,7 @@
  *     6379 are replaced by free ones, which includes the check below.
  *   - `js continues` runs after the code of the `js` block above it, in one program.
  *   - A first line such as `// server.mjs` also makes the block a file that the page's `sh` blocks can start.
- * - `ts` is type-checked. The names above are declared.
+ * - `ts` is type-checked. The names above are declared. With a check it also runs, as `js` does.
  * - `diff` is applied (lines with `-` are dropped) and runs as `js`.
  * - `json` must parse.
  * - `sh` runs in bash, all blocks of a page in one shell, in an empty folder, with `REDIS_URL` set; a command that fails
