@@ -6,7 +6,7 @@ import { runProgram } from "./programs.js";
 import { freePort, type TestRedis } from "./redis.js";
 
 /** Programs must lie within the package to import it by its name. Git ignores the folder. */
-const FOLDER = ".pages";
+const FOLDER = `.pages/${process.pid}`;
 
 /** The time limit of a program, in milliseconds. */
 const TIME = 60_000;
@@ -76,38 +76,45 @@ function withPorts(code: string, ports: Ports): string {
     .replaceAll("new Redis()", `new Redis(${ports.get("6379")})`);
 }
 
-/** Runs a program of JavaScript to its end. */
-async function runModule(code: string, redis: TestRedis, ports: Ports, before = "", check = ""): Promise<string> {
+interface Program {
+  readonly file: string;
+  readonly text: string;
+  readonly env: Record<string, string>;
+}
+
+/** Makes a program of a block and what belongs to it. */
+function writeProgram(code: string, redis: TestRedis, ports: Ports, before = "", check = ""): Program {
   const all = `${before}\n${code}\n${check}`;
   const names = namesOf(all);
   const bare = /\buse\(auth\)|\bsession\(|auth\.fastify/.test(all);
   const imports = (text: string) => text.match(/^import [^;]*;$/gm)?.join("\n") ?? "";
   const rest = (text: string) => text.replace(/^import [^;]*;$/gm, "");
-  const listens = all.includes("listen(");
-  const program = [
+  const isUsed = (name: string) => new RegExp(`\\b${name}\\b`).test(check + before);
+  const isDeclared = (name: string) => new RegExp(`^const ${name}\\b`, "m").test(all);
+  const helpers = ["assert", "is", "visitor", "url"].filter((name) => isUsed(name) && !isDeclared(name));
+  const lines = [
     `import * as __ from "${resolve("test/support/page-scene.js")}";`,
-    ["assert", "is", "visitor", "url"]
-      .filter(
-        (name) => new RegExp(`\\b${name}\\b`).test(check + before) && !new RegExp(`^const ${name}\\b`, "m").test(all),
-      )
-      .map((name) => `const ${name} = __.${name};`)
-      .join("\n"),
     imports(all),
+    ...helpers.map((name) => `const ${name} = __.${name};`),
     ...names.map((name) => `const ${name} = await __.scene.${name}({ bare: ${bare} });`),
     rest(before),
     withComparisons(rest(code)),
-    listens ? `await __.listening();` : names.includes("app") ? `await __.listen(app, { bare: ${bare} });` : "",
+    all.includes("listen(") ? "await __.listening();" : "",
+    !all.includes("listen(") && names.includes("app") ? `await __.listen(app, { bare: ${bare} });` : "",
     rest(check),
     "process.exit(0);",
-  ].join("\n");
-  const file = join(mkdtempSync(join(FOLDER, "js-")), "page.mjs");
-  writeFileSync(file, withPorts(program, ports));
-  const port = `${/\b8101\b/.test(code) && !/\b3000\b/.test(code) ? ports.get("8101") : ports.get("3000")}`;
-  const env = { REDIS_URL: redis.url, PORT: port, NODE_ENV: "test" };
+  ];
+  const text = withPorts(lines.join("\n"), ports);
+  const file = resolve(mkdtempSync(join(FOLDER, "js-")), "page.mjs");
+  writeFileSync(file, text);
+  const port = /\b8101\b/.test(code) && !/\b3000\b/.test(code) ? "8101" : "3000";
+  return { file, text, env: { REDIS_URL: redis.url, PORT: `${ports.get(port)}`, NODE_ENV: "test" } };
+}
+
+/** Runs a program to its end. */
+async function runProgramOf({ file, text, env }: Program): Promise<void> {
   const ended = await runProgram(process.execPath, [file], env, TIME);
-  if (ended.code !== 0) throw new Error(`${ended.err || ended.out || "killed: it took too long"}\n\n${program}`);
-  rmSync(join(file, ".."), { recursive: true });
-  return ended.out;
+  if (ended.code !== 0) throw new Error(`${ended.err || ended.out || "killed: it took too long"}\n\n${text}`);
 }
 
 /** Checks the types of a block. Returns its code as JavaScript. */
@@ -129,9 +136,7 @@ async function compile(code: string): Promise<string> {
   );
   const ended = await runProgram(process.execPath, ["node_modules/typescript/bin/tsc", "-p", folder], {}, TIME);
   if (ended.code !== 0) throw new Error(`${ended.out}\n\n${code}`);
-  const program = readFileSync(join(folder, "js", "page.js"), "utf8");
-  rmSync(folder, { recursive: true });
-  return program;
+  return readFileSync(join(folder, "js", "page.js"), "utf8");
 }
 
 /** The code of the js blocks above that run in one program with a block, and its own. */
@@ -156,6 +161,11 @@ function isProgram(language: string): boolean {
   return language === "js" || language === "diff";
 }
 
+/** Removes what the blocks were written to, also those that failed. */
+export function removePrograms(): void {
+  rmSync(FOLDER, { recursive: true, force: true });
+}
+
 /** Runs, type-checks or compares a block that is no `sh`. `blocks`: those of its page. */
 export async function runBlock(block: Block, blocks: readonly Block[], redis: TestRedis): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
@@ -164,14 +174,15 @@ export async function runBlock(block: Block, blocks: readonly Block[], redis: Te
   const text = `const block = ${JSON.stringify(code)};\n${check}`;
   if (isProgram(language)) {
     const program = programOf(block, blocks);
-    await runModule(program.code, redis, ports, program.before, check.includes("block") ? text : check);
+    const own = check.includes("block") ? text : check;
+    await runProgramOf(writeProgram(program.code, redis, ports, program.before, own));
   } else if (language === "ts") {
     const program = await compile(code);
-    if (check !== "") await runModule(program, redis, ports, block.before, check);
+    if (check !== "") await runProgramOf(writeProgram(program, redis, ports, block.before, check));
   } else {
     if (language === "json") JSON.parse(code);
     else if (check === "") throw new Error("A block of this language needs a check, see test/support/pages.ts");
-    await runModule("", redis, ports, block.before, text);
+    await runProgramOf(writeProgram("", redis, ports, block.before, text));
   }
 }
 
@@ -200,11 +211,12 @@ function lineOfShell(line: string): string {
   }
   const [, command = line, expected] = /^(.*?) +# → (.*)$/s.exec(line) ?? [];
   if (/\bnode [\w.-]+\.m?js$|ioredis-sessions serve\b/.test(command)) {
-    const port = /--port (\d+)/.exec(command)?.[1] ?? (command.includes("serve") ? "8101" : "3000");
+    const port = /--port (\d+)/.exec(command)?.[1] ?? (/\bserve\b/.test(command) ? "8101" : "3000");
     return `__start ${port}\n${command.replace(/ *#.*/, "")} &\n__wait ${port}`;
   }
   if (expected === undefined) return line;
-  const pattern = expected.split("…").map(quote).join("*");
+  const parts = expected.split(/(…|\$[A-Z]+)/).filter((part) => part !== "");
+  const pattern = parts.map((part) => (part === "…" ? "*" : part.startsWith("$") ? `"${part}"` : quote(part))).join("");
   return `__out=$(${command} 2>&1)\n[[ "$__out" == *${pattern}* ]] || { printf '%s\\n' ${quote(`${command}: not ${expected}, but`)} "$__out" >&2; exit 1; }`;
 }
 
@@ -213,6 +225,10 @@ trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 __start() { kill $(jobs -p) 2>/dev/null && wait || true; }
 __wait() { for _ in $(seq 200); do (: </dev/tcp/127.0.0.1/$1) 2>/dev/null && return; sleep 0.05; done; echo "Nothing listens on $1" >&2; exit 1; }
 `;
+
+const PUT = `const put = (variables) => {
+  for (const [name, value] of Object.entries(variables)) console.log(\`\${name}='\${value}'\`);
+};`;
 
 /** Runs the `sh` blocks of a page in one shell. */
 export async function runShell(blocks: readonly Block[], redis: TestRedis): Promise<void> {
@@ -235,8 +251,9 @@ export async function runShell(blocks: readonly Block[], redis: TestRedis): Prom
   let script = SHELL;
   for (const block of blocks.filter(({ language, noRun }) => language === "sh" && noRun === undefined)) {
     if (block.before !== "") {
-      const put = `const put = (variables) => console.log(Object.entries(variables).map(([name, value]) => \`\${name}='\${value}'\`).join("\\n"));`;
-      script += `${await runModule("", redis, ports, `${put}\n${block.before}`)}\n`;
+      const program = writeProgram("", redis, ports, `${PUT}\n${block.before}`);
+      const variables = Object.entries(program.env).map(([name, value]) => `${name}=${quote(value)}`);
+      script += `__put=$(${variables.join(" ")} node ${quote(program.file)})\neval "$__put"\n`;
     }
     const lines = block.code.match(/(?:\\\n|.)*\n/g) ?? [];
     script += lines.map((line) => `${lineOfShell(line.trimEnd())}\n`).join("");
@@ -246,6 +263,5 @@ export async function runShell(blocks: readonly Block[], redis: TestRedis): Prom
   const env = { PATH: `${tools}:${path}`, REDIS_URL: redis.url, RS_PORT: `${ports.get("8101")}` };
   const ended = await runProgram("bash", ["-c", `cd ${quote(folder)} && exec bash ${quote(file)}`], env, TIME);
   if (ended.code !== 0) throw new Error(`${ended.err}\n${ended.out}\n\n${script}`);
-  rmSync(folder, { recursive: true });
   rmSync(tools, { recursive: true });
 }

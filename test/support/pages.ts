@@ -21,7 +21,7 @@
  * - `json` must parse.
  * - `sh` runs in bash, all blocks of a page in one shell, in an empty folder, with `REDIS_URL` set; a command that fails
  *   fails the test. `redis-cli` and `npx ioredis-sessions` reach the test's Redis and the built command.
- *   - `command # → expected` expects the output to contain that text; `…` matches anything.
+ *   - `command # → expected` expects the output to contain that text; `…` matches anything, `$NAME` is expanded.
  *   - `node server.mjs` and `ioredis-sessions serve` run in the background until the page ends.
  *   - `npm install …`, `npm run …` and `npm test` do not run: the packages must be in our package.json, the scripts exist.
  * - Everything else (`text`, `http`, no language) needs a check.
