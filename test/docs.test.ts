@@ -73,7 +73,7 @@ describe("code", { timeout: 90_000 }, () => {
     await redis.stop();
   });
 
-  describe.each(pages)("of $path", ({ blocks }) => {
+  describe.each(pages.filter(({ blocks }) => blocks.length > 0))("of $path", ({ blocks }) => {
     const programs = blocks.filter(({ language, noRun }) => language !== "sh" && noRun === undefined);
     test.each(programs)("line $line: $language", (block) => runBlock(block, blocks, redis));
 

@@ -1,5 +1,6 @@
 /**
- * The pages for readers, README.md and docs/, and their fenced code blocks. test/docs.test.ts runs every block.
+ * The pages for readers, README.md, CONTRIBUTING.md, SECURITY.md and docs/, and their fenced code blocks.
+ * test/docs.test.ts runs every block.
  *
  * For authors of pages: what happens to a block depends on its language.
  *
@@ -80,7 +81,7 @@ const BLOCK =
 export function readPages(): Page[] {
   const files = existsSync("docs") ? readdirSync("docs", { recursive: true, withFileTypes: true }) : [];
   const docs = files.map((file) => join(file.parentPath, file.name)).filter((path) => path.endsWith(".md"));
-  return ["README.md", ...docs.sort()].map(readPage);
+  return ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...docs.sort()].map(readPage);
 }
 
 function readPage(path: string): Page {
