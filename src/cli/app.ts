@@ -35,7 +35,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
       .type("text/plain")
       .send(ready ? "ready\n" : "not ready\n");
   });
-  if (keys.length === 0) app.use(refuseOtherHosts);
+  if (keys.length === 0) app.use(refuseOtherHosts, refuseOtherSites);
   app.use(rest({ rs, authorize: keys.length > 0 ? keys : false, onError: log ? logFailure : () => {} }));
   return app;
 }
@@ -53,6 +53,17 @@ function answers(rs: RedisSessions): Promise<boolean> {
 const refuseOtherHosts: RequestHandler = (req, res, next) => {
   const host = (req.headers.host ?? "").replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   if (isLoopback(host)) return next();
-  const message = "Without an API key only requests to localhost are served. Start it with --key-file or RS_API_KEYS";
-  sendProblem(res, new Problem(403, "ERR_FORBIDDEN", message));
+  sendProblem(res, keyless("Without an API key only requests to localhost are served."));
 };
+
+/** A page of another site, or of another port of this machine, can send requests that need no permission of ours (CORS). */
+const refuseOtherSites: RequestHandler = (req, res, next) => {
+  const { origin, host, "sec-fetch-site": site = "none" } = req.headers;
+  const isForeign = origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host);
+  if (!isForeign && (site === "none" || site === "same-origin")) return next();
+  sendProblem(res, keyless("Without an API key no requests from web pages of another origin are served."));
+};
+
+function keyless(message: string): Problem {
+  return new Problem(403, "ERR_FORBIDDEN", `${message} Start it with --key-file or RS_API_KEYS`);
+}

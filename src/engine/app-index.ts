@@ -3,6 +3,7 @@ import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { type Entry, type Keys, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
+import { toList, toNumber, toText } from "./reply.js";
 import { ahead, PAGE, walk } from "./walk.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
@@ -77,7 +78,7 @@ export class AppIndex {
 
   /** How many users were active since `since` (ms). */
   async countUsers(since: number): Promise<number> {
-    return Number(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
+    return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
   }
 
   /** All sessions, those that end first first, in pages. */
@@ -88,7 +89,7 @@ export class AppIndex {
   /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
   async count(): Promise<number> {
     await this.wipe();
-    return Number(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
+    return toNumber(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
   }
 
   /** The refs of all sessions. */
@@ -112,7 +113,7 @@ export class AppIndex {
   /** Spares the wipers an app that has no session and was last registered before `before` (ms). */
   async retire(before: number): Promise<void> {
     const { app, expiry } = this.#keys;
-    if (Number(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
+    if (toNumber(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
     // With a deadline of its own it goes by itself: its key lies in another slot than the app's.
     await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
   }
@@ -120,7 +121,7 @@ export class AppIndex {
   /** What stands under a user, in pages. */
   async *#owned(id: string): AsyncGenerator<Entry[], void> {
     const { owners, crowd } = this.#keys;
-    const { refs, crowded } = parseOwned(await this.#connection.command((client) => client.hget(owners, id)));
+    const { refs, crowded } = parseOwned(toText(await this.#connection.command((client) => client.hget(owners, id))));
     if (!crowded) {
       yield refs.map((ref) => ({ id, ref }));
       return;
@@ -134,7 +135,9 @@ export class AppIndex {
     yield [...listed, ...members.slice(0, PAGE).map(parseEntry)];
     for (let next = members[PAGE]; next !== undefined; ) {
       const from = `[${next}`;
-      const page = await this.#connection.command((client) => client.zrangebylex(crowd, from, last, "LIMIT", 0, limit));
+      const page = toList(
+        await this.#connection.command((client) => client.zrangebylex(crowd, from, last, "LIMIT", 0, limit)),
+      );
       yield page.slice(0, PAGE).map(parseEntry);
       next = page[PAGE];
     }
@@ -208,7 +211,7 @@ export class AppIndex {
 
   async #readChunk(entries: readonly Entry[]): Promise<Stored[]> {
     const keys = entries.map(({ ref }) => this.#keys.session(ref));
-    const texts = await this.#connection.command((client) => client.mget(keys));
+    const texts = toList(await this.#connection.command((client) => client.mget(keys)));
     const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
     const stale = entries.filter(({ id }, i) => isStale(id, found[i] ?? null));

@@ -1,7 +1,7 @@
 import { AppIndex } from "./app-index.js";
 import { decode, Mark, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { tooManySessions } from "./errors.js";
+import { isOutage, tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
@@ -150,7 +150,7 @@ export class AppSessions {
    */
   #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
     const registering = this.#register();
-    return registering === undefined ? writing : Promise.all([writing, registering]).then(([result]) => result);
+    return registering === undefined ? writing : both(writing, registering);
   }
 
   /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */
@@ -165,4 +165,16 @@ export class AppSessions {
     };
     return call(ref).then(arrive);
   }
+}
+
+/**
+ * What was written, when the app is registered, too. The registration may be an earlier call's and fail before this
+ * call's time is over: a write that can still be sent must not be told `timeout`.
+ */
+async function both<Result>(writing: Promise<Result>, registering: Promise<void>): Promise<Result> {
+  const [written, registered] = await Promise.allSettled([writing, registering]);
+  if (written.status === "rejected") throw written.reason;
+  // After an outage the next write registers the app.
+  if (registered.status === "rejected" && !isOutage(registered.reason)) throw registered.reason;
+  return written.value;
 }

@@ -1,9 +1,13 @@
 import { troubleOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { fromRedis } from "./errors.js";
+import { type Gate, gateOf, isReply } from "./gate.js";
 import { type Call, Run } from "./run.js";
-import { isNoScript, isRedirection } from "./script.js";
+import { isMoving, isNoScript, isRedirection } from "./script.js";
 import type { Client } from "./types.js";
+
+/** How long a run waits before it is sent again while its slot moves, in ms. */
+export const MOVING_PAUSE = 50;
 
 /**
  * Sends scripts that are asked for in one round of the event loop together. ioredis makes one system call a command,
@@ -15,6 +19,7 @@ import type { Client } from "./types.js";
 export class Batch {
   readonly #client: Client;
   readonly #deadlines: Deadlines;
+  readonly #gate: Gate;
   /** What waits for the end of the round: of each app, by its hash tag, in the order of the calls. */
   readonly #waiting = new Map<string, Run[]>();
   #onTheirWay = 0;
@@ -24,6 +29,7 @@ export class Batch {
   constructor(client: Client, deadlines: Deadlines) {
     this.#client = client;
     this.#deadlines = deadlines;
+    this.#gate = gateOf(client);
   }
 
   add(call: Call): void {
@@ -48,16 +54,33 @@ export class Batch {
   /** Sends a run at once. */
   send(run: Run): void {
     this.#deadlines.add(run);
-    this.#sendAlone(run);
+    this.#sendOrHold(run);
+  }
+
+  #sendOrHold(run: Run, withSource = false): void {
+    if (this.#gate.isOpen) this.#sendAlone(run, withSource);
+    else this.#hold(run, withSource);
+  }
+
+  #hold(run: Run, withSource = false): void {
+    this.#gate.hold({
+      deadline: run.deadline,
+      send: () => this.#sendAlone(run, withSource),
+      fail: (error) => this.#land(run, error, null),
+    });
   }
 
   readonly #flush = (): void => {
-    const byApp = [...this.#waiting.values()];
+    const now = performance.now();
+    const byApp = [...this.#waiting.values()]
+      .map((runs) => runs.filter(({ deadline }) => deadline > now))
+      .filter((runs) => runs.length > 0);
     this.#waiting.clear();
     const [first, ...others] = byApp.flat();
     if (first === undefined) return;
     this.#busy = others.length > 0 || first.serves > 1;
-    if (others.length === 0) this.#sendAlone(first);
+    if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
+    else if (others.length === 0) this.#sendAlone(first);
     // A pipeline may not span two Cluster slots.
     else if (this.#client.isCluster) for (const runs of byApp) this.#sendTogether(runs);
     else this.#sendTogether([first, ...others]);
@@ -66,6 +89,7 @@ export class Batch {
   /** @param withSource for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {
     const { script, keys, args } = run;
+    run.isSent = true;
     this.#onTheirWay++;
     const reply = withSource
       ? this.#client.eval(script.source, keys.length, ...keys, ...args)
@@ -73,12 +97,11 @@ export class Batch {
     reply.then(
       (reply) => {
         this.#onTheirWay--;
-        this.#land(run, null, reply);
+        this.#landOrRepeat(run, null, reply);
       },
       (error) => {
         this.#onTheirWay--;
-        if (withSource) this.#land(run, error, null);
-        else this.#landOrRepeat(run, error, null);
+        this.#landOrRepeat(run, error, null);
       },
     );
   }
@@ -86,7 +109,10 @@ export class Batch {
   #sendTogether(runs: readonly Run[]): void {
     this.#onTheirWay++;
     const pipeline = this.#client.pipeline();
-    for (const { script, keys, args } of runs) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
+    for (const run of runs) {
+      run.isSent = true;
+      pipeline.evalsha(run.script.sha, run.keys.length, ...run.keys, ...run.args);
+    }
     pipeline.exec().then(
       (replies) => {
         this.#onTheirWay--;
@@ -101,17 +127,25 @@ export class Batch {
 
   /** ioredis follows a slot that moves with single commands, but not with a pipeline that was served in part. */
   #landOrRedirect(run: Run, error: unknown, reply: unknown): void {
-    if (isRedirection(error)) this.#sendAlone(run);
+    if (isRedirection(error) && this.#client.isCluster) this.#sendAgain(run);
     else this.#landOrRepeat(run, error, reply);
   }
 
   /**
-   * Once more with its source when the server does not have the script (a first use, a `SCRIPT FLUSH`, a failover). Any
-   * other error is the caller's: a script that failed may have written.
+   * Once more with its source when the server does not have the script (a first use, a `SCRIPT FLUSH`, a failover), and
+   * again after a pause while the slot moves. Any other error is the caller's: a script that failed may have written.
    */
   #landOrRepeat(run: Run, error: unknown, reply: unknown): void {
-    if (isNoScript(error)) this.#sendAlone(run, true);
-    else this.#land(run, error, reply);
+    if (error === null || isReply(error)) this.#gate.answered();
+    if (isNoScript(error)) this.#sendAgain(run, true);
+    else if (this.#client.isCluster && isMoving(error) && performance.now() + MOVING_PAUSE < run.deadline) {
+      setTimeout(() => this.#sendAgain(run), MOVING_PAUSE).unref();
+    } else this.#land(run, error, reply);
+  }
+
+  /** Not after the deadline: the callers have been told, or will be in a moment. */
+  #sendAgain(run: Run, withSource = false): void {
+    if (performance.now() < run.deadline) this.#sendOrHold(run, withSource);
   }
 
   #land(run: Run, error: unknown, reply: unknown): void {

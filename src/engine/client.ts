@@ -1,7 +1,9 @@
-import { type Cluster, Redis } from "ioredis";
+import { type Cluster, Redis, type RedisOptions } from "ioredis";
 import { invalidValue } from "./errors.js";
+import { checkRedisOptions } from "./redis-options.js";
 import { parseRedisUrl } from "./redis-url.js";
 import type { Client, RedisSessionsOptions } from "./types.js";
+import { warnOnce } from "./warn-once.js";
 
 /** What keeps an engine's own connection from being ready. */
 const troubles = new WeakMap<Client, Error>();
@@ -26,11 +28,28 @@ function checkUrl(url: string): string {
   );
 }
 
-/** Opens the engine's own connection. */
-export function openClient({ port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions): Redis {
+/** After how long without an answer the engine's own connection is replaced, in ms; longer where calls may take longer. */
+const SOCKET_TIMEOUT = 3000;
+
+/**
+ * Opens the engine's own connection.
+ * @param timeout of the engine's calls, ms
+ */
+export function openClient(
+  { port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions,
+  timeout: number,
+): Redis {
+  checkRedisOptions(options);
   const { url, ...given } = options;
-  // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
-  const rest = { ...given, replyMapping: "legacy" } as const;
+  const rest = {
+    socketTimeout: Math.max(SOCKET_TIMEOUT, timeout),
+    // ioredis 6 would wait for up to 5 s after a long outage.
+    retryStrategy: (times: number) => Math.min(times * 50, 1000),
+    ...(given.sentinels ? { failoverDetector: true } : {}),
+    ...given,
+    // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
+    replyMapping: "legacy",
+  } as const;
   const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(checkUrl(url), rest);
   // Without a listener ioredis prints each failed attempt to connect. Every call reports the outage itself.
   client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
@@ -53,6 +72,15 @@ export function checkClient(client: Client): Client {
   }
   if (client.isCluster && ((client as Cluster).options?.scaleReads ?? "master") !== "master") {
     throw invalidValue('the Cluster\'s scaleReads must be "master": a replica may lack what was just written');
+  }
+  const { sentinels, failoverDetector } = (client.options ?? {}) as RedisOptions;
+  if (sentinels && !failoverDetector) {
+    warnOnce(
+      client,
+      "NO_FAILOVER_DETECTOR",
+      "The client of a Sentinel lacks ioredis's option failoverDetector: true. After a failover it may write to the old " +
+        "master for seconds, and what it writes there is lost: sessions that were ended come back",
+    );
   }
   const prefix = client.options?.keyPrefix ?? "";
   if (prefix.indexOf("{}") !== -1 && prefix.indexOf("{}") === prefix.indexOf("{")) {

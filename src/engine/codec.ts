@@ -1,5 +1,6 @@
 import { chunks } from "./chunks.js";
 import { SessionError } from "./errors.js";
+import { toText } from "./reply.js";
 import type { Session } from "./types.js";
 import type { DataEntry } from "./validate.js";
 
@@ -141,8 +142,9 @@ export class Stored {
 
 /** What Redis answered for the session `ref`: its text, the mark that was left there, or nothing. */
 export function decode(reply: string | null, ref: string): Stored | Mark | null {
-  if (!reply) return null;
-  return parseMark(reply) ?? Stored.parse(reply, ref) ?? null;
+  const text = toText(reply);
+  if (!text) return null;
+  return parseMark(text) ?? Stored.parse(text, ref) ?? null;
 }
 
 /** What a reply says when it is a mark. */

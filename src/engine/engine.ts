@@ -1,5 +1,6 @@
 import { AppSessions } from "./app-sessions.js";
 import { BoundedMap } from "./bounded-map.js";
+import { Calls } from "./calls.js";
 import type { Rule } from "./check-options.js";
 import { checkClient, openClient } from "./client.js";
 import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSessions } from "./codec.js";
@@ -7,7 +8,7 @@ import { Connection } from "./connection.js";
 import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
-import { method, plainMethod } from "./method.js";
+import { deliver, method, plainMethod } from "./method.js";
 import { checkOptionNames } from "./option-names.js";
 import { createToken, refOf } from "./token.js";
 import type {
@@ -87,6 +88,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     connectionOf = (rs) => (rs as RedisSessions).#connection;
   }
 
+  /** First: the methods below take it. */
+  readonly #calls = new Calls();
+  #quitting: Promise<void> | undefined;
   readonly #client: Client;
   readonly #ownsClient: boolean;
   readonly #connection: Connection;
@@ -101,7 +105,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false, maxBytes = 1024 * 1024 } = options;
-    this.#client = client === undefined ? openClient(options) : checkClient(client);
+    this.#client = client === undefined ? openClient(options, timeout) : checkClient(client);
     this.#ownsClient = client === undefined;
     this.#connection = new Connection(this.#client, timeout);
     this.#namespace = namespace;
@@ -118,7 +122,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method("create", (options) => {
+  } = method(this.#calls, "create", (options) => {
     const app = this.#app(checkApp(options.app));
     const id = quoteId(checkId(options.id));
     const ip = checkIp(options.ip);
@@ -143,7 +147,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method("get", (options) => {
+  } = method(this.#calls, "get", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const touch = checkBoolean("touch", options.touch ?? true);
@@ -157,7 +161,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * nothing is written.
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method("set", (options) => {
+  } = method(this.#calls, "set", (options) => {
     const app = this.#app(checkApp(options.app));
     const ref = checkWhich(options);
     const changes = this.#encode(options, encodeChanges);
@@ -168,7 +172,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillOptions, callback: Callback<Killed>): void;
     /** Ends a session. Gives a count of 0 when there is none. */
     (options: KillOptions): Promise<Killed>;
-  } = method("kill", async (options) => {
+  } = method(this.#calls, "kill", async (options) => {
     const app = checkApp(options.app);
     return { kill: await this.#app(app).kill(checkWhich(options)) };
   });
@@ -177,7 +181,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method("killsoid", async (options) => {
+  } = method(this.#calls, "killsoid", async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     const spare = checkExcept(options, (except) => (isToken(except) ? refOf(except) : checkRef(except)));
@@ -188,7 +192,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillallOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
     (options: KillallOptions): Promise<Killed>;
-  } = method("killall", async (options) => {
+  } = method(this.#calls, "killall", async (options) => {
     return { kill: await this.#app(checkApp(options.app)).index.killAll() };
   });
 
@@ -196,7 +200,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of a user, newest first. Leaves no trace in them. */
     (options: SoidOptions): Promise<SessionList<Data>>;
-  } = method("soid", async (options) => {
+  } = method(this.#calls, "soid", async (options) => {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     return toList(await this.#app(app).index.ofUser(quoteId(id)));
@@ -206,7 +210,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
-  } = method("soapp", async (options) => {
+  } = method(this.#calls, "soapp", async (options) => {
     const app = checkApp(options.app);
     const since = checkSince(options);
     return toList(await this.#app(app).index.active(since, ...checkPart(options)));
@@ -220,6 +224,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
     // Without options the first check names what is missing.
     checkOptionNames("sessions", options ?? {});
+    this.#calls.admit();
     const app = this.#app(checkApp(options?.app));
     return eachOf<Data>(app.index.activePages(checkSince(options)));
   };
@@ -232,7 +237,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * the sessions' `ttl`.
      */
     (options: ActivityOptions): Promise<{ activity: number }>;
-  } = method("activity", async (options) => {
+  } = method(this.#calls, "activity", async (options) => {
     const app = checkApp(options.app);
     return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
   });
@@ -247,7 +252,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * new token, and an old one shall not buy another.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method("rotate", async (options) => {
+  } = method(this.#calls, "rotate", async (options) => {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
     const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
@@ -259,25 +264,36 @@ export class RedisSessions<Data extends object = DefaultData> {
     (callback: Callback<{ wiped: number }>): void;
     /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
     (): Promise<{ wiped: number }>;
-  } = plainMethod(() => this.#wiper.wipe().then((wiped) => ({ wiped })));
+  } = plainMethod(this.#calls, () => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
   readonly ping: {
     (callback: Callback<string>): void;
     /** Asks Redis for a sign of life. Gives "PONG". */
     (): Promise<string>;
-  } = plainMethod(() => this.#connection.command((client) => client.ping()));
+  } = plainMethod(this.#calls, () => this.#connection.command((client) => client.ping()));
 
   readonly quit: {
     (callback: Callback<void>): void;
-    /** Ends the wiper and the engine's own connection. A client that was handed in stays open. */
+    /**
+     * Waits for the calls that are under way, for `timeout` at most, and ends the wiper and the engine's own connection. A
+     * client that was handed in stays open. Later calls are refused with the error `unavailable`. May be called twice.
+     */
     (): Promise<void>;
-  } = plainMethod(async () => {
+  } = (callback?: Callback<void>): never => {
+    this.#quitting ??= this.#quit();
+    // Both faces of the method, as in plainMethod, which counts its calls and would wait for this one.
+    return deliver(this.#quitting, callback) as never;
+  };
+
+  async #quit(): Promise<void> {
     this.#wiper.stop();
+    const deadline = this.#connection.deadline();
+    await this.#connection.close(deadline, this.#calls.close());
     if (!this.#ownsClient) return;
     // A Redis that does not answer is left without a goodbye.
-    await this.#connection.command((client) => client.quit()).catch(() => {});
+    await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
     this.#client.disconnect();
-  });
+  }
 
   /** The data of a call as it goes to Redis. */
   #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {

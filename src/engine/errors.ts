@@ -7,7 +7,8 @@ export type SessionErrorName =
   | "unavailable"
   | "redisError"
   | "tooManySessions"
-  | "headersSent";
+  | "headersSent"
+  | "crossSite";
 
 /** The same as `error.code`, for those who switch on codes. */
 export type SessionErrorCode =
@@ -18,7 +19,8 @@ export type SessionErrorCode =
   | "ERR_UNAVAILABLE"
   | "ERR_REDIS"
   | "ERR_TOO_MANY_SESSIONS"
-  | "ERR_HEADERS_SENT";
+  | "ERR_HEADERS_SENT"
+  | "ERR_CROSS_SITE";
 
 const CODES: Record<SessionErrorName, SessionErrorCode> = {
   missingParameter: "ERR_MISSING_PARAMETER",
@@ -29,25 +31,28 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   redisError: "ERR_REDIS",
   tooManySessions: "ERR_TOO_MANY_SESSIONS",
   headersSent: "ERR_HEADERS_SENT",
+  crossSite: "ERR_CROSS_SITE",
 };
 
-const STATUS: { readonly [Name in SessionErrorName]?: 409 | 503 } = {
+const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
   timeout: 503,
   unavailable: 503,
   tooManySessions: 409,
+  crossSite: 403,
 };
 
 /**
  * Every error that this package raises. It never carries a token, a key or session data.
  *
  * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
- * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). Whether the
- *   call took effect is unknown.
- * - `unavailable`: the client has given up, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
+ * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). A call that
+ *   was not sent by then is never sent (the `hint` says so); whether any other took effect is unknown.
+ * - `unavailable`: the client has given up, `quit` was called, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
  *   Where the connection was lost on the way, whether the call took effect is unknown, too.
  * - `redisError`: Redis answered with an error, see `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
+ * - `crossSite`: the middleware refuses a sign-in that a page of another site sends.
  */
 export class SessionError extends Error {
   override readonly name: SessionErrorName;
@@ -57,9 +62,9 @@ export class SessionError extends Error {
   declare readonly hint?: string;
   /**
    * What Express and its kind are to answer: 503 for `timeout` and `unavailable`, which mean an outage, 409 for
-   * `tooManySessions`. Bad input has none, whose mistake it is you know.
+   * `tooManySessions`, 403 for `crossSite`. Bad input has none, whose mistake it is you know.
    */
-  declare readonly status?: 409 | 503;
+  declare readonly status?: 403 | 409 | 503;
 
   constructor(name: SessionErrorName, message: string, details: { hint?: string | undefined; cause?: unknown } = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });

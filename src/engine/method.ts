@@ -1,3 +1,4 @@
+import type { Calls } from "./calls.js";
 import { checkOptionNames, type MethodName } from "./option-names.js";
 import type { Callback } from "./types.js";
 
@@ -35,6 +36,7 @@ export function deliver<Result>(
  * rejection, too, as are options that the method does not have.
  */
 export function method<Options extends object, Result>(
+  calls: Calls,
   name: MethodName,
   answer: (options: Options) => Promise<Result>,
 ): Method<Options, Result> {
@@ -45,8 +47,9 @@ export function method<Options extends object, Result>(
     try {
       // Without options the first check names what is missing.
       const given = options ?? ({} as Options);
+      calls.admit();
       checkOptionNames(name, given);
-      result = answer(given);
+      result = calls.track(answer(given));
     } catch (error) {
       result = Promise.reject(error);
     }
@@ -56,11 +59,18 @@ export function method<Options extends object, Result>(
 }
 
 /** The same for a method without options. */
-export function plainMethod<Result>(answer: () => Promise<Result>): PlainMethod<Result> {
+export function plainMethod<Result>(calls: Calls, answer: () => Promise<Result>): PlainMethod<Result> {
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;
   function call(callback?: Callback<Result>): Promise<Result> | void {
-    return deliver(answer(), callback);
+    let result: Promise<Result>;
+    try {
+      calls.admit();
+      result = calls.track(answer());
+    } catch (error) {
+      result = Promise.reject(error);
+    }
+    return deliver(result, callback);
   }
   return call;
 }

@@ -2,11 +2,12 @@ import * as scripts from "../lua/index.js";
 import { decode, type Mark, parseMark, type Stored } from "./codec.js";
 import { tooLarge } from "./errors.js";
 import { type Entry, type Keys, parseEntry } from "./keys.js";
+import { toNumber } from "./reply.js";
 import type { Script } from "./script.js";
 import type { Page } from "./walk.js";
 
 /**
- * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through Number():
+ * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through toNumber():
  * a client with ioredis's option `stringNumbers` gives them as strings.
  */
 export interface Operation<Input, Output> {
@@ -107,7 +108,7 @@ function byUser(entries: readonly Entry[]): (string | number)[] {
 }
 
 function pageOf([lines, score, ties]: [string, string, number]): Page {
-  return { members: lines === "" ? [] : lines.split("\n"), score, ties: Number(ties) };
+  return { members: lines === "" ? [] : lines.split("\n"), score, ties: toNumber(ties) };
 }
 
 export const create = {
@@ -123,7 +124,7 @@ export const create = {
     ttl * 1000,
     text,
   ],
-  reply: (reply: number) => Number(reply) === 1,
+  reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<NewSession & Limited, boolean>;
 
 export const get = {
@@ -149,7 +150,7 @@ export const replace = {
   script: scripts.replace,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
-  reply: (reply: number) => Number(reply) === 1,
+  reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
 
 export const update = {
@@ -157,7 +158,7 @@ export const update = {
   common: 0,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, changes }) => [ref, id, now, ttl ?? "", changes],
-  reply: (reply: number) => Number(reply) === 1,
+  reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<Timed & Belonging & WithChanges, boolean>;
 
 export const kill = {
@@ -165,14 +166,14 @@ export const kill = {
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, markFor }) => [markFor, ref],
-  reply: (reply: number | string) => parseMark(reply) ?? Number(reply),
+  reply: (reply: number | string) => parseMark(reply) ?? toNumber(reply),
 } satisfies Operation<ByRef & Marking, number | Mark>;
 
 export const rotate = {
   script: scripts.rotate,
   keys: (keys, { ref, to }) => indexAndSessions(keys, ref, to),
   args: ({ ref, to, grace, markFor }) => [ref, to, grace, markFor],
-  reply: (reply: number | null) => Number(reply) === 1,
+  reply: (reply: unknown) => toNumber(reply ?? 0) === 1,
 } satisfies Operation<Rotation, boolean>;
 
 export const killMany = {
@@ -183,7 +184,7 @@ export const killMany = {
     ...entries.map(({ ref }) => keys.session(ref)),
   ],
   args: ({ entries, markFor }) => [markFor, ...byUser(entries)],
-  reply: (reply: number) => Number(reply),
+  reply: toNumber,
 } satisfies Operation<Marking & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
 export const owned = {
@@ -219,12 +220,12 @@ export const dropApp = {
   script: scripts.dropApp,
   keys: (keys) => [keys.apps],
   args: ({ app, before }) => [app, before],
-  reply: (reply: number) => Number(reply) === 1,
+  reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<AppBefore, boolean>;
 
 export const sweep = {
   script: scripts.sweep,
   keys: (keys, { entries }) => indexAndSessions(keys, ...entries.map(({ ref }) => ref)),
   args: ({ entries }) => idsAndRefs(entries),
-  reply: (reply: number) => Number(reply),
+  reply: toNumber,
 } satisfies Operation<{ entries: readonly Entry[] }, number>;

@@ -2,6 +2,7 @@ import { CHUNK } from "./chunks.js";
 import { fromRedis, type SessionError } from "./errors.js";
 import type { Keys } from "./keys.js";
 import type { Operation } from "./operations.js";
+import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
 
 /** A call of an operation, and who is to be told what came of it. */
@@ -23,6 +24,8 @@ export class Run {
   readonly args: (string | number)[];
   /** When it has to be over, as performance.now() has it. */
   readonly deadline: number;
+  /** Whether it was handed to the client, which may have sent it. */
+  isSent = false;
   readonly #calls: [Call, ...Call[]];
   #text: number;
 
@@ -63,9 +66,17 @@ export class Run {
   /** Gives each call its answer. */
   succeed(reply: unknown): void {
     const [first] = this.#calls;
-    if (this.#calls.length === 1) answer(first, reply);
-    else if (!Array.isArray(reply)) this.fail(fromRedis(new Error("The reply is no array")));
-    else for (const [i, call] of this.#calls.entries()) answer(call, reply[i]);
+    if (this.#calls.length === 1) {
+      answer(first, reply);
+      return;
+    }
+    try {
+      assertAnswer(reply);
+      const replies = toList(reply as unknown[]);
+      for (const [i, call] of this.#calls.entries()) answer(call, replies[i]);
+    } catch (error) {
+      this.fail(fromRedis(error));
+    }
   }
 
   fail(error: SessionError): void {
@@ -77,6 +88,7 @@ function answer({ operation, input, resolve, reject }: Call, reply: unknown): vo
   try {
     // In the midst of a reply ioredis gives an error as a value.
     if (reply instanceof Error) throw reply;
+    assertAnswer(reply);
     resolve(operation.reply(reply as never, input));
   } catch (error) {
     reject(fromRedis(error));

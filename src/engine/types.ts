@@ -29,7 +29,12 @@ export interface RedisSessionsOptions {
   port?: number | undefined;
   /** Host of the engine's own connection. Default "127.0.0.1". */
   host?: string | undefined;
-  /** Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. */
+  /**
+   * Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. Names that
+   * ioredis does not know, such as node-redis's, are refused with the error `invalidValue`. Defaults that differ from
+   * ioredis's: `socketTimeout` 3000 (or `timeout`, if that is longer), `retryStrategy` with 1 s at most, and
+   * `failoverDetector: true` where there are `sentinels`.
+   */
   options?: (RedisOptions & { url?: string }) | undefined;
   /** First part of every key in Redis. Any text without braces. Default "rs". */
   namespace?: string | undefined;
@@ -39,7 +44,8 @@ export interface RedisSessionsOptions {
    */
   wipe?: number | undefined;
   /**
-   * Milliseconds after which a call that Redis does not answer ends with the error `timeout`. Lists and mass logouts work in
+   * Milliseconds after which a call that Redis does not answer ends with the error `timeout`. A call that was not sent by
+   * then is never sent. Lists and mass logouts work in
    * chunks, each with as long. Default 2000.
    */
   timeout?: number | undefined;

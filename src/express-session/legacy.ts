@@ -1,6 +1,7 @@
 import type { SessionData } from "express-session";
 import type { Connection } from "../engine/connection.js";
 import { SessionError } from "../engine/errors.js";
+import { toNumber } from "../engine/reply.js";
 import type { Serializer } from "./serialize.js";
 
 /**
@@ -29,7 +30,7 @@ export async function parseLegacy(text: string, serializer: Serializer): Promise
 
 /** Seconds that it still lives: 0 when it is gone, undefined when it has no end. */
 export async function legacyLife(connection: Connection, key: string): Promise<number | undefined> {
-  const left = Number(await connection.command((client) => client.pttl(key)));
+  const left = toNumber(await connection.command((client) => client.pttl(key)));
   return left === -1 ? undefined : Math.max(left, 0) / 1000;
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { parseCookie, stringifySetCookie } from "cookie";
+import { stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
 import { BoundedMap, copyOf } from "../engine/bounded-map.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../engine/check-options.js";
@@ -38,7 +38,14 @@ export interface CookieOptions {
 /** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
 const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 
-interface Verified {
+/**
+ * How many cookies of our name are tried in one request: a good one may stand behind those of another path or of a
+ * parent domain, and each costs a signature and a read.
+ */
+const MOST_TRIED = 4;
+
+/** A cookie of our name whose signature is good. */
+export interface Verified {
   readonly token: string;
   /** Whether a secret has signed it that is about to be dropped: another than the first of the list. */
   readonly isOutdated: boolean;
@@ -50,6 +57,10 @@ export class SessionCookie implements Transport {
   readonly maxAge: number | undefined;
   readonly #options: ReturnType<typeof given<CookieOptions>>;
   readonly #secrets: readonly string[];
+  /** Finds a cookie of our name, whatever its value. */
+  readonly #ours: RegExp;
+  /** Finds those whose value may be a signed token, as it is or percent-encoded. Takes linear time on any text. */
+  readonly #candidates: RegExp;
   /** Cookies that are known by heart: to verify one costs as much as a good part of its request. */
   readonly #verified = new BoundedMap<Verified>();
   #warned = false;
@@ -62,20 +73,35 @@ export class SessionCookie implements Transport {
     const { path = "/", sameSite = "lax", httpOnly = true } = options;
     this.#options = given({ ...options, path, sameSite, httpOnly });
     this.#secrets = checkSecrets(secret);
+    const ours = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
+    this.#ours = new RegExp(ours);
+    this.#candidates = new RegExp(`${ours}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
   }
 
-  /** The first cookie of our name that verifies. */
-  read(req: IncomingMessage): Verified | undefined {
-    for (const value of this.#values(req)) {
-      const verified = this.#verify(value);
-      if (verified !== undefined) return verified;
+  /**
+   * The cookies of our name that verify, in the order of the header, each token once. Another path or a parent domain may
+   * have set one, too, and browsers send the one with the longest path first.
+   */
+  read(req: IncomingMessage): readonly Verified[] {
+    const header = req.headers.cookie;
+    if (header === undefined || !header.includes(this.name)) return NONE;
+    const found: Verified[] = [];
+    let tried = 0;
+    for (const [, value = ""] of header.matchAll(this.#candidates)) {
+      const verified = this.#verify(decode(value));
+      const at = verified === undefined ? -1 : found.findIndex(({ token }) => token === verified.token);
+      if (verified !== undefined) {
+        if (at === -1) found.push(verified);
+        else if (!verified.isOutdated) found[at] = verified;
+      }
+      if (++tried === MOST_TRIED) break;
     }
-    return undefined;
+    return found;
   }
 
   /** Whether the request has a cookie of our name, be it good or bad. */
   isIn(req: IncomingMessage): boolean {
-    return this.#values(req).length > 0;
+    return this.#ours.test(req.headers.cookie ?? "");
   }
 
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
@@ -94,13 +120,6 @@ export class SessionCookie implements Transport {
     });
     const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
-  }
-
-  /** The values of all cookies of our name: another path or a parent domain may have set one, too. */
-  #values(req: IncomingMessage): string[] {
-    const header = req.headers.cookie;
-    if (header === undefined || !header.includes(this.name)) return [];
-    return header.split(";").flatMap((pair) => parseCookie(pair)[this.name] ?? []);
   }
 
   #verify(value: string): Verified | undefined {
@@ -126,6 +145,17 @@ export class SessionCookie implements Transport {
         "Behind a proxy that ends TLS, tell Express: app.set('trust proxy', 1); without Express, set req.secure.",
       { type: "IoredisSessionsWarning", code: "INSECURE_REQUEST" },
     );
+  }
+}
+
+const NONE: readonly Verified[] = [];
+
+function decode(value: string): string {
+  if (!value.includes("%")) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return "";
   }
 }
 

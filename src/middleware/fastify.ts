@@ -5,6 +5,7 @@ import type { Middleware } from "./guard.js";
 interface FastifyRequest {
   readonly raw: IncomingMessage;
   readonly ip: string;
+  readonly hostname: string;
   readonly protocol: string;
 }
 
@@ -29,7 +30,7 @@ export function fastifyPlugin(middleware: Middleware): FastifyPlugin {
   function ioredisSessions(app: FastifyInstance, _options: object, done: Done): void {
     app.addHook("onRequest", (req: FastifyRequest, reply: FastifyReply, next: Done) => {
       // What Fastify knows of proxies, in Express's words.
-      Object.assign(req.raw, { ip: req.ip, secure: req.protocol === "https" });
+      Object.assign(req.raw, { ip: req.ip, hostname: req.hostname, secure: req.protocol === "https" });
       middleware(req.raw, reply.raw, next as Parameters<Middleware>[2]);
     });
     app.addHook("onSend", (_req: FastifyRequest, reply: FastifyReply, _payload: unknown, next: Done) => {

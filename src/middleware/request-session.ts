@@ -8,13 +8,18 @@ import { OPTION_NAMES } from "../engine/option-names.js";
 import { refOf } from "../engine/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
 import { checkApp, checkBoolean } from "../engine/validate.js";
+import type { Verified } from "./cookie.js";
+import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, TokenReply } from "./token-reply.js";
 
 /** Options of the engine's `create` that are the request's own. */
 const REQUESTS_OWN = ["app", "id", "nested", "instead"] as const;
 
-const SIGN_IN = OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name));
+const SIGN_IN = [
+  ...OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name)),
+  "crossSite",
+];
 
 /**
  * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
@@ -22,6 +27,13 @@ const SIGN_IN = OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly 
  */
 export type SignInOptions<Data> = {
   [Name in keyof Omit<CreateOptions<Data>, (typeof REQUESTS_OWN)[number]>]?: CreateOptions<Data>[Name] | undefined;
+} & {
+  /**
+   * Whether a page of another site may send the sign-in by POST, as identity providers do with SAML and with OIDC's
+   * `form_post`. Then check the `state` or `RelayState` that you sent there, so that nobody signs your visitor in as somebody
+   * else. Has no effect where no response sets a token (`cookie: false`). Default false: it is refused with the error `crossSite`.
+   */
+  crossSite?: boolean | undefined;
 };
 
 /** One of the user's sessions. */
@@ -60,6 +72,10 @@ export class RequestSession<Data extends object> {
   readonly #reply: TokenReply;
   readonly #begun = performance.now();
   #token: string | undefined;
+  /** The cookies that verify, where there are several of the name; see #choose. */
+  readonly #sent: readonly Verified[];
+  /** Which of them counts, once that is asked for. */
+  #choice: Promise<void> | undefined;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether what is loaded has been prolonged. */
@@ -71,13 +87,17 @@ export class RequestSession<Data extends object> {
     this.#context = context;
     this.#req = req;
     const cookie = elsewhere === undefined ? context.cookie : undefined;
-    const sent = cookie?.read(req);
-    this.#reply = new TokenReply(context, req, res, cookie, sent?.isOutdated ?? false);
-    this.#token = elsewhere ?? sent?.token;
+    this.#sent = cookie?.read(req) ?? [];
+    this.#reply = new TokenReply(context, req, res, cookie);
+    this.#reply.sentIn(this.#sent[0]);
+    this.#token = elsewhere ?? this.#sent[0]?.token;
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
-  /** The token that the browser sent or is about to get. Says nothing about whether there is such a session. */
+  /**
+   * The token that the browser sent or is about to get. Says nothing about whether there is such a session. Of several
+   * cookies it is the first one's until a method has looked which of them has a session.
+   */
   get token(): string | undefined {
     return this.#token;
   }
@@ -119,16 +139,22 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Signs a user in: ends the present session, creates one with a new token, and sets the cookie.
-   * @throws SessionError `headersSent` when the response has begun; nobody is signed in then
+   * Signs a user in: ends the present session (of several cookies, those of all), creates one with a new token, and sets the cookie.
+   * @throws SessionError `crossSite` when a page of another site sends it, by another method than GET and HEAD, and
+   * `headersSent` when the response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames("create", options, SIGN_IN);
+    const { crossSite = false, ...asked } = options;
+    // Where the app hands the token out by itself, no page of another site gets it into a browser.
+    if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#reply.assertWritable();
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
-    const instead = this.#token === undefined ? {} : { instead: this.#token };
-    const signIn = { ...this.#context.signIn(this.#req), ...given(options), ...instead, app, id, nested: true };
+    const present = await this.#present();
+    const others = this.#others();
+    const instead = present === null ? {} : { instead: present.token };
+    const signIn = { ...this.#context.signIn(this.#req), ...given(asked), ...instead, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -146,6 +172,7 @@ export class RequestSession<Data extends object> {
       await this.#context.rs.kill({ app, token: created.token });
       throw error;
     }
+    await this.#kill(app, others);
     return created;
   }
 
@@ -169,7 +196,7 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Ends the session and clears the cookie.
+   * Ends the session and clears the cookie. Of a request with several cookies of the name it ends the sessions of all.
    * @throws SessionError `headersSent` when the response has begun; the session goes on then
    */
   async kill(): Promise<Killed> {
@@ -179,7 +206,7 @@ export class RequestSession<Data extends object> {
       if (this.#token === undefined) this.#reply.clearBad();
       return { kill: 0 };
     }
-    const killed = await this.#written(this.#context.rs.kill(present));
+    const killed = await this.#written(this.#kill(present.app, [present.token, ...this.#others()]));
     // In another app the token may be good.
     if (killed.kill > 0 || typeof this.#context.app === "string") {
       this.#end();
@@ -216,9 +243,12 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
+    const others = this.#others();
     const killed = await this.#written(this.#context.rs.killsoid({ app, id }));
+    // Those of other users, whose cookies the browser has as well.
+    const { kill } = await this.#written(this.#kill(app, others));
     this.#end();
-    return killed;
+    return { kill: killed.kill + kill };
   }
 
   /** As `get`, but rejects in any case while Redis is away: to those who end sessions "none" would be no answer. */
@@ -257,8 +287,9 @@ export class RequestSession<Data extends object> {
    */
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
-    const isMarked = await sessionsOf(this.#context.rs, app).isMarked(refOf(token));
-    return !isMarked && performance.now() - this.#begun < REPLACED_MARK_FOR;
+    const sessions = sessionsOf(this.#context.rs, app);
+    const marked = await Promise.all([token, ...this.#others()].map((one) => sessions.isMarked(refOf(one))));
+    return !marked.includes(true) && performance.now() - this.#begun < REPLACED_MARK_FOR;
   }
 
   /** Waits for a write. Of one that failed nobody may know whether it took effect: the next get looks again. */
@@ -293,8 +324,52 @@ export class RequestSession<Data extends object> {
     const token = this.#token;
     if (token === undefined) return null;
     const app = this.#app();
+    if (this.#sent.length > 1) return this.#presentOfSeveral(app);
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
+  }
+
+  async #presentOfSeveral(asked: string | Promise<string | undefined>): Promise<Present | null> {
+    const app = await asked;
+    if (app === undefined) return null;
+    this.#choice ??= this.#choose(app);
+    try {
+      await this.#choice;
+    } catch (error) {
+      this.#choice = undefined;
+      throw error;
+    }
+    return this.#token === undefined ? null : { app, token: this.#token };
+  }
+
+  /**
+   * Finds the first of several cookies whose session lives, in one round trip that leaves no trace in any of them. When
+   * there is none, the first cookie counts.
+   */
+  async #choose(app: string): Promise<void> {
+    const sessions = sessionsOf(this.#context.rs, app);
+    const found = await Promise.all(this.#sent.map(({ token }) => sessions.get(refOf(token), false)));
+    const living = found.findIndex((session) => session !== null);
+    // An old token leads to the session while it has grace, but only the session's own can be rotated.
+    const own = this.#sent.find(({ token }) => refOf(token) === found[living]?.ref);
+    const chosen = own ?? this.#sent[Math.max(living, 0)];
+    this.#token = chosen?.token;
+    this.#reply.sentIn(chosen);
+  }
+
+  /**
+   * The tokens of the request's other cookies. Whoever signs out, or in as somebody else, would still be signed in by one
+   * that the browser sends next time.
+   */
+  #others(): string[] {
+    if (this.#sent.length < 2) return [];
+    return this.#sent.flatMap(({ token }) => (token === this.#token ? [] : token));
+  }
+
+  /** Ends sessions, in one round trip. */
+  async #kill(app: string, tokens: readonly string[]): Promise<Killed> {
+    const all = await Promise.all(tokens.map((token) => this.#context.rs.kill({ app, token })));
+    return { kill: all.reduce((sum, { kill }) => sum + kill, 0) };
   }
 
   /** Whose session the request's is, if it has one. */

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from "node:http";
+import { isIP, SocketAddress } from "node:net";
 import type { TLSSocket } from "node:tls";
 
 /** What Express adds to a request, where it is Express. */
 interface ExpressRequest {
   secure?: boolean;
   ip?: string;
+  /** The host that the browser asked, by X-Forwarded-Host where the proxy is trusted. */
+  hostname?: string;
 }
 
 /** Whether the browser came by HTTPS. Express knows about proxies, by its setting `trust proxy`. */
@@ -12,12 +15,32 @@ export function isSecure(req: IncomingMessage): boolean {
   return (req as ExpressRequest).secure ?? (req.socket as TLSSocket).encrypted === true;
 }
 
+/** The host that the browser asked, maybe with a port; undefined when the request names none. */
+export function hostOf(req: IncomingMessage): string | undefined {
+  const { hostname } = req as ExpressRequest;
+  // HTTP/2 has the second.
+  return hostname ?? req.headers.host ?? req.headers[":authority"]?.toString();
+}
+
+/** An IPv4 address with a port, or an IPv6 address in brackets, as some proxies write them in X-Forwarded-For. */
+const WITH_PORT = /^(?:(\d+\.\d+\.\d+\.\d+):\d+|\[([^\]]+)\](?::\d+)?)$/;
+
 /**
- * The browser's address, an IPv4 one as such also on a socket that speaks IPv6. What a trusted proxy says may be
- * anything; what is too long for an address is cut off rather than keep the user out.
+ * The browser's address in its shortest form, without a port. An IPv4 address on an IPv6 socket is returned as IPv4.
+ * A proxy may send any text: one that is not an address becomes "unknown", so that it keeps nobody out.
  */
 export function addressOf(req: IncomingMessage): string {
   // A socket that is closed by now has no address any more.
-  const address = (req as ExpressRequest).ip || req.socket.remoteAddress || "unknown";
-  return address.replace(/^::ffff:(?=\d+\.)/, "").slice(0, 39);
+  const text = (req as ExpressRequest).ip || req.socket.remoteAddress || "";
+  const [, v4, v6] = WITH_PORT.exec(text) ?? [];
+  const address = v4 ?? v6 ?? text;
+  switch (isIP(address)) {
+    case 4:
+      return address;
+    case 6:
+      // Also drops the zone (`%eth0`), which means nothing beyond this machine.
+      return new SocketAddress({ address, family: "ipv6" }).address.replace(/^::ffff:(?=\d+\.)/, "");
+    default:
+      return "unknown";
+  }
 }

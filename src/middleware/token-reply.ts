@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import onHeaders from "on-headers";
 import { refOf } from "../engine/token.js";
 import type { Session } from "../engine/types.js";
 import type { SessionCookie } from "./cookie.js";
 import { isRenewalDue } from "./renewal.js";
+import { mayBeShared } from "./shared-cache.js";
 import { assertWritable, isWritable, type Transport } from "./transport.js";
 
 /** How a middleware's tokens go to browsers. */
@@ -20,21 +22,23 @@ export class TokenReply {
   /** The cookie, where it is what the request's token came in. */
   #cookie: SessionCookie | undefined;
   /** Whether a secret has signed it that is about to be dropped. */
-  #isOutdated: boolean;
+  #isOutdated = false;
+  /** What the cookie is set to when the headers are sent, unless a call sets it before: a token, or undefined to clear it. */
+  #pending: { readonly token: string | undefined } | undefined;
+  /** Whether the headers are waited for. */
+  #isWaiting = false;
 
   /** @param cookie the one that the token came in, or would have come in */
-  constructor(
-    channels: Channels,
-    req: IncomingMessage,
-    res: ServerResponse,
-    cookie: SessionCookie | undefined,
-    isOutdated: boolean,
-  ) {
+  constructor(channels: Channels, req: IncomingMessage, res: ServerResponse, cookie: SessionCookie | undefined) {
     this.#channels = channels;
     this.#req = req;
     this.#res = res;
     this.#cookie = cookie;
-    this.#isOutdated = isOutdated;
+  }
+
+  /** Says which of the request's cookies counts. */
+  sentIn(cookie: { readonly isOutdated: boolean } | undefined): void {
+    this.#isOutdated = cookie?.isOutdated ?? false;
   }
 
   /** Whether the token came in the cookie, or none came. */
@@ -49,6 +53,7 @@ export class TokenReply {
 
   /** @throws SessionError `headersSent` */
   give(token: string): void {
+    this.#pending = undefined;
     this.#channels.transport?.write(this.#req, this.#res, token);
     this.#cookie = this.#channels.cookie;
     this.#isOutdated = false;
@@ -56,6 +61,7 @@ export class TokenReply {
 
   /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
   forget(): void {
+    this.#pending = undefined;
     const { transport, cookie } = this.#channels;
     const isTheirs = transport !== cookie || this.isByCookie;
     if (isTheirs && isWritable(this.#res)) transport?.write(this.#req, this.#res, undefined);
@@ -63,7 +69,7 @@ export class TokenReply {
 
   /** Clears a cookie that is of no use, where there still is time. */
   clear(): void {
-    if (isWritable(this.#res)) this.#cookie?.write(this.#req, this.#res, undefined);
+    this.#writeLater(undefined);
   }
 
   /** The same for a cookie that did not verify, so that the request has no token. */
@@ -77,10 +83,25 @@ export class TokenReply {
    */
   renew(session: Session<unknown>, token: string): void {
     const cookie = this.#cookie;
-    if (cookie === undefined || !isWritable(this.#res)) return;
+    if (cookie === undefined) return;
     const isDue = cookie.maxAge !== undefined && isRenewalDue(cookie.maxAge, session);
     if (!isDue && !this.#isOutdated) return;
     // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
-    if (session.ref === refOf(token)) cookie.write(this.#req, this.#res, token);
+    if (session.ref === refOf(token)) this.#writeLater(token);
+  }
+
+  /**
+   * Sets or clears the cookie when the headers are sent, where nobody asked for it: not on a response that a shared cache
+   * may keep, which the handler says only after it has loaded the session.
+   */
+  #writeLater(token: string | undefined): void {
+    if (this.#cookie === undefined || !isWritable(this.#res)) return;
+    this.#pending = { token };
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    onHeaders(this.#res, () => {
+      if (this.#pending === undefined || mayBeShared(this.#res)) return;
+      this.#cookie?.write(this.#req, this.#res, this.#pending.token);
+    });
   }
 }

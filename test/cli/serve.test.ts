@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
@@ -95,6 +96,43 @@ test("without a key it answers under this machine's own names only", async () =>
   }
   const keyed = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
   const sent = request(`${keyed.url}/ping`, { headers: { Host: "sessions.example" } }).end();
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  response.resume();
+  expect(response.statusCode).toBe(200);
+});
+
+test("without a key it serves no page of another site, whatever the request", async () => {
+  const { url } = await serve(["--redis", t.redis.url]);
+  const { host } = new URL(url);
+  const answerTo = async (headers: Record<string, string>, method = "GET", path = "/ping") => {
+    const sent = request(url + path, { method, headers }).end();
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
+    return [response.statusCode, await text(response)] as const;
+  };
+  for (const headers of [
+    { origin: "https://evil.example" },
+    { origin: "null" },
+    { origin: "http://localhost:1" },
+    { origin: "evil" },
+    { "sec-fetch-site": "cross-site" },
+    { "sec-fetch-site": "same-site" },
+    { "sec-fetch-site": "same-site", origin: `http://${host}` },
+  ] as Record<string, string>[]) {
+    const [status, body] = await answerTo(headers);
+    expect([headers, status]).toEqual([headers, 403]);
+    expect(JSON.parse(body)).toMatchObject({ code: "ERR_FORBIDDEN", detail: expect.stringContaining("--key-file") });
+    expect((await answerTo(headers, "POST", "/webapp/set/-"))[0]).toBe(403);
+  }
+  for (const headers of [
+    {},
+    { origin: `http://${host}` },
+    { "sec-fetch-site": "same-origin" },
+    { "sec-fetch-site": "none" },
+  ]) {
+    expect((await answerTo(headers))[0]).toBe(200);
+  }
+  const keyed = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
+  const sent = request(`${keyed.url}/ping`, { headers: { origin: "https://ours.example" } }).end();
   const [response] = (await once(sent, "response")) as [IncomingMessage];
   response.resume();
   expect(response.statusCode).toBe(200);

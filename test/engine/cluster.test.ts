@@ -82,3 +82,25 @@ test("calls go on while the slot of their app moves from node to node", async ()
   expect(round).toBeGreaterThan(10);
   expect(await rs.killall({ app })).toEqual({ kill: 20 });
 }, 30_000);
+
+test("calls that meet keys on both nodes are sent again until the move is over", async () => {
+  const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 15_000 });
+  const app = "torn";
+  const sessions = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => rs.create({ app, id: `user${i}`, ip: "::1", d: { n: 0 } })),
+  );
+  let calls: Promise<unknown>[] = [];
+  await cluster.move(await cluster.slotOf(`rs:{${app}}:active`), async () => {
+    // One by one, in one run, and plain commands.
+    calls = [
+      rs.soid({ app, id: "user1" }),
+      rs.soapp({ app, dt: 60 }),
+      ...sessions.map(({ token }, n) => rs.set({ app, token, d: { n } })),
+      ...sessions.map(({ token }) => rs.get({ app, token })),
+    ];
+    // ioredis gives up after 16 attempts, 100 ms each.
+    await sleep(3000);
+  });
+  const answers = (await Promise.all(calls)).slice(-20) as { d?: { n: number } }[];
+  expect(answers.map((session) => session.d)).toEqual(sessions.map((_, n) => ({ n })));
+}, 30_000);

@@ -8,8 +8,11 @@ export interface TestCluster {
   /** A client of the whole cluster; closed with it. */
   readonly client: Cluster;
   slotOf(key: string): Promise<number>;
-  /** Moves a slot with its keys to the next node. */
-  move(slot: number): Promise<void>;
+  /**
+   * Moves a slot with its keys to the next node.
+   * @param halfway what is waited for when some of the keys have moved
+   */
+  move(slot: number, halfway?: () => Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,14 +44,15 @@ export async function startCluster(): Promise<TestCluster> {
   /** Where slots are that have moved. */
   const moved = new Map<number, number>();
 
-  async function move(slot: number): Promise<void> {
+  async function move(slot: number, halfway?: () => Promise<unknown>): Promise<void> {
     const from = moved.get(slot) ?? slots.findIndex((first) => slot < first) - 1;
     const to = (from + 1) % nodes.length;
     const [source, target] = [admins[from], admins[to]] as [Redis, Redis];
     await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", `${ids[from]}`);
     await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", `${ids[to]}`);
-    for (;;) {
-      const keys = (await source.call("CLUSTER", "GETKEYSINSLOT", slot, 5)) as string[];
+    for (let round = 0; ; round++) {
+      if (round === 1) await halfway?.();
+      const keys = (await source.call("CLUSTER", "GETKEYSINSLOT", slot, round === 0 && halfway ? 2 : 5)) as string[];
       if (keys.length === 0) break;
       await source.call("MIGRATE", "127.0.0.1", `${nodes[to]?.port}`, "", 0, 5000, "KEYS", ...keys);
     }

@@ -1,0 +1,89 @@
+import { once } from "node:events";
+import { Redis } from "ioredis";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { startProxy, type TestProxy } from "../support/proxy.js";
+import { startRedis, type TestRedis } from "../support/redis.js";
+
+let redis: TestRedis;
+let proxy: TestProxy;
+let rs: RedisSessions;
+
+beforeEach(async () => {
+  redis = await startRedis();
+  proxy = await startProxy(redis.port);
+});
+
+afterEach(async () => {
+  await rs.quit();
+  await proxy.stop();
+  await redis.stop();
+});
+
+/** Calls until Redis answers. */
+function untilBack(ms: number) {
+  return expect.poll(() => rs.ping().catch(() => undefined), { timeout: ms }).toBe("PONG");
+}
+
+test("the engine's own connection is replaced when it has died without a word", async () => {
+  rs = new RedisSessions({ port: proxy.port, wipe: 0, timeout: 500 });
+  await rs.ping();
+  proxy.swallow();
+  await expect(rs.ping()).rejects.toMatchObject({ name: "timeout" });
+  await untilBack(10_000);
+  expect(proxy.accepted).toBe(2);
+}, 15_000);
+
+test("socketTimeout may be chosen for the engine's own connection", async () => {
+  rs = new RedisSessions({ port: proxy.port, options: { socketTimeout: 200 }, wipe: 0, timeout: 1000 });
+  await rs.ping();
+  proxy.swallow();
+  // ioredis sends the command again on the new connection.
+  expect(await rs.ping()).toBe("PONG");
+});
+
+test("an own connection that is only idle is kept", async () => {
+  rs = new RedisSessions({ port: proxy.port, options: { socketTimeout: 100 }, wipe: 0 });
+  await rs.ping();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await rs.ping();
+  expect(proxy.accepted).toBe(1);
+});
+
+test("a caller's connection that has died: the hint names socketTimeout, and a warning does once", async () => {
+  const client = new Redis({ port: proxy.port });
+  client.on("error", () => {});
+  const warnings: (Error & { code?: string })[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on("warning", note);
+  try {
+    rs = new RedisSessions({ client, wipe: 0, timeout: 100 });
+    await once(client, "ready");
+    await rs.ping();
+    proxy.swallow();
+    const hints: (string | undefined)[] = [];
+    for (let i = 0; i < 2; i++) {
+      const calls = [rs.ping(), rs.ping(), rs.ping()].map((call) => call.catch((error) => hints.push(error.hint)));
+      await Promise.all(calls);
+    }
+    expect(hints[0]).toBeUndefined();
+    expect(hints.at(-1)).toContain("socketTimeout: 3000");
+    await new Promise(setImmediate);
+    const ours = warnings.filter(({ name }) => name === "IoredisSessionsWarning");
+    expect(ours.map(({ code }) => code)).toEqual(["NO_SOCKET_TIMEOUT"]);
+  } finally {
+    process.off("warning", note);
+    client.disconnect();
+  }
+});
+
+test("a caller's client with socketTimeout works again", async () => {
+  const client = new Redis({ port: proxy.port, socketTimeout: 500 });
+  client.on("error", () => {});
+  rs = new RedisSessions({ client, wipe: 0, timeout: 200 });
+  await rs.ping();
+  proxy.swallow();
+  await expect(rs.ping()).rejects.toMatchObject({ name: "timeout" });
+  await untilBack(5000);
+  client.disconnect();
+});

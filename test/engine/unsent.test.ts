@@ -1,0 +1,258 @@
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import express, { type ErrorRequestHandler } from "express";
+import { Cluster, Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis5";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
+import { type Client, RedisSessions, type SessionError } from "../../src/index.js";
+import { sessions } from "../../src/middleware/index.js";
+import { startCluster } from "../support/cluster.js";
+import { startRedis, type TestRedis } from "../support/redis.js";
+
+const app = "webapp";
+const ip = "127.0.0.1";
+const TIMEOUT = 300;
+
+const unhandled: unknown[] = [];
+const note = (error: unknown) => void unhandled.push(error);
+
+let redis: TestRedis;
+let rs: RedisSessions;
+const opened: Client[] = [];
+
+beforeAll(() => void process.on("unhandledRejection", note));
+afterAll(() => void process.off("unhandledRejection", note));
+
+beforeEach(async () => {
+  redis = await startRedis();
+});
+
+afterEach(async () => {
+  redis.resume();
+  await rs?.quit().catch(() => {});
+  for (const client of opened.splice(0)) client.disconnect();
+  await redis.stop();
+  await sleep(20);
+  expect(unhandled).toEqual([]);
+});
+
+function open(client: Client): Client {
+  client.on("error", () => {});
+  opened.push(client);
+  return client;
+}
+
+/** Calls again and again for a while, and gives the names of the errors of all calls. */
+async function callFor(ms: number, call: (i: number) => Promise<unknown>): Promise<(string | undefined)[]> {
+  const calls: Promise<string | undefined>[] = [];
+  for (const end = performance.now() + ms; performance.now() < end; await sleep(5)) {
+    const i = calls.length;
+    calls.push(
+      call(i).then(
+        () => undefined,
+        (error: Error) => error.name,
+      ),
+    );
+  }
+  return Promise.all(calls);
+}
+
+const retryStrategy = () => 50;
+
+const clients: Record<string, (port: number) => Client> = {
+  "ioredis 6": (port) => new Redis({ port, retryStrategy }),
+  "ioredis 6 with auto-pipelining": (port) => new Redis({ port, retryStrategy, enableAutoPipelining: true }),
+  "ioredis 6 that connects lazily": (port) => new Redis({ port, retryStrategy, lazyConnect: true }),
+  // To TypeScript a class of another version is another class.
+  "ioredis 5": (port) => new Redis5({ port, retryStrategy }) as unknown as Client,
+};
+
+describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
+  beforeEach(() => {
+    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+  });
+
+  test("never sends a call that was told timeout, and answers at once when Redis is back", async () => {
+    await rs.create({ app, id: "first", ip });
+    await redis.kill();
+    const names = await callFor(1500, (i) => rs.create({ app, id: `user${i}`, ip }));
+    expect(names.length).toBeGreaterThan(100);
+    expect(names.filter((name) => name === "timeout").length).toBeGreaterThan(100);
+    expect(names).not.toContain(undefined);
+    await redis.start();
+    await expect.poll(() => rs.ping().catch(() => undefined), { timeout: 5000 }).toBe("PONG");
+    await sleep(50);
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toEqual([]);
+    expect(await redis.client().dbsize()).toBe(0);
+  });
+
+  test("sends the calls that are still in time when Redis is back", async () => {
+    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: 10_000 });
+    await rs.ping();
+    await redis.kill();
+    const calls = [rs.get({ app, token: "x".repeat(64) }), rs.create({ app, id: "alice", ip })] as const;
+    await sleep(100);
+    await redis.start();
+    const [none, created] = await Promise.all(calls);
+    expect(none).toBeNull();
+    expect((await rs.soid({ app, id: "alice" })).sessions.map(({ ref }) => ref)).toEqual([created.ref]);
+  });
+});
+
+test("calls that are made before the client is connected are sent in their order", async () => {
+  const maker = new RedisSessions({ client: redis.client(), wipe: 0 });
+  const { token } = await maker.create({ app, id: "alice", ip, d: { n: -1 } });
+  await maker.set({ app, token, d: { n: -1 } });
+  await maker.get({ app, token });
+  rs = new RedisSessions({ client: open(new Redis(redis.port)), wipe: 0 });
+  const calls = Array.from({ length: 50 }, (_, n) => [rs.set({ app, token, d: { n } }), rs.get({ app, token })]).flat();
+  const seen = (await Promise.all(calls)).map((session) => session?.d?.n);
+  expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => [n, n]).flat());
+});
+
+test("a lazy client is connected by the first call", async () => {
+  const client = open(new Redis({ port: redis.port, lazyConnect: true }));
+  rs = new RedisSessions({ client, wipe: 0, timeout: TIMEOUT });
+  expect(client.status).toBe("wait");
+  expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
+});
+
+test("a client that may not PING works", async () => {
+  await redis.client().acl("SETUSER", "app", "on", ">secret", "~*", "+@all", "-ping");
+  const client = open(new Redis({ port: redis.port, username: "app", password: "secret" }));
+  rs = new RedisSessions({ client, wipe: 0, timeout: 1000 });
+  // The client is not connected yet.
+  expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
+});
+
+test("a wrong password is told at once, not after the timeout", async () => {
+  await redis.client().acl("SETUSER", "app", "on", ">secret", "~*", "+@all");
+  const client = open(new Redis({ port: redis.port, username: "app", password: "wrong" }));
+  rs = new RedisSessions({ client, wipe: 0, timeout: 10_000 });
+  await expect(rs.create({ app, id: "alice", ip })).rejects.toMatchObject({
+    name: "redisError",
+    message: expect.stringContaining("WRONGPASS"),
+  });
+});
+
+test("a call that was not sent says so", async () => {
+  rs = new RedisSessions({ client: open(clients["ioredis 6"]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+  await rs.ping();
+  await redis.kill();
+  await expect(rs.get({ app, token: "x".repeat(64) })).rejects.toMatchObject({
+    name: "timeout",
+    hint: expect.stringContaining("was not sent"),
+  });
+});
+
+test("a Redis that hangs: calls wait while it is silent, and those that were told timeout are not sent", async () => {
+  const timeout = 500;
+  rs = new RedisSessions({ client: open(new Redis(redis.port)), wipe: 0, timeout });
+  await rs.create({ app, id: "first", ip });
+  await rs.killall({ app });
+  redis.pause();
+  const names = await callFor(3000, (i) => rs.create({ app, id: `user${i}`, ip }));
+  expect(names.length).toBeGreaterThan(200);
+  redis.resume();
+  await expect.poll(() => rs.ping().catch(() => undefined)).toBe("PONG");
+  const { sessions: appeared } = await rs.soapp({ app, dt: 60 });
+  // What was sent before Redis was known to be silent: a sixth.
+  expect(appeared.length).toBeLessThan(names.length / 3);
+});
+
+test("a run whose script Redis has lost is not sent again after its deadline", async () => {
+  rs = new RedisSessions({ client: open(new Redis(redis.port)), wipe: 0, timeout: TIMEOUT });
+  const plain = redis.client();
+  const maker = new RedisSessions({ client: plain, wipe: 0 });
+  const { token } = await maker.create({ app, id: "alice", ip });
+  await rs.get({ app, token });
+  await plain.script("FLUSH");
+  const watched = await redis.watch(async () => {
+    redis.pause();
+    await expect(rs.set({ app, token, d: { a: 1 } })).rejects.toMatchObject({ name: "timeout" });
+    redis.resume();
+    await sleep(300);
+  });
+  expect(watched.filter(([name]) => /^eval$/i.test(name ?? ""))).toEqual([]);
+  expect(await maker.get({ app, token })).not.toHaveProperty("d");
+});
+
+test("a mass logout that was told timeout does not go on when Redis is back", async () => {
+  rs = new RedisSessions({ client: open(new Redis({ port: redis.port, retryStrategy })), wipe: 0, timeout: TIMEOUT });
+  await rs.ping();
+  await redis.kill();
+  const calls = [rs.killsoid({ app, id: "alice" }), rs.killall({ app }), rs.wipe()];
+  expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(calls.map(() => "rejected"));
+  await redis.start();
+  const watched = await redis.watch(() => sleep(500));
+  expect(watched.filter(([name]) => /^(evalsha|eval|hget|zscan)$/i.test(name ?? ""))).toEqual([]);
+});
+
+test("RedisStore never sends a save that was told timeout", async () => {
+  rs = new RedisSessions({ client: open(new Redis({ port: redis.port, retryStrategy })), wipe: 0, timeout: TIMEOUT });
+  const store = new RedisStore({ rs, app });
+  store.on("error", () => {});
+  await rs.ping();
+  await redis.kill();
+  const session = (i: number) => ({ cookie: { originalMaxAge: null }, i }) as never;
+  const names = await callFor(800, (i) => store.set(`sid${i}`, session(i)));
+  expect(names).not.toContain(undefined);
+  await redis.start();
+  await expect.poll(() => rs.ping().catch(() => undefined), { timeout: 5000 }).toBe("PONG");
+  await sleep(50);
+  expect(await redis.client().dbsize()).toBe(0);
+});
+
+test("the middleware's sign-ins that were answered with 503 leave no session", async () => {
+  rs = new RedisSessions({ client: open(new Redis({ port: redis.port, retryStrategy })), wipe: 0, timeout: TIMEOUT });
+  const auth = sessions({ rs, app, secret: "s".repeat(32), cookie: { secure: false } });
+  const server = express()
+    .use(auth)
+    .post("/", async (req, res) => {
+      await req.rs.create("alice");
+      res.end();
+    })
+    .use(((error: SessionError, _req, res, _next) => {
+      res.status(error.status ?? 500).end();
+    }) as ErrorRequestHandler)
+    .listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  try {
+    await rs.ping();
+    await redis.kill();
+    const statuses: number[] = [];
+    await callFor(800, async () => {
+      statuses.push((await fetch(`http://127.0.0.1:${port}/`, { method: "POST" })).status);
+    });
+    expect(new Set(statuses)).toEqual(new Set([503]));
+    await redis.start();
+    await expect.poll(() => rs.ping().catch(() => undefined), { timeout: 5000 }).toBe("PONG");
+    await sleep(50);
+    expect(await redis.client().dbsize()).toBe(0);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("a Cluster that is not reached yet: calls that were told timeout are never sent", async () => {
+  const cluster = await startCluster();
+  try {
+    const nodes = cluster.nodes.map(({ port }) => ({ port, host: "127.0.0.1" }));
+    for (const node of cluster.nodes) node.pause();
+    const client = open(new Cluster(nodes, { clusterRetryStrategy: () => 50, slotsRefreshTimeout: 3000 }));
+    rs = new RedisSessions({ client, wipe: 0, timeout: TIMEOUT });
+    const names = await callFor(800, (i) => rs.create({ app, id: `user${i}`, ip }));
+    expect(names.length).toBeGreaterThan(50);
+    for (const node of cluster.nodes) node.resume();
+    await expect.poll(() => rs.ping().catch(() => undefined), { timeout: 5000 }).toBe("PONG");
+    await sleep(50);
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toEqual([]);
+  } finally {
+    for (const node of cluster.nodes) node.resume();
+    await rs.quit();
+    await cluster.stop();
+  }
+}, 20_000);

@@ -1,0 +1,51 @@
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { freePort } from "./redis.js";
+
+/** A TCP proxy in front of a server, whose connections can die without a word, as behind a NAT. */
+export interface TestProxy {
+  readonly port: number;
+  /** From now on the connections that are open swallow all data, in both directions. New connections work. */
+  swallow(): void;
+  /** How many connections were made so far. */
+  readonly accepted: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a proxy to a port of this machine. */
+export async function startProxy(to: number): Promise<TestProxy> {
+  const port = await freePort();
+  const open = new Set<[client: Socket, server: Socket]>();
+  let accepted = 0;
+  const proxy = createServer((client) => {
+    accepted++;
+    const server = connect(to, "127.0.0.1");
+    client.pipe(server).pipe(client);
+    const pair: [Socket, Socket] = [client, server];
+    open.add(pair);
+    for (const socket of pair) {
+      socket.on("error", () => {});
+      socket.on("close", () => open.delete(pair));
+    }
+  }).listen(port, "127.0.0.1");
+  await once(proxy, "listening");
+  return {
+    port,
+    get accepted() {
+      return accepted;
+    },
+    swallow() {
+      for (const [client, server] of open) {
+        client.unpipe(server);
+        server.unpipe(client);
+        client.resume();
+        server.resume();
+      }
+    },
+    async stop() {
+      for (const pair of open) for (const socket of pair) socket.destroy();
+      proxy.close();
+      await once(proxy, "close");
+    },
+  };
+}
