@@ -149,7 +149,7 @@ function sessionsSection(req, sessions) {
           <form method="post" action="/logout-everywhere"><button class="danger">Log out everywhere</button></form>
         </div>
       </header>
-      <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === req.sessionID))}</ul>
+      <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === store.ref(req.sessionID)))}</ul>
     </section>`;
 }
 

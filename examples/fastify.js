@@ -128,7 +128,7 @@ function notePage(session, sessions) {
             <form method="post" action="/logout-everywhere"><button class="danger">Log out everywhere</button></form>
           </div>
         </header>
-        <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === session.sessionId))}</ul>
+        <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === store.ref(session.sessionId)))}</ul>
       </section>`,
     { bar: bar(session.userId) },
   );

@@ -146,7 +146,7 @@ function accountPage(req, sessions) {
             <form method="post" action="/logout-everywhere"><button class="danger">Log out everywhere</button></form>
           </div>
         </header>
-        <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === req.sessionID))}</ul>
+        <ul class="rows">${sessions.map((one) => sessionRow(one, one.ref === store.ref(req.sessionID)))}</ul>
       </section>`,
     { bar: bar(req.user) },
   );

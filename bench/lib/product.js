@@ -4,3 +4,4 @@
 export { RedisStore } from "../../dist/express-session/index.js";
 export { RedisSessions } from "../../dist/index.js";
 export { sessions } from "../../dist/middleware/index.js";
+export { rest } from "../../dist/rest/index.js";

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { RedisSessions } from "../engine/engine.js";
 import { isRefusal, type SessionError } from "../engine/errors.js";
+import type { SessionList } from "../engine/types.js";
 import { isRef } from "../engine/validate.js";
 import { reasonOf } from "../rest/failure.js";
 import { whichOf } from "../rest/which.js";
@@ -13,6 +14,11 @@ import { serve } from "./serve.js";
 
 interface Flags extends RedisFlags {
   json?: boolean;
+}
+
+interface Part {
+  limit: number;
+  offset: number;
 }
 
 const program = new Command("ioredis-sessions")
@@ -49,19 +55,10 @@ program
 command("ls <app>", "list the sessions that were active lately, most recently active first")
   .option("--dt <seconds>", "how far to look back", integer, 3600)
   .option("--limit <n>", "the most sessions to list", positive, 50)
-  .option("--offset <n>", "how many to pass over", integer, 0)
-  .action((app: string, { dt, limit, offset, ...flags }: Flags & { dt: number; limit: number; offset: number }) => {
-    // One more than is shown tells whether there are more.
-    const wanted = flags.json === true ? limit : limit + 1;
-    return run(
-      flags,
-      (rs) => rs.soapp({ app, dt, limit: wanted, offset }),
-      ({ sessions }) => {
-        const more = sessions.length > limit ? `\nmore: --offset ${offset + limit}` : "";
-        return table(sessions.slice(0, limit)) + more;
-      },
-    );
-  });
+  .option("--offset <n>", "how many to skip", integer, 0)
+  .action((app: string, { dt, limit, offset, ...flags }: Flags & Part & { dt: number }) =>
+    list(flags, { limit, offset }, (rs, part) => rs.soapp({ app, dt, ...part })),
+  );
 
 command("activity <app>", "count the users that were active lately")
   .option("--dt <seconds>", "how far to look back", integer, 600)
@@ -73,14 +70,12 @@ command("activity <app>", "count the users that were active lately")
     ),
   );
 
-command("soid <app> <id>", "list the sessions of a user, newest first").action(
-  (app: string, id: string, flags: Flags) =>
-    run(
-      flags,
-      (rs) => rs.soid({ app, id }),
-      ({ sessions }) => table(sessions),
-    ),
-);
+command("soid <app> <id>", "list the sessions of a user, newest first")
+  .option("--limit <n>", "the most sessions to list", positive, 50)
+  .option("--offset <n>", "how many to skip", integer, 0)
+  .action((app: string, id: string, { limit, offset, ...flags }: Flags & Part) =>
+    list(flags, { limit, offset }, (rs, part) => rs.soid({ app, id, ...part })),
+  );
 
 command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
   (app: string, ref: string, flags: Flags) => run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
@@ -150,6 +145,24 @@ async function run<Result>(
   } finally {
     await rs.quit().catch(() => {});
   }
+}
+
+/** Lists a part of many sessions, and says where the next part begins. */
+function list(
+  flags: Flags,
+  { limit, offset }: Part,
+  call: (rs: RedisSessions, part: Part) => Promise<SessionList>,
+): Promise<void> {
+  // One more than is shown tells whether there are more.
+  const wanted = flags.json === true ? limit : limit + 1;
+  return run(
+    flags,
+    (rs) => call(rs, { limit: wanted, offset }),
+    ({ sessions }) => {
+      const more = sessions.length > limit ? `\nmore: --offset ${offset + limit}` : "";
+      return table(sessions.slice(0, limit)) + more;
+    },
+  );
 }
 
 function killed({ kill }: { kill: number }): string {

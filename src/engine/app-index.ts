@@ -1,19 +1,36 @@
+import { createHash } from "node:crypto";
+import { sortInSteps } from "./breather.js";
 import { CHUNK, chunks } from "./chunks.js";
 import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { type Entry, type Keys, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
 import { toList, toNumber, toText } from "./reply.js";
+import type { Part } from "./validate.js";
 import { ahead, PAGE, walk } from "./walk.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
+
+/** How many bytes of sessions are read at once. A session that is longer is read alone. */
+const STEP_BYTES = 256 * 1024;
+
+/** How many of the CHUNK entries of a sample must be dead for the wiper to look at the whole index. */
+const MANY_DEAD = 10;
+
+/** A session as it was met in a user's index. */
+interface Head extends Entry {
+  /** ms */
+  created: number;
+}
 
 /** The sessions of one app, many at a time, as they stand in the index. Works in chunks; takes checked input. */
 export class AppIndex {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #find: (ref: string) => Promise<Stored | null>;
+  /** What drops dead entries because memory ran out. */
+  #relief: Relief | undefined;
 
   /** @param find reads one session that may have been rotated, and leaves no trace */
   constructor(connection: Connection, keys: Keys, find: (ref: string) => Promise<Stored | null>) {
@@ -27,50 +44,111 @@ export class AppIndex {
     await this.#end(entries, undefined, 0);
   }
 
-  /** Ends the sessions of a user until none is left but `spare`. */
-  killUser(id: string, spare?: string, markFor = 0): Promise<number> {
+  /**
+   * Ends the sessions of a user until none is left but `spare`.
+   * @param barFor ms that sessions of connect-redis are barred; undefined for as long as the app's store has said
+   */
+  async killUser(id: string, spare?: string, markFor = 0, barFor?: number): Promise<number> {
+    // Before the first look: what is taken over until then is met, and what comes later is refused.
+    await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
     return this.#endAll(() => this.#owned(id), spare, markFor);
   }
 
-  /** Ends the sessions of the app until none is left. */
-  killAll(markFor = 0): Promise<number> {
+  /**
+   * Ends the sessions of the app until none is left.
+   * @param barFor as for killUser
+   */
+  async killAll(markFor = 0, barFor?: number): Promise<number> {
+    await this.#connection.run(operations.barLegacy, this.#keys, { id: NOBODY, barFor });
     return this.#endAll(() => this.#queued(), undefined, markFor);
   }
 
+  /**
+   * Tells every process that ends sessions of this app that a store takes over sessions of connect-redis.
+   * @param barFor ms, as for killUser
+   * @param lasts ms that this holds
+   */
+  async announceLegacy(barFor: number, lasts: number): Promise<void> {
+    await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", lasts));
+  }
+
   /** The sessions of a user, newest first. */
-  async ofUser(id: string): Promise<Stored[]> {
+  async ofUser(id: string, part: Part): Promise<Stored[]> {
     // By ref: one that is rotated meanwhile may be met in two places.
     const sessions = new Map<string, Stored>();
-    for await (const entries of this.#owned(id)) {
-      for (const session of await this.#read(entries)) {
+    let { bytes = Number.POSITIVE_INFINITY } = part;
+    const isWhole = part.offset === 0 && part.limit === Number.POSITIVE_INFINITY && part.bytes === undefined;
+    for await (const found of isWhole ? this.#eachOfUser(id) : this.#newestOfUser(id, part)) {
+      for (const session of found) {
         // One that was given to another user since the index was read is not theirs any more.
-        if (session.id === id) sessions.set(session.ref, session);
+        if (session.id !== id) continue;
+        sessions.set(session.ref, session);
+        bytes -= session.size;
+        if (sessions.size >= part.limit || bytes < 0) return [...sessions.values()];
       }
     }
-    return newestFirst([...sessions.values()]);
+    return isWhole ? newestFirst([...sessions.values()]) : [...sessions.values()];
+  }
+
+  /**
+   * The sessions of a user that are not among the newest `most`, as they are found: at most a page at a time, so that who
+   * ends them makes progress however many there are.
+   */
+  async *surplusOfUser(id: string, most: number): AsyncGenerator<Entry[], void> {
+    let newest: Head[] = [];
+    for await (const entries of ahead(this.#owned(id), "before")) {
+      newest = await newestFirst([...newest, ...(await this.#heads(id, entries))]);
+      yield newest.slice(most);
+      // newestFirst expects the order of the index.
+      newest = newest.slice(0, most).reverse();
+    }
+  }
+
+  /** The sessions of a user that live, without their data, in the order of the index. */
+  async *livingOfUser(id: string): AsyncGenerator<Entry[], void> {
+    for await (const entries of this.#owned(id)) yield await this.#heads(id, entries);
   }
 
   /** The sessions that were active since `since` (ms), most recently active first. */
-  async active(since: number, offset: number, limit: number): Promise<Stored[]> {
+  async active(since: number, part: Part): Promise<Stored[]> {
     const sessions: Stored[] = [];
-    for await (const page of this.activePages(since, offset + limit)) sessions.push(...page);
-    return sessions.slice(offset, offset + limit);
+    let { bytes = Number.POSITIVE_INFINITY } = part;
+    for await (const page of this.activePages(since, part)) {
+      for (const session of page) {
+        sessions.push(session);
+        bytes -= session.size;
+        if (bytes < 0) return sessions;
+      }
+    }
+    return sessions;
   }
 
-  /** The same, in pages: as many sessions as there are, or `most`. */
-  async *activePages(since: number, most = Number.POSITIVE_INFINITY): AsyncGenerator<Stored[], void> {
-    let left = most;
+  /** The same, in pages. Sessions before the offset are counted, but not read. */
+  async *activePages(
+    since: number,
+    { offset, limit }: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
+  ): AsyncGenerator<Stored[], void> {
+    let skip = offset;
+    let left = limit;
     // Those that are gone make room for others. There may be many in a row: after the first look more are read at once.
-    let atOnce = most;
-    const pages = this.#recent(since, Math.min(PAGE, Math.max(CHUNK, most)));
-    for await (const refs of most > PAGE ? ahead(pages, "after") : pages) {
-      for (let at = 0; at < refs.length && left > 0; ) {
-        const some = refs.slice(at, at + atOnce);
-        const sessions = (await this.#read(some.map((ref) => ({ id: "", ref })))).slice(0, left);
+    let atOnce = limit;
+    const pages = this.#recent(since, Math.min(PAGE, Math.max(CHUNK, offset + limit)));
+    for await (const refs of offset + limit > PAGE ? ahead(pages, "after") : pages) {
+      let at = 0;
+      while (skip > 0 && at < refs.length) {
+        const some = refs.slice(at, at + skip);
+        skip -= await this.#countLiving(some);
         at += some.length;
-        left -= sessions.length;
+      }
+      while (left > 0 && at < refs.length) {
+        const some = refs.slice(at, at + atOnce);
+        at += some.length;
+        for await (const found of this.#read(some.map((ref) => ({ id: "", ref })))) {
+          const sessions = found.slice(0, left);
+          left -= sessions.length;
+          yield sessions;
+        }
         atOnce = Math.max(left, CHUNK);
-        yield sessions;
       }
       if (left <= 0) return;
     }
@@ -83,7 +161,7 @@ export class AppIndex {
 
   /** All sessions, those that end first first, in pages. */
   async *pages(): AsyncGenerator<Stored[], void> {
-    for await (const entries of this.#queued()) yield await this.#read(entries);
+    for await (const entries of this.#queued()) yield* this.#read(entries);
   }
 
   /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
@@ -100,14 +178,22 @@ export class AppIndex {
     return [...refs];
   }
 
-  /** Drops what expired sessions have left in the index. */
+  /** Drops the entries of sessions that have expired, or that Redis has evicted. Returns how many sessions those were. */
   async wipe(): Promise<number> {
     let wiped = 0;
-    for (;;) {
-      const entries = await this.#connection.run(operations.due, this.#keys, { lease: LEASE, limit: CHUNK });
-      if (entries.length > 0) wiped += await this.#connection.run(operations.sweep, this.#keys, { entries });
-      if (entries.length < CHUNK) return wiped;
-    }
+    for await (const gone of this.#wipeInSteps()) wiped += gone;
+    return wiped;
+  }
+
+  /**
+   * Makes room in a Redis that is out of memory: wipes, in the background, one at a time. Resolves as soon as something was
+   * dropped, with true; with false when there was nothing to drop.
+   */
+  relieve(): Promise<boolean> {
+    this.#relief ??= new Relief(this.#wipeInSteps(), () => {
+      this.#relief = undefined;
+    });
+    return this.#relief.progress();
   }
 
   /** Spares the wipers an app that has no session and was last registered before `before` (ms). */
@@ -116,6 +202,46 @@ export class AppIndex {
     if (toNumber(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
     // With a deadline of its own it goes by itself: its key lies in another slot than the app's.
     await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
+  }
+
+  /** Sessions whose time is over; and of the others a sample, for an eviction ends sessions before their time. */
+  async *#wipeInSteps(): AsyncGenerator<number, void> {
+    for (;;) {
+      const entries = await this.#connection.run(operations.due, this.#keys, { lease: LEASE, limit: CHUNK });
+      if (entries.length > 0) yield await this.#sweep(entries);
+      if (entries.length < CHUNK) break;
+    }
+    const shares = Array.from({ length: CHUNK }, () => Math.random());
+    const sample = await this.#connection.run(operations.sample, this.#keys, { shares });
+    if (sample.length === 0) return;
+    const dead = sample.length - (await this.#countExisting(sample));
+    if (dead >= MANY_DEAD) {
+      for await (const entries of ahead(this.#queued(), "before")) {
+        for (const chunk of chunks(entries)) {
+          if ((await this.#countExisting(chunk)) < chunk.length) yield await this.#sweep(chunk);
+        }
+      }
+    } else if (dead > 0) {
+      yield await this.#sweep([...new Map(sample.map((entry) => [entry.id + entry.ref, entry])).values()]);
+    }
+  }
+
+  #sweep(entries: readonly Entry[]): Promise<number> {
+    return this.#connection.run(operations.sweep, this.#keys, { entries });
+  }
+
+  /** How many of these keys exist. Something else than a session, such as a mark, counts as well. */
+  async #countExisting(entries: readonly { ref: string }[]): Promise<number> {
+    const keys = entries.map(({ ref }) => this.#keys.session(ref));
+    return Number(await this.#connection.command((client) => client.exists(...keys)));
+  }
+
+  /** How many of the sessions that were met in `active` live. Drops the entries of the others. */
+  async #countLiving(refs: readonly string[]): Promise<number> {
+    const entries = refs.map((ref) => ({ id: "", ref }));
+    const living = await this.#countExisting(entries);
+    if (living < refs.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
+    return living;
   }
 
   /** What stands under a user, in pages. */
@@ -139,33 +265,27 @@ export class AppIndex {
         await this.#connection.command((client) => client.zrangebylex(crowd, from, last, "LIMIT", 0, limit)),
       );
       yield page.slice(0, PAGE).map(parseEntry);
-      next = page[PAGE];
+      // Members that are no UTF-8 are read as others than they are, so a page of them may end where it began.
+      next = page[PAGE] === next ? undefined : page[PAGE];
     }
   }
 
   /** What stands in `expiry`, earliest first, in pages. One that is put off meanwhile comes again. */
   async *#queued(): AsyncGenerator<Entry[], void> {
-    const pages = walk("-inf", PAGE, (min, limit) =>
-      this.#connection.run(operations.queue, this.#keys, { min, limit }),
-    );
+    const pages = walk(PAGE, (page) => this.#connection.run(operations.queue, this.#keys, page));
     for await (const members of pages) yield members.map(parseEntry);
   }
 
-  /**
-   * The refs in `active` since `since`, latest first. Pages go on at the millisecond where the last one ended and
-   * pass over what was met there by name: a count would be wrong as soon as one of them is dropped or used.
-   */
+  /** The refs in `active` since `since`, latest first. */
   #recent(since: number, size: number): AsyncGenerator<string[], void> {
-    return walk("+inf", size, (max, limit) =>
-      this.#connection.run(operations.recent, this.#keys, { max, min: since, limit }),
-    );
+    return walk(size, (page) => this.#connection.run(operations.recent, this.#keys, { ...page, since }));
   }
 
   /**
    * Ends the sessions that `pages` shows until none is left but `spare`. When all were on one page and each was ended,
    * that is done: to wait for an empty index would take for ever where sessions are created all the time. When fewer
    * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
-   * looks again.
+   * looks again. A look that ends nothing and shows the same entries as the look before has met what cannot be removed.
    */
   async #endAll(
     pages: () => AsyncGenerator<Entry[], void>,
@@ -174,8 +294,10 @@ export class AppIndex {
   ): Promise<number> {
     let spared = spare;
     let killed = 0;
+    let lastLook = "";
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
+      const look = createHash("sha1");
       for await (const page of ahead(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, markFor);
@@ -184,9 +306,12 @@ export class AppIndex {
         seen++;
         met += entries.length;
         ended += result.ended;
+        if (ended === 0) look.update(JSON.stringify([entries, spared]));
       }
       killed += ended;
-      if (seen <= 1 && ended === met) return killed;
+      const thisLook = ended === 0 ? look.digest("hex") : "";
+      if ((seen <= 1 && ended === met) || (ended === 0 && thisLook === lastLook)) return killed;
+      lastLook = thisLook;
     }
   }
 
@@ -204,18 +329,70 @@ export class AppIndex {
     return { ended, spareMoved: counts.includes(-1) };
   }
 
-  /** Reads sessions that were met in the index, and drops the entries of those that are gone, or another user's. */
-  async #read(entries: readonly Entry[]): Promise<Stored[]> {
-    return (await Promise.all(chunks(entries).map((chunk) => this.#readChunk(chunk)))).flat();
+  /** All sessions of a user, in the order of the index. */
+  async *#eachOfUser(id: string): AsyncGenerator<Stored[], void> {
+    for await (const entries of this.#owned(id)) yield* this.#read(entries);
   }
 
-  async #readChunk(entries: readonly Entry[]): Promise<Stored[]> {
-    const keys = entries.map(({ ref }) => this.#keys.session(ref));
-    const texts = toList(await this.#connection.command((client) => client.mget(keys)));
+  /** The sessions of a user from an offset on, newest first. Those before and behind the part are not read. */
+  async *#newestOfUser(id: string, { offset, limit }: Part): AsyncGenerator<Stored[], void> {
+    const heads: Head[] = [];
+    for await (const entries of this.#owned(id)) for (const head of await this.#heads(id, entries)) heads.push(head);
+    const newest = await newestFirst(heads);
+    // A session may end before it is read, and makes room for another.
+    for (let at = offset; at < newest.length; ) {
+      const entries = newest.slice(at, at + Math.min(PAGE, Math.max(CHUNK, limit)));
+      at += entries.length;
+      yield* this.#read(entries);
+    }
+  }
+
+  /** Reads when the sessions were created that were met in a user's index, and drops the entries of those that are gone. */
+  async #heads(id: string, entries: readonly Entry[]): Promise<Head[]> {
+    const read = async (chunk: readonly Entry[]): Promise<Head[]> => {
+      const refs = chunk.map(({ ref }) => ref);
+      const created = await this.#connection.run(operations.readCreated, this.#keys, { id, refs });
+      const stale = chunk.filter((_, i) => !created[i]);
+      if (stale.length > 0) await this.#sweep(stale);
+      return chunk.flatMap(({ ref }, i) => (created[i] ? { id, ref, created: Number(created[i]) } : []));
+    };
+    return (await Promise.all(chunks(entries).map(read))).flat();
+  }
+
+  /**
+   * Reads sessions that were met in the index, in their order, and drops the entries of those that are gone, or another
+   * user's. In steps of STEP_BYTES, so that neither Redis nor the event loop is held up by long ones.
+   */
+  async *#read(entries: readonly Entry[]): AsyncGenerator<Stored[], void> {
+    const begun = chunks(entries).map((chunk) => {
+      const texts = this.#readTexts(chunk);
+      // Whether it failed is asked when its turn has come, or never.
+      texts.catch(() => {});
+      return { chunk, texts };
+    });
+    for (const { chunk, texts: first } of begun) {
+      let texts = await first;
+      for (let at = 0; ; texts = await this.#readTexts(chunk.slice(at))) {
+        yield await this.#takeIn(chunk.slice(at, at + texts.length), texts);
+        at += texts.length;
+        if (at >= chunk.length) break;
+      }
+    }
+  }
+
+  /** The texts of the first of these sessions, at least one. */
+  async #readTexts(entries: readonly Entry[]): Promise<(string | null)[]> {
+    const refs = entries.map(({ ref }) => ref);
+    const texts = await this.#connection.run(operations.readTexts, this.#keys, { refs, bytes: STEP_BYTES });
+    if (texts.length > 0) return texts;
+    return toList(await this.#connection.command((client) => client.mget(this.#keys.session(refs[0] as string))));
+  }
+
+  async #takeIn(entries: readonly Entry[], texts: readonly (string | null)[]): Promise<Stored[]> {
     const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
     const stale = entries.filter(({ id }, i) => isStale(id, found[i] ?? null));
-    if (stale.length > 0) await this.#connection.run(operations.sweep, this.#keys, { entries: stale });
+    if (stale.length > 0) await this.#sweep(stale);
 
     const sessions: Stored[] = [];
     for (const one of found) {
@@ -223,6 +400,33 @@ export class AppIndex {
       if (session !== null) sessions.push(session);
     }
     return sessions;
+  }
+}
+
+/** A wipe in the background, and those who wait for it to drop something. */
+class Relief {
+  #waiting: ((progress: boolean) => void)[] = [];
+
+  constructor(steps: AsyncGenerator<number, void>, onEnd: () => void) {
+    const work = async () => {
+      for await (const gone of steps) if (gone > 0) this.#tell(true);
+    };
+    // Its error is the same that those who wait have met, or will meet.
+    work()
+      .catch(() => {})
+      .finally(() => {
+        onEnd();
+        this.#tell(false);
+      });
+  }
+
+  /** Whether something is dropped from now on. */
+  progress(): Promise<boolean> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #tell(progress: boolean): void {
+    for (const resolve of this.#waiting.splice(0)) resolve(progress);
   }
 }
 
@@ -234,7 +438,7 @@ function isStale(id: string, found: Stored | Mark | null): boolean {
   return !(found instanceof Stored) || (id !== "" && id !== (found.id || NOBODY));
 }
 
-/** Of those that were created in the same ms, what stands later in the index is newer. */
-function newestFirst(sessions: Stored[]): Stored[] {
-  return sessions.reverse().sort((a, b) => b.created - a.created);
+/** Sorts sessions that come in the order of the index: of two that were created in the same ms, the later one is newer. */
+function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
+  return sortInSteps(sessions.reverse(), (a, b) => b.created - a.created);
 }

@@ -1,11 +1,18 @@
 import { AppIndex } from "./app-index.js";
 import { decode, Mark, type Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { isOutage, tooManySessions } from "./errors.js";
+import { isOutage, isOutOfMemory, tooManySessions } from "./errors.js";
 import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
 import type { Limits } from "./types.js";
+import { ahead } from "./walk.js";
+
+/**
+ * How many redirects in a row lead to a session: it was rotated as often within the grace of the first. With more there is
+ * none under that ref.
+ */
+const MOST_REDIRECTS = 10;
 
 interface NewLimited extends operations.NewSession, operations.Limited {
   /** What happens when the user has as many sessions as they may have. */
@@ -37,8 +44,10 @@ export class AppSessions {
    */
   async create(session: NewLimited, deadline?: number): Promise<void> {
     const last = deadline ?? this.#connection.deadline();
-    const created = await this.#alsoRegister(this.#connection.run(operations.create, this.#keys, session, deadline));
-    if (created) return;
+    if (
+      await this.#withRelief(last, (at = deadline) => this.#connection.run(operations.create, this.#keys, session, at))
+    )
+      return;
     await this.#connection.within(last, () => this.#turns.take(session.id, () => this.#createInRoom(session, last)));
   }
 
@@ -68,8 +77,11 @@ export class AppSessions {
   /** @throws SessionError `tooManySessions` where a user has as many sessions as they may have, besides one of theirs */
   async #assertRoomBeside(own: string, { id, maxPerUser: most }: NewLimited): Promise<void> {
     if (most === undefined) return;
-    const sessions = await this.index.ofUser(id);
-    if (sessions.filter(({ ref }) => ref !== own).length >= most) throw tooManySessions(most);
+    let others = 0;
+    for await (const found of this.index.livingOfUser(id)) {
+      others += found.filter(({ ref }) => ref !== own).length;
+      if (others >= most) throw tooManySessions(most);
+    }
   }
 
   /**
@@ -80,12 +92,14 @@ export class AppSessions {
     const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
-      // Listing also drops the entries of sessions that have expired, which the script has counted.
-      const surplus = (await this.index.ofUser(id)).slice(most - 1);
-      if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
-      this.#connection.assertInTime(deadline);
-      await this.index.kill(surplus.map(({ ref }) => ({ id, ref })));
-      this.#connection.assertInTime(deadline);
+      // Looking also drops the entries of sessions that have expired, which the script has counted.
+      for await (const surplus of ahead(this.index.surplusOfUser(id, most - 1), "before")) {
+        if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
+        // What was ended before counts when the user tries again: with very many sessions one call may be too short.
+        this.#connection.assertInTime(deadline);
+        await this.index.kill(surplus);
+        this.#connection.assertInTime(deadline);
+      }
       created = await this.#connection.run(operations.create, this.#keys, session, deadline);
     }
   }
@@ -117,7 +131,9 @@ export class AppSessions {
 
   /** Writes a session whole. Gives whether it was written. */
   replace(session: operations.NewSession & { mode: operations.ReplaceMode }): Promise<boolean> {
-    return this.#alsoRegister(this.#connection.run(operations.replace, this.#keys, session));
+    return this.#withRelief(this.#connection.deadline(), (deadline) =>
+      this.#connection.run(operations.replace, this.#keys, session, deadline),
+    );
   }
 
   /**
@@ -153,15 +169,39 @@ export class AppSessions {
     return registering === undefined ? writing : both(writing, registering);
   }
 
-  /** Calls with `ref`, and again with the ref that the session was rotated to. One deadline spans it all. */
+  /**
+   * Writes a session, and registers the app. Where Redis is out of memory, nothing was written: then the index may be full
+   * of sessions that were evicted, and the call is made again, by itself, as soon as some of those were dropped.
+   * @param write is called without a deadline first
+   */
+  async #withRelief(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
+    for (let again: number | undefined; ; again = deadline) {
+      try {
+        return await this.#alsoRegister(write(again));
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+        const relief = this.index.relieve();
+        if (!(await this.#connection.within(deadline, () => relief))) throw error;
+        this.#connection.assertInTime(deadline);
+      }
+    }
+  }
+
+  /**
+   * Calls with `ref`, and again with the ref that the session was rotated to, but only MOST_REDIRECTS times. One deadline
+   * spans it all.
+   */
   #follow<Result>(
     ref: string,
     call: (ref: string, deadline?: number) => Promise<Result | Mark>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
+    let followed = 0;
     const arrive = (result: Result | Mark): Result | null | Promise<Result | null> => {
       if (!(result instanceof Mark)) return result;
-      return result.to === "" ? null : call(result.to, deadline).then(arrive);
+      // Somebody else may have written a redirect that leads back to itself.
+      if (result.to === "" || ++followed > MOST_REDIRECTS) return null;
+      return call(result.to, deadline).then(arrive);
     };
     return call(ref).then(arrive);
   }

@@ -1,4 +1,4 @@
-import { chunks } from "./chunks.js";
+import { Breather } from "./breather.js";
 import { SessionError } from "./errors.js";
 import { toText } from "./reply.js";
 import type { Session } from "./types.js";
@@ -135,6 +135,11 @@ export class Stored {
     return `{${this.#data.slice(1)}}`;
   }
 
+  /** About as many characters as the session has. */
+  get size(): number {
+    return 200 + this.#data.length;
+  }
+
   get isEmpty(): boolean {
     return this.#data === "";
   }
@@ -172,29 +177,25 @@ export function toSession<Data>(stored: Stored, now: number): Session<Data> {
 }
 
 /**
- * The same for many, with one parse for the data of a chunk, which takes two thirds of the time. Those that somebody else
- * has spoilt are left out.
+ * The same for many, in steps. Those that somebody else has spoilt are left out. Each is parsed by itself: in one parse for
+ * many a spoilt text could take in, or stand in for, its neighbours.
  */
-export function toSessions<Data>(stored: readonly Stored[], now: number): Session<Data>[] {
-  return chunks(stored).flatMap((chunk) => {
-    try {
-      const data = parseData(`[${chunk.map((one) => one.json()).join(",")}]`) as Data[];
-      return chunk.map((one, i) => {
-        const session = withoutData<Data>(one, now);
-        if (!one.isEmpty) session.d = data[i] as Data;
-        return session;
-      });
-    } catch {
-      return chunk.flatMap((one) => toSessionIfSound<Data>(one, now));
-    }
-  });
+export async function toSessions<Data>(stored: readonly Stored[], now: number): Promise<Session<Data>[]> {
+  const sessions: Session<Data>[] = [];
+  const breather = new Breather();
+  for (const one of stored) {
+    if (breather.isDue) await breather.breathe();
+    const session = toSessionIfSound<Data>(one, now);
+    if (session !== undefined) sessions.push(session);
+  }
+  return sessions;
 }
 
-function toSessionIfSound<Data>(stored: Stored, now: number): Session<Data> | [] {
+function toSessionIfSound<Data>(stored: Stored, now: number): Session<Data> | undefined {
   try {
     return toSession(stored, now);
   } catch {
-    return [];
+    return undefined;
   }
 }
 

@@ -47,9 +47,11 @@ import {
   checkSince,
   checkSize,
   checkToken,
+  checkWritable,
   type DataEntry,
   isToken,
   MOST_SECONDS,
+  type Part,
 } from "./validate.js";
 import { Wiper } from "./wiper.js";
 
@@ -59,11 +61,27 @@ import { Wiper } from "./wiper.js";
  */
 export const REPLACED_MARK_FOR = 10_000;
 
+/** How long an answer over HTTP may be, in characters; one session may make it longer. */
+const LIST_BYTES = 2 * 1024 * 1024;
+
 /** An engine, whatever the type of its data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
 
 /** An app's sessions by ref and without checks, for the doors that bring checks of their own. */
 export let sessionsOf: (rs: AnyRedisSessions, app: string) => AppSessions;
+
+/**
+ * An engine's lists for a door that answers over HTTP: they also end where they would be longer than LIST_BYTES, and
+ * `next` is the offset of the next part, where there may be one.
+ */
+export let listsOf: (rs: AnyRedisSessions) => {
+  soid(options: SoidOptions): Promise<ListPart>;
+  soapp(options: SoappOptions): Promise<ListPart>;
+};
+
+interface ListPart extends SessionList {
+  next?: number;
+}
 
 /** An engine's connection, for the same doors. */
 export let connectionOf: (rs: AnyRedisSessions) => Connection;
@@ -86,6 +104,15 @@ export class RedisSessions<Data extends object = DefaultData> {
     // AnyRedisSessions is this class, whatever its data.
     sessionsOf = (rs, app) => (rs as RedisSessions).#app(app);
     connectionOf = (rs) => (rs as RedisSessions).#connection;
+    listsOf = (rs) => {
+      const engine = rs as RedisSessions;
+      return {
+        soid: method(engine.#calls, "soid", (options) => toListPart(options, (part) => engine.#ofUser(options, part))),
+        soapp: method(engine.#calls, "soapp", (options) =>
+          toListPart(options, (part) => engine.#active(options, part)),
+        ),
+      };
+    };
   }
 
   /** First: the methods below take it. */
@@ -163,7 +190,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method(this.#calls, "set", (options) => {
     const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
+    const ref = checkWritable(checkWhich(options));
     const changes = this.#encode(options, encodeChanges);
     return app.set(ref, changes, this.#maxBytes).then(toSessionNow<Data>);
   });
@@ -200,21 +227,13 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of a user, newest first. Leaves no trace in them. */
     (options: SoidOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soid", async (options) => {
-    const app = checkApp(options.app);
-    const id = checkId(options.id);
-    return toList(await this.#app(app).index.ofUser(quoteId(id)));
-  });
+  } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options)));
 
   readonly soapp: {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soapp", async (options) => {
-    const app = checkApp(options.app);
-    const since = checkSince(options);
-    return toList(await this.#app(app).index.active(since, ...checkPart(options)));
-  });
+  } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options)));
 
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
@@ -295,6 +314,18 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#client.disconnect();
   }
 
+  #ofUser(options: SoidOptions, part?: Part): Promise<Stored[]> {
+    const app = checkApp(options.app);
+    const id = checkId(options.id);
+    return this.#app(app).index.ofUser(quoteId(id), part ?? checkPart(options));
+  }
+
+  #active(options: SoappOptions, part?: Part): Promise<Stored[]> {
+    const app = checkApp(options.app);
+    const since = checkSince(options);
+    return this.#app(app).index.active(since, part ?? checkPart(options));
+  }
+
   /** The data of a call as it goes to Redis. */
   #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
     const nested = checkBoolean("nested", options.nested ?? this.#nested);
@@ -322,11 +353,24 @@ function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
 }
 
 async function* eachOf<Data>(pages: AsyncIterable<Stored[]>): AsyncGenerator<Session<Data>, void> {
-  for await (const page of pages) yield* toSessions<Data>(page, Date.now());
+  for await (const page of pages) yield* await toSessions<Data>(page, Date.now());
 }
 
-function toList<Data>(stored: readonly Stored[]): SessionList<Data> {
-  return { sessions: toSessions(stored, Date.now()) };
+async function toList<Data>(stored: readonly Stored[]): Promise<SessionList<Data>> {
+  return { sessions: await toSessions(stored, Date.now()) };
+}
+
+async function toListPart(
+  options: { limit?: unknown; offset?: unknown },
+  list: (part: Part) => Promise<Stored[]>,
+): Promise<ListPart> {
+  const { offset, limit } = checkPart(options);
+  // One more than is shown tells whether there are more.
+  const found = await list({ offset, limit: limit + 1, bytes: LIST_BYTES });
+  const shown = found.slice(0, limit);
+  const isCut = found.reduce((bytes, { size }) => bytes + size, 0) > LIST_BYTES;
+  const answer = await toList<DefaultData>(shown);
+  return found.length > limit || isCut ? { ...answer, next: offset + shown.length } : answer;
 }
 
 /** The ref of the session that a call names, by token or by ref. */

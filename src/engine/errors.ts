@@ -86,6 +86,11 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof SessionError && REFUSALS.includes(error.name);
 }
 
+/** Whether an error says that Redis is out of memory. Nothing was written then. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("OOM ") === true;
+}
+
 const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
 
 export function missingParameter(item: string, hint?: string): SessionError {
@@ -118,6 +123,11 @@ const UNAVAILABLE =
 
 /** What Redis 6 to 8 and Valkey say of rights that are missing, and of a command that is renamed or switched off. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
+
+/** Whether an error says that the user of Redis lacks a right. */
+export function isForbidden(error: unknown): error is SessionError {
+  return error instanceof SessionError && error.name === "redisError" && FORBIDDEN.test(error.message);
+}
 
 /**
  * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the

@@ -13,6 +13,8 @@ export class Keys {
   readonly owners: string;
   /** zset, id and ref → 0, in the order of the ids: sessions for which there is no room in a user's field of `owners`. */
   readonly crowd: string;
+  /** string with a TTL: how long a bar lasts (ms), where a store of this app takes over sessions of connect-redis. */
+  readonly legacy: string;
   /** The five, as every script takes them first that changes a session. */
   readonly index: readonly string[];
 
@@ -32,7 +34,13 @@ export class Keys {
     this.expiry = `${base}expiry`;
     this.owners = `${base}owners`;
     this.crowd = `${base}crowd`;
+    this.legacy = `${base}legacy`;
     this.index = [this.active, this.users, this.expiry, this.owners, this.crowd];
+  }
+
+  /** string with a TTL: sessions that connect-redis left are refused, of a user, or with NOBODY of the app. */
+  barred(id: string): string {
+    return `${this.base}barred:${id}`;
   }
 
   /** string with a TTL: one session. */
@@ -45,6 +53,9 @@ export class Keys {
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }
+
+/** What the ref of every RedisStore session begins with, and no ref of the engine. */
+export const STORE_REF_MARK = "~";
 
 /** What stands for the user of an anonymous session, in the index as in the scripts. */
 export const NOBODY = '""';

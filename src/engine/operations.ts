@@ -1,10 +1,10 @@
 import * as scripts from "../lua/index.js";
 import { decode, type Mark, parseMark, type Stored } from "./codec.js";
 import { tooLarge } from "./errors.js";
-import { type Entry, type Keys, parseEntry } from "./keys.js";
+import { type Entry, type Keys, NOBODY, parseEntry } from "./keys.js";
 import { toNumber } from "./reply.js";
 import type { Script } from "./script.js";
-import type { Page } from "./walk.js";
+import type { Page, PageOptions } from "./walk.js";
 
 /**
  * One script: the keys that it declares, its arguments, and what its reply means. Integers pass through toNumber():
@@ -73,7 +73,10 @@ interface Rotation extends ByRef, Marking {
   grace: number;
 }
 
-/** Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. */
+/**
+ * Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. The last is for what
+ * connect-redis left, so a bar forbids it, too.
+ */
 export type ReplaceMode = "any" | "unended" | "absent";
 
 interface AppBefore {
@@ -107,8 +110,8 @@ function byUser(entries: readonly Entry[]): (string | number)[] {
   return runs;
 }
 
-function pageOf([lines, score, ties]: [string, string, number]): Page {
-  return { members: lines === "" ? [] : lines.split("\n"), score, ties: toNumber(ties) };
+function pageOf([place = "", ...members]: string[]): Page {
+  return { members, place };
 }
 
 export const create = {
@@ -148,7 +151,10 @@ export const set = {
 
 export const replace = {
   script: scripts.replace,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref, id, mode }) => [
+    ...indexAndSessions(keys, ref),
+    ...(mode === "absent" ? [keys.barred(id), keys.barred(NOBODY)] : []),
+  ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies Operation<NewSession & { mode: ReplaceMode }, boolean>;
@@ -187,6 +193,13 @@ export const killMany = {
   reply: toNumber,
 } satisfies Operation<Marking & { entries: readonly Entry[]; spare: string | undefined }, number>;
 
+export const barLegacy = {
+  script: scripts.barLegacy,
+  keys: (keys, { id }) => [keys.legacy, keys.barred(id)],
+  args: ({ barFor }) => [barFor ?? ""],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies Operation<{ /** or NOBODY */ id: string /** ms */; barFor: number | undefined }, boolean>;
+
 export const owned = {
   script: scripts.owned,
   keys: (keys) => [keys.owners, keys.crowd],
@@ -197,16 +210,40 @@ export const owned = {
 export const recent = {
   script: scripts.recent,
   keys: (keys) => [keys.active],
-  args: ({ max, min, limit }) => [max, min, limit],
-  reply: pageOf,
-} satisfies Operation<{ max: string; min: number; limit: number }, Page>;
+  args: ({ place, since, limit }) => [place, since, limit],
+  reply: (reply: string[]) => {
+    const { members, place } = pageOf(reply);
+    return { members: members.reverse(), place };
+  },
+} satisfies Operation<PageOptions & { /** ms */ since: number }, Page>;
 
 export const queue = {
   script: scripts.queue,
   keys: (keys) => [keys.expiry],
-  args: ({ min, limit }) => [min, limit],
+  args: ({ place, limit }) => [place, limit],
   reply: pageOf,
-} satisfies Operation<{ min: string; limit: number }, Page>;
+} satisfies Operation<PageOptions, Page>;
+
+export const sample = {
+  script: scripts.sample,
+  keys: (keys) => [keys.expiry],
+  args: ({ shares }) => shares,
+  reply: (reply: string[]) => reply.map(parseEntry),
+} satisfies Operation<{ /** from 0 to 1, where in the queue */ shares: number[] }, Entry[]>;
+
+export const readTexts = {
+  script: scripts.readTexts,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ bytes }) => [bytes],
+  reply: (reply: string[]) => reply,
+} satisfies Operation<{ refs: readonly string[]; bytes: number }, string[]>;
+
+export const readCreated = {
+  script: scripts.readCreated,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  args: ({ id }) => [id],
+  reply: (reply: string) => reply.split("\n"),
+} satisfies Operation<{ id: string; refs: readonly string[] }, string[]>;
 
 export const due = {
   script: scripts.due,

@@ -54,7 +54,7 @@ const NAMES: { readonly [Method in MethodName]: { readonly [Name in NameOf<Metho
   kill: { app: true, token: true, ref: true },
   killsoid: { app: true, id: true, except: true },
   killall: { app: true },
-  soid: { app: true, id: true },
+  soid: { app: true, id: true, limit: true, offset: true },
   soapp: { app: true, dt: true, deltaTime: true, limit: true, offset: true },
   sessions: { app: true, dt: true, deltaTime: true },
   activity: { app: true, dt: true, deltaTime: true },

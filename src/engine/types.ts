@@ -150,15 +150,19 @@ export interface KillsoidOptions extends User {
 
 export interface KillallOptions extends App {}
 
-export interface SoidOptions extends User {}
+interface ListOptions {
+  /** The most sessions to return, at least 1. Default: all. */
+  limit?: number | undefined;
+  /**
+   * How many of the first sessions to skip. Default 0. An offset counts the sessions as they are at the call: one that
+   * was created, used or ended since the part before was read shifts the others.
+   */
+  offset?: number | undefined;
+}
 
-export type SoappOptions = App &
-  Span & {
-    /** The most sessions to return, at least 1. Default: all. */
-    limit?: number | undefined;
-    /** How many of the most recently active sessions to pass over. Default 0. */
-    offset?: number | undefined;
-  };
+export interface SoidOptions extends User, ListOptions {}
+
+export type SoappOptions = App & Span & ListOptions;
 
 export type ActivityOptions = App & Span;
 

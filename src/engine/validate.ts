@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { invalidFormat, invalidValue, missingParameter, tooLarge } from "./errors.js";
+import { STORE_REF_MARK } from "./keys.js";
 import type { Limits } from "./types.js";
 
 /**
@@ -21,8 +22,10 @@ const OPAQUE = [
   isAnyArrayBuffer,
   ArrayBuffer.isView,
 ];
-/** A ref of ours, or that of a RedisStore session: its id, which express-session makes of 32 characters (a UUID has 36). */
+/** A ref of the engine, or the id of a RedisStore session, which a ref of the store holds: 32 characters, a UUID 36. */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
+/** The most characters of a RedisStore session's ref. An id is whatever the application generates. */
+const MOST_OF_STORE_REF = 512;
 
 export function checkApp(app: unknown): string {
   if (isMissing(app)) throw missingParameter("app");
@@ -58,7 +61,22 @@ export function checkToken(token: unknown): string {
 }
 
 export function checkRef(ref: unknown): string {
-  if (!isRef(ref)) throw invalidFormat("ref", "27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session");
+  if (!isRef(ref))
+    throw invalidFormat("ref", `27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id`);
+  return ref;
+}
+
+/**
+ * A ref whose session the engine may write. What a RedisStore session says of its user and its cookie is known to the
+ * store alone: a change of it would leave the index behind.
+ */
+export function checkWritable(ref: string): string {
+  if (isStoreRef(ref)) {
+    throw invalidValue(
+      "set does not change a session of RedisStore",
+      "change it through express-session, or end it: kill, killsoid",
+    );
+  }
   return ref;
 }
 
@@ -77,7 +95,19 @@ export function checkExcept<Except>(
 
 /** Whether it has the form of a ref. */
 export function isRef(ref: unknown): ref is string {
-  return typeof ref === "string" && REF.test(ref);
+  return typeof ref === "string" && (REF.test(ref) || isStoreRef(ref));
+}
+
+/** Whether it has the form of a RedisStore session's ref. */
+function isStoreRef(ref: string): boolean {
+  const { length } = ref;
+  return (
+    ref.startsWith(STORE_REF_MARK) &&
+    length > 1 &&
+    length <= MOST_OF_STORE_REF &&
+    !ref.includes("\n") &&
+    ref.isWellFormed()
+  );
 }
 
 /** Whether it has the form of a token. Says nothing about whether there is such a session. */
@@ -105,12 +135,20 @@ export function checkSince(options: { dt?: unknown; deltaTime?: unknown }): numb
   return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
 }
 
+/** A part of a list. */
+export interface Part {
+  readonly offset: number;
+  readonly limit: number;
+  /** The list ends with the session that makes it larger than this. Default: no bound. */
+  readonly bytes?: number | undefined;
+}
+
 /** Which part of a list is wanted. */
-export function checkPart({ limit, offset }: { limit?: unknown; offset?: unknown }): [offset: number, limit: number] {
-  return [
-    checkInteger("offset", offset ?? 0, 0),
-    limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
-  ];
+export function checkPart({ limit, offset }: { limit?: unknown; offset?: unknown }): Part {
+  return {
+    offset: checkInteger("offset", offset ?? 0, 0),
+    limit: limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1),
+  };
 }
 
 /** How long and how many sessions may be: those of the options that are given. */

@@ -3,36 +3,34 @@ import { setImmediate } from "node:timers/promises";
 /** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
 export const PAGE = 500;
 
+/** Which page of a zset to read. */
+export interface PageOptions {
+  /** Where the page before ended; empty for the first page. */
+  place: string;
+  /** The most members to read. */
+  limit: number;
+}
+
 /** A page of a zset. */
 export interface Page {
   readonly members: string[];
-  /** The score of the last one. */
-  readonly score: string;
-  /** How many members of the zset have that score. */
-  readonly ties: number;
+  /** Where it ends, as lua/include/place.lua has it. */
+  readonly place: string;
 }
 
 /**
- * Walks a zset in the order of its scores, in pages of members. `read` gives a page from a score on. Not by rank:
- * entries that come and go meanwhile would shift others out of sight.
+ * Walks a zset in the order of its scores, in pages of members. Each page begins behind the member where the last one
+ * ended. A rank would be wrong as soon as members come or go.
  */
 export async function* walk(
-  start: string,
-  size: number,
-  read: (from: string, limit: number) => Promise<Page>,
+  limit: number,
+  read: (options: PageOptions) => Promise<Page>,
 ): AsyncGenerator<string[], void> {
-  let from = start;
-  let limit = size;
-  // The last page. Those of it that have the score where it ended come again.
-  let met = new Set<string>();
-  for (;;) {
-    const { members, score, ties } = await read(from, limit);
-    const others = met.size > 0 ? members.filter((member) => !met.has(member)) : members;
-    if (others.length > 0) yield others;
-    if (members.length < limit) return;
-    from = score;
-    limit = size + ties;
-    met = new Set(members);
+  for (let place = ""; ; ) {
+    const page = await read({ place, limit });
+    if (page.members.length > 0) yield page.members;
+    if (page.members.length < limit) return;
+    place = page.place;
   }
 }
 

@@ -45,7 +45,7 @@ export function cookieToJson(cookie: unknown): string | undefined {
   if (cookie === undefined) return JSON.stringify(NONE);
   if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
   const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
-  const isDerived = data.expires && typeof data.originalMaxAge === "number";
+  const isDerived = data.expires && Number.isFinite(data.originalMaxAge);
   const json = JSON.stringify(rename(isDerived ? { ...data, expires: DERIVED } : data, shortName));
   return json === DEFAULT_JSON ? undefined : json;
 }

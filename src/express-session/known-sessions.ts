@@ -6,12 +6,12 @@ import { isRefusal } from "../engine/errors.js";
 import { isPlainObject } from "../engine/is-plain-object.js";
 import { NOBODY, quoteId } from "../engine/keys.js";
 import type { ReplaceMode } from "../engine/operations.js";
-import { refOf } from "../engine/token.js";
 import { cookieToJson } from "./cookie-json.js";
 import { fieldsOf, jsonOf, type Known } from "./known.js";
 import { legacyLife, parseLegacy, readLegacy, removeLegacy } from "./legacy.js";
-import { isPast, type Life, lifeOf, type Ttl } from "./life.js";
+import { isPast, type Life, LONGEST, lifeOf, type Ttl } from "./life.js";
 import { DEFAULT_PREFIX, defaultUserId, idOf, type RedisStoreOptions } from "./options.js";
+import { idOfStoreRef, isStoreRef, storeRefOf } from "./ref.js";
 import { SendQueue } from "./send-queue.js";
 import {
   difference,
@@ -38,7 +38,17 @@ const PROLONG_AFTER = 50;
  * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
  * (@fastify/session), in ms. Longer than requests take.
  */
-export const ENDED_MARK_FOR = 60_000;
+const ENDED_MARK_FOR = 60_000;
+
+/**
+ * How long a bar keeps sessions of connect-redis from being taken over, in ms: no browser keeps a cookie for longer than
+ * 400 days.
+ */
+const BARRED_FOR = 400 * 86_400_000;
+
+/** How long it is known in Redis that a store takes sessions over, and how often that is said again, in ms. */
+const ANNOUNCED_FOR = 30 * 86_400_000;
+const ANNOUNCE_AFTER = 86_400_000;
 
 /**
  * express-session's sessions in the engine. Remembers what it has handed out, so that a save sends what has changed
@@ -52,6 +62,8 @@ export class KnownSessions {
   readonly #endless: boolean;
   readonly #touches: boolean;
   readonly #legacy: boolean;
+  /** When Redis is told next that this store takes sessions over, as performance.now() has it. */
+  #announceAt = 0;
   readonly #hashIds: boolean;
   readonly #serializer: Serializer | undefined;
   readonly #userId: NonNullable<RedisStoreOptions["userId"]>;
@@ -77,7 +89,9 @@ export class KnownSessions {
 
   /** Reads and prolongs a session, or takes over the one that connect-redis left. */
   async get(sid: string): Promise<SessionData | null> {
-    return (await this.#load(sid)) ?? (this.#legacy ? this.#takeOver(sid) : null);
+    const loading = this.#load(sid);
+    this.#announce();
+    return (await loading) ?? (this.#legacy ? this.#takeOver(sid) : null);
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
@@ -87,7 +101,7 @@ export class KnownSessions {
     if (known?.sid === sid) return this.#update(known, session, snapshot(session), this.#idOf(session), life);
     await this.#replace(sid, session, life, this.#sent in session ? "unended" : modeFor(session));
     // A caller's own object may replace what nobody has met so far, and would come back when this one has ended.
-    if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, this.#prefix + sid);
+    if (this.#legacy && isPlainObject(session)) await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
   }
 
   async touch(sid: string, session: SessionData): Promise<void> {
@@ -98,7 +112,11 @@ export class KnownSessions {
     if (known?.sid === sid) {
       // express-session has found the data unchanged, so in nearly every request there is nothing to do.
       const cookie = cookieToJson(session.cookie);
-      if (!this.#isDue(known, life) && jsonOf(known, '"cookie"') === cookie) return;
+      if (!this.#isDue(known, life) && jsonOf(known, '"cookie"') === cookie) {
+        // Its failure is for the save to report.
+        if (known.writing !== undefined) await known.writing.catch(() => {});
+        return;
+      }
       return this.#update(known, session, withCookieJson(fieldsOf(known), cookie), known.id, life);
     }
     // Of a session that was not loaded here nothing but its life is known to be meant.
@@ -110,8 +128,22 @@ export class KnownSessions {
   async destroy(sid: string): Promise<void> {
     const ref = this.ref(sid);
     const killed = await this.#queue.add(ref, "", () => this.#sessions.kill(ref, ENDED_MARK_FOR));
-    if (killed === 0 && this.#isRef(sid)) await this.#sessions.kill(sid, ENDED_MARK_FOR);
-    if (this.#legacy) await removeLegacy(this.#connection, this.#prefix + sid);
+    if (killed === 0 && isStoreRef(sid)) await this.#sessions.kill(sid, ENDED_MARK_FOR);
+    if (this.#legacy) await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
+  }
+
+  /** Ends all sessions of a user but `except` (an id or a ref), also those that connect-redis left. */
+  async killUser(id: string, except: string | undefined): Promise<number> {
+    // The bar would refuse this one, too, if nobody has met it yet.
+    const sid = this.#legacy && except !== undefined ? this.#idOfEither(except) : undefined;
+    if (sid !== undefined) await this.#adopt(sid);
+    const spare = except === undefined ? undefined : this.refOfEither(except);
+    return this.#sessions.index.killUser(id, spare, ENDED_MARK_FOR, this.#barFor);
+  }
+
+  /** Ends all sessions, also those that connect-redis left. */
+  killAll(): Promise<number> {
+    return this.#sessions.index.killAll(ENDED_MARK_FOR, this.#barFor);
   }
 
   /** A session that was met in a list, as a load would show it. */
@@ -119,22 +151,35 @@ export class KnownSessions {
     return this.#inTime(fromStored(stored, stored.la, stored.ttl, this.#serializer));
   }
 
-  /** Makes known what was made of a session's data: from here on it stands for the session. */
-  passOn(data: SessionData, made: SessionData): void {
-    const known = this.#knownOf(data);
-    if (known !== undefined) this.#know(made, { ...known });
+  /**
+   * Makes known what was made of a session's data: from here on it stands for the session. Data that this store did not
+   * return itself is a copy that a wrapper made. It was loaded all the same, so what it holds now is what a save is
+   * compared with; when the session was prolonged last is unknown.
+   */
+  passOn(sid: string, data: SessionData, made: SessionData): void {
+    const known = this.#knownOf(data) ?? {
+      sid,
+      id: this.#idIfSound(made),
+      fields: snapshot(made),
+      prolonged: 0,
+      ttl: 0,
+    };
+    this.#know(made, { ...known });
   }
 
   ref(given: string): string {
-    // As connect-redis has it, also what is no id: there is no such session.
-    const sid = String(given);
-    // The index keeps refs as lines.
-    return this.#hashIds || sid.includes("\n") ? refOf(sid) : sid;
+    // As in connect-redis, a value that is not a string is accepted: there is no such session.
+    return storeRefOf(String(given), this.#hashIds);
   }
 
-  /** The ref that is meant by an id or a ref. */
+  /** The ref that an id or a ref means. */
   refOfEither(sid: string): string {
-    return this.#isRef(sid) ? sid : this.ref(sid);
+    return isStoreRef(sid) ? sid : this.ref(sid);
+  }
+
+  /** The id of a listed session; with `hashIds`, where Redis does not have it, its ref. */
+  idOfRef(ref: string): string {
+    return this.#hashIds ? ref : idOfStoreRef(ref);
   }
 
   #knownOf(session: object): Known | undefined {
@@ -180,7 +225,11 @@ export class KnownSessions {
   ): Promise<void> {
     const { changed, removed } = difference(fieldsOf(known), fields);
     const prolong = this.#isDue(known, life);
-    if (changed.length === 0 && removed.length === 0 && !prolong) return;
+    if (changed.length === 0 && removed.length === 0 && !prolong) {
+      // What it would write is under way with an earlier save: it is done, or fails, with that one.
+      await known.writing;
+      return;
+    }
 
     // Where this request has not changed whose session it is, another that is under way may have.
     const newId = id === undefined || id === known.id ? "" : id;
@@ -195,18 +244,20 @@ export class KnownSessions {
     }
     const ref = this.ref(known.sid);
     const rest = { ref, id: newId, now: life.now, ttl: fresh ? null : this.#restOf(life) };
+    const gone = removed.map((key) => line(key, "")).join("");
+    const send = () =>
+      this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
+        this.#sessions.update({ ...rest, changes: gone + lines }),
+      );
+    const write = async () => {
+      if ((await send()) || known.isSaved === undefined) return;
+      // Redis lacked the script of the first save, which was sent once more, behind this one.
+      if (await known.isSaved) await send();
+      // There is nothing to go on from: this is the first save.
+      else await this.#replace(known.sid, session, life, "unended");
+    };
     try {
-      const gone = removed.map((key) => line(key, "")).join("");
-      const send = () =>
-        this.#queue.add(ref, toLines(changed, this.#serializer), (lines) =>
-          this.#sessions.update({ ...rest, changes: gone + lines }),
-        );
-      if (!(await send()) && known.isSaved !== undefined) {
-        // Redis lacked the script of the first save, which was sent once more, behind this one.
-        if (await known.isSaved) await send();
-        // There is nothing to go on from: this is the first save.
-        else await this.#replace(known.sid, session, life, "unended");
-      }
+      await noteWriting(known, write());
     } catch (error) {
       // Whether it was written is unknown, so the next save sends it again.
       known.id = undefined;
@@ -235,8 +286,11 @@ export class KnownSessions {
       this.#know(session, known);
     }
     const ref = this.ref(sid);
-    const saving = this.#queue.add(ref, toLines(fields, this.#serializer), (lines) =>
-      this.#sessions.replace({ ref, id, now, ttl, mode, text: own + lines }),
+    const saving = noteWriting(
+      known,
+      this.#queue.add(ref, toLines(fields, this.#serializer), (lines) =>
+        this.#sessions.replace({ ref, id, now, ttl, mode, text: own + lines }),
+      ),
     );
     known.isSaved = saving.then(
       () => true,
@@ -248,14 +302,45 @@ export class KnownSessions {
     await saving;
   }
 
-  /** Moves a session that connect-redis left into our layout, unless it was ended meanwhile. */
+  /** ms that a mass logout keeps sessions of connect-redis from being taken over; undefined to leave that to others. */
+  get #barFor(): number | undefined {
+    if (!this.#legacy) return undefined;
+    return this.#endless ? LONGEST * 1000 : BARRED_FOR;
+  }
+
+  /**
+   * Tells others that end sessions of this app (an engine, REST, the command) that sessions of connect-redis are taken
+   * over. Nobody waits for it; when it fails, a later call says it again.
+   */
+  #announce(): void {
+    const now = performance.now();
+    if (this.#barFor === undefined || now < this.#announceAt) return;
+    this.#announceAt = now + ANNOUNCE_AFTER;
+    this.#sessions.index.announceLegacy(this.#barFor, ANNOUNCED_FOR).catch(() => {
+      this.#announceAt = 0;
+    });
+  }
+
+  /** The id that an id or a ref means; undefined for the hash of one. */
+  #idOfEither(given: string): string | undefined {
+    if (!isStoreRef(given)) return String(given);
+    return this.#hashIds ? undefined : idOfStoreRef(given);
+  }
+
+  /** What connect-redis left under an id, and what became of it: null when there is none, or none any more. */
   async #takeOver(sid: string): Promise<SessionData | null> {
-    const key = this.#prefix + sid;
+    await this.#adopt(sid);
+    // Whatever came of it: another request may have been faster, and its user may have logged out.
+    return this.#load(sid);
+  }
+
+  /** Moves a session that connect-redis left into our layout, unless it was ended or barred meanwhile. */
+  async #adopt(sid: string): Promise<void> {
+    const key = { prefix: this.#prefix, sid };
     const text = await readLegacy(this.#connection, key);
     // To take it over is to use it, which prolongs a session only where the store touches.
     const rest = text === null || this.#touches ? undefined : await legacyLife(this.#connection, key);
-    // Between our looks another request may have taken it over.
-    if (text === null || rest === 0) return this.#load(sid);
+    if (text === null || rest === 0) return;
     const left = await this.#inTime(parseLegacy(text, this.#serializer ?? JSON));
     const now = Date.now();
     // connect-redis leaves the date of the last write; the cookie's age is what it was derived from.
@@ -264,8 +349,6 @@ export class KnownSessions {
     const ttl = Math.min(rest ?? Number.POSITIVE_INFINITY, lifeOf(left, this.#ttl, now).ttl);
     if (ttl > 0 || this.#endless) await this.#replace(sid, left, { now, ttl }, "absent", this.#idIfSound(left));
     await removeLegacy(this.#connection, key);
-    // Not `left`: another request may have been faster, and its user may have logged out.
-    return this.#load(sid);
   }
 
   /** What a serializer gives later, or an error when it takes longer than Redis may. */
@@ -293,11 +376,16 @@ export class KnownSessions {
       return NOBODY;
     }
   }
+}
 
-  /** Whether it may be a ref rather than an id. */
-  #isRef(sid: string): boolean {
-    return this.#hashIds && /^[\w-]{27}$/.test(sid);
-  }
+/** Notes a write of a session for as long as it is under way. */
+function noteWriting<Result>(known: Known, write: Promise<Result>): Promise<Result> {
+  known.writing = write;
+  const done = () => {
+    if (known.writing === write) delete known.writing;
+  };
+  write.then(done, done);
+  return write;
 }
 
 /**
@@ -306,5 +394,10 @@ export class KnownSessions {
  * tell what it loaded: that one may have been ended meanwhile.
  */
 function modeFor(given: object): ReplaceMode {
-  return given instanceof session.Session || isPlainObject(given) ? "any" : "unended";
+  return isOfFramework(given) ? "unended" : "any";
+}
+
+/** Whether a session was made by another framework than express-session (@fastify/session). */
+export function isOfFramework(given: object): boolean {
+  return !(given instanceof session.Session || isPlainObject(given));
 }

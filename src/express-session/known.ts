@@ -12,6 +12,8 @@ export interface Known {
   prolonged: number;
   /** seconds that it may rest since then */
   ttl: number;
+  /** the write that is under way: what has nothing to add to it must not be answered before it */
+  writing?: Promise<unknown>;
   /** what comes of the session's first save: if that fails, there may be nothing to change */
   isSaved?: Promise<boolean>;
 }

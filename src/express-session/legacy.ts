@@ -1,16 +1,23 @@
 import type { SessionData } from "express-session";
 import type { Connection } from "../engine/connection.js";
-import { SessionError } from "../engine/errors.js";
+import { isForbidden, SessionError } from "../engine/errors.js";
 import { toNumber } from "../engine/reply.js";
+import type { Client } from "../engine/types.js";
 import type { Serializer } from "./serialize.js";
+
+/** Where connect-redis keeps a session. */
+export interface LegacyKey {
+  prefix: string;
+  sid: string;
+}
 
 /**
  * Sessions that connect-redis wrote: strings under `<prefix><id>`. They are read, written anew in our layout, and only
  * then removed, so that a crash between two steps loses none. One that is ended in between does not come back: ending
  * leaves a mark (lua/include/leave-mark.lua), over which `replace` in the mode "absent" does not write.
  */
-export function readLegacy(connection: Connection, key: string): Promise<string | null> {
-  return connection.command((client) => client.get(key));
+export function readLegacy(connection: Connection, key: LegacyKey): Promise<string | null> {
+  return command(connection, key, (client, at) => client.get(at));
 }
 
 /** @throws SessionError `redisError` for a text that is no session */
@@ -29,11 +36,27 @@ export async function parseLegacy(text: string, serializer: Serializer): Promise
 }
 
 /** Seconds that it still lives: 0 when it is gone, undefined when it has no end. */
-export async function legacyLife(connection: Connection, key: string): Promise<number | undefined> {
-  const left = toNumber(await connection.command((client) => client.pttl(key)));
+export async function legacyLife(connection: Connection, key: LegacyKey): Promise<number | undefined> {
+  const left = toNumber(await command(connection, key, (client, at) => client.pttl(at)));
   return left === -1 ? undefined : Math.max(left, 0) / 1000;
 }
 
-export function removeLegacy(connection: Connection, key: string): Promise<number> {
-  return connection.command((client) => client.del(key));
+export function removeLegacy(connection: Connection, key: LegacyKey): Promise<number> {
+  return command(connection, key, (client, at) => client.del(at));
+}
+
+/** @throws SessionError whose hint names the keys, where the Redis user may not use them */
+async function command<Reply>(
+  connection: Connection,
+  { prefix, sid }: LegacyKey,
+  send: (client: Client, key: string) => Promise<Reply>,
+): Promise<Reply> {
+  try {
+    return await connection.command((client) => send(client, prefix + sid));
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    const { name, message, cause } = error;
+    const hint = `RedisStore looks for sessions of connect-redis: allow the keys ~${prefix}*, or set legacy: false`;
+    throw new SessionError(name, message, { hint, cause });
+  }
 }

@@ -13,7 +13,7 @@ export interface Life {
 export type Ttl = number | ((session: SessionData) => number);
 
 /** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
-const LONGEST = 100 * 365 * 86_400;
+export const LONGEST = 100 * 365 * 86_400;
 
 /**
  * How long a session may rest from `now` (ms) on, as connect-redis has it, but to the millisecond.
@@ -23,15 +23,15 @@ export function lifeOf(session: SessionData, byDefault: Ttl, now = Date.now()): 
   const ttl = typeof byDefault === "function" ? byDefault(session) : (secondsTo(session.cookie, now) ?? byDefault);
   // connect-redis would end the session.
   if (typeof ttl !== "number" || Number.isNaN(ttl)) {
-    throw invalidValue("RedisStore: the session's ttl is no number", "see its cookie's expires, and the option ttl");
+    throw invalidValue("RedisStore: the session's ttl is no number", "see the option ttl");
   }
   return { now, ttl: Math.min(ttl, LONGEST) };
 }
 
-/** Seconds until a cookie ends; undefined when it has no end. */
+/** Seconds until a cookie ends; undefined when it has no end. A date that is none is for express-session to report. */
 function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number): number | undefined {
-  const expires = cookie?.expires;
-  return expires ? (new Date(expires).getTime() - now) / 1000 : undefined;
+  const end = cookie?.expires ? new Date(cookie.expires).getTime() : Number.NaN;
+  return Number.isNaN(end) ? undefined : (end - now) / 1000;
 }
 
 /** Whether a cookie that ends at a date, rather than so long after its last use, has ended by `now` (ms). */

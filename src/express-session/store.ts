@@ -1,5 +1,6 @@
 import session, { type SessionData } from "express-session";
 import type { AppSessions } from "../engine/app-sessions.js";
+import { Breather } from "../engine/breather.js";
 import { checkNames } from "../engine/check-options.js";
 import { type Stored, withoutData } from "../engine/codec.js";
 import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
@@ -10,7 +11,7 @@ import type { Client, Killed, Session } from "../engine/types.js";
 import { checkExcept, checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
-import { ENDED_MARK_FOR, KnownSessions } from "./known-sessions.js";
+import { isOfFramework, KnownSessions } from "./known-sessions.js";
 import {
   appOfPrefix,
   checkStoreOptions,
@@ -19,6 +20,7 @@ import {
   type RedisStoreOptions,
   type StoredData,
 } from "./options.js";
+import { isStoreRef } from "./ref.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -50,6 +52,8 @@ export class RedisStore extends session.Store {
     const connection = connectionOf(rs);
     this.#sessions = sessionsOf(rs, options.app ?? appOfPrefix(prefix));
     this.#known = new KnownSessions(this.#sessions, connection, options);
+    // Each `session()` that uses the store adds two, and there may be one a router.
+    this.setMaxListeners(0);
     // In between express-session lets requests pass without a session.
     watchOutage(connection.client, this);
   }
@@ -61,7 +65,7 @@ export class RedisStore extends session.Store {
    */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, done?: Done<SessionData | null>): Promise<SessionData | null> | void {
-    return deliver(this.#known.get(sid), done);
+    return answer(this.#known.get(sid), done);
   }
 
   override set(sid: string, session: SessionData, done: Done): void;
@@ -72,32 +76,29 @@ export class RedisStore extends session.Store {
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return deliver(this.#known.set(sid, session), done);
+    return answer(this.#known.set(sid, session), isOfFramework(session) ? returnThrown(done) : done);
   }
 
   override touch(sid: string, session: SessionData, done: Done): void;
   /** Prolongs a session, if it lives. Costs no round trip when `get` has just done so. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return deliver(this.#known.touch(sid, session), done);
+    return answer(this.#known.touch(sid, session), done);
   }
 
   override destroy(sid: string, done: Done): void;
-  /** Ends a session, by its id (with `hashIds` also by its ref). */
+  /** Ends a session, by its id or its ref. */
   override destroy(sid: string): Promise<void>;
   override destroy(sid: string, done?: Done): Promise<void> | void {
-    const ended = this.#known.destroy(sid);
-    // `req.session.destroy()` leaves nobody to hear of an outage, and a rejection that nobody hears ends the process.
-    ended.catch(() => {});
-    return deliver(ended, done);
+    return answer(this.#known.destroy(sid), done);
   }
 
   override clear(done: Done): void;
-  /** Ends all sessions of the store. */
+  /** Ends all sessions of the store's app. With `legacy`, those that connect-redis left are refused from now on. */
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
-    return deliver(
-      this.#sessions.index.killAll(ENDED_MARK_FOR).then(() => undefined),
+    return answer(
+      this.#known.killAll().then(() => undefined),
       done,
     );
   }
@@ -106,25 +107,25 @@ export class RedisStore extends session.Store {
   /** Counts the sessions. (One that has ended may count until the wiper of another server is through, 30 s at most.) */
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
-    return deliver(this.#sessions.index.count(), done);
+    return answer(this.#sessions.index.count(), done);
   }
 
   ids(done: Done<string[]>): void;
-  /** The ids of all sessions; with `hashIds`, their refs. As exact as `length`. */
+  /** The ids of the store's sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(): Promise<string[]>;
   ids(done?: Done<string[]>): Promise<string[]> | void {
-    return deliver(this.#sessions.index.refs(), done);
+    return answer(this.#ids(), done);
   }
 
   override all(done: Done<SessionData[]>): void;
-  /** All sessions, each with its `id` (with `hashIds`, its ref). */
+  /** The store's sessions, each with its `id` (with `hashIds`, its ref). */
   override all(): Promise<SessionData[]>;
   override all(done?: Done<SessionData[]>): Promise<SessionData[]> | void {
-    return deliver(this.#all(), done);
+    return answer(this.#all(), done);
   }
 
   /**
-   * The handle under which `ids`, `soid` and `soapp` list a session: its id; with `hashIds` the hash of that. So
+   * The handle under which `soid` and `soapp` list a session: `~` and its id; with `hashIds` `~` and a hash of the id. So
    * `one.ref === store.ref(req.sessionID)` marks the session that the request came with. Says nothing about whether
    * there is such a session.
    */
@@ -132,19 +133,26 @@ export class RedisStore extends session.Store {
     return this.#known.ref(sid);
   }
 
-  /** The sessions of a user, newest first. `d` is the session's data; `ttl` is in whole seconds, rounded up. */
-  async soid(id: string | number): Promise<{ sessions: ListedSession[] }> {
-    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id))));
+  /**
+   * The sessions of a user, newest first: at most `limit` (default: all), after the first `offset` (default 0). `d` is the
+   * session's data; `ttl` is in whole seconds, rounded up.
+   */
+  async soid(
+    id: string | number,
+    part: { limit?: number; offset?: number } = {},
+  ): Promise<{ sessions: ListedSession[] }> {
+    checkNames("soid", part, ["limit", "offset"]);
+    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id)), checkPart(part)));
   }
 
   /**
-   * Ends all sessions of a user, or all but the one whose id (with `hashIds`, id or ref) is `except`. If that is none of
-   * theirs, all end.
+   * Ends all sessions of a user, or all but the one whose id or ref is `except`. If that is none of theirs, all end. With
+   * `legacy`, those that connect-redis left are refused from now on.
    */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames("killsoid", options, ["except"]);
-    const spare = checkExcept(options, (except) => this.#known.refOfEither(except));
-    return { kill: await this.#sessions.index.killUser(quoteId(idOf(id)), spare, ENDED_MARK_FOR) };
+    const except = checkExcept(options, String);
+    return { kill: await this.#known.killUser(quoteId(idOf(id)), except) };
   }
 
   /**
@@ -154,7 +162,7 @@ export class RedisStore extends session.Store {
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<{ sessions: ListedSession[] }> {
     checkNames("soapp", part, ["limit", "offset"]);
     const since = checkSince({ dt });
-    return this.#list(await this.#sessions.index.active(since, ...checkPart(part)));
+    return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }
 
   /** How many users were active in the last `dt` seconds. */
@@ -168,16 +176,25 @@ export class RedisStore extends session.Store {
     data: SessionData,
   ): ReturnType<session.Store["createSession"]> {
     const created = super.createSession(req, data);
-    this.#known.passOn(data, created);
+    this.#known.passOn(req.sessionID, data, created);
     return created;
+  }
+
+  async #ids(): Promise<string[]> {
+    const refs = await this.#sessions.index.refs();
+    return refs.filter(isStoreRef).map((ref) => this.#known.idOfRef(ref));
   }
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
+    const breather = new Breather();
     for await (const page of ahead(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
+        // An engine may have sessions in the same app.
+        if (!isStoreRef(stored.ref)) continue;
+        if (breather.isDue) await breather.breathe();
         const data = await ifSound(async () => this.#known.read(stored));
-        if (data !== undefined) all.push(Object.assign(data, { id: stored.ref }));
+        if (data !== undefined) all.push(Object.assign(data, { id: this.#known.idOfRef(stored.ref) }));
       }
     }
     return all;
@@ -186,7 +203,9 @@ export class RedisStore extends session.Store {
   async #list(found: readonly Stored[]): Promise<{ sessions: ListedSession[] }> {
     const now = Date.now();
     const sessions: ListedSession[] = [];
+    const breather = new Breather();
     for (const stored of found) {
+      if (breather.isDue) await breather.breathe();
       const listed = await ifSound(async () => {
         const own = withoutData(stored, now);
         return { ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) };
@@ -195,6 +214,33 @@ export class RedisStore extends session.Store {
     }
     return { sessions };
   }
+}
+
+/**
+ * Hands a result to a callback, or returns the promise. Where nobody waits (`req.session.destroy()` without a callback)
+ * a rejection must not end the process.
+ */
+function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): Promise<Result> | void {
+  work.catch(() => {});
+  return deliver(work, done);
+}
+
+/**
+ * Gives what a callback throws back to it, as an error. @fastify/session sends the response in the callback of a save;
+ * where that fails (a second `reply.send`, a header that is none) it answers 500, or tells the log. Nobody else can: in
+ * connect-redis the same happens.
+ */
+function returnThrown(done: Done | undefined): Done | undefined {
+  if (typeof done !== "function") return done;
+  return (error, result) => {
+    try {
+      done(error, result);
+    } catch (thrown) {
+      // What it throws over an error has no other taker.
+      if (error) throw thrown;
+      process.nextTick(done, thrown);
+    }
+  };
 }
 
 /** What is read of a session in a list; undefined when somebody else has spoilt it, which shall not hide the others. */

@@ -25,11 +25,11 @@ local actives, uses, ends, ids = {}, {}, {}, {}
 for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
 load_owners(ids)
 
--- How many sessions a user has; of many, at least as many as they may have.
+-- How many sessions a user has.
 local function count_owned(id)
   local list = list_of(id)
   local _, breaks = string.gsub(list, '\n', '')
-  return breaks - 1 + (is_crowded(list) and #crowd_of(id, limit) or 0)
+  return breaks - 1 + (is_crowded(list) and count_crowd(id) or 0)
 end
 
 for i = 1, #replies do

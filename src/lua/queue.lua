@@ -1,13 +1,22 @@
--- Reads a page of the wiper's queue, in which every session of the app stands, the earliest first.
+-- Reads a page of the wiper's queue, in which every session of the app has an entry, the earliest first.
 --
 -- KEYS   1    expiry
--- ARGV   1    the earliest score to return, ms, or '-inf'
+-- ARGV   1    the place where the page before ended, see include/place.lua; '' for the first page
 --        2    limit
--- Reply  entries (id, as JSON, followed by the ref) as lines; the score of the last one; how many have that score
+-- Reply  the place where this page ends; its entries (id, as JSON, followed by the ref)
+--        nothing when there are none
+
+--@include place
 
 local expiry = KEYS[1]
+local place, limit = ARGV[1], tonumber(ARGV[2])
 
-local entries = redis.call('ZRANGEBYSCORE', expiry, ARGV[1], '+inf', 'LIMIT', '0', ARGV[2])
-if #entries == 0 then return { '', '', 0 } end
-local score = redis.call('ZSCORE', expiry, entries[#entries])
-return { table.concat(entries, '\n'), score, redis.call('ZCOUNT', expiry, score, score) }
+local start = 0
+if place ~= '' then
+  local rank, member = rank_of(place)
+  if redis.call('ZRANGE', expiry, rank, rank)[1] == member then rank = rank + 1 end
+  start = rank
+end
+local entries = redis.call('ZRANGE', expiry, start, start + limit - 1)
+if #entries == 0 then return {} end
+return { place_of(entries[#entries]), unpack(entries) }

@@ -1,14 +1,19 @@
 -- Reads a page of the sessions by their last activity, latest first.
 --
 -- KEYS   1    active
--- ARGV   1    the latest activity to return, ms, or '+inf'
+-- ARGV   1    the place where the page before ended, see include/place.lua; '' for the first page
 --        2    the earliest activity to return, ms
 --        3    limit
--- Reply  refs as lines; the last activity of the last one, ms; how many have just that
+-- Reply  the place where this page ends; its refs, in reverse order
+--        nothing when there are none
+
+--@include place
 
 local active = KEYS[1]
+local place, since, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local refs = redis.call('ZREVRANGEBYSCORE', active, ARGV[1], ARGV[2], 'LIMIT', '0', ARGV[3])
-if #refs == 0 then return { '', '', 0 } end
-local score = redis.call('ZSCORE', active, refs[#refs])
-return { table.concat(refs, '\n'), score, redis.call('ZCOUNT', active, score, score) }
+local stop = place == '' and redis.call('ZCARD', active) or rank_of(place)
+local start = math.max(stop - limit, redis.call('ZCOUNT', active, '-inf', '(' .. since))
+if start >= stop then return {} end
+local refs = redis.call('ZRANGE', active, start, stop - 1)
+return { place_of(refs[1]), unpack(refs) }

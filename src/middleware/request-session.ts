@@ -6,7 +6,7 @@ import { isOutage, isRefusal, missingParameter } from "../engine/errors.js";
 import { given } from "../engine/given.js";
 import { OPTION_NAMES } from "../engine/option-names.js";
 import { refOf } from "../engine/token.js";
-import type { Changes, Created, CreateOptions, Killed, Limits, Session } from "../engine/types.js";
+import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../engine/types.js";
 import { checkApp, checkBoolean } from "../engine/validate.js";
 import type { Verified } from "./cookie.js";
 import { refuseCrossSite } from "./cross-site.js";
@@ -217,12 +217,16 @@ export class RequestSession<Data extends object> {
     return killed;
   }
 
-  /** The sessions of this session's user, newest first, the present one marked; none when there is no session. */
-  async devices(): Promise<Device<Data>[]> {
+  /**
+   * The sessions of this session's user, newest first, the present one marked; none when there is no session.
+   * @param part at most `limit` of them (default: all), after the first `offset` (default 0)
+   */
+  async devices(part: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
+    checkNames("devices", part, ["limit", "offset"]);
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
-    const { sessions } = await this.#context.rs.soid({ app, id });
+    const { sessions } = await this.#context.rs.soid({ ...part, app, id });
     return sessions.map((one) => ({ ...one, current: one.ref === ref }));
   }
 

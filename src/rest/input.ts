@@ -2,9 +2,13 @@ import type { Request } from "express";
 import { checkNames } from "../engine/check-options.js";
 import { invalidValue } from "../engine/errors.js";
 import type { CreateOptions, Which } from "../engine/types.js";
+import { checkInteger } from "../engine/validate.js";
 import { Problem } from "./problem.js";
 import type { Route } from "./routes.js";
 import { whichOf } from "./which.js";
+
+/** The most sessions in an answer, and how many there are by default. */
+export const MOST_LISTED = 1000;
 
 /**
  * What a request says, in the engine's words. Values are passed on as they are, and refused by the engine's own rules;
@@ -54,6 +58,12 @@ export class Input {
   /** The span of time, by either of its names in the engine. */
   get span(): { dt: number } {
     return { dt: this.number("dt"), deltaTime: this.number("deltaTime") } as { dt: number };
+  }
+
+  /** The part of a list. @throws SessionError `invalidValue` for a limit beyond MOST_LISTED */
+  get part(): { limit: number; offset: number | undefined } {
+    const limit = checkInteger("limit", this.number("limit") ?? MOST_LISTED, 1, MOST_LISTED);
+    return { limit, offset: this.number("offset") };
   }
 
   /** A number of the query; what is no number goes to the engine as it is, to be refused there. */

@@ -1,4 +1,5 @@
 import { MOST_SECONDS } from "../engine/validate.js";
+import { MOST_LISTED } from "./input.js";
 import { CODES } from "./problem.js";
 import type { QueryName } from "./routes.js";
 
@@ -39,8 +40,12 @@ export const QUERY: Record<QueryName, object> = {
   ),
   touch: inQuery("touch", { type: "boolean", default: true }, "Whether reading counts and prolongs."),
   dt: inQuery("dt", seconds(), "Seconds to look back. Its old name deltaTime does, too.", true),
-  limit: inQuery("limit", { type: "integer", minimum: 1 }, "The most sessions to return."),
-  offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many to pass over."),
+  limit: inQuery(
+    "limit",
+    { type: "integer", minimum: 1, maximum: MOST_LISTED, default: MOST_LISTED },
+    "The most sessions to return. Very long sessions make an answer end before.",
+  ),
+  offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many sessions to skip."),
   except: inQuery("except", { type: "string" }, "The one session to spare, by token or ref."),
   grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds that the old token goes on working."),
 };
@@ -71,7 +76,10 @@ export const SCHEMAS = {
   Sessions: {
     type: "object",
     required: ["sessions"],
-    properties: { sessions: { type: "array", items: { $ref: "#/components/schemas/Session" } } },
+    properties: {
+      sessions: { type: "array", maxItems: MOST_LISTED, items: { $ref: "#/components/schemas/Session" } },
+      next: { type: "integer", description: "The offset of the next part. Absent where there are no more sessions." },
+    },
   },
   Data: {
     type: "object",

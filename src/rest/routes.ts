@@ -1,4 +1,4 @@
-import type { RedisSessions } from "../engine/engine.js";
+import { listsOf, type RedisSessions } from "../engine/engine.js";
 import { given } from "../engine/given.js";
 import type { Input } from "./input.js";
 
@@ -105,9 +105,9 @@ export const routes: readonly Route[] = [
     name: "soid",
     summary: "The sessions of a user, newest first.",
     writes: false,
-    query: [],
+    query: ["limit", "offset"],
     answer: "Sessions",
-    run: (rs, input) => rs.soid({ app: input.app, id: input.id }),
+    run: (rs, input) => listsOf(rs).soid({ app: input.app, id: input.id, ...input.part }),
   },
   {
     method: "get",
@@ -118,11 +118,10 @@ export const routes: readonly Route[] = [
     query: ["dt", "limit", "offset"],
     answer: "Sessions",
     run: (rs, input) =>
-      rs.soapp({
+      listsOf(rs).soapp({
         app: input.app,
         ...input.span,
-        limit: input.number("limit"),
-        offset: input.number("offset"),
+        ...input.part,
       }),
   },
   {

@@ -10,7 +10,7 @@ export function whichOf(app: string, text: string): Which {
     checkApp(app);
     throw invalidFormat(
       "token",
-      "64 of A-Z a-z 0-9; or a ref: 27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session",
+      "64 of A-Z a-z 0-9; or a ref: 27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id",
     );
   }
   return { app, token: text };

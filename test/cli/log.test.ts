@@ -24,6 +24,8 @@ test("the log has a line for each request, with neither token nor key", async ()
   await ask(`${url}/webapp/get/${ref}`, "wrong-wrong-wrong-wrong");
   await ask(`${url}/webapp/GET/${STORE_ID}`, KEY);
   await ask(`${url}/sessions/webapp/kill/${STORE_ID}`, KEY);
+  await ask(`${url}/webapp/get/~${STORE_ID}`, KEY);
+  await ask(`${url}/webapp/get/%7E${STORE_ID}`, KEY);
   await fetch(`${url}/webapp/rotate/${token}/?grace=0`, { method: "POST", headers: { "X-API-Key": KEY } });
   await fetch(`${url}/webapp/create/bob?ip=203.0.113.7`, { method: "PUT", headers: { "X-API-Key": KEY } });
   await fetch(`${url}/webapp/killsoid/bob?except=${token}`, { method: "DELETE", headers: { "X-API-Key": KEY } });
@@ -38,6 +40,8 @@ test("the log has a line for each request, with neither token nor key", async ()
     "GET /webapp/get/<token> 401",
     "GET /webapp/GET/<token> 200",
     "GET /sessions/webapp/kill/<token> 404",
+    "GET /webapp/get/<token> 200",
+    "GET /webapp/get/<token> 200",
     "POST /webapp/rotate/<token> 200",
     "PUT /webapp/create/bob 200",
     "DELETE /webapp/killsoid/bob 200",

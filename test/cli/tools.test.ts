@@ -34,15 +34,15 @@ test("kill ends a session by its ref or its token", async () => {
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
 });
 
-test("the tools take the refs of a RedisStore, which are its ids, as they list them", async () => {
+test("the tools take the refs of a RedisStore as they list them", async () => {
   const store = new RedisStore({ client: t.db });
   const [one, two, uuid] = ["-bcdefghijklmnopqrstuvwxyz_12345", "b".repeat(32), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"];
   const data = { userId: "alice", cookie: { originalMaxAge: null } } as unknown as SessionData;
   for (const id of [one, two, uuid]) await store.set(id, data);
   const listed = ((await jsonOf("soid", "sess", "alice")) as { sessions: { ref: string }[] }).sessions;
-  expect(listed.map(({ ref }) => ref).sort()).toEqual([one, two, uuid].sort());
-  expect(await jsonOf("kill", "sess", one)).toEqual({ kill: 1 });
-  expect(await jsonOf("killsoid", "sess", "alice", "--except", two)).toEqual({ kill: 1 });
+  expect(listed.map(({ ref }) => ref).sort()).toEqual([one, two, uuid].map((id) => store.ref(id)).sort());
+  expect(await jsonOf("kill", "sess", store.ref(one))).toEqual({ kill: 1 });
+  expect(await jsonOf("killsoid", "sess", "alice", "--except", store.ref(two))).toEqual({ kill: 1 });
   expect(await store.get(two)).not.toBeNull();
 });
 

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import express from "express";
 import type { SessionData } from "express-session";
 import type { RedisOptions } from "ioredis";
 import { beforeEach, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
 import * as scripts from "../../src/lua/index.js";
+import { sessions } from "../../src/middleware/index.js";
+import { rest } from "../../src/rest/index.js";
+import { openSite } from "../express-session/support/site.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
 
@@ -34,7 +39,6 @@ test("with the rights that docs/production.md names the engine can do all", asyn
 });
 
 test.each([{}, { disableTouch: true }])("so can RedisStore %o, with what connect-redis left", async (options) => {
-  await t.db.acl("SETUSER", "sessions", "~sess:*");
   const left = { cookie: { originalMaxAge: 60_000 }, userId: "alice" };
   await t.db.set("sess:sid", JSON.stringify(left), "PX", 60_000);
   const store = new RedisStore({ client: t.redis.client(user), ...options });
@@ -42,9 +46,73 @@ test.each([{}, { disableTouch: true }])("so can RedisStore %o, with what connect
   expect(session).toMatchObject({ userId: "alice" });
   await store.set("sid", Object.assign(session, { cart: ["tea"] }));
   await store.touch("sid", session);
-  expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "sid", d: { cart: ["tea"] } }]);
+  expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "~sid", d: { cart: ["tea"] } }]);
   expect(await store.killsoid("alice")).toEqual({ kill: 1 });
   await store.destroy("sid");
+});
+
+test("so can a site on RedisStore with its defaults: login, logout, a stale cookie, lists and mass logouts", async () => {
+  const store = new RedisStore({ client: t.redis.client(user) });
+  const site = await openSite({ store });
+  const browser = site.browser();
+  const stale = browser.copy();
+  for (const path of ["/login/alice", "/me", "/push/tea", "/regenerate", "/login/alice", "/logout", "/me"])
+    expect((await browser.get(path)).status).toBe(200);
+  await stale.get("/login/bob");
+  await store.destroy(stale.sid);
+  expect((await stale.get("/me")).status).toBe(200);
+  await browser.get("/login/alice");
+  await store.killsoid("alice", { except: browser.sid });
+  expect([await store.length(), (await store.ids()).length, (await store.all()).length]).toEqual([1, 1, 1]);
+  expect((await store.soapp(60)).sessions).toHaveLength(1);
+  expect(await store.activity(60)).toEqual({ activity: 1 });
+  await store.clear();
+  await site.close();
+});
+
+test("so can the middleware and REST", async () => {
+  const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
+  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
+  const server = express()
+    .use("/rest", rest({ rs, authorize: ["key-0123456789abcdef"] }))
+    .use(auth)
+    .get("/in", async ({ rs: own }, res) => void res.json(await own.create("alice")))
+    .get("/me", async ({ rs: own }, res) => void res.json(await own.get()))
+    .get("/rotate", async ({ rs: own }, res) => void res.json(await own.rotate()))
+    .get("/everywhere", async ({ rs: own }, res) => void res.json(await own.killAll()))
+    .listen(0);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  let cookie = "";
+  for (const path of ["/in", "/me", "/rotate", "/me", "/everywhere", "/me"]) {
+    const answer = await fetch(url + path, { headers: { cookie } });
+    expect(answer.status).toBe(200);
+    cookie = answer.headers.get("set-cookie")?.split(";")[0] ?? cookie;
+  }
+  const headers = { "X-API-Key": "key-0123456789abcdef" };
+  for (const [method, path] of [
+    ["PUT", "create/bob?ip=::1"],
+    ["GET", "soid/bob"],
+    ["GET", "soapp?dt=60"],
+    ["GET", "activity?dt=60"],
+    ["DELETE", "killsoid/bob"],
+    ["DELETE", "killall"],
+  ])
+    expect((await fetch(`${url}/rest/webapp/${path}`, { method: `${method}`, headers })).status).toBe(200);
+  server.close();
+});
+
+test("without the keys of connect-redis the store's error names them, and legacy: false", async () => {
+  await t.db.acl("SETUSER", "sessions", "resetkeys", "~rs:*");
+  const client = t.redis.client(user);
+  const refused = {
+    name: "redisError",
+    hint: "RedisStore looks for sessions of connect-redis: allow the keys ~sess:*, or set legacy: false",
+    message: expect.not.stringContaining("secret-id"),
+  };
+  const store = new RedisStore({ client });
+  await expect(store.get("secret-id")).rejects.toMatchObject(refused);
+  await expect(store.destroy("secret-id")).rejects.toMatchObject(refused);
+  expect(await new RedisStore({ client, legacy: false }).get("secret-id")).toBeNull();
 });
 
 test("and every command of a script is among them", () => {

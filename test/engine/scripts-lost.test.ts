@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
+import * as scripts from "../../src/lua/index.js";
 import { readStored } from "../support/index-check.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 import { editFields } from "../support/session-text.js";
@@ -118,7 +119,10 @@ describe("a Redis without memory that evicts nothing", () => {
     await fill();
     const create = await redis.watch(() => expect(rs.create({ app, id: "bob", ip })).rejects.toMatchObject(full));
     const set = await redis.watch(() => expect(rs.set({ app, token, d: { b: 2 } })).rejects.toMatchObject(full));
-    expect(lowerCase(create)).toEqual(["evalsha"]);
+    // It also looks whether there is something to drop: what is due, and a sample (of both Redis may lack the script).
+    const runs = create.filter(([, script]) => script === scripts.create.sha || script === scripts.create.source);
+    expect(runs).toHaveLength(1);
+    expect(create.some(([, script]) => script === scripts.sweep.sha)).toBe(false);
     expect(lowerCase(set)).toEqual(["evalsha"]);
     expect(await rs.get({ app, token, touch: false })).toMatchObject({ d: { a: 1 }, w: 1 });
     expect(await readStored(plain, app)).toMatchObject({ sessions: [ref], problems: [] });

@@ -1,6 +1,6 @@
 import { setImmediate as round } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { ahead, type Page, walk } from "../../src/engine/walk.js";
+import { ahead, type Page, type PageOptions, walk } from "../../src/engine/walk.js";
 
 async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]> {
   const all: Item[] = [];
@@ -50,31 +50,18 @@ describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
 });
 
 describe("walk", () => {
-  /** Reads as the scripts do, from scores that go up. */
-  function reader(zset: readonly (readonly [member: string, score: number])[]) {
-    return async (from: string, limit: number): Promise<Page> => {
-      const page = zset.filter(([, score]) => from === "-inf" || score >= Number(from)).slice(0, limit);
-      const score = page.at(-1)?.[1];
-      return {
-        members: page.map(([member]) => member),
-        score: `${score ?? ""}`,
-        ties: zset.filter((one) => one[1] === score).length,
-      };
+  test("begins each page at the place where the one before ended, until a page is not full", async () => {
+    const pages = [["a", "b"], ["c", "d"], ["e"]];
+    const asked: PageOptions[] = [];
+    const read = async (options: PageOptions): Promise<Page> => {
+      const members = pages[asked.push(options) - 1] ?? [];
+      return { members, place: `behind ${members.at(-1)}` };
     };
-  }
-
-  test.each([
-    ["different scores", (i: number) => i],
-    ["one score", () => 7],
-    ["few scores", (i: number) => Math.floor(i / 9)],
-  ])("meets each member once, with %s", async (_, scoreOf) => {
-    const zset = Array.from({ length: 40 }, (_, i) => [`m${i}`, scoreOf(i)] as const);
-    for (const size of [1, 3, 10, 39, 40, 41]) {
-      expect((await collect(walk("-inf", size, reader(zset)))).flat()).toEqual(zset.map(([member]) => member));
-    }
+    expect(await collect(walk(2, read))).toEqual(pages);
+    expect(asked.map(({ place }) => place)).toEqual(["", "behind b", "behind d"]);
   });
 
   test("goes through nothing in one look", async () => {
-    expect(await collect(walk("-inf", 10, reader([])))).toEqual([]);
+    expect(await collect(walk(10, async () => ({ members: [], place: "" })))).toEqual([]);
   });
 });

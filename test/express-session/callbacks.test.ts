@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import session, { type SessionData } from "express-session";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { call } from "../contract/store.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
@@ -22,7 +24,7 @@ describe("without a callback a method gives a promise", () => {
 
   test("that rejects with a SessionError", async () => {
     const store = t.store();
-    await t.db.hset("rs:{sess}:s:sid", "no", "text");
+    await t.db.hset("rs:{sess}:s:~sid", "no", "text");
     const failed = { name: "redisError", code: "ERR_REDIS" };
     await expect(store.get("sid")).rejects.toMatchObject(failed);
     await expect(store.set("sid", withCookie({}))).rejects.toMatchObject(failed);
@@ -40,29 +42,29 @@ test("what is no function is no callback", async () => {
 
 test("with a callback a method gives nothing, and its error goes to the callback", async () => {
   const store = t.store();
-  await t.db.set("rs:{sess}:s:sid", "no session");
+  await t.db.set("rs:{sess}:s:~sid", "no session");
   const error = await new Promise((resolve) => {
     expect(store.get("sid", resolve)).toBeUndefined();
   });
   expect(error).toMatchObject({ name: "redisError" });
 });
 
+let built: string;
+
+beforeAll(() => {
+  built = mkdtempSync(join("node_modules", ".store-callbacks-test-"));
+  const flags = ["--noCheck", "--declaration", "false", "--outDir", built];
+  spawnSync("npx", ["tsc", "-p", "tsconfig.build.json", ...flags]);
+});
+
+afterAll(() => rmSync(built, { recursive: true, force: true }));
+
+const stores = {
+  RedisStore: () => `import { RedisStore } from "./${built}/express-session/index.js";`,
+  "connect-redis 8": () => 'import { RedisStore } from "connect-redis8";',
+};
+
 describe("what a callback throws", () => {
-  let built: string;
-
-  beforeAll(() => {
-    built = mkdtempSync(join("node_modules", ".store-callbacks-test-"));
-    const flags = ["--noCheck", "--declaration", "false", "--outDir", built];
-    spawnSync("npx", ["tsc", "-p", "tsconfig.build.json", ...flags]);
-  });
-
-  afterAll(() => rmSync(built, { recursive: true, force: true }));
-
-  const stores = {
-    RedisStore: () => `import { RedisStore } from "./${built}/express-session/index.js";`,
-    "connect-redis 8": () => 'import { RedisStore } from "connect-redis8";',
-  };
-
   /** Calls a method with a callback that throws, and tells how often it is called. */
   function run(imports: string, call: string): string {
     const program = `
@@ -80,7 +82,10 @@ describe("what a callback throws", () => {
         throw new Error("the callback's own");
       }
       ${call}`;
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
     return child.stdout + child.stderr;
   }
 
@@ -98,11 +103,152 @@ describe("what a callback throws", () => {
   });
 
   test("at an error is an uncaught exception, and no second call", async () => {
-    await t.db.set("rs:{sess}:s:sid", "no session");
+    await t.db.set("rs:{sess}:s:~sid", "no session");
     expect(run(stores.RedisStore(), "store.get('sid', done)")).toBe("uncaught the callback's own\ncalls 1\n");
   });
 
   test("is called twice by connect-redis 8, the control", () => {
     expect(run(stores["connect-redis 8"](), "store.set('sid', data, done)")).toContain("calls 2");
   });
+});
+
+test("a call without a callback that nobody awaits leaves the process alive while Redis is away", () => {
+  const program = `
+    ${stores.RedisStore()}
+    import { Redis } from "ioredis";
+    process.on("uncaughtException", (error) => console.log("uncaught", error.message));
+    process.on("unhandledRejection", (error) => console.log("unhandled", error.message));
+    const client = new Redis(1, { enableOfflineQueue: false, retryStrategy: () => null, lazyConnect: true });
+    client.on("error", () => {});
+    const store = new RedisStore({ client });
+    const data = { cookie: { originalMaxAge: null }, color: "red" };
+    for (const call of [
+      () => store.get("sid"),
+      () => store.set("sid", data),
+      () => store.touch("sid", data),
+      () => store.destroy("sid"),
+      () => store.clear(),
+      () => store.length(),
+      () => store.ids(),
+      () => store.all(),
+    ]) {
+      call();
+      await call().then(() => console.log("resolved"), ({ name }) => console.log(name));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    console.log("alive");`;
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  expect(child.stdout + child.stderr).toBe(`${"unavailable\n".repeat(8)}alive\n`);
+});
+
+test("many middlewares use one store without a warning of a leak", async () => {
+  const warnings: string[] = [];
+  const listen = ({ message }: Error) => warnings.push(message);
+  process.on("warning", listen);
+  const store = t.store();
+  for (let i = 0; i < 30; i++) session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  process.off("warning", listen);
+  expect(warnings).toEqual([]);
+  expect(store.listenerCount("disconnect")).toBe(30);
+});
+
+describe("an async handler of Fastify that answers without return", () => {
+  /** Requests of one browser, each with the body or the address that it was answered with, and what else happened. */
+  function visit(imports: string, routes: string, paths: string[]): string[] {
+    const program = `
+      ${imports}
+      import { Redis } from "ioredis";
+      import Fastify from "fastify";
+      import fastifyCookie from "@fastify/cookie";
+      import fastifySession from "@fastify/session";
+      process.on("uncaughtException", (error) => console.log("uncaught", error.code));
+      process.on("unhandledRejection", (error) => console.log("unhandled", error.code));
+      const client = new Redis(${t.redis.port});
+      const app = Fastify();
+      await app.register(fastifyCookie);
+      await app.register(fastifySession, {
+        secret: "a secret with a length of at least 32 characters",
+        cookie: { secure: false, maxAge: 60_000 },
+        store: new RedisStore({ client }),
+      });
+      ${routes}
+      const url = await app.listen({ port: 0, host: "127.0.0.1" });
+      let cookie = "";
+      for (const path of ${JSON.stringify(paths)}) {
+        const headers = cookie === "" ? {} : { cookie };
+        const answer = await fetch(url + path, { headers, redirect: "manual", signal: AbortSignal.timeout(3000) });
+        cookie = answer.headers.get("set-cookie")?.split(";")[0] ?? cookie;
+        console.log(path, answer.status, answer.headers.get("location") ?? (await answer.text()));
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+      await app.close();
+      client.disconnect();`;
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    return (child.stdout + child.stderr).trim().split("\n");
+  }
+
+  const handlers = `
+    app.get("/send", async ({ session }, reply) => { session.n = (session.n ?? 0) + 1; reply.send({ n: session.n }); });
+    app.get("/same", async ({ session }, reply) => { reply.send({ n: session.n }); });
+    app.get("/redirect", async ({ session }, reply) => { session.color = "red"; reply.redirect("/there"); });
+    app.get("/regenerate", async (req, reply) => {
+      await req.session.regenerate();
+      req.session.n = 10;
+      reply.send({ n: req.session.n });
+    });
+    app.get("/move", async (req, reply) => { await req.session.regenerate(); reply.redirect("/there"); });`;
+
+  test.each(Object.keys(stores) as (keyof typeof stores)[])("is answered, and the process lives: %s", (name) => {
+    const paths = ["/send", "/send", "/same", "/redirect", "/regenerate", "/send", "/move", "/same"];
+    expect(visit(stores[name](), handlers, paths)).toEqual([
+      '/send 200 {"n":1}',
+      '/send 200 {"n":2}',
+      '/same 200 {"n":2}',
+      "/redirect 302 /there",
+      '/regenerate 200 {"n":10}',
+      '/send 200 {"n":11}',
+      "/move 302 /there",
+      "/same 200 {}",
+    ]);
+  });
+
+  test.each(Object.keys(stores) as (keyof typeof stores)[])(
+    "what Fastify cannot send is answered with 500, and the process lives: %s",
+    (name) => {
+      const routes = `
+        app.get("/header", async (req, reply) => { reply.header("x-name", "line\\nfeed"); return "hello"; });
+        app.get("/type", async (req, reply) => { reply.type("text/plain"); return { no: "text" }; });`;
+      const [header, type, ...rest] = visit(stores[name](), routes, ["/header", "/type"]);
+      expect(header).toMatch(/^\/header 500 /);
+      expect(type).toMatch(/^\/type 500 /);
+      expect(rest).toEqual([]);
+    },
+  );
+});
+
+test("a save that has nothing to add is answered after the one that is under way, and fails with it", async () => {
+  const store = t.store();
+  await store.set("sid", withCookie({}));
+  const one = (await call<SessionData>((ready) => store.load("sid", ready))) as SessionData & { color?: string };
+  one.color = "red";
+  const order: string[] = [];
+  const note = (name: string) => () => order.push(name);
+  await Promise.all([
+    store.set("sid", one).then(note("save")),
+    store.set("sid", one).then(note("same")),
+    store.touch("sid", one).then(note("touch")),
+  ]);
+  expect(order).toEqual(["save", "same", "touch"]);
+
+  one.color = "blue";
+  await t.db.set("rs:{sess}:s:~sid", "no session");
+  const saves = await Promise.allSettled([store.set("sid", one), store.set("sid", one), store.touch("sid", one)]);
+  expect(saves.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
 });

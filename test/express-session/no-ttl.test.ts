@@ -6,7 +6,7 @@ import { editFields, readFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
-const key = "rs:{sess}:s:sid";
+const key = "rs:{sess}:s:~sid";
 
 describe("with disableTTL", () => {
   test("sessions have no TTL in Redis, whatever writes them", async () => {
@@ -20,7 +20,7 @@ describe("with disableTTL", () => {
     const browser = (await t.site({ store, cookie: { maxAge: 5000 }, rolling: true })).browser();
     await browser.get("/login/alice");
     await browser.get("/set/color/red");
-    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 
   test("the wiper leaves them, and they are counted and listed", async () => {
@@ -48,10 +48,10 @@ describe("with disableTTL", () => {
   test("a session that had a TTL loses it at the next write", async () => {
     const browser = (await t.site()).browser();
     await browser.get("/login/alice");
-    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBeGreaterThan(0);
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBeGreaterThan(0);
     const endless = await t.site({ store: t.store({ disableTTL: true }) });
     await browser.copy(endless.url).get("/set/color/red");
-    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 
   test("destroy still ends a session, and the mark that it leaves goes by itself", async () => {
@@ -80,7 +80,7 @@ describe("with disableTouch", () => {
     const store = t.store({ disableTouch: true });
     const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, rolling: true })).browser();
     await browser.get("/login/alice");
-    const own = `rs:{sess}:s:${browser.sid}`;
+    const own = `rs:{sess}:s:~${browser.sid}`;
     await editFields(t.db, own, { la: Date.now() - 5000 });
     await t.db.pexpire(own, 10_000);
     await browser.get("/me");

@@ -139,7 +139,7 @@ async function live(store: RedisStore, one: Loaded, seed: number): Promise<void>
   for (const call of calls) await call;
   const got = await store.get(one.id);
   expect(got && { ...got, cookie: undefined }, `seed ${seed}`).toEqual(expected);
-  const listed = (await store.soid("alice")).sessions.some(({ ref }) => ref === one.id);
+  const listed = (await store.soid("alice")).sessions.some(({ ref }) => ref === store.ref(one.id));
   expect(listed, `seed ${seed}`).toBe(got?.userId === "alice");
 }
 

@@ -91,13 +91,15 @@ test("logging in gives a new session id, and the one before opens nothing", asyn
   expect(browser.sid).not.toBe(before.sid);
   expect((await before.get("/me")).body).toEqual({});
   expect((await store.soid("alice")).sessions).toEqual([]);
-  expect((await store.soid("bob")).sessions.map(({ ref }) => ref)).toEqual([browser.sid]);
+  expect((await store.soid("bob")).sessions.map(({ ref }) => ref)).toEqual([`~${browser.sid}`]);
 });
 
 test("soid and killsoid go by passport's user", async () => {
   const [phone, laptop] = [await logIn("alice"), await logIn("alice")];
   await logIn("bob");
-  expect((await store.soid("alice")).sessions.map(({ ref }) => ref).sort()).toEqual([phone.sid, laptop.sid].sort());
+  expect((await store.soid("alice")).sessions.map(({ ref }) => ref).sort()).toEqual(
+    [`~${phone.sid}`, `~${laptop.sid}`].sort(),
+  );
   expect(await store.activity(60)).toEqual({ activity: 2 });
   expect(await store.killsoid("alice", { except: laptop.sid })).toEqual({ kill: 1 });
   expect((await phone.get("/me")).body).toEqual({});

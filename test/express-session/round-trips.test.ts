@@ -19,7 +19,7 @@ async function open(options: Parameters<typeof t.site>[0] = {}): Promise<void> {
 /** The commands that a page costs, when the session was last used `ago` ms before. */
 async function costs(path: string, ago = 0): Promise<string[]> {
   const commands = await t.redis.watch(async () => {
-    await editFields(t.db, `rs:{sess}:s:${browser.sid}`, { la: Date.now() - ago });
+    await editFields(t.db, `rs:{sess}:s:~${browser.sid}`, { la: Date.now() - ago });
     await browser.get(path);
   });
   // Without the two that editFields costs.
@@ -70,7 +70,7 @@ describe("a request that only reads is one command, and one that writes is two,"
 });
 
 test("a request after more than a second is still one command, and prolongs the session", async () => {
-  const key = `rs:{sess}:s:${browser.sid}`;
+  const key = `rs:{sess}:s:~${browser.sid}`;
   await t.db.pexpire(key, 5000);
   expect(await costs("/me", 1500)).toEqual(["evalsha"]);
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
@@ -89,7 +89,7 @@ describe("by a clock that is in the test's hand,", () => {
 
   /** A request that only reads, `ago` ms after the session's last use, and takes `takes` ms. */
   async function visit(ago: number, takes: number) {
-    const key = `rs:{sess}:s:${browser.sid}`;
+    const key = `rs:{sess}:s:~${browser.sid}`;
     let afterRead = 0;
     const commands = await t.redis.watch(async () => {
       await editFields(t.db, key, { la: now - ago, ttl: 60 });
@@ -140,7 +140,7 @@ describe("by a clock that is in the test's hand,", () => {
 });
 
 test("a request that changes maxAge alone prolongs or shortens the session at once", async () => {
-  const key = `rs:{sess}:s:${browser.sid}`;
+  const key = `rs:{sess}:s:~${browser.sid}`;
   expect(await costs("/max-age/3600000")).toEqual(["evalsha", "evalsha"]);
   expect(await t.db.pttl(key)).toBeGreaterThan(3_590_000);
   expect(await costs("/me")).toEqual(["evalsha"]);

@@ -125,7 +125,7 @@ test("a session that is taken over lives as long as its cookie's age from then o
   left.cookie.expires = new Date(Date.now() - 30_000).toISOString();
   await t.db.set(key, JSON.stringify(left), "KEEPTTL");
   await browser.get("/me");
-  const pttl = await t.db.pttl(`rs:{sess}:s:${browser.sid}`);
+  const pttl = await t.db.pttl(`rs:{sess}:s:~${browser.sid}`);
   expect(pttl).toBeGreaterThan(59_000);
   expect(pttl).toBeLessThanOrEqual(60_000);
 });
@@ -137,7 +137,7 @@ describe("with disableTouch one that is taken over", () => {
     const { originalMaxAge } = JSON.parse(`${await t.db.get(`sess:${browser.sid}`)}`).cookie;
     const began = Date.now();
     const got = await t.store({ disableTouch: true }).get(browser.sid);
-    const pttl = await t.db.pttl(`rs:{sess}:s:${browser.sid}`);
+    const pttl = await t.db.pttl(`rs:{sess}:s:~${browser.sid}`);
     expect(pttl).toBeGreaterThan(4000);
     expect(pttl).toBeLessThanOrEqual(5000);
     const apart = Math.abs(Date.parse(`${got?.cookie.expires}`) - (Date.now() + pttl));
@@ -149,15 +149,15 @@ describe("with disableTouch one that is taken over", () => {
     for (const options of [{}, { ttl: () => 100 }]) {
       await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null } }), "PX", 5000);
       await t.store({ disableTouch: true, ...options }).get("old");
-      expect(await t.db.pttl("rs:{sess}:s:old")).toBeLessThanOrEqual(5000);
-      await t.db.del("rs:{sess}:s:old");
+      expect(await t.db.pttl("rs:{sess}:s:~old")).toBeLessThanOrEqual(5000);
+      await t.db.del("rs:{sess}:s:~old");
     }
   });
 
   test("gets the ttl of the store when its key had no end", async () => {
     await t.db.persist(`sess:${browser.sid}`);
     await t.store({ disableTouch: true }).get(browser.sid);
-    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBeGreaterThan(59_000);
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBeGreaterThan(59_000);
   });
 
   test("is none when its key expires between the two looks at it", async () => {
@@ -183,7 +183,7 @@ test("one whose end has come, though its key has none, is not taken over but rem
 test("one without an end of its cookie gets the ttl of the store", async () => {
   await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null }, userId: "alice" }));
   expect(await t.store({ ttl: 100 }).get("old")).toMatchObject({ userId: "alice" });
-  expect(await t.db.pttl("rs:{sess}:s:old")).toBeGreaterThan(99_000);
+  expect(await t.db.pttl("rs:{sess}:s:~old")).toBeGreaterThan(99_000);
 });
 
 test.each(["{broken", "null", '"Salted__hunter2"', "7"])(
@@ -232,12 +232,12 @@ describe("the options that matter:", () => {
     await t.db.set("sess:old", await rot13.stringify(withCookie({ userId: "alice", note: "hello" })));
     const secret = new RedisStore({ client: t.db, serializer: rot13 });
     expect(await secret.get("old")).toMatchObject({ userId: "alice", note: "hello" });
-    expect((await readFields(t.db, "rs:{sess}:s:old"))['"note"']).not.toContain("hello");
+    expect((await readFields(t.db, "rs:{sess}:s:~old"))['"note"']).not.toContain("hello");
   });
 
   test("disableTTL", async () => {
     expect(await t.store({ disableTTL: true }).get(browser.sid)).toMatchObject({ userId: "alice" });
-    expect(await t.db.pttl(`rs:{sess}:s:${browser.sid}`)).toBe(-1);
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 });
 

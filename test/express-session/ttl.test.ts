@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SessionData } from "express-session";
+import session, { type SessionData } from "express-session";
 import { describe, expect, test, vi } from "vitest";
 import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
+import { call } from "../contract/store.js";
 import { readStored } from "../support/index-check.js";
 import { editFields } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
-const key = "rs:{sess}:s:sid";
+const key = "rs:{sess}:s:~sid";
 
 /** Expects that a session which is written now ends in `life` ms, but for the time that this takes. */
 async function expectLife(life: number, data: object, options?: RedisStoreOptions): Promise<void> {
@@ -59,7 +60,7 @@ test("a session whose cookie lives 300 ms is there before, and gone after that",
   await browser.get("/login/alice");
   const { sid } = browser;
   await sleep(100);
-  expect(await t.db.exists(`rs:{sess}:s:${sid}`)).toBe(1);
+  expect(await t.db.exists(`rs:{sess}:s:~${sid}`)).toBe(1);
   await sleep(230);
   expect((await browser.get("/me")).body).not.toHaveProperty("userId");
   expect(await t.store().length()).toBe(0);
@@ -79,7 +80,7 @@ describe("the date that a loaded session shows is when Redis ends it", () => {
   async function expectAgreement(store: RedisStore, sid: string): Promise<void> {
     const began = Date.now();
     const expires = Date.parse(`${(await store.get(sid))?.cookie.expires}`);
-    const ends = Date.now() + (await t.db.pttl(`rs:{sess}:s:${sid}`));
+    const ends = Date.now() + (await t.db.pttl(`rs:{sess}:s:~${sid}`));
     expect(Math.abs(expires - ends)).toBeLessThanOrEqual(Date.now() - began + 2);
   }
 
@@ -271,11 +272,23 @@ test("a Redis without memory still prolongs the session of a slow request, and r
     loaded.cookie.expires = new Date(Date.now() + 5000);
     await store.touch("sid", loaded);
     expect(await t.db.pttl(key)).toBeGreaterThan(4500);
-    expect(await readStored(t.db, "sess")).toMatchObject({ sessions: ["sid"], problems: [] });
+    expect(await readStored(t.db, "sess")).toMatchObject({ sessions: ["~sid"], problems: [] });
     const full = { name: "redisError", message: expect.stringContaining("OOM") };
     await expect(store.set("sid", Object.assign(loaded, { color: "red" }))).rejects.toMatchObject(full);
     await expect(store.set("other", withCookie({}))).rejects.toMatchObject(full);
   } finally {
     await t.db.config("SET", "maxmemory", "0");
   }
+});
+
+test("a cookie whose expires is no date is no error of the store: the session has the ttl of the store", async () => {
+  const store = t.store({ ttl: 100 });
+  const cookie = Object.assign(new session.Cookie(), { expires: new Date(Number.NaN) });
+  const data = { cookie, color: "red" } as unknown as SessionData;
+  await store.set("sid", data);
+  await store.touch("sid", data);
+  expect(await t.db.pttl(key)).toBeGreaterThan(99_000);
+  const loaded = await call<SessionData>((ready) => store.load("sid", ready));
+  expect(loaded).toMatchObject({ color: "red", cookie: { originalMaxAge: null } });
+  expect(loaded?.cookie.expires ?? null).toBeNull();
 });

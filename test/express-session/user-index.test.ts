@@ -36,9 +36,9 @@ describe("a session belongs to", () => {
   test.each(whose)("%s", async (_whom, data, id, userId) => {
     const store = t.store(userId && { userId });
     await store.set("sid", withCookie(data));
-    expect(await owners()).toEqual(id === undefined ? [] : [`${JSON.stringify(id)}sid`]);
+    expect(await owners()).toEqual(id === undefined ? [] : [`${JSON.stringify(id)}~sid`]);
     expect(await t.db.zrange("rs:{sess}:users", "0", "-1")).toEqual(id === undefined ? [] : [JSON.stringify(id)]);
-    if (id !== undefined) expect((await store.soid(id)).sessions.map(({ ref }) => ref)).toEqual(["sid"]);
+    if (id !== undefined) expect((await store.soid(id)).sessions.map(({ ref }) => ref)).toEqual(["~sid"]);
   });
 });
 
@@ -48,8 +48,11 @@ function mailOf(session: object): string | undefined {
 
 test("an anonymous session costs no entry in owners, crowd and users", async () => {
   const site = await t.site({ saveUninitialized: true });
-  await site.browser().get("/push/tea");
-  expect(await t.db.keys("*")).toHaveLength(4);
+  const browser = site.browser();
+  await browser.get("/push/tea");
+  expect((await t.db.keys("*")).sort()).toEqual(
+    expect.arrayContaining([`rs:{sess}:s:~${browser.sid}`, "rs:apps", "rs:{sess}:active", "rs:{sess}:expiry"]),
+  );
   expect(await t.db.exists("rs:{sess}:owners", "rs:{sess}:crowd", "rs:{sess}:users")).toBe(0);
   expect((await t.store().soapp(60)).sessions).toMatchObject([{ id: "", d: { cart: ["tea"] } }]);
 });
@@ -59,15 +62,15 @@ test("logging in and out moves the index in the same command that writes the ses
   const browser = site.browser();
   await browser.get("/push/tea");
   const step = async (path: string) => {
-    await editFields(t.db, `rs:{sess}:s:${browser.sid}`, { la: Date.now() });
+    await editFields(t.db, `rs:{sess}:s:~${browser.sid}`, { la: Date.now() });
     return (await t.redis.watch(() => browser.get(path))).map(([command]) => command?.toLowerCase());
   };
   await step("/push/cake"); // the scripts are loaded
 
   expect(await step("/login/alice")).toEqual(["evalsha", "evalsha"]);
-  expect(await owners()).toEqual([`"alice"${browser.sid}`]);
+  expect(await owners()).toEqual([`"alice"~${browser.sid}`]);
   expect(await step("/login/bob")).toEqual(["evalsha", "evalsha"]);
-  expect(await owners()).toEqual([`"bob"${browser.sid}`]);
+  expect(await owners()).toEqual([`"bob"~${browser.sid}`]);
   expect(await step("/sign-out")).toEqual(["evalsha", "evalsha"]);
   expect(await owners()).toEqual([]);
   expect((await readStored(t.db, "sess")).problems).toEqual([]);
@@ -82,12 +85,12 @@ test("no moment shows a session to two users, or its data and the index to diffe
   const looking = (async () => {
     let looks = 0;
     for (; !ended; looks++) {
-      const key = `rs:{sess}:s:${browser.sid}`;
+      const key = `rs:{sess}:s:~${browser.sid}`;
       const found = await t.db.multi().hgetall("rs:{sess}:owners").exists("rs:{sess}:crowd").get(key).exec();
       const [lists, crowd, text] = (found ?? []).map(([, reply]) => reply) as [Record<string, string>, number, string];
       const { id, '"userId"': data } = fieldsOf(text);
       expect(id).toBe(data);
-      expect(lists).toEqual({ [`${data}`]: `\n${browser.sid}\n` });
+      expect(lists).toEqual({ [`${data}`]: `\n~${browser.sid}\n` });
       expect(crowd).toBe(0);
     }
     return looks;
@@ -113,7 +116,7 @@ describe("a login stays in the index when another request overlaps it:", () => {
     await new Promise((resolve) => setTimeout(resolve, path === "/me" ? 1100 : 0));
     site.gate.open();
     await under;
-    expect(await owners()).toEqual([`"alice"${browser.sid}`]);
+    expect(await owners()).toEqual([`"alice"~${browser.sid}`]);
     expect(await store.killsoid("alice")).toEqual({ kill: 1 });
     expect((await browser.get("/me")).body).not.toHaveProperty("userId");
   });
@@ -137,7 +140,7 @@ test("a session that is given to another user in one request belongs to that use
   const store = t.store();
   await store.set("sid", withCookie({ userId: "alice" }));
   await store.set("sid", withCookie({ userId: "bob" }));
-  expect(await owners()).toEqual(['"bob"sid']);
+  expect(await owners()).toEqual(['"bob"~sid']);
   expect((await store.soid("alice")).sessions).toEqual([]);
   expect((await readStored(t.db, "sess")).problems).toEqual([]);
 });

@@ -18,8 +18,8 @@ test("soid lists a user's sessions, newest first, with their data", async () => 
 
   const { sessions } = await store.soid("alice");
   expect(sessions).toMatchObject([
-    { ref: laptop.sid, id: "alice", idle: 0, d: { userId: "alice", cart: ["tea"] } },
-    { ref: phone.sid, id: "alice", idle: 0, d: { userId: "alice" } },
+    { ref: store.ref(laptop.sid), id: "alice", idle: 0, d: { userId: "alice", cart: ["tea"] } },
+    { ref: store.ref(phone.sid), id: "alice", idle: 0, d: { userId: "alice" } },
   ]);
   expect(await store.soid("nobody")).toEqual({ sessions: [] });
 });
@@ -46,9 +46,9 @@ test.each([false, true])("ref marks the present session in a list; hashIds: %s",
   for (const { sid } of [phone, laptop]) {
     expect(sessions.filter((one) => one.ref === store.ref(sid))).toHaveLength(1);
     expect(recent.filter((one) => one.ref === store.ref(sid))).toHaveLength(1);
-    expect(await store.ids()).toContain(store.ref(sid));
+    expect(await store.ids()).toContain(hashIds ? store.ref(sid) : sid);
   }
-  expect(store.ref("a")).toBe(hashIds ? refOf("a") : "a");
+  expect(store.ref("a")).toBe(`~${hashIds ? refOf("a") : "a"}`);
   await store.killsoid("alice", { except: store.ref(laptop.sid) });
   expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(laptop.sid)]);
 });
@@ -57,12 +57,12 @@ test("a session that somebody has spoilt is missing in the lists, and hides no o
   const store = t.store();
   for (const sid of ["sound", "spoilt", "cookieless", "nobody's"])
     await store.set(sid, withCookie({ userId: "alice" }));
-  await editFields(t.db, "rs:{sess}:s:spoilt", { '"userId"': "hunter2" });
-  await editFields(t.db, "rs:{sess}:s:cookieless", { '"cookie"': "hunter2" });
-  await editFields(t.db, "rs:{sess}:s:nobody's", { device: '"hunter2\\"x' });
+  await editFields(t.db, "rs:{sess}:s:~spoilt", { '"userId"': "hunter2" });
+  await editFields(t.db, "rs:{sess}:s:~cookieless", { '"cookie"': "hunter2" });
+  await editFields(t.db, "rs:{sess}:s:~nobody's", { device: '"hunter2\\"x' });
   const refs = async (list: Promise<{ sessions: { ref: string }[] }>) => (await list).sessions.map(({ ref }) => ref);
-  expect(await refs(store.soid("alice"))).toEqual(["sound"]);
-  expect(await refs(store.soapp(60))).toEqual(["sound"]);
+  expect(await refs(store.soid("alice"))).toEqual(["~sound"]);
+  expect(await refs(store.soapp(60))).toEqual(["~sound"]);
   expect((await store.all()).map((one) => (one as { id?: string }).id).sort()).toEqual(["nobody's", "sound"]);
   await expect(store.get("spoilt")).rejects.toMatchObject({ name: "redisError" });
 });
@@ -90,8 +90,8 @@ test("a user whose id is a number is found by the number and by its text", async
   await store.set("a", withCookie({ userId: 42 }));
   await store.set("b", withCookie({ userId: "42" }));
   const refs = async (id: string | number) => (await store.soid(id)).sessions.map(({ ref }) => ref).sort();
-  expect(await refs(42)).toEqual(["a", "b"]);
-  expect(await refs("42")).toEqual(["a", "b"]);
+  expect(await refs(42)).toEqual(["~a", "~b"]);
+  expect(await refs("42")).toEqual(["~a", "~b"]);
   expect(await store.killsoid(42)).toEqual({ kill: 2 });
   await expect(store.soid(Number.NaN)).rejects.toMatchObject({ name: "invalidFormat" });
   await expect(store.killsoid(Number.POSITIVE_INFINITY)).rejects.toMatchObject({ name: "invalidFormat" });
@@ -125,16 +125,16 @@ test("soapp lists the sessions by their last activity, in pages", async () => {
   const store = t.store();
   for (const [i, user] of ["alice", "bob", "carol"].entries()) {
     await store.set(user, withCookie({ userId: user }));
-    await t.db.zadd("rs:{sess}:active", Date.now() - i * 5000, user);
+    await t.db.zadd("rs:{sess}:active", Date.now() - i * 5000, `~${user}`);
   }
   const refs = async (...args: Parameters<typeof store.soapp>) =>
     (await store.soapp(...args)).sessions.map(({ ref }) => ref);
-  expect(await refs(60)).toEqual(["alice", "bob", "carol"]);
-  expect(await refs(60, { limit: 1 })).toEqual(["alice"]);
-  expect(await refs(60, { offset: 1 })).toEqual(["bob", "carol"]);
-  expect(await refs(60, { offset: 1, limit: 1 })).toEqual(["bob"]);
-  await t.db.zadd("rs:{sess}:active", Date.now() - 20_000, "carol");
-  expect(await refs(10)).toEqual(["alice", "bob"]);
+  expect(await refs(60)).toEqual(["~alice", "~bob", "~carol"]);
+  expect(await refs(60, { limit: 1 })).toEqual(["~alice"]);
+  expect(await refs(60, { offset: 1 })).toEqual(["~bob", "~carol"]);
+  expect(await refs(60, { offset: 1, limit: 1 })).toEqual(["~bob"]);
+  await t.db.zadd("rs:{sess}:active", Date.now() - 20_000, "~carol");
+  expect(await refs(10)).toEqual(["~alice", "~bob"]);
 });
 
 test("activity counts users, not sessions, and no anonymous ones", async () => {
@@ -160,7 +160,7 @@ test("bad arguments are refused", async () => {
 test("the engine sees the sessions of the store, and the store what the engine has killed", async () => {
   const store = t.store({ rs: t.rs, app: "webapp" });
   await store.set("sid", withCookie({ userId: "alice" }));
-  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref: "sid", id: "alice" }]);
+  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref: "~sid", id: "alice" }]);
   expect(await t.rs.activity({ app: "webapp", dt: 60 })).toEqual({ activity: 1 });
   expect(await t.rs.killsoid({ app: "webapp", id: "alice" })).toEqual({ kill: 1 });
   expect(await store.get("sid")).toBeNull();
@@ -169,7 +169,7 @@ test("the engine sees the sessions of the store, and the store what the engine h
 test("with a serializer the tools show the data in clear", async () => {
   const store = t.store({ serializer: rot13 });
   await store.set("sid", withCookie({ userId: "alice", cart: ["tea"] }));
-  expect((await readFields(t.db, "rs:{sess}:s:sid"))['"cart"']).not.toContain("tea");
+  expect((await readFields(t.db, "rs:{sess}:s:~sid"))['"cart"']).not.toContain("tea");
   expect((await store.soid("alice")).sessions).toMatchObject([{ d: { userId: "alice", cart: ["tea"] } }]);
   expect(await store.all()).toMatchObject([{ id: "sid", cart: ["tea"] }]);
 });
@@ -190,9 +190,9 @@ describe("with hashed ids", () => {
       else content.push(key, `${await t.db.get(key)}`);
     }
     expect(content.filter((text) => text.includes(browser.sid))).toEqual([]);
-    expect(await store.ids()).toEqual([refOf(browser.sid)]);
-    expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([refOf(browser.sid)]);
-    expect(await store.all()).toMatchObject([{ id: refOf(browser.sid) }]);
+    expect(await store.ids()).toEqual([store.ref(browser.sid)]);
+    expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(browser.sid)]);
+    expect(await store.all()).toMatchObject([{ id: store.ref(browser.sid) }]);
   });
 
   test("destroy takes ids and refs", async () => {
@@ -201,7 +201,7 @@ describe("with hashed ids", () => {
     await store.destroy(sid);
     expect(await store.get(sid)).toBeNull();
     await store.set(sid, withCookie({}));
-    await store.destroy(refOf(sid));
+    await store.destroy(store.ref(sid));
     expect(await store.get(sid)).toBeNull();
   });
 
@@ -209,11 +209,12 @@ describe("with hashed ids", () => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({}));
     expect(await store.get(refOf(sid))).toBeNull();
+    expect(await store.get(store.ref(sid))).toBeNull();
   });
 
   test.each([
     ["id", sid],
-    ["ref", refOf(sid)],
+    ["ref", `~${refOf(sid)}`],
   ])("killsoid spares a session by its %s", async (_by, except) => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({ userId: "alice" }));

@@ -40,30 +40,70 @@ describe("owned", () => {
 });
 
 describe("recent", () => {
-  test("replies refs and their last activity between two moments, latest first", async () => {
+  const page = (place: string, since: number, limit: number) => t.run(recent, ["active"], [place, since, limit]);
+
+  test("replies a page of refs, the earliest of them first, behind the place where it ends", async () => {
     await t.db.zadd("active", 1, "a", 2, "b", 3, "c", 4, "d");
-    expect(await t.run(recent, ["active"], ["+inf", 2, 10])).toEqual(["d\nc\nb", "2", 1]);
-    expect(await t.run(recent, ["active"], ["3", 1, 2])).toEqual(["c\nb", "2", 1]);
-    expect(await t.run(recent, ["active"], ["+inf", 5, 10])).toEqual(["", "", 0]);
+    expect(await page("", 2, 10)).toEqual(["2 b", "b", "c", "d"]);
+    expect(await page("", 1, 2)).toEqual(["3 c", "c", "d"]);
+    expect(await page("3 c", 1, 2)).toEqual(["1 a", "a", "b"]);
+    expect(await page("", 5, 10)).toEqual([]);
+    expect(await page("1 a", 0, 10)).toEqual([]);
   });
 
-  test("tells how many were active at the moment where it ends", async () => {
-    await t.db.zadd("active", 1, "a", 2, "b", 2, "c", 2, "d");
-    expect(await t.run(recent, ["active"], ["+inf", 0, 2])).toEqual(["d\nc", "2", 3]);
+  test("begins behind a place whose member is gone, or was used since", async () => {
+    await t.db.zadd("active", 1, "a", 2, "b", 2, "d", 9, "c");
+    expect(await page("2 c", 0, 10)).toEqual(["1 a", "a", "b"]);
   });
 
   test("writes activities of this century in full digits", async () => {
     await t.db.zadd("active", 1_800_000_000_001, "a");
-    expect(await t.run(recent, ["active"], ["+inf", 0, 1])).toEqual(["a", "1800000000001", 1]);
+    expect(await page("", 0, 1)).toEqual(["1800000000001 a", "a"]);
   });
 });
 
 describe("queue", () => {
-  test("replies the wiper's queue from a moment on, whether it is due or not, earliest first", async () => {
+  const page = (place: string, limit: number) => t.run(queue, ["expiry"], [place, limit]);
+
+  test("replies the wiper's queue from a place on, whether it is due or not, earliest first", async () => {
     await t.db.zadd("expiry", 5, '"a"x', 9e12, '"b"y', 7, '""z');
-    expect(await t.run(queue, ["expiry"], ["-inf", 2])).toEqual(['"a"x\n""z', "7", 1]);
-    expect(await t.run(queue, ["expiry"], ["7", 100])).toEqual(['""z\n"b"y', "9000000000000", 1]);
-    expect(await t.run(queue, ["none"], ["-inf", 100])).toEqual(["", "", 0]);
+    expect(await page("", 2)).toEqual(['7 ""z', '"a"x', '""z']);
+    expect(await page('7 ""z', 100)).toEqual(['9000000000000 "b"y', '"b"y']);
+    expect(await page('9000000000000 "b"y', 100)).toEqual([]);
+    expect(await t.run(queue, ["none"], ["", 100])).toEqual([]);
+  });
+
+  test.each([
+    ["different scores", (i: number) => i],
+    ["one score", () => 7],
+    ["few scores", (i: number) => Math.floor(i / 9)],
+    ["infinite scores", (i: number) => (i % 2 === 0 ? "-inf" : "+inf")],
+  ])("shows each member once, in pages of any size, with %s", async (_, scoreOf) => {
+    for (let i = 0; i < 40; i++) await t.db.zadd("expiry", scoreOf(i), `"ü%${i}"ref`);
+    const all = await t.db.zrange("expiry", "0", "-1");
+    for (const size of [1, 3, 10, 39, 40, 41]) {
+      const shown: string[] = [];
+      for (let place = ""; ; ) {
+        const [next = "", ...members] = (await page(place, size)) as string[];
+        shown.push(...members);
+        if (members.length < size) break;
+        place = next;
+      }
+      expect(shown).toEqual(all);
+    }
+  });
+
+  test("goes on behind members that are no UTF-8", async () => {
+    for (let i = 0; i < 20; i++) await t.db.zadd("expiry", 0, Buffer.from([0xff, 0x0a, i]));
+    let place = "";
+    let pages = 0;
+    for (; pages < 10; pages++) {
+      const [next, ...members] = (await page(place, 5)) as string[];
+      if (next === undefined) break;
+      expect(members).toHaveLength(5);
+      place = next;
+    }
+    expect(pages).toBe(4);
   });
 });
 

@@ -9,7 +9,11 @@ const t = useScripts();
 
 function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
   const text = textOf({ la: now, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
-  return t.run(replace, [...INDEX, "ref"], ["ref", id, now, ttl, mode, text]);
+  return t.run(
+    replace,
+    [...INDEX, "ref", ...(mode === "absent" ? ["barred", "allBarred"] : [])],
+    ["ref", id, now, ttl, mode, text],
+  );
 }
 
 const OWN = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
@@ -46,6 +50,16 @@ test("mode absent replies 0 over a session that lives, and writes nothing", asyn
   expect(await run("absent")).toBe(0);
   expect(await dump(t.db)).toEqual(before);
 });
+
+test.each(["barred", "allBarred"])(
+  "mode absent replies 0 where there is the bar %s, and writes nothing",
+  async (bar) => {
+    await t.db.set(bar, "1");
+    const before = await dump(t.db);
+    expect(await run("absent")).toBe(0);
+    expect(await dump(t.db)).toEqual(before);
+  },
+);
 
 test.each(["unended", "absent"])("mode %s replies 0 where a session was ended just now", async (mode) => {
   await t.db.set("ref", ">");

@@ -50,11 +50,15 @@ test("data of another type is a type error", () => {
 test("admin takes an app where the app is a function, and only there", () => {
   const auth = shopAuth();
   expectTypeOf(auth.admin).toEqualTypeOf<Admin<Shop>>();
-  expectTypeOf(auth.admin.soid).parameter(0).toEqualTypeOf<{ id: string }>();
+  expectTypeOf(auth.admin.soid)
+    .parameter(0)
+    .toEqualTypeOf<{ id: string; limit?: number | undefined; offset?: number | undefined }>();
   const rs = new RedisSessions<Shop>({ client: t.db, wipe: 0 });
   const tenants = sessions({ rs, app: (_req: IncomingMessage) => "blue", secret: SECRET });
   expectTypeOf(tenants.admin).toEqualTypeOf<TenantAdmin<Shop>>();
-  expectTypeOf(tenants.admin.soid).parameter(0).toEqualTypeOf<{ app: string; id: string }>();
+  expectTypeOf(tenants.admin.soid)
+    .parameter(0)
+    .toEqualTypeOf<{ app: string; id: string; limit?: number | undefined; offset?: number | undefined }>();
   expectTypeOf<(req: IncomingMessage) => Promise<string | undefined>>().toExtend<AppOf>();
   expect(tenants.admin.killall).toBe(rs.killall);
   expectTypeOf(auth.admin.killall).parameters.toEqualTypeOf<[]>();

@@ -7,6 +7,11 @@ local FULL = 4096
 
 local lists, changed, leaving = {}, {}, {}
 
+-- Whether a field has the form of one. Otherwise somebody else has spoilt it, and what is appended would be lost.
+local function is_list(field)
+  return type(field) == 'string' and string.find(field, '^%+?\n') ~= nil and string.byte(field, -1) == 10
+end
+
 -- Reads the fields of the users that are not known yet, at once: that costs a fraction of what it costs one by one.
 local function load_owners(ids)
   local new = {}
@@ -17,7 +22,7 @@ local function load_owners(ids)
     end
   end
   local found = redis.call('HMGET', owners, unpack(new))
-  for i, id in ipairs(new) do lists[id] = type(found[i]) == 'string' and found[i] or '\n' end
+  for i, id in ipairs(new) do lists[id] = is_list(found[i]) and found[i] or '\n' end
 end
 
 local function list_of(id)
@@ -25,9 +30,9 @@ local function list_of(id)
   return lists[id]
 end
 
--- Up to `limit` of a user's entries in the crowd. "\244\143\191\191" is U+10FFFF, the last character of UTF-8.
-local function crowd_of(id, limit)
-  return redis.call('ZRANGEBYLEX', crowd, '[' .. id, '[' .. id .. '\244\143\191\191', 'LIMIT', 0, limit)
+-- How many entries a user has in the crowd. "\244\143\191\191" is U+10FFFF, the last character of UTF-8.
+local function count_crowd(id)
+  return redis.call('ZLEXCOUNT', crowd, '[' .. id, '[' .. id .. '\244\143\191\191')
 end
 
 local function is_crowded(list)
@@ -68,7 +73,7 @@ local function settle()
   if #entries > 0 then redis.call('ZREM', crowd, unpack(entries)) end
   for id in pairs(changed) do
     local list = lists[id]
-    if list == '\n' or (list == '+\n' and #crowd_of(id, 1) == 0) then
+    if list == '\n' or (list == '+\n' and count_crowd(id) == 0) then
       gone[#gone + 1] = id
     else
       fields[#fields + 1] = id

@@ -6,7 +6,7 @@ import { expectProblem, type Problem } from "../support/problem.js";
 const TOKEN = "t".repeat(64);
 const CREATE = "/webapp/create/alice";
 const SET = `/webapp/set/${TOKEN}`;
-const OR_REF = "or a ref: 27 of A-Z a-z 0-9 _ -, or the id of a RedisStore session";
+const OR_REF = "or a ref: 27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id";
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** Every way to be refused. */

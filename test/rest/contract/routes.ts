@@ -150,6 +150,44 @@ export function describeRoutes(): void {
       expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
     });
 
+    test("lists have at most 1,000 sessions, and say where the next part begins", async () => {
+      const api = await open();
+      await Promise.all(Array.from({ length: 1001 }, () => t.rs.create({ app: "webapp", id: "alice", ip: "::1" })));
+      for (const path of ["/webapp/soid/alice?", "/webapp/soapp?dt=600&"]) {
+        const part = async (query: string) => {
+          const { body } = await api.get(path + query);
+          const { sessions, next } = body as { sessions: unknown[]; next?: number };
+          return [sessions.length, next];
+        };
+        expect(await part("")).toEqual([1000, 1000]);
+        expect(await part("limit=1000")).toEqual([1000, 1000]);
+        expect(await part("offset=1")).toEqual([1000, undefined]);
+        expect(await part("limit=2&offset=999")).toEqual([2, undefined]);
+        expect(await part("limit=2&offset=998")).toEqual([2, 1000]);
+        expect(await part("offset=1001")).toEqual([0, undefined]);
+        const { status, body } = await api.get(`${path}limit=1001`);
+        expect({ status, body }).toMatchObject({
+          status: 400,
+          body: { code: "ERR_INVALID_VALUE", hint: "at most 1000" },
+        });
+      }
+    });
+
+    test("lists of long sessions end before they are long", async () => {
+      const api = await open();
+      const d = { text: "x".repeat(500_000) };
+      await Promise.all(Array.from({ length: 12 }, () => t.rs.create({ app: "webapp", id: "alice", ip: "::1", d })));
+      const seen: string[] = [];
+      for (let offset: number | undefined = 0; offset !== undefined; ) {
+        const { body } = await api.get(`/webapp/soid/alice?offset=${offset}`);
+        const { sessions, next } = body as { sessions: { ref: string }[]; next?: number };
+        expect(sessions.length).toBeLessThan(6);
+        seen.push(...sessions.map(({ ref }) => ref));
+        offset = next;
+      }
+      expect(new Set(seen).size).toBe(12);
+    });
+
     test("DELETE killsoid ends all sessions of a user, or spares one by token or ref", async () => {
       const api = await open();
       const [one, , , bob] = [

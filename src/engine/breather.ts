@@ -1,0 +1,68 @@
+import { setImmediate } from "node:timers/promises";
+
+/** How long a loop may keep the event loop to itself, in ms. */
+const BREATH = 8;
+
+/** Lets a long loop make room for other work. */
+export class Breather {
+  #since = performance.now();
+
+  /** Whether it is time for `breathe`: a loop asks this first, since even an empty await costs. */
+  get isDue(): boolean {
+    return performance.now() - this.#since >= BREATH;
+  }
+
+  /** Lets everything that waits go first. */
+  async breathe(): Promise<void> {
+    await setImmediate();
+    this.#since = performance.now();
+  }
+}
+
+/** Items that are sorted at once. */
+const RUN = 2048;
+
+/** Sorts as Array.prototype.sort does, which is stable, but in steps. */
+export async function sortInSteps<Item>(
+  items: readonly Item[],
+  compare: (a: Item, b: Item) => number,
+): Promise<Item[]> {
+  if (items.length <= RUN) return [...items].sort(compare);
+  const breather = new Breather();
+  let runs: Item[][] = [];
+  for (let at = 0; at < items.length; at += RUN) {
+    runs.push(items.slice(at, at + RUN).sort(compare));
+    if (breather.isDue) await breather.breathe();
+  }
+  while (runs.length > 1) {
+    const merged: Item[][] = [];
+    for (let i = 0; i < runs.length; i += 2) {
+      merged.push(await merge(runs[i] as Item[], runs[i + 1] ?? [], compare, breather));
+    }
+    runs = merged;
+  }
+  return runs[0] as Item[];
+}
+
+async function merge<Item>(
+  left: readonly Item[],
+  right: readonly Item[],
+  compare: (a: Item, b: Item) => number,
+  breather: Breather,
+): Promise<Item[]> {
+  const merged: Item[] = [];
+  let l = 0;
+  let r = 0;
+  while (l < left.length && r < right.length) {
+    const [a, b] = [left[l] as Item, right[r] as Item];
+    if (compare(a, b) <= 0) {
+      merged.push(a);
+      l++;
+    } else {
+      merged.push(b);
+      r++;
+    }
+    if (merged.length % RUN === 0 && breather.isDue) await breather.breathe();
+  }
+  return merged.concat(left.slice(l), right.slice(r));
+}

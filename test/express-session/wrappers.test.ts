@@ -1,0 +1,116 @@
+import type { SessionData } from "express-session";
+import { describe, expect, test } from "vitest";
+import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
+import { readStored } from "../support/index-check.js";
+import { type End, revivals, SETTINGS } from "./support/races.js";
+import { useStores } from "./support/stores.js";
+
+const t = useStores();
+
+type Done = (error: unknown, session?: SessionData | null) => void;
+type Copy = (session: SessionData) => SessionData;
+
+/** A store that hands out copies, as wrappers that cache, trace or validate sessions do. */
+function wrapped(copy: Copy, options: RedisStoreOptions = {}): RedisStore {
+  class Wrapped extends RedisStore {
+    override get(sid: string, done?: Done): Promise<SessionData | null> & void {
+      return super.get(sid, (error, session) => done?.(error, session && copy(session))) as never;
+    }
+  }
+  return new Wrapped({ client: t.db, ...options });
+}
+
+const COPIES: [string, Copy][] = [
+  ["spreads", (session) => ({ ...session })],
+  ["JSON", (session) => JSON.parse(JSON.stringify(session))],
+  ["structuredClone", (session) => structuredClone(session)],
+];
+
+describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
+  test("parallel requests lose no keys", async () => {
+    const site = await t.site({ store: wrapped(copy) });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    const writes = Array.from({ length: 8 }, (_, i) => browser.copy().get(`/gate/set/key${i}/1`));
+    await site.gate.crowd(8);
+    site.gate.open();
+    await Promise.all(writes);
+    const { body } = await browser.get("/me");
+    expect(Object.keys(body).filter((key) => key.startsWith("key"))).toHaveLength(8);
+    expect(body).toMatchObject({ userId: "alice" });
+  });
+
+  test("a key that one request removes stays removed", async () => {
+    const site = await t.site({ store: wrapped(copy) });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    await browser.get("/set/color/red");
+    const slow = browser.copy().get("/gate/set/key/1");
+    await site.gate.crowd(1);
+    await browser.get("/delete/color");
+    site.gate.open();
+    await slow;
+    expect((await browser.get("/me")).body).not.toHaveProperty("color");
+  });
+
+  test.each(SETTINGS)("requests under way do not bring back who was logged out, %o", async (setting) => {
+    const store = wrapped(copy);
+    const site = await t.site({ store, ...setting });
+    const ends: End[] = [
+      ({ other }) => other.get("/logout"),
+      ({ user }) => store.killsoid(user),
+      ({ other }) => other.get("/regenerate"),
+    ];
+    for (const end of ends) expect(await revivals(site, end, 5)).toBe(0);
+  });
+
+  test("a request that changes nothing leaves the index to one that logs in as another user", async () => {
+    const store = wrapped(copy);
+    const site = await t.site({ store });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    const slow = browser.copy().get("/gate/set/color/red");
+    await site.gate.crowd(1);
+    await browser.get("/login/bob");
+    site.gate.open();
+    await slow;
+    expect((await store.soid("alice")).sessions).toEqual([]);
+    expect((await store.soid("bob")).sessions).toHaveLength(1);
+    expect((await readStored(t.db, "sess")).problems).toEqual([]);
+  });
+
+  test("a session is prolonged by a visit, and its cookie's date moves on", async () => {
+    const site = await t.site({ store: wrapped(copy), cookie: { maxAge: 60_000 } });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    await t.db.pexpire(`rs:{sess}:s:~${browser.sid}`, 5000);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await browser.get("/me");
+    expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBeGreaterThan(55_000);
+  });
+});
+
+test("a wrapper that answers from a cache writes what a request changed, and nothing that is stale", async () => {
+  const cache = new Map<string, SessionData>();
+  class Cached extends RedisStore {
+    override get(sid: string, done?: Done): Promise<SessionData | null> & void {
+      const known = cache.get(sid);
+      if (known !== undefined) return process.nextTick(() => done?.(null, structuredClone(known))) as never;
+      return super.get(sid, (error, session) => {
+        if (session) cache.set(sid, structuredClone(session));
+        done?.(error, session && structuredClone(session));
+      }) as never;
+    }
+  }
+  const site = await t.site({ store: new Cached({ client: t.db }) });
+  const plain = await t.site();
+  const browser = site.browser();
+  await browser.get("/login/alice");
+  await browser.get("/set/color/red");
+  await browser.copy(plain.url).get("/set/color/blue");
+  await browser.get("/set/note/1");
+  expect((await browser.copy(plain.url).get("/me")).body).toMatchObject({ color: "blue", note: "1" });
+  await browser.copy(plain.url).get("/logout");
+  await browser.get("/set/note/2");
+  expect(await t.store().ids()).toEqual([]);
+});
