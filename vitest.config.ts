@@ -6,6 +6,15 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    coverage: { include: ["src/**/*.ts"], exclude: ["src/lua/index.ts"] },
+    coverage: {
+      // .ci/run sets COVERAGE, so that its one run of the tests also measures; `npm run coverage` needs no variable.
+      enabled: process.env.COVERAGE === "1",
+      include: ["src/**/*.ts"],
+      // lua/index.ts is generated. The tests of the command run it as a process of its own, where nothing is measured.
+      exclude: ["src/lua/index.ts", "src/cli/**"],
+      reporter: ["text", "json-summary"],
+      // Raise these when the figures rise. In November 2026 they were 99.3, 98.3, 99.7 and 99.8.
+      thresholds: { statements: 98.5, branches: 97.5, functions: 98.5, lines: 99 },
+    },
   },
 });

@@ -38,7 +38,38 @@ test("the demo needs no Redis: a session that ended elsewhere is signed out at i
   expect(await laptop("/")).toMatchObject({ status: 200, text: expect.stringContaining("Log in") });
 });
 
-const PAGES = ["devices.js", "login.js", "express-session.js", "passport.js", "fastify.js", "connect.js"];
+test("fastify-middleware.js ends another device of the user, and nobody else's", async () => {
+  const example = await startExample("fastify-middleware.js", "", { PATH: "" });
+  try {
+    const cookies = { laptop: "", phone: "", stranger: "" };
+    const visit = async (who: keyof typeof cookies, path: string, form?: Record<string, string>) => {
+      const answer = await browse(example.url + path, cookies[who], form, { "sec-fetch-site": "same-origin" });
+      cookies[who] = answer.cookie;
+      return answer.text;
+    };
+    await visit("laptop", "/login", { name: "alice" });
+    await visit("phone", "/login", { name: "alice" });
+    await visit("stranger", "/login", { name: "mallory" });
+    const [phone = ""] = /\/devices\/[\w-]+\/end/.exec(await visit("laptop", "/")) ?? [];
+    await visit("stranger", phone, {});
+    expect(await visit("phone", "/")).toContain("Hello, alice");
+    await visit("laptop", phone, {});
+    expect(await visit("phone", "/")).toContain("Log in");
+    expect(await visit("laptop", "/")).toContain("Hello, alice");
+  } finally {
+    await example.stop();
+  }
+});
+
+const PAGES = [
+  "devices.js",
+  "login.js",
+  "express-session.js",
+  "passport.js",
+  "fastify.js",
+  "fastify-middleware.js",
+  "connect.js",
+];
 
 describe.each(PAGES)("%s", (file) => {
   let example: Program;

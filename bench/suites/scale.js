@@ -174,7 +174,7 @@ export async function scale({ quick, rounds, report }) {
   }
 }
 
-/** Plants sessions in the layout that the README describes: 5,000 expire in each second to come. */
+/** Plants sessions in the layout that docs/storage-layout.md describes: 5,000 expire in each second to come. */
 async function plantExpiring(redis, seconds) {
   const count = 5000 * seconds;
   const base = `rs:{${APP}}:`;

@@ -13,9 +13,9 @@ import { openSite } from "../express-session/support/site.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
 
-/** The rights that README names. */
+/** The rights that docs/production.md names. */
 const [, rights = ""] =
-  /^redis-cli ACL SETUSER sessions on '>secret' (.*?)\n```/ms.exec(readFileSync("README.md", "utf8")) ?? [];
+  /^redis-cli ACL SETUSER sessions on '>secret' (.*?)\n```/ms.exec(readFileSync("docs/production.md", "utf8")) ?? [];
 const rules = rights.replaceAll("'", "").split(/[\s\\]+/);
 const user: RedisOptions = { username: "sessions", password: "secret" };
 
@@ -26,7 +26,7 @@ beforeEach(async () => {
   await t.db.acl("SETUSER", "sessions", "reset", "on", ">secret", ...rules);
 });
 
-test("with the rights that README names the engine can do all", async () => {
+test("with the rights that docs/production.md names the engine can do all", async () => {
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   await everyMethod(rs);
   const crowd = Array.from({ length: 200 }, () =>

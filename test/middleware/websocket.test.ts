@@ -38,7 +38,7 @@ const responses: [string, (req: Req) => ServerResponse][] = [
 ];
 
 describe.each(responses)("ws, with %s", (_name, responseFor) => {
-  /** As in the README; each socket that is let in says what `greet` gives. */
+  /** As in docs/recipes/sockets.md; each socket that is let in says what `greet` gives. */
   function serve(greet: (req: Req) => Promise<unknown>): void {
     const sockets = new WebSocketServer({ noServer: true });
     server.on("upgrade", (bare, socket, head) => {

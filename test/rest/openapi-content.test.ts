@@ -82,9 +82,9 @@ test("only the token of rotate is not said to be a ref", async () => {
   expect(Object.fromEntries(said)).toEqual({ get: true, set: true, kill: true, rotate: false });
 });
 
-test("openapi.json and the README name the same codes", async () => {
+test("openapi.json and docs/rest-and-cli.md name the same codes", async () => {
   const { description } = await openBy([KEY]);
   const { code } = (description.components.schemas.Problem ?? fail()).properties as { code: { enum: string[] } };
-  const [, chapter = ""] = /^## REST$(.*?)^## /ms.exec(readFileSync("README.md", "utf8")) ?? [];
-  expect([...code.enum].sort()).toEqual([...new Set(chapter.match(/\bERR_\w+/g))].sort());
+  const page = readFileSync("docs/rest-and-cli.md", "utf8");
+  expect([...code.enum].sort()).toEqual([...new Set(page.match(/\bERR_\w+/g))].sort());
 });

@@ -9,9 +9,14 @@ export interface Ended {
 }
 
 /** Runs a program to its end; it is killed when that takes too long. */
-export function runProgram(command: string, args: readonly string[], env: Record<string, string>): Promise<Ended> {
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  timeout = 15_000,
+): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { ...process.env, ...env }, timeout: 15_000 };
+    const options = { env: { ...process.env, ...env }, timeout };
     execFile(command, args, options, (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), out: out.trimEnd(), err: err.trimEnd() });
     });

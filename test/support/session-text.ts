@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 
 /**
- * A session's text as the README documents it, read and written with none of the engine's code: fields by name, data
+ * A session's text as docs/storage-layout.md documents it, read and written with none of the engine's code: fields by name, data
  * keys in their quotation marks; a mark has nothing but `to`.
  */
 export type Fields = Record<string, string>;

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { removePrograms, runBlock, runShell } from "./support/page-runner.js";
+import { readPages } from "./support/pages.js";
+import { startRedis, type TestRedis } from "./support/redis.js";
+
+const pages = readPages();
+const byPath = new Map(pages.map((page) => [page.path, page]));
+
+describe("every page", () => {
+  test("is README.md or in docs/", () => {
+    expect(pages.length).toBeGreaterThan(5);
+  });
+
+  test("has links that lead to a file and a heading", () => {
+    const links = pages.flatMap(({ path, prose }) =>
+      [...prose.matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)/gm)].map(([, link, reference]) => ({
+        path,
+        link: link ?? reference ?? "",
+      })),
+    );
+    const wrong = links.filter(({ path, link }) => {
+      if (/^[a-z]+:/.test(link)) return false;
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? path : join(dirname(path), file);
+      if (file !== "" && !isThere(target)) return true;
+      return anchor !== undefined && !byPath.get(target)?.anchors.includes(anchor);
+    });
+    expect(links.length).toBeGreaterThan(50);
+    expect(wrong).toEqual([]);
+  });
+
+  test("has no table row of more than 120 characters", () => {
+    const rows = pages.flatMap(({ path, prose }) =>
+      prose.split("\n").flatMap((row) => (/^ *\|/.test(row) && row.length > 120 ? [`${path}: ${row}`] : [])),
+    );
+    expect(rows).toEqual([]);
+  });
+
+  test("has no phrase that STYLE.md rejects", () => {
+    expect(pages.flatMap(({ path, prose }) => phrasesOf(prose).map((phrase) => `${path}: ${phrase}`))).toEqual([]);
+  });
+
+  test("runs almost all of its code", () => {
+    const still = pages.flatMap(({ blocks }) => blocks.filter(({ noRun }) => noRun !== undefined));
+    expect(still.filter(({ noRun }) => noRun === "")).toEqual([]);
+    expect(still.length).toBeLessThan(6);
+  });
+});
+
+test("README.md has at most 250 lines", () => {
+  expect(byPath.get("README.md")?.text.trimEnd().split("\n").length).toBeLessThanOrEqual(250);
+});
+
+const troubleshooting = byPath.get("docs/troubleshooting.md");
+
+test("docs/troubleshooting.md has a heading for every code of a SessionError", () => {
+  const source = readFileSync("src/engine/errors.ts", "utf8");
+  const codes = [...new Set(source.match(/\bERR_[A-Z_]+/g))];
+  expect(codes.length).toBeGreaterThan(5);
+  expect(codes.filter((code) => !troubleshooting?.anchors.includes(code.toLowerCase()))).toEqual([]);
+});
+
+describe("code", { timeout: 90_000 }, () => {
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  beforeEach(() => redis.client().flushall());
+  afterAll(async () => {
+    removePrograms();
+    await redis.stop();
+  });
+
+  describe.each(pages.filter(({ blocks }) => blocks.length > 0))("of $path", ({ blocks }) => {
+    const programs = blocks.filter(({ language, noRun }) => language !== "sh" && noRun === undefined);
+    test.each(programs)("line $line: $language", (block) => runBlock(block, blocks, redis));
+
+    if (blocks.some(({ language }) => language === "sh")) {
+      test("the commands", () => runShell(blocks, redis));
+    }
+  });
+});
+
+/** Sentences of the kinds that nobody writes at work. Each has a plain counterpart in STYLE.md. */
+const PHRASES = [
+  /\bshall\b/i,
+  /\banew\b/i,
+  /\bwhoever\b/i,
+  /\bwhat is (?:no|not)\b/i,
+  /\bthose (?:that|who|which)\b/i,
+  /\bhas not the\b|\bhave not the\b/i,
+  /\bcounts? as none\b|(?<!there )\bis no (?:id|token|session|key|answer)\b/i,
+  /\bpass(?:ed|es)? (?:over|by)\b/i,
+  /\bmay rest\b|\bhas rested\b|\bcomes? by\b/i,
+  /\bgoes on\b|\bgo on (?:as|working)\b/i,
+  /\b(?:is|are|was|were) to (?:be|do|end|have|open|take|give)\b/i,
+  /\bstands? (?:in|for|as|there)\b/i,
+  /\bas ever\b|\bas of old\b|\bby itself\b.*\bby itself\b/i,
+  /\bgives? (?:nothing|back|null|the|a|an|nobody|it|its)\b/i,
+  /\bbut for (?:the|its|that|what)\b/i,
+  /\bthe like\b|\band its kind\b/i,
+  /\bheed\b|\bdoer\b|\bin the midst\b|\bof yours\b/i,
+];
+
+/** The phrases that a text should not have, each with what is around it. Code in backquotes does not count. */
+function phrasesOf(prose: string): string[] {
+  const text = prose.replace(/`[^`]*`/g, "``").replaceAll("\n", " ");
+  return PHRASES.flatMap((phrase) => {
+    const { index } = phrase.exec(text) ?? {};
+    return index === undefined ? [] : [text.slice(Math.max(0, index - 40), index + 60)];
+  });
+}
+
+function isThere(path: string): boolean {
+  try {
+    readFileSync(path);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EISDIR";
+  }
+}
