@@ -9,6 +9,7 @@
  */
 
 import type {
+  Activity,
   ActivityOptions,
   AnyRedisSessions,
   Callback,
@@ -36,6 +37,7 @@ import type {
   SoappOptions,
   SoidOptions,
   Which,
+  Wiped,
 } from "../dist/index.js" with { "resolution-mode": "import" };
 
 // TypeScript before 5.8 and module "node16" report an ES module that is required (TS1479). Every supported Node loads it.
@@ -47,6 +49,7 @@ declare class RedisSessions<Data extends object = DefaultData> extends Engine<Da
 // `export =` excludes named exports, so each name is listed here. A test compares them with the ES module's.
 declare namespace RedisSessions {
   export type {
+    Activity,
     ActivityOptions,
     AnyRedisSessions,
     Callback,
@@ -74,6 +77,7 @@ declare namespace RedisSessions {
     SoappOptions,
     SoidOptions,
     Which,
+    Wiped,
   };
   export { RedisSessions, RedisSessions as default, SessionError };
 }

@@ -14,6 +14,7 @@ import type { Bounds } from "./operations.js";
 import { checkOptionNames } from "./option-names.js";
 import { createToken, refOf } from "./token.js";
 import type {
+  Activity,
   ActivityOptions,
   Callback,
   Client,
@@ -33,6 +34,7 @@ import type {
   SetOptions,
   SoappOptions,
   SoidOptions,
+  Wiped,
 } from "./types.js";
 import {
   checkApp,
@@ -258,13 +260,13 @@ export class RedisSessions<Data extends object = DefaultData> {
   };
 
   readonly activity: {
-    (options: ActivityOptions, callback: Callback<{ activity: number }>): void;
+    (options: ActivityOptions, callback: Callback<Activity>): void;
     /**
      * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
      * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
      * the sessions' `ttl`.
      */
-    (options: ActivityOptions): Promise<{ activity: number }>;
+    (options: ActivityOptions): Promise<Activity>;
   } = method(this.#calls, "activity", async (options) => {
     const app = checkApp(options.app);
     return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
@@ -289,9 +291,9 @@ export class RedisSessions<Data extends object = DefaultData> {
   });
 
   readonly wipe: {
-    (callback: Callback<{ wiped: number }>): void;
+    (callback: Callback<Wiped>): void;
     /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
-    (): Promise<{ wiped: number }>;
+    (): Promise<Wiped>;
   } = plainMethod(this.#calls, () => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
   readonly ping: {

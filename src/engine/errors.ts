@@ -55,6 +55,7 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * - `crossSite`: the middleware refuses a sign-in that a page of another site sends.
  */
 export class SessionError extends Error {
+  /** What went wrong, in redis-sessions' words. */
   override readonly name: SessionErrorName;
   /** The same as `name`, as Node's errors have it. */
   readonly code: SessionErrorCode;

@@ -19,6 +19,7 @@ export type Callback<Result> = (error: SessionError | null, result?: Result) => 
 /** An ioredis client, version 5 or 6. */
 export type Client = Redis | Cluster;
 
+/** Options of the engine. A misspelt or bad one throws `invalidValue`, which names the right one. */
 export interface RedisSessionsOptions {
   /**
    * An ioredis `Redis` or `Cluster`. It stays yours: nothing is defined on it, and `quit()` leaves it open.
@@ -35,7 +36,12 @@ export interface RedisSessionsOptions {
    * ioredis's: `socketTimeout` 3000 (or `timeout`, if that is longer), `retryStrategy` with 1 s at most, and
    * `failoverDetector: true` and `disconnectTimeout: 100` where there are `sentinels`.
    */
-  options?: (RedisOptions & { url?: string }) | undefined;
+  options?:
+    | (RedisOptions & {
+        /** The server's address: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". */
+        url?: string;
+      })
+    | undefined;
   /** First part of every key in Redis. Any text without braces. Default "rs". */
   namespace?: string | undefined;
   /**
@@ -64,6 +70,7 @@ export interface RedisSessionsOptions {
   maxKeys?: number | undefined;
 }
 
+/** A session, as the engine returns it. */
 export interface Session<Data = DefaultData> {
   /** The session's public handle: names it in `get`, `set`, `kill`, but is no token. Safe to show in a page. */
   ref: string;
@@ -100,11 +107,26 @@ interface User extends App {
 }
 
 /** A session, by the token that the browser holds or by its public handle. */
-export type Which = App & ({ token: string; ref?: never } | { ref: string; token?: never });
+export type Which = App &
+  (
+    | {
+        /** The secret that the browser holds: 64 of `A-Z a-z 0-9`. */
+        token: string;
+        /** Not beside `token`. */
+        ref?: never;
+      }
+    | {
+        /** The public handle: 27 of `A-Z a-z 0-9 _ -`. */
+        ref: string;
+        /** Not beside `ref`. */
+        token?: never;
+      }
+  );
 
 /** A span of time, in seconds (at least 10); `deltaTime` is the name in redis-sessions. */
 type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never };
 
+/** Options of `create`. Bad ones reject with `missingParameter`, `invalidFormat` or `invalidValue`. */
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
@@ -134,11 +156,13 @@ export interface CreateOptions<Data = DefaultData> extends User {
 /** How long a session may live, and how many of them a user may have. */
 export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
 
+/** Options of `get`. */
 export type GetOptions = Which & {
   /** Whether this read counts and prolongs the session. With false it leaves no trace. Default true. */
   touch?: boolean | undefined;
 };
 
+/** Options of `set`. */
 export type SetOptions<Data = DefaultData> = Which & {
   /** The changes, at least one. `null` removes a key; keys that are not named are untouched. */
   d: Changes<Data>;
@@ -146,15 +170,19 @@ export type SetOptions<Data = DefaultData> = Which & {
   nested?: boolean | undefined;
 };
 
+/** Options of `kill`. */
 export type KillOptions = Which;
 
+/** Options of `killsoid`. */
 export interface KillsoidOptions extends User {
   /** The one session to spare, by token or ref. If that is none of the user's, all end. Default: none. */
   except?: string;
 }
 
+/** Options of `killall`. */
 export interface KillallOptions extends App {}
 
+/** Which part of a list to return. */
 interface ListOptions {
   /** The most sessions to return, at least 1. Default: all. */
   limit?: number | undefined;
@@ -165,14 +193,19 @@ interface ListOptions {
   offset?: number | undefined;
 }
 
+/** Options of `soid`. */
 export interface SoidOptions extends User, ListOptions {}
 
+/** Options of `soapp`. */
 export type SoappOptions = App & Span & ListOptions;
 
+/** Options of `activity`. */
 export type ActivityOptions = App & Span;
 
+/** Options of `sessions`. */
 export type SessionsOfAppOptions = App & Span;
 
+/** Options of `rotate`. */
 export interface RotateOptions extends App {
   /** The session's present token. */
   token: string;
@@ -194,6 +227,20 @@ export interface Killed {
   kill: number;
 }
 
+/** A list of sessions, in the order that the method describes. */
 export interface SessionList<Data = DefaultData> {
+  /** The sessions; empty when there are none. */
   sessions: Session<Data>[];
+}
+
+/** How many users were active. */
+export interface Activity {
+  /** 0 when there was none. */
+  activity: number;
+}
+
+/** How many expired sessions the index forgot. */
+export interface Wiped {
+  /** 0 when there was none. */
+  wiped: number;
 }

@@ -15,4 +15,4 @@
  */
 export type { RedisStoreOptions, StoredData } from "./options.js";
 export type { Serializer } from "./serialize.js";
-export { type ListedSession, RedisStore } from "./store.js";
+export { type ListedSession, type ListedSessions, RedisStore } from "./store.js";

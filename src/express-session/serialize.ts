@@ -5,7 +5,9 @@ import { cookieFromJson, cookieToJson, isTick } from "./cookie-json.js";
 
 /** Turns sessions into text and back; may be asynchronous. Gets the session in pieces of one key each. */
 export interface Serializer {
+  /** Turns a piece's text into an object of the one key that `stringify` got. What it throws fails the call. */
   parse(text: string): object | Promise<object>;
+  /** Turns an object of one key into text. Anything else than a string fails the call. */
   stringify(session: object): string | Promise<string>;
 }
 

@@ -7,7 +7,7 @@ import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
 import type { SessionError } from "../engine/errors.js";
 import { quoteId } from "../engine/keys.js";
 import { deliver } from "../engine/method.js";
-import type { Client, Killed, Session } from "../engine/types.js";
+import type { Activity, Client, Killed, Session } from "../engine/types.js";
 import { checkExcept, checkPart, checkSince } from "../engine/validate.js";
 import { ahead } from "../engine/walk.js";
 import { watchOutage } from "../engine/watch-outage.js";
@@ -30,6 +30,12 @@ export interface ListedSession extends Omit<Session, "d"> {
   ttl: number;
   /** The session's data, its cookie included. */
   d: StoredData;
+}
+
+/** The sessions of a user or an app, in the order that the method describes. */
+export interface ListedSessions {
+  /** Empty when there are none. */
+  sessions: ListedSession[];
 }
 
 /**
@@ -110,6 +116,7 @@ export class RedisStore extends Store {
     return answer(this.#sessions.index.count(), done);
   }
 
+  /** The ids of all sessions, for a callback. */
   ids(done: Done<string[]>): void;
   /** The ids of the store's sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(): Promise<string[]>;
@@ -137,10 +144,7 @@ export class RedisStore extends Store {
    * The sessions of a user, newest first: at most `limit` (default: all), after the first `offset` (default 0). `d` is the
    * session's data; `ttl` is in whole seconds, rounded up.
    */
-  async soid(
-    id: string | number,
-    part: { limit?: number; offset?: number } = {},
-  ): Promise<{ sessions: ListedSession[] }> {
+  async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames("soid", part, ["limit", "offset"]);
     return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id)), checkPart(part)));
   }
@@ -159,14 +163,14 @@ export class RedisStore extends Store {
    * The sessions that were active in the last `dt` seconds (at least 10), most recently active first, as `soid` shows
    * them: at most `limit` (default: all), after the first `offset` (default 0).
    */
-  async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<{ sessions: ListedSession[] }> {
+  async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames("soapp", part, ["limit", "offset"]);
     const since = checkSince({ dt });
     return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }
 
   /** How many users were active in the last `dt` seconds. */
-  async activity(dt: number): Promise<{ activity: number }> {
+  async activity(dt: number): Promise<Activity> {
     return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };
   }
 
@@ -200,7 +204,7 @@ export class RedisStore extends Store {
     return all;
   }
 
-  async #list(found: readonly Stored[]): Promise<{ sessions: ListedSession[] }> {
+  async #list(found: readonly Stored[]): Promise<ListedSessions> {
     const now = Date.now();
     const sessions: ListedSession[] = [];
     const breather = new Breather();

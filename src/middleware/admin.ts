@@ -1,6 +1,7 @@
 import type { RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../engine/errors.js";
 import type {
+  Activity,
   ActivityOptions,
   Killed,
   KillOptions,
@@ -19,7 +20,7 @@ export interface Admin<Data> {
   /** The sessions that were active in the last `dt` seconds, most recently active first. */
   soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
   /** How many users were active in the last `dt` seconds. */
-  activity(options: InApp<ActivityOptions>): Promise<{ activity: number }>;
+  activity(options: InApp<ActivityOptions>): Promise<Activity>;
   /** Ends a session, by token or ref. */
   kill(options: InApp<KillOptions>): Promise<Killed>;
   /** Ends all sessions of a user, or all but `except`. If that is none of theirs, all end. */

@@ -8,6 +8,7 @@ type Next = { next(error?: unknown): void }["next"];
 /** Middleware as Express, Connect and node:http know it. */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
+/** Options of `auth.required`. */
 export interface RequiredOptions {
   /** Where to send a browser that is not signed in. Default: it gets the status 401. */
   redirect?: string | undefined;

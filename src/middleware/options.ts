@@ -10,7 +10,10 @@ import type { CookieOptions } from "./cookie.js";
  * The app of a request: 3 to 20 of `A-Z a-z 0-9 _ -`. Undefined for a request that has no session. (As all functions
  * here it may ask for more than an IncomingMessage, such as an Express request; TypeScript allows that of a method.)
  */
-export type AppOf = { of(req: IncomingMessage): string | undefined | Promise<string | undefined> }["of"];
+export type AppOf = {
+  /** Returns the app of the request, or a promise of it; undefined for a request that has no session. */
+  of(req: IncomingMessage): string | undefined | Promise<string | undefined>;
+}["of"];
 
 export interface SessionsOptions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>
   extends Limits {

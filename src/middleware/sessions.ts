@@ -32,6 +32,8 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
 /**
  * Makes the middleware.
  *
+ * @template Data what the sessions hold, as in the engine's type
+ * @template App whether there is one app, or a function of the request
  * @throws SessionError `missingParameter`, `invalidFormat`, `invalidValue` for options that are missing, misspelt or bad
  */
 export function sessions<Data extends object = DefaultData>(

@@ -9,6 +9,7 @@ import { describeInterface } from "./openapi.js";
 import { answerError, Failure, Problem } from "./problem.js";
 import { routes } from "./routes.js";
 
+/** Options of `rest`. A misspelt or bad one throws `invalidValue`. */
 export interface RestOptions {
   /** The engine. */
   rs: AnyRedisSessions;
