@@ -12,5 +12,5 @@
  * @module
  */
 export { type AnyRedisSessions, RedisSessions, RedisSessions as default } from "./engine/engine.js";
-export { SessionError, type SessionErrorCode, type SessionErrorName } from "./engine/errors.js";
-export type * from "./engine/types.js";
+export { SessionError, type SessionErrorCode, type SessionErrorName } from "./errors.js";
+export type * from "./types.js";

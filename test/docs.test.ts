@@ -56,7 +56,7 @@ test("README.md has at most 250 lines", () => {
 const troubleshooting = byPath.get("docs/troubleshooting.md");
 
 test("docs/troubleshooting.md has a heading for every code of a SessionError", () => {
-  const source = readFileSync("src/engine/errors.ts", "utf8");
+  const source = readFileSync("src/errors.ts", "utf8");
   const codes = [...new Set(source.match(/\bERR_[A-Z_]+/g))];
   expect(codes.length).toBeGreaterThan(5);
   expect(codes.filter((code) => !troubleshooting?.anchors.includes(code.toLowerCase()))).toEqual([]);

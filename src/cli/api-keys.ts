@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { invalidValue } from "../engine/errors.js";
 import { checkApp } from "../engine/validate.js";
-import { type ApiKey, SHORTEST_KEY } from "../rest/authorize.js";
+import { invalidValue } from "../errors.js";
+import { type ApiKey, MIN_KEY_LENGTH } from "../rest/authorize.js";
 
 /** The texts of its keys are secrets: whatever is wrong with one is said by its place. */
 
@@ -92,5 +92,5 @@ function checkApps(apps: readonly string[], place: string): void {
 }
 
 function checkLength(key: string, what: string): void {
-  if (key.length < SHORTEST_KEY) throw invalidValue(`${what} has fewer than ${SHORTEST_KEY} characters`, REMEDY);
+  if (key.length < MIN_KEY_LENGTH) throw invalidValue(`${what} has fewer than ${MIN_KEY_LENGTH} characters`, REMEDY);
 }

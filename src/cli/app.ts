@@ -1,10 +1,11 @@
 import express, { type Express, type RequestHandler } from "express";
-import { connectionOf, type RedisSessions } from "../engine/engine.js";
+import type { RedisSessions } from "../engine/engine.js";
+import { internalsOf } from "../engine/internals.js";
 import type { ApiKey } from "../rest/authorize.js";
 import { Problem, sendProblem } from "../rest/problem.js";
 import { noStore, rest } from "../rest/router.js";
+import { logFailure, logRequest } from "./log.js";
 import { isLoopback } from "./loopback.js";
-import { logFailure, logRequest } from "./request-log.js";
 
 export interface AppOptions {
   rs: RedisSessions;
@@ -42,7 +43,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
 
 /** Whether Redis answers. While it is known to be away, that is said at once and not after the engine's timeout. */
 function answers(rs: RedisSessions): Promise<boolean> {
-  if (connectionOf(rs).client.status !== "ready") return Promise.resolve(false);
+  if (internalsOf(rs).connection.client.status !== "ready") return Promise.resolve(false);
   return rs.ping().then(
     () => true,
     () => false,

@@ -1,6 +1,6 @@
 import { RedisSessions } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
-import { parseRedisUrl } from "../engine/redis-url.js";
+import { invalidValue } from "../errors.js";
+import { parseRedisUrl } from "../redis/client.js";
 
 /** What all commands take to find Redis; the variables are those of rest-sessions, and REDIS_URL. */
 export interface RedisFlags {

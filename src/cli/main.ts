@@ -2,11 +2,10 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { RedisSessions } from "../engine/engine.js";
-import { isRefusal, type SessionError } from "../engine/errors.js";
-import type { SessionList } from "../engine/types.js";
-import { isRef } from "../engine/validate.js";
-import { reasonOf } from "../rest/failure.js";
-import { whichOf } from "../rest/which.js";
+import { isRef, whichOf } from "../engine/validate.js";
+import { isRefusal, type SessionError } from "../errors.js";
+import { reasonOf } from "../rest/problem.js";
+import type { SessionList } from "../types.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { confirm, count, json, print, table } from "./print.js";

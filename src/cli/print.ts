@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
-import type { Session, SessionList } from "../engine/types.js";
+import type { Session, SessionList } from "../types.js";
 
 /** Sessions as a table for people. */
 export function table(sessions: readonly Session[]): string {

@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { connectionOf } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
+import { internalsOf } from "../engine/internals.js";
+import { invalidValue } from "../errors.js";
 import type { AppOptions } from "./app.js";
+import { logRedis } from "./log.js";
 import { isLoopback } from "./loopback.js";
-import { logRedis } from "./redis-log.js";
 
 export interface ServeOptions extends Omit<AppOptions, "isEnding"> {
   port: number;
@@ -40,7 +40,7 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
   if (keys.length === 0) console.log("No API key is needed: whoever can reach this address may use all sessions.");
 
-  const stopLog = options.log ? logRedis(connectionOf(options.rs).client) : undefined;
+  const stopLog = options.log ? logRedis(internalsOf(options.rs).connection.client) : undefined;
 
   await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   ending = true;

@@ -1,9 +1,9 @@
-import { aBoolean, anInteger, anObject, checkOptions, text, textLike } from "./check-options.js";
-import { invalidValue } from "./errors.js";
-import type { RedisSessionsOptions } from "./types.js";
+import { invalidValue } from "../errors.js";
+import type { RedisSessionsOptions } from "../types.js";
+import { aBoolean, anInteger, anObject, checkOptions, text, textLike } from "../util/rules.js";
 
 /** The longest that a timer of Node can wait, ms. One that is told to wait longer does not wait at all. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+const MAX_TIMER = 2 ** 31 - 1;
 
 /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
 export function checkEngineOptions(options: RedisSessionsOptions): void {
@@ -20,7 +20,7 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
     maxKeys: anInteger(1),
   });
   const { wipe = 0, timeout = 0 } = options;
-  if (wipe * 1000 > LONGEST_TIMER || timeout > LONGEST_TIMER) {
+  if (wipe * 1000 > MAX_TIMER || timeout > MAX_TIMER) {
     throw invalidValue("RedisSessions: wipe (seconds) and timeout (milliseconds) must be less than 24.8 days");
   }
   if ("client" in options && options.client === undefined) {

@@ -1,18 +1,21 @@
-import { AppSessions } from "./app-sessions.js";
-import { BoundedMap } from "./bounded-map.js";
-import { Calls } from "./calls.js";
-import type { Rule } from "./check-options.js";
-import { checkClient, openClient } from "./client.js";
-import { encodeChanges, encodeData, encodeOwn, type Stored, toSession, toSessions } from "./codec.js";
-import { Connection } from "./connection.js";
-import { checkEngineOptions } from "./engine-options.js";
-import { invalidValue } from "./errors.js";
-import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
-import { appsKey, Keys, quoteId } from "./keys.js";
-import { deliver, method, plainMethod } from "./method.js";
-import type { Bounds } from "./operations.js";
-import { checkOptionNames } from "./option-names.js";
-import { createToken, refOf } from "./token.js";
+import { invalidValue } from "../errors.js";
+import { checkClient, openClient } from "../redis/client.js";
+import { Connection } from "../redis/connection.js";
+import { AppSessions } from "../sessions/app-sessions.js";
+import { Keys, quoteId } from "../sessions/keys.js";
+import type { Bounds } from "../sessions/operations.js";
+import type { Part } from "../sessions/paging.js";
+import {
+  type DataEntry,
+  encodeChanges,
+  encodeData,
+  encodeHead,
+  type StoredSession,
+  toSession,
+  toSessions,
+} from "../sessions/session-text.js";
+import { createToken, refOf } from "../sessions/token.js";
+import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
   ActivityOptions,
@@ -35,7 +38,15 @@ import type {
   SoappOptions,
   SoidOptions,
   Wiped,
-} from "./types.js";
+} from "../types.js";
+import { BoundedMap } from "../util/bounded-map.js";
+import type { Rule } from "../util/rules.js";
+import { checkEngineOptions } from "./engine-options.js";
+import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
+import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
+import { deliver, method, plainMethod } from "./method.js";
+import { OpenCalls } from "./open-calls.js";
+import { checkOptionNames } from "./option-names.js";
 import {
   checkApp,
   checkBoolean,
@@ -52,43 +63,15 @@ import {
   checkSize,
   checkToken,
   checkWritable,
-  type DataEntry,
   isToken,
-  MOST_SECONDS,
-  type Part,
+  MAX_SECONDS,
 } from "./validate.js";
-import { Wiper } from "./wiper.js";
-
-/**
- * How long it is known that a session has made way for another, or was rotated without grace, in ms: the browser's other
- * requests may still carry its token, and shall not be taken for those of a stranger.
- */
-export const REPLACED_MARK_FOR = 10_000;
 
 /** How long an answer over HTTP may be, in characters; one session may make it longer. */
 const LIST_BYTES = 2 * 1024 * 1024;
 
 /** An engine, whatever the type of its data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
-
-/** An app's sessions by ref and without checks, for the doors that bring checks of their own. */
-export let sessionsOf: (rs: AnyRedisSessions, app: string) => AppSessions;
-
-/**
- * An engine's lists for a door that answers over HTTP: they also end where they would be longer than LIST_BYTES, and
- * `next` is the offset of the next part, where there may be one.
- */
-export let listsOf: (rs: AnyRedisSessions) => {
-  soid(options: SoidOptions): Promise<ListPart>;
-  soapp(options: SoappOptions): Promise<ListPart>;
-};
-
-interface ListPart extends SessionList {
-  next?: number;
-}
-
-/** An engine's connection, for the same doors. */
-export let connectionOf: (rs: AnyRedisSessions) => Connection;
 
 /**
  * Sessions in Redis that belong to an app and a user.
@@ -104,23 +87,8 @@ export let connectionOf: (rs: AnyRedisSessions) => Connection;
  * await rs.killsoid({ app: "webapp", id: "alice" });
  */
 export class RedisSessions<Data extends object = DefaultData> {
-  static {
-    // AnyRedisSessions is this class, whatever its data.
-    sessionsOf = (rs, app) => (rs as RedisSessions).#app(app);
-    connectionOf = (rs) => (rs as RedisSessions).#connection;
-    listsOf = (rs) => {
-      const engine = rs as RedisSessions;
-      return {
-        soid: method(engine.#calls, "soid", (options) => toListPart(options, (part) => engine.#ofUser(options, part))),
-        soapp: method(engine.#calls, "soapp", (options) =>
-          toListPart(options, (part) => engine.#active(options, part)),
-        ),
-      };
-    };
-  }
-
   /** First: the methods below take it. */
-  readonly #calls = new Calls();
+  readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
   readonly #client: Client;
   readonly #ownsClient: boolean;
@@ -143,8 +111,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#namespace = namespace;
     this.#nested = nested;
     this.#bounds = { maxBytes, maxKeys };
-    this.#wiper = new Wiper(this.#connection, appsKey(namespace), (app) => this.#app(app).index);
+    this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
+    provideInternals(this, {
+      connection: this.#connection,
+      sessions: (app) => this.#app(app),
+      lists: {
+        soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
+        soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
+      },
+    });
   }
 
   readonly create: {
@@ -163,15 +139,15 @@ export class RedisSessions<Data extends object = DefaultData> {
     const device = checkDevice(options.device);
     const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
     const data = options.d === undefined ? "" : this.#encode(options, encodeData);
-    const instead = options.instead === undefined ? undefined : refOf(checkToken(options.instead));
+    const replaces = options.replaces === undefined ? undefined : refOf(checkToken(options.replaces));
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
+    const text = encodeHead(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
     const created =
-      instead === undefined ? app.create(session) : app.createInstead(instead, session, REPLACED_MARK_FOR);
+      replaces === undefined ? app.create(session) : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL);
     return created.then(() => ({ token, ref }));
   });
 
@@ -285,9 +261,9 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(this.#calls, "rotate", async (options) => {
     const app = checkApp(options.app);
     const old = refOf(checkToken(options.token));
-    const grace = checkInteger("grace", options.grace ?? 10, 0, MOST_SECONDS);
+    const grace = checkInteger("grace", options.grace ?? 10, 0, MAX_SECONDS);
     const { token, ref } = createToken();
-    return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_MARK_FOR)) ? { token, ref } : null;
+    return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
   });
 
   readonly wipe: {
@@ -325,13 +301,13 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#client.disconnect();
   }
 
-  #ofUser(options: SoidOptions, part?: Part): Promise<Stored[]> {
+  #ofUser(options: SoidOptions, part?: Part): Promise<StoredSession[]> {
     const app = checkApp(options.app);
     const id = checkId(options.id);
     return this.#app(app).index.ofUser(quoteId(id), part ?? checkPart(options));
   }
 
-  #active(options: SoappOptions, part?: Part): Promise<Stored[]> {
+  #active(options: SoappOptions, part?: Part): Promise<StoredSession[]> {
     const app = checkApp(options.app);
     const since = checkSince(options);
     return this.#app(app).index.active(since, part ?? checkPart(options));
@@ -359,21 +335,21 @@ export const anEngine: Rule = {
   test: (value) => value instanceof RedisSessions,
 };
 
-function toSessionNow<Data>(stored: Stored | null): Session<Data> | null {
+function toSessionNow<Data>(stored: StoredSession | null): Session<Data> | null {
   return stored && toSession(stored, Date.now());
 }
 
-async function* eachOf<Data>(pages: AsyncIterable<Stored[]>): AsyncGenerator<Session<Data>, void> {
+async function* eachOf<Data>(pages: AsyncIterable<StoredSession[]>): AsyncGenerator<Session<Data>, void> {
   for await (const page of pages) yield* await toSessions<Data>(page, Date.now());
 }
 
-async function toList<Data>(stored: readonly Stored[]): Promise<SessionList<Data>> {
+async function toList<Data>(stored: readonly StoredSession[]): Promise<SessionList<Data>> {
   return { sessions: await toSessions(stored, Date.now()) };
 }
 
 async function toListPart(
   options: { limit?: unknown; offset?: unknown },
-  list: (part: Part) => Promise<Stored[]>,
+  list: (part: Part) => Promise<StoredSession[]>,
 ): Promise<ListPart> {
   const { offset, limit } = checkPart(options);
   // One more than is shown tells whether there are more.

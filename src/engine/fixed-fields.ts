@@ -1,5 +1,5 @@
-import { type Stored, withoutData } from "./codec.js";
-import { invalidValue } from "./errors.js";
+import { invalidValue } from "../errors.js";
+import { type StoredSession, withoutData } from "../sessions/session-text.js";
 
 /** What is agreed on when a session is created. Methods that take a session's token or ref do not change it. */
 const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
@@ -21,7 +21,7 @@ export function fixedFieldsOf(options: object): FixedFields | undefined {
  * session, or to guard it, and would be ignored.
  * @throws SessionError `invalidValue` for a value that is not the session's
  */
-export function assertFixed(method: string, given: FixedFields, stored: Stored): void {
+export function assertFixed(method: string, given: FixedFields, stored: StoredSession): void {
   const own: FixedFields = { no_resave: false, ...withoutData(stored, Date.now()) };
   for (const name of FIXED) {
     const value = given[name];

@@ -1,6 +1,6 @@
-import type { Calls } from "./calls.js";
+import type { Callback } from "../types.js";
+import type { OpenCalls } from "./open-calls.js";
 import { checkOptionNames, type MethodName } from "./option-names.js";
-import type { Callback } from "./types.js";
 
 /** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
 interface Method<Options, Result> {
@@ -36,7 +36,7 @@ export function deliver<Result>(
  * rejection, too, as are options that the method does not have.
  */
 export function method<Options extends object, Result>(
-  calls: Calls,
+  calls: OpenCalls,
   name: MethodName,
   answer: (options: Options) => Promise<Result>,
 ): Method<Options, Result> {
@@ -59,7 +59,7 @@ export function method<Options extends object, Result>(
 }
 
 /** The same for a method without options. */
-export function plainMethod<Result>(calls: Calls, answer: () => Promise<Result>): PlainMethod<Result> {
+export function plainMethod<Result>(calls: OpenCalls, answer: () => Promise<Result>): PlainMethod<Result> {
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;
   function call(callback?: Callback<Result>): Promise<Result> | void {

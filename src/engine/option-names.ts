@@ -1,4 +1,3 @@
-import { checkNames } from "./check-options.js";
 import type {
   ActivityOptions,
   CreateOptions,
@@ -12,7 +11,8 @@ import type {
   SetOptions,
   SoappOptions,
   SoidOptions,
-} from "./types.js";
+} from "../types.js";
+import { checkNames } from "../util/rules.js";
 
 type NameOf<Options> = Options extends unknown ? keyof Options : never;
 
@@ -47,7 +47,7 @@ const NAMES: { readonly [Method in MethodName]: { readonly [Name in NameOf<Metho
     absolute: true,
     maxPerUser: true,
     overflow: true,
-    instead: true,
+    replaces: true,
   },
   get: { app: true, token: true, ref: true, touch: true },
   set: { app: true, token: true, ref: true, d: true, nested: true },

@@ -1,7 +1,9 @@
 import { types } from "node:util";
-import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "./errors.js";
-import { STORE_REF_MARK } from "./keys.js";
-import type { Limits } from "./types.js";
+import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
+import { STORE_REF_PREFIX } from "../sessions/keys.js";
+import type { Part } from "../sessions/paging.js";
+import type { DataEntry } from "../sessions/session-text.js";
+import type { Limits, Which } from "../types.js";
 
 /**
  * The rules for what callers pass in. Each takes the value and gives it back checked, or throws the SessionError
@@ -25,7 +27,7 @@ const OPAQUE = [
 /** A ref of the engine, or the id of a RedisStore session, which a ref of the store holds: 32 characters, a UUID 36. */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 /** The most characters of a RedisStore session's ref. An id is whatever the application generates. */
-const MOST_OF_STORE_REF = 512;
+const MAX_STORE_REF = 512;
 
 export function checkApp(app: unknown): string {
   if (isMissing(app)) throw missingParameter("app");
@@ -102,9 +104,9 @@ export function isRef(ref: unknown): ref is string {
 function isStoreRef(ref: string): boolean {
   const { length } = ref;
   return (
-    ref.startsWith(STORE_REF_MARK) &&
+    ref.startsWith(STORE_REF_PREFIX) &&
     length > 1 &&
-    length <= MOST_OF_STORE_REF &&
+    length <= MAX_STORE_REF &&
     !ref.includes("\n") &&
     ref.isWellFormed()
   );
@@ -116,15 +118,15 @@ export function isToken(token: unknown): token is string {
 }
 
 /** The most seconds that are still exact in ms. Redis refuses a longer life in the midst of a script. */
-export const MOST_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+export const MAX_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
 /**
  * Seconds that a session may live or a span may reach back: an integer of at least 10.
  * @param name what callers call it, where that is another name than redis-sessions' message has
  */
 function checkSeconds(item: string, value: unknown, name = item): number {
-  if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MOST_SECONDS) {
-    throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MOST_SECONDS}`);
+  if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MAX_SECONDS) {
+    throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MAX_SECONDS}`);
   }
   return value as number;
 }
@@ -133,14 +135,6 @@ function checkSeconds(item: string, value: unknown, name = item): number {
 export function checkSince(options: { dt?: unknown; deltaTime?: unknown }): number {
   if (options.dt !== undefined && options.deltaTime !== undefined) throw invalidValue("Give dt or deltaTime, not both");
   return Date.now() - checkSeconds("deltaTime", options.dt ?? options.deltaTime, "dt") * 1000;
-}
-
-/** A part of a list. */
-export interface Part {
-  readonly offset: number;
-  readonly limit: number;
-  /** The list ends with the session that makes it larger than this. Default: no bound. */
-  readonly bytes?: number | undefined;
 }
 
 /** Which part of a list is wanted. */
@@ -176,9 +170,6 @@ export function checkBoolean(item: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`);
   return value;
 }
-
-/** A key of the data and its value as JSON; null in the place of that removes the key. */
-export type DataEntry = readonly [key: string, json: string | null];
 
 /** The data of one call, its values as JSON. `nested` allows any, else values are primitives. */
 export function checkData(d: unknown, nested: boolean): DataEntry[] {
@@ -278,4 +269,18 @@ function forbiddenType(
 
 function isMissing(value: unknown): boolean {
   return value === undefined || value === null || value === "";
+}
+
+/** The session that a text names, by its token or by its ref. @throws SessionError `invalidFormat` when it is neither */
+export function whichOf(app: string, text: string): Which {
+  if (isRef(text)) return { app, ref: text };
+  if (text !== "" && !isToken(text)) {
+    // The engine looks at the app first.
+    checkApp(app);
+    throw invalidFormat(
+      "token",
+      "64 of A-Z a-z 0-9; or a ref: 27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id",
+    );
+  }
+  return { app, token: text };
 }

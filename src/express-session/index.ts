@@ -13,6 +13,7 @@
  *
  * @module
  */
+
+export type { Serializer } from "./changes.js";
 export type { RedisStoreOptions, StoredData } from "./options.js";
-export type { Serializer } from "./serialize.js";
 export { type ListedSession, type ListedSessions, RedisStore } from "./store.js";

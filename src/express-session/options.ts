@@ -1,10 +1,10 @@
 import type { SessionData } from "express-session";
-import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../engine/check-options.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
-import type { Client } from "../engine/types.js";
 import { checkApp, checkId } from "../engine/validate.js";
-import type { Serializer } from "./serialize.js";
+import { invalidValue } from "../errors.js";
+import type { Client } from "../types.js";
+import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";
+import type { Serializer } from "./changes.js";
 
 export const DEFAULT_PREFIX = "sess:";
 
@@ -30,7 +30,7 @@ export interface RedisStoreOptions {
   /** Taken for the sake of connect-redis. Nothing is ever scanned. */
   scanCount?: number | undefined;
   /**
-   * Turns sessions into text and back, for instance to encrypt them; may be asynchronous. It gets the session in
+   * KeyedQueue sessions into text and back, for instance to encrypt them; may be asynchronous. It gets the session in
    * pieces, `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
    */
   serializer?: Serializer | undefined;

@@ -1,17 +1,17 @@
 import { type SessionData, Store } from "express-session";
-import type { AppSessions } from "../engine/app-sessions.js";
-import { Breather } from "../engine/breather.js";
-import { checkNames } from "../engine/check-options.js";
-import { type Stored, withoutData } from "../engine/codec.js";
-import { connectionOf, RedisSessions, sessionsOf } from "../engine/engine.js";
-import type { SessionError } from "../engine/errors.js";
-import { quoteId } from "../engine/keys.js";
+import { RedisSessions } from "../engine/engine.js";
+import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
-import type { Activity, Client, Killed, Session } from "../engine/types.js";
 import { checkExcept, checkPart, checkSince } from "../engine/validate.js";
-import { ahead } from "../engine/walk.js";
-import { watchOutage } from "../engine/watch-outage.js";
-import { isOfFramework, KnownSessions } from "./known-sessions.js";
+import type { SessionError } from "../errors.js";
+import { watchOutage } from "../redis/client.js";
+import type { AppSessions } from "../sessions/app-sessions.js";
+import { quoteId } from "../sessions/keys.js";
+import { ahead } from "../sessions/paging.js";
+import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import type { Activity, Client, Killed, Session } from "../types.js";
+import { Breather } from "../util/breather.js";
+import { checkNames } from "../util/rules.js";
 import {
   appOfPrefix,
   checkStoreOptions,
@@ -20,7 +20,8 @@ import {
   type RedisStoreOptions,
   type StoredData,
 } from "./options.js";
-import { isStoreRef } from "./ref.js";
+import { isOfFramework, SessionTracker } from "./session-tracker.js";
+import { isStoreRef } from "./store-ref.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -47,7 +48,7 @@ export interface ListedSessions {
  */
 export class RedisStore extends Store {
   readonly #sessions: AppSessions;
-  readonly #known: KnownSessions;
+  readonly #known: SessionTracker;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisStoreOptions) {
@@ -55,9 +56,9 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const { client, prefix = DEFAULT_PREFIX } = options;
     const rs = options.rs ?? new RedisSessions({ client: client as Client });
-    const connection = connectionOf(rs);
-    this.#sessions = sessionsOf(rs, options.app ?? appOfPrefix(prefix));
-    this.#known = new KnownSessions(this.#sessions, connection, options);
+    const { connection, sessions } = internalsOf(rs);
+    this.#sessions = sessions(options.app ?? appOfPrefix(prefix));
+    this.#known = new SessionTracker(this.#sessions, connection, options);
     // Each `session()` that uses the store adds two, and there may be one a router.
     this.setMaxListeners(0);
     // In between express-session lets requests pass without a session.
@@ -204,7 +205,7 @@ export class RedisStore extends Store {
     return all;
   }
 
-  async #list(found: readonly Stored[]): Promise<ListedSessions> {
+  async #list(found: readonly StoredSession[]): Promise<ListedSessions> {
     const now = Date.now();
     const sessions: ListedSession[] = [];
     const breather = new Breather();

@@ -1,7 +1,7 @@
 -- Puts a text in the place of a session's, if that is still the one that its writer has read. For what is too much work
--- for `set` and `update`; see engine/large-sessions.ts.
+-- for `set` and `update`; see sessions/large-sessions.ts.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7    where its new text lies
 -- ARGV   1    ref
@@ -15,13 +15,13 @@
 --        0 when the session is another by now; nothing is written
 --        the mark that stands there, or "" where nothing is; nothing is written
 
---@include index
+--@include index-keys
 --@include parse
 --@include beginning
---@include life
---@include forget
---@include remember
---@include note-uses
+--@include next-ttl
+--@include remove-from-index
+--@include add-to-index
+--@include record-uses
 
 local session, staged = KEYS[6], KEYS[7]
 local ref, now, use, created, written, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
@@ -34,20 +34,20 @@ end
 
 local text, head = beginning(session), beginning(staged)
 if type(text) == 'table' then return discard(text) end
-if not text or is_mark(text) then return discard(text or '') end
+if not text or is_tombstone(text) then return discard(text or '') end
 local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')
 local _, _, since, before = parse(text)
 if since ~= created or w ~= written or redis.call('STRLEN', session) ~= size then return discard(0) end
-local ttl, terms, _, id, new_la = parse(head or '')
+local ttl, flags, _, id, new_la = parse(head or '')
 -- The new text has a short life where it lies.
 if not id then return 0 end
 
 local life
 if use == 'use' then
-  if new_la ~= la then life = life_of(ttl, terms) end
+  if new_la ~= la then life = next_ttl(ttl, flags) end
 elseif use ~= 'keep' then
   life = ttl * 1000
-  if terms ~= '' then life = life_of(ttl, terms) end
+  if flags ~= '' then life = next_ttl(ttl, flags) end
 end
 local left = life or redis.call('PTTL', session)
 redis.call('RENAME', staged, session)
@@ -58,13 +58,13 @@ if string.match(head, '^%d+\n(%d+)') ~= r and #string.match(head, '^%d+\n(%d+)')
 end
 
 if use == 'use' then
-  if new_la ~= la then note_uses({ { id, ref, now, la } }) end
+  if new_la ~= la then record_uses({ { id, ref, now, la } }) end
 elseif use ~= 'keep' then
-  if id ~= before then forget(before, ref) end
+  if id ~= before then remove_from_index(before, ref) end
   local due = clock() + (life or ttl * 1000)
-  remember(id, ref, now, due)
+  add_to_index(id, ref, now, due)
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
   if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
-  settle()
+  flush_owners()
 end
 return 1

@@ -1,6 +1,6 @@
 -- Reads sessions; counts the reads and prolongs the sessions unless told not to.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1    how long after its last use a session is prolonged again, ms; empty to leave no trace
 --        2..  for each session its ref, and now, ms of the caller's clock
@@ -10,7 +10,7 @@
 --        the lines before its data in an array, for one that is larger than a script takes in; see include/read.lua
 --        the error of one that somebody else has spoilt (where it is read without a trace, its text as it is)
 
---@include index
+--@include index-keys
 --@include replies
 --@include read
 --@include work
@@ -22,7 +22,7 @@ local FEW = 4096
 -- long from now. Gives the text, or the error where that was impossible.
 local function count(session, la, r, text, from, life)
   local head = la .. '\n' .. string.format('%d', r + 1)
-  if #text > MOST_TEXT then
+  if #text > MAX_TEXT then
     -- Only its beginning is here. Its numbers have zeros in front, so that they stay as long as they are.
     local width = from - #la - 2
     head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
@@ -46,22 +46,22 @@ local function count(session, la, r, text, from, life)
   end
 end
 
-local gap = tonumber(ARGV[1])
+local touch_interval = tonumber(ARGV[1])
 local due = {}
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
-  if i > 1 and work >= MOST_WORK then
+  if i > 1 and work >= MAX_WORK then
     replies[i] = UNDONE
   else
     local text = read(session)
     if type(text) == 'string' then
       work = work + #text
-      if gap and not is_mark(text) then
+      if touch_interval and not is_tombstone(text) then
         local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
         if not la then
           text = DAMAGED
-        elseif math.abs(ARGV[2 * i + 1] - la) >= gap then
+        elseif math.abs(ARGV[2 * i + 1] - la) >= touch_interval then
           due[#due + 1] = { i, la, r, from, text }
         else
           text = count(session, la, r, text, from)
@@ -69,9 +69,9 @@ for i = 1, #replies do
       end
     end
     replies[i] = text or ''
-    if type(text) == 'string' and #text > MOST_TEXT then
-      local own = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-      replies[i] = own and { own } or DAMAGED
+    if type(text) == 'string' and #text > MAX_TEXT then
+      local add_owner = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+      replies[i] = add_owner and { add_owner } or DAMAGED
     end
   end
 end
@@ -79,20 +79,20 @@ end
 if #due == 0 then return replies[2] and replies or replies[1] end
 
 --@include parse
---@include life
---@include note-uses
+--@include next-ttl
+--@include record-uses
 
 local uses, before = {}, {}
 for _, one in ipairs(due) do
   local i, la, r, from, text = unpack(one)
   local session = KEYS[5 + i]
   local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
-  local ttl, terms, _, id = parse(text)
+  local ttl, flags, _, id = parse(text)
   -- Of calls that read the same session none has seen the others' count.
   before[ref] = (before[ref] or -1) + 1
-  local counted = count(session, now, r + before[ref], text, from, life_of(ttl, terms))
+  local counted = count(session, now, r + before[ref], text, from, next_ttl(ttl, flags))
   if type(counted) == 'table' then replies[i] = counted end
   uses[#uses + 1] = { id, ref, now, la }
 end
-note_uses(uses)
+record_uses(uses)
 return replies[2] and replies or replies[1]

@@ -1,9 +1,9 @@
 -- Writes a session whole, in the place of whatever is there (whose creation it keeps).
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7, 8 the bars of the user and of the app, see bar-legacy.lua
---        9    where its text lies, instead of ARGV[6], when that is large; see engine/large-sessions.ts
+--        9    where its text lies, instead of ARGV[6], when that is large; see sessions/large-sessions.ts
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for nobody
 --        3    now, ms of the caller's clock
@@ -13,11 +13,11 @@
 --        6    its text, see include/session.lua
 -- Reply  1 when it was written, 0 when it was not
 
---@include index
+--@include index-keys
 --@include parse
 --@include beginning
---@include forget
---@include remember
+--@include remove-from-index
+--@include add-to-index
 --@include clock
 --@include whole-ms
 
@@ -33,7 +33,7 @@ end
 
 local there = beginning(session) or ''
 if type(there) == 'table' then return discard(there) end
-if mode ~= 'any' and is_mark(there) then return discard(0) end
+if mode ~= 'any' and is_tombstone(there) then return discard(0) end
 local _, _, created, before = parse(there)
 local writes = string.match(there, '^%d+\n%d+\n(%d+)\n')
 if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return discard(0) end
@@ -60,8 +60,8 @@ else
     redis.call('SET', session, text)
   end
 end
-if before and before ~= id then forget(before, ref) end
+if before and before ~= id then remove_from_index(before, ref) end
 redis.call('ZREM', expiry, id .. ref)
-remember(id, ref, now, clock() + life)
-settle()
+add_to_index(id, ref, now, clock() + life)
+flush_owners()
 return 1

@@ -1,6 +1,6 @@
 -- Moves a session to a new ref; the old one forwards to it for a while, or is marked.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7    the session's new place
 -- ARGV   1    ref
@@ -11,15 +11,15 @@
 --          a command whose answer was lost with the connection)
 --        nil when there is no session under this ref, or when it was rotated before
 
---@include index
+--@include index-keys
 --@include parse
 --@include beginning
---@include forget
---@include remember
---@include leave-mark
+--@include remove-from-index
+--@include add-to-index
+--@include leave-tombstone
 
 local session, moved = KEYS[6], KEYS[7]
-local ref, new_ref, grace, mark_for = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local ref, new_ref, grace, tombstone_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local text = beginning(session) or ''
 if type(text) == 'table' then return text end
@@ -30,12 +30,12 @@ if not id then return nil end
 
 local due = redis.call('ZSCORE', expiry, id .. ref)
 redis.call('RENAME', session, moved)
-remember(id, new_ref, la, type(due) == 'string' and due or '0')
-forget(id, ref)
-settle()
+add_to_index(id, new_ref, la, type(due) == 'string' and due or '0')
+remove_from_index(id, ref)
+flush_owners()
 if grace > 0 then
   redis.call('SET', session, '>' .. new_ref, 'PX', grace)
 else
-  leave_mark(session, mark_for)
+  leave_tombstone(session, tombstone_ttl)
 end
 return 1

@@ -1,6 +1,6 @@
 -- Merges data into sessions, key by key, counts the writes and prolongs the sessions.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1    the most bytes that a session's data may have, lines as in include/session.lua
 --        2    the most keys that it may have
@@ -15,13 +15,13 @@
 --        -2 for one that is left undone, -3 where it is too much work; nothing is written; see include/work.lua
 --        the error of one that somebody else has spoilt; nothing is written
 
---@include index
+--@include index-keys
 --@include replies
 --@include parse
 --@include read
 --@include merge
---@include life
---@include note-uses
+--@include next-ttl
+--@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local uses = {}
@@ -36,9 +36,9 @@ local function write(session, ref, text, now, changes)
   if type(new) ~= 'string' then return new end
   local life, id
   if due then
-    local ttl, terms, _
-    ttl, terms, _, id = parse(text)
-    life = life_of(ttl, terms)
+    local ttl, flags, _
+    ttl, flags, _, id = parse(text)
+    life = next_ttl(ttl, flags)
   end
   local written
   if life then
@@ -54,21 +54,21 @@ end
 
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 3 * i
-  if i > 1 and work >= MOST_WORK then
+  if i > 1 and work >= MAX_WORK then
     replies[i] = UNDONE
   else
     local text = read(session)
     if type(text) == 'string' then
       -- It is copied several times.
       work = work + 2 * #text
-      if #text > MOST_TEXT then
+      if #text > MAX_TEXT then
         text = TOO_MUCH
-      elseif not is_mark(text) then
+      elseif not is_tombstone(text) then
         text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])
       end
     end
     replies[i] = text or ''
   end
 end
-note_uses(uses)
+record_uses(uses)
 return replies[2] and replies or replies[1]

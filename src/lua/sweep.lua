@@ -1,16 +1,16 @@
 -- Looks at a chunk of sessions that were met in the index: drops the entries of those that are gone,
 -- writes those of the living anew, and tells the wiper's queue when to come again.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1..  for each session its id, as JSON (empty when only `active` was read, which does not tell),
 --             and its ref
 -- Reply  how many sessions were found gone
 
---@include index
+--@include index-keys
 --@include parse
---@include forget
---@include remember
+--@include remove-from-index
+--@include add-to-index
 --@include clock
 
 local now = clock()
@@ -30,16 +30,16 @@ for i = 1, #KEYS - 5 do
     -- Ended, rotated since the index was read, or spoilt by somebody else. Whoever removes the entry has found it:
     -- another wiper may have been faster.
     gone = gone + redis.call('ZREM', expiry, id .. ref)
-    forget(id, ref)
+    remove_from_index(id, ref)
   elseif present == id then
     redis.call('ZREM', expiry, id .. ref)
     -- One without end (-1) is looked at again in a day.
-    remember(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
+    add_to_index(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
   elseif id ~= '' then
     -- Given to another user, under whom it stands anew.
     redis.call('ZREM', expiry, id .. ref)
-    if id ~= NOBODY then disown(id, ref) end
+    if id ~= ANONYMOUS then remove_owner(id, ref) end
   end
 end
-settle()
+flush_owners()
 return gone

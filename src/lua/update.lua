@@ -1,6 +1,6 @@
 -- Changes sessions that live: their data, whose they are, and how long they may rest.
 --
--- KEYS   1-5  the index, see include/index.lua
+-- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1    the most bytes that a session's data may have, lines as in include/session.lua
 --        2    the most keys that it may have
@@ -16,11 +16,11 @@
 --        -2 for one that is left undone, -3 where it is too much work; nothing is written; see include/work.lua
 --        the error of one that somebody else has spoilt; nothing is written
 
---@include index
+--@include index-keys
 --@include replies
 --@include read
 --@include merge
---@include life
+--@include next-ttl
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
@@ -37,15 +37,15 @@ local function update(session, ref, text, id, now, ttl, changes)
     if type(new) ~= 'string' then return new end
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   else
-    if before == '' then before = NOBODY end
+    if before == '' then before = ANONYMOUS end
     if id == '' then id = before end
     -- What was agreed on when it was created (no_resave, until) stays.
-    local terms = string.match(life, ' .*') or ''
-    local head = now .. r .. w .. '\n' .. ttl .. terms .. created .. (id == NOBODY and '' or id)
+    local flags = string.match(life, ' .*') or ''
+    local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
     local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
     if type(new) ~= 'string' then return new end
     local ms = ttl * 1000
-    if terms ~= '' then ms = life_of(ttl, terms) end
+    if flags ~= '' then ms = next_ttl(ttl, flags) end
     -- A Redis that is out of memory refuses, unless the script has written before: as in get.lua, a session that is
     -- only prolonged lives on.
     if changes == '' then redis.call('ZREM', active, '') end
@@ -64,15 +64,15 @@ end
 
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 5 * i - 2
-  if i > 1 and work >= MOST_WORK then
+  if i > 1 and work >= MAX_WORK then
     replies[i] = UNDONE
   else
     local text = read(session)
     if type(text) == 'table' then
       replies[i] = text
-    elseif type(text) ~= 'string' or is_mark(text) then
+    elseif type(text) ~= 'string' or is_tombstone(text) then
       replies[i] = 0
-    elseif #text > MOST_TEXT then
+    elseif #text > MAX_TEXT then
       replies[i] = TOO_MUCH
     else
       work = work + 2 * #text
@@ -82,17 +82,17 @@ for i = 1, #replies do
 end
 if #moves == 0 then return replies[2] and replies or replies[1] end
 
---@include forget
---@include remember
+--@include remove-from-index
+--@include add-to-index
 
 for _, move in ipairs(moves) do
   local ref, before, id, now, life = unpack(move)
-  if id ~= before then forget(before, ref) end
+  if id ~= before then remove_from_index(before, ref) end
   local due = clock() + life
-  remember(id, ref, now, due)
+  add_to_index(id, ref, now, due)
   -- A session that ends earlier than it was to: what is left in the wiper's queue shall not have ended already.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
   if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
 end
-settle()
+flush_owners()
 return replies[2] and replies or replies[1]

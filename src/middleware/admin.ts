@@ -1,5 +1,5 @@
 import type { RedisSessions } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
+import { invalidValue } from "../errors.js";
 import type {
   Activity,
   ActivityOptions,
@@ -9,7 +9,7 @@ import type {
   SessionList,
   SoappOptions,
   SoidOptions,
-} from "../engine/types.js";
+} from "../types.js";
 
 type InApp<Options> = Options extends unknown ? Omit<Options, "app"> : never;
 

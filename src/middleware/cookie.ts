@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
-import { BoundedMap, copyOf } from "../engine/bounded-map.js";
-import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../engine/check-options.js";
-import { invalidValue } from "../engine/errors.js";
-import { given } from "../engine/given.js";
 import { isToken } from "../engine/validate.js";
+import { invalidValue } from "../errors.js";
+import { BoundedMap, copyOf } from "../util/bounded-map.js";
+import { omitUndefined } from "../util/objects.js";
+import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rules.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
 
@@ -42,7 +42,7 @@ const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
  * How many cookies of our name are tried in one request: a good one may stand behind those of another path or of a
  * parent domain, and each costs a signature and a read.
  */
-const MOST_TRIED = 4;
+const MAX_TRIED = 4;
 
 /** A cookie of our name whose signature is good. */
 export interface Verified {
@@ -55,7 +55,7 @@ export interface Verified {
 export class SessionCookie implements Transport {
   readonly name: string;
   readonly maxAge: number | undefined;
-  readonly #options: ReturnType<typeof given<CookieOptions>>;
+  readonly #options: ReturnType<typeof omitUndefined<CookieOptions>>;
   readonly #secrets: readonly string[];
   /** Finds a cookie of our name, whatever its value. */
   readonly #ours: RegExp;
@@ -71,7 +71,7 @@ export class SessionCookie implements Transport {
     this.name = options.name ?? "rs";
     this.maxAge = options.maxAge;
     const { path = "/", sameSite = "lax", httpOnly = true } = options;
-    this.#options = given({ ...options, path, sameSite, httpOnly });
+    this.#options = omitUndefined({ ...options, path, sameSite, httpOnly });
     this.#secrets = checkSecrets(secret);
     const ours = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
     this.#ours = new RegExp(ours);
@@ -94,7 +94,7 @@ export class SessionCookie implements Transport {
         if (at === -1) found.push(verified);
         else if (!verified.isOutdated) found[at] = verified;
       }
-      if (++tried === MOST_TRIED) break;
+      if (++tried === MAX_TRIED) break;
     }
     return found;
   }
@@ -173,7 +173,7 @@ function checkSecrets(secret: unknown): string[] {
 }
 
 /** 400 days, in seconds: browsers keep no cookie longer (RFC 6265bis). What is more was meant to be milliseconds. */
-const LONGEST_AGE = 400 * 86_400;
+const MAX_AGE = 400 * 86_400;
 
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
@@ -183,7 +183,7 @@ function checkCookieOptions(options: CookieOptions): void {
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,
-    maxAge: { ...anInteger(1, LONGEST_AGE), be: `seconds, an integer from 1 to ${LONGEST_AGE}` },
+    maxAge: { ...anInteger(1, MAX_AGE), be: `seconds, an integer from 1 to ${MAX_AGE}` },
     partitioned: aBoolean,
     priority: oneOf("low", "medium", "high"),
   });

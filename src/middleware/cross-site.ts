@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { SessionError } from "../engine/errors.js";
+import { SessionError } from "../errors.js";
 import { hostOf } from "./request.js";
 
 /**

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Middleware } from "./guard.js";
+import type { Middleware } from "./required.js";
 
 /** Of Fastify's types what is needed here, so that nobody else has to have them. */
 interface FastifyRequest {

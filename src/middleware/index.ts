@@ -17,7 +17,7 @@
  *
  * @module
  */
-import type { Json } from "../engine/types.js";
+import type { Json } from "../types.js";
 import type { RequestSession } from "./request-session.js";
 
 /**
@@ -46,7 +46,7 @@ declare global {
 export type { Admin, TenantAdmin } from "./admin.js";
 export type { CookieOptions } from "./cookie.js";
 export type { FastifyPlugin } from "./fastify.js";
-export type { Middleware, RequiredOptions } from "./guard.js";
 export type { AppOf, SessionsOptions } from "./options.js";
 export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";
+export type { Middleware, RequiredOptions } from "./required.js";
 export { type Sessions, sessions } from "./sessions.js";

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../engine/check-options.js";
 import { anEngine, type RedisSessions } from "../engine/engine.js";
-import { invalidValue } from "../engine/errors.js";
-import type { DefaultData, Limits } from "../engine/types.js";
+import { invalidValue } from "../errors.js";
+import type { DefaultData, Limits } from "../types.js";
+import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../util/rules.js";
 
 import type { CookieOptions } from "./cookie.js";
 

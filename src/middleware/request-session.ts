@@ -1,20 +1,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkNames } from "../engine/check-options.js";
-import { toSession } from "../engine/codec.js";
-import { REPLACED_MARK_FOR, type RedisSessions, sessionsOf } from "../engine/engine.js";
-import { isOutage, isRefusal, missingParameter } from "../engine/errors.js";
-import { given } from "../engine/given.js";
+import type { RedisSessions } from "../engine/engine.js";
+import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/option-names.js";
-import { refOf } from "../engine/token.js";
-import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../engine/types.js";
 import { checkApp, checkBoolean } from "../engine/validate.js";
+import { isOutage, isRefusal, missingParameter } from "../errors.js";
+import { toSession } from "../sessions/session-text.js";
+import { refOf } from "../sessions/token.js";
+import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
+import { omitUndefined } from "../util/objects.js";
+import { checkNames } from "../util/rules.js";
 import type { Verified } from "./cookie.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
-import { type Channels, TokenReply } from "./token-reply.js";
+import { type Channels, ResponseToken } from "./response-token.js";
 
 /** Options of the engine's `create` that are the request's own. */
-const REQUESTS_OWN = ["app", "id", "nested", "instead"] as const;
+const REQUESTS_OWN = ["app", "id", "nested", "replaces"] as const;
 
 const SIGN_IN = [
   ...OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name)),
@@ -69,7 +70,7 @@ interface Present {
 export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
   readonly #req: IncomingMessage;
-  readonly #reply: TokenReply;
+  readonly #reply: ResponseToken;
   readonly #begun = performance.now();
   #token: string | undefined;
   /** The cookies that verify, where there are several of the name; see #choose. */
@@ -88,7 +89,7 @@ export class RequestSession<Data extends object> {
     this.#req = req;
     const cookie = elsewhere === undefined ? context.cookie : undefined;
     this.#sent = cookie?.read(req) ?? [];
-    this.#reply = new TokenReply(context, req, res, cookie);
+    this.#reply = new ResponseToken(context, req, res, cookie);
     this.#reply.sentIn(this.#sent[0]);
     this.#token = elsewhere ?? this.#sent[0]?.token;
     this.#state = this.#token === undefined ? "none" : "unmodified";
@@ -153,8 +154,8 @@ export class RequestSession<Data extends object> {
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const present = await this.#present();
     const others = this.#others();
-    const instead = present === null ? {} : { instead: present.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...given(asked), ...instead, app, id, nested: true };
+    const replaces = present === null ? {} : { replaces: present.token };
+    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(asked), ...replaces, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -273,7 +274,7 @@ export class RequestSession<Data extends object> {
       return null;
     }
     // On the path of every request: not through `rs.get`, which would check once more what the cookie has passed.
-    const stored = await sessionsOf(this.#context.rs, present.app).get(refOf(present.token), touch);
+    const stored = await internalsOf(this.#context.rs).sessions(present.app).get(refOf(present.token), touch);
     const session = stored && toSession<Data>(stored, Date.now());
     // This very request has signed in or out meanwhile, and set the cookie as it shall be.
     if (this.#token !== present.token) return session;
@@ -291,9 +292,9 @@ export class RequestSession<Data extends object> {
    */
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
-    const sessions = sessionsOf(this.#context.rs, app);
-    const marked = await Promise.all([token, ...this.#others()].map((one) => sessions.isMarked(refOf(one))));
-    return !marked.includes(true) && performance.now() - this.#begun < REPLACED_MARK_FOR;
+    const sessions = internalsOf(this.#context.rs).sessions(app);
+    const marked = await Promise.all([token, ...this.#others()].map((one) => sessions.hasTombstone(refOf(one))));
+    return !marked.includes(true) && performance.now() - this.#begun < REPLACED_TOMBSTONE_TTL;
   }
 
   /** Waits for a write. Of one that failed nobody may know whether it took effect: the next get looks again. */
@@ -351,7 +352,7 @@ export class RequestSession<Data extends object> {
    * there is none, the first cookie counts.
    */
   async #choose(app: string): Promise<void> {
-    const sessions = sessionsOf(this.#context.rs, app);
+    const sessions = internalsOf(this.#context.rs).sessions(app);
     const found = await Promise.all(this.#sent.map(({ token }) => sessions.get(refOf(token), false)));
     const living = found.findIndex((session) => session !== null);
     // An old token leads to the session while it has grace, but only the session's own can be rotated.

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
 import type { TLSSocket } from "node:tls";
+import Bowser from "bowser";
+import { isToken } from "../engine/validate.js";
 
 /** What Express adds to a request, where it is Express. */
 interface ExpressRequest {
@@ -43,4 +45,27 @@ export function addressOf(req: IncomingMessage): string {
     default:
       return "unknown";
   }
+}
+
+const BEARER = /^Bearer +([A-Za-z0-9]{64}) *$/i;
+
+/** The token in `Authorization: Bearer` (RFC 6750) when `header` is true, else in the header of that name. */
+export function readHeader(req: IncomingMessage, header: true | string): string | undefined {
+  if (header === true) return BEARER.exec(req.headers.authorization ?? "")?.[1];
+  const value = req.headers[header.toLowerCase()];
+  return isToken(value) ? value : undefined;
+}
+
+/** How much of a User-Agent is read, in characters. Real ones are shorter, and to parse 16 KB takes a millisecond. */
+const MAX_AGENT = 512;
+
+/** What the user signs in with, in words ("Firefox on Windows"), from the User-Agent; undefined when it says nothing. */
+export function deviceOf(req: IncomingMessage): string | undefined {
+  const agent = req.headers["user-agent"]?.slice(0, MAX_AGENT);
+  if (agent === undefined || agent === "") return undefined;
+  const { browser, os } = Bowser.parse(agent);
+  // A program names itself first: "curl/8.1".
+  const name = browser.name || /^[^\s/(;]+/.exec(agent)?.[0];
+  if (name === undefined) return os.name;
+  return os.name === undefined ? name : `${name} on ${os.name}`;
 }

@@ -1,15 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { DefaultData, Json } from "../engine/types.js";
 import { checkApp, checkLimits, isToken } from "../engine/validate.js";
+import type { DefaultData, Json } from "../types.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
-import { deviceOf } from "./device.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
-import { guard, type Middleware, type RequiredOptions } from "./guard.js";
-import { readHeader } from "./header.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
-import { addressOf } from "./request.js";
+import { addressOf, deviceOf, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
+import { guard, type Middleware, type RequiredOptions } from "./required.js";
 import type { Transport } from "./transport.js";
 
 /** The data of requests' sessions: any JSON, unless the engine has a type for it. */

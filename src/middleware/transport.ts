@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SessionError } from "../engine/errors.js";
+import { SessionError } from "../errors.js";
 
 /** How a token goes with a response. */
 export interface Transport {

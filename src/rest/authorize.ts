@@ -1,13 +1,13 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
-import { aBoolean, checkOptions } from "../engine/check-options.js";
-import { invalidValue, type SessionError } from "../engine/errors.js";
-import { isPlainObject } from "../engine/is-plain-object.js";
 import { checkApp } from "../engine/validate.js";
+import { invalidValue, type SessionError } from "../errors.js";
+import { isPlainObject } from "../util/objects.js";
+import { aBoolean, checkOptions } from "../util/rules.js";
 import { Problem } from "./problem.js";
 
 /** The fewest characters that a key may have. */
-export const SHORTEST_KEY = 16;
+export const MIN_KEY_LENGTH = 16;
 
 /** What a caller may do. */
 export interface Grant {
@@ -65,9 +65,9 @@ function grantOf(authorize: Authorize): (req: Request) => Grant | undefined | Pr
   const keys = authorize.map((one: string | ApiKey | undefined, i) => {
     // A key from an environment that does not have it is undefined.
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
-    if (typeof key !== "string" || key.length < SHORTEST_KEY) {
+    if (typeof key !== "string" || key.length < MIN_KEY_LENGTH) {
       const hint = key === undefined ? "it is undefined: is its environment variable set?" : undefined;
-      throw invalidValue(`authorize: key ${i + 1} must be a text of at least ${SHORTEST_KEY} characters`, hint);
+      throw invalidValue(`authorize: key ${i + 1} must be a text of at least ${MIN_KEY_LENGTH} characters`, hint);
     }
     checkGrant(grant);
     for (const app of grant.apps ?? []) checkAppOf(app, i + 1);

@@ -1,14 +1,18 @@
 import type { Request } from "express";
-import { checkNames } from "../engine/check-options.js";
-import { invalidValue } from "../engine/errors.js";
-import type { CreateOptions, Which } from "../engine/types.js";
-import { checkInteger } from "../engine/validate.js";
+import { checkInteger, whichOf } from "../engine/validate.js";
+import { invalidValue } from "../errors.js";
+import type { CreateOptions, Which } from "../types.js";
+import { checkNames } from "../util/rules.js";
 import { Problem } from "./problem.js";
-import type { Route } from "./routes.js";
-import { whichOf } from "./which.js";
 
 /** The most sessions in an answer, and how many there are by default. */
 export const MOST_LISTED = 1000;
+
+/** What a route takes, as far as its input is concerned. */
+interface Accepts {
+  readonly name: string;
+  readonly query: readonly string[];
+}
 
 /**
  * What a request says, in the engine's words. Values are passed on as they are, and refused by the engine's own rules;
@@ -20,7 +24,7 @@ export class Input {
   readonly #query: URLSearchParams;
 
   /** @throws SessionError `invalidValue` for a parameter that the route does not have, or that is given twice */
-  constructor(req: Request, route: Route) {
+  constructor(req: Request, route: Accepts) {
     this.#req = req;
     this.#query = parseQuery(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
     checkQuery(this.#query, route);
@@ -94,7 +98,7 @@ function parseQuery(query: string): URLSearchParams {
 }
 
 /** A misspelt `except` would be none, and so would the second of two. */
-function checkQuery(query: URLSearchParams, { name, query: known }: Route): void {
+function checkQuery(query: URLSearchParams, { name, query: known }: Accepts): void {
   const aliases = known.includes("dt") ? ["deltaTime"] : [];
   checkNames(name, Object.fromEntries(query), [...known, ...aliases]);
   for (const one of query.keys()) {

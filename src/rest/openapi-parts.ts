@@ -1,7 +1,7 @@
-import { MOST_SECONDS } from "../engine/validate.js";
+import { MAX_SECONDS } from "../engine/validate.js";
 import { MOST_LISTED } from "./input.js";
 import { CODES } from "./problem.js";
-import type { QueryName } from "./routes.js";
+import type { QueryName } from "./route.js";
 
 /** The parameters, headers and schemas that openapi.json's operations are made of. */
 
@@ -113,7 +113,7 @@ export const SCHEMAS = {
 };
 
 function seconds(byDefault?: number): object {
-  const type = { type: "integer", minimum: 10, maximum: MOST_SECONDS };
+  const type = { type: "integer", minimum: 10, maximum: MAX_SECONDS };
   return { ...type, ...(byDefault !== undefined && { default: byDefault }) };
 }
 

@@ -1,6 +1,7 @@
 import type { Authorize } from "./authorize.js";
 import { PATH, QUERY, SCHEMAS, SECURITY_SCHEMES, TOKEN_HEADER, TOKEN_ONLY } from "./openapi-parts.js";
-import { type Route, routes } from "./routes.js";
+import type { Route } from "./route.js";
+import { routes } from "./routes.js";
 
 /** The description of the interface, OpenAPI 3.1. It is made from the routes, so that the two agree. */
 export function describeInterface(authorize: Authorize): object {

@@ -1,12 +1,11 @@
 import express, { type NextFunction, type Request, type RequestHandler, type Response, type Router } from "express";
-import { aFunction, checkOptions } from "../engine/check-options.js";
 import { type AnyRedisSessions, anEngine, type RedisSessions } from "../engine/engine.js";
-import { invalidValue, SessionError } from "../engine/errors.js";
+import { invalidValue, SessionError } from "../errors.js";
+import { aFunction, checkOptions } from "../util/rules.js";
 import { type Authorize, guardOf } from "./authorize.js";
-import { printError } from "./failure.js";
 import { assertJson, Input } from "./input.js";
 import { describeInterface } from "./openapi.js";
-import { answerError, Failure, Problem } from "./problem.js";
+import { answerError, Failure, Problem, printError } from "./problem.js";
 import { routes } from "./routes.js";
 
 /** Options of `rest`. A misspelt or bad one throws `invalidValue`. */

@@ -1,43 +1,6 @@
-import { listsOf, type RedisSessions } from "../engine/engine.js";
-import { given } from "../engine/given.js";
-import type { Input } from "./input.js";
-
-/** One operation of the interface: the router serves it, and openapi.json describes it. */
-export interface Route {
-  readonly method: "get" | "put" | "post" | "delete";
-  /** As Express and OpenAPI both can be told it: `:name` in a segment of its own. */
-  readonly path: string;
-  readonly name: string;
-  readonly summary: string;
-  /** Whether it changes what a read-only key must not change. */
-  readonly writes: boolean;
-  /** Parameters of the query. */
-  readonly query: readonly QueryName[];
-  /** Whether it takes a body, and whether that must be there. */
-  readonly body?: "optional" | "required";
-  /** Whether its `:token` cannot be a ref. */
-  readonly tokenOnly?: true;
-  /** The name of its answer among openapi.json's schemas. */
-  readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
-  /** Whether it answers `{}` when there is no such session. */
-  readonly mayBeEmpty?: true;
-  run(rs: RedisSessions, input: Input): Promise<object | null>;
-}
-
-export type QueryName =
-  | "ip"
-  | "ttl"
-  | "device"
-  | "no_resave"
-  | "absolute"
-  | "maxPerUser"
-  | "overflow"
-  | "touch"
-  | "dt"
-  | "limit"
-  | "offset"
-  | "except"
-  | "grace";
+import { internalsOf } from "../engine/internals.js";
+import { omitUndefined } from "../util/objects.js";
+import type { Route } from "./route.js";
 
 export const routes: readonly Route[] = [
   {
@@ -107,7 +70,7 @@ export const routes: readonly Route[] = [
     writes: false,
     query: ["limit", "offset"],
     answer: "Sessions",
-    run: (rs, input) => listsOf(rs).soid({ app: input.app, id: input.id, ...input.part }),
+    run: (rs, input) => internalsOf(rs).lists.soid({ app: input.app, id: input.id, ...input.part }),
   },
   {
     method: "get",
@@ -118,7 +81,7 @@ export const routes: readonly Route[] = [
     query: ["dt", "limit", "offset"],
     answer: "Sessions",
     run: (rs, input) =>
-      listsOf(rs).soapp({
+      internalsOf(rs).lists.soapp({
         app: input.app,
         ...input.span,
         ...input.part,
@@ -152,7 +115,8 @@ export const routes: readonly Route[] = [
     writes: true,
     query: ["except"],
     answer: "Killed",
-    run: (rs, input) => rs.killsoid({ app: input.app, id: input.id, ...given({ except: input.text("except") }) }),
+    run: (rs, input) =>
+      rs.killsoid({ app: input.app, id: input.id, ...omitUndefined({ except: input.text("except") }) }),
   },
   {
     method: "delete",

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 type Done<Result> = (error: unknown, result?: Result) => void;
 
-/** Calls a method with a callback and waits for it. */
+/** OpenCalls a method with a callback and waits for it. */
 export function call<Result>(start: (done: Done<Result>) => unknown): Promise<Result | undefined> {
   return new Promise((resolve, reject) => {
     start((error, result) => (error ? reject(error) : resolve(result)));

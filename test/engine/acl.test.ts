@@ -133,7 +133,7 @@ test.each([
   const refused = rs.create({ app: "webapp", id: "alice", ip: "::1" });
   await expect(refused).rejects.toMatchObject({
     name: "redisError",
-    hint: expect.stringContaining('README, "Running Redis"'),
+    hint: expect.stringContaining("Rights (ACL)"),
     message: expect.not.stringContaining("rs:{"),
   });
 });

@@ -59,7 +59,7 @@ test("the wiper drops many dead entries long before their time, and counts them"
   await db.del(dead);
   expect(await rs.wipe()).toEqual({ wiped: 800 });
   for (const name of ["expiry", "active", "users"]) expect(await db.zcard(`rs:{webapp}:${name}`)).toBe(200);
-  expect(await db.hlen("rs:{webapp}:owners")).toBe(200);
+  expect(await db.hlen("rs:{webapp}:user-sessions")).toBe(200);
 });
 
 test("the wiper looks at a sample only where all live", async () => {

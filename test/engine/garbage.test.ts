@@ -19,27 +19,34 @@ const MEMBERS: [string, Buffer | string][] = [
 ];
 
 describe.each(MEMBERS)("a member %s", (_, member) => {
-  test.each(["expiry", "active", "crowd", "users"])("in %s keeps no method from its end", async (name) => {
-    const living = await t.create({ id: "bob" });
-    await t.create();
-    for (const score of ["-inf", "+inf", "0"]) await t.db.zadd(key(name), score, member);
-    await t.db.hset(key("owners"), '"alice"', `+${(await t.db.hget(key("owners"), '"alice"')) ?? "\n"}`);
-    expect((await t.rs.soapp({ app, dt: 60 })).sessions).toHaveLength(2);
-    expect((await t.rs.soapp({ app, dt: 60, offset: 1 })).sessions.length).toBeLessThanOrEqual(1);
-    expect((await t.rs.soid({ app, id: "alice" })).sessions).toHaveLength(1);
-    await t.rs.wipe();
-    expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
-    expect(await t.rs.get({ app, token: living.token })).toMatchObject({ id: "bob" });
-    expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
-  });
+  test.each(["expiry", "active", "user-sessions-overflow", "users"])(
+    "in %s keeps no method from its end",
+    async (name) => {
+      const living = await t.create({ id: "bob" });
+      await t.create();
+      for (const score of ["-inf", "+inf", "0"]) await t.db.zadd(key(name), score, member);
+      await t.db.hset(
+        key("user-sessions"),
+        '"alice"',
+        `+${(await t.db.hget(key("user-sessions"), '"alice"')) ?? "\n"}`,
+      );
+      expect((await t.rs.soapp({ app, dt: 60 })).sessions).toHaveLength(2);
+      expect((await t.rs.soapp({ app, dt: 60, offset: 1 })).sessions.length).toBeLessThanOrEqual(1);
+      expect((await t.rs.soid({ app, id: "alice" })).sessions).toHaveLength(1);
+      await t.rs.wipe();
+      expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+      expect(await t.rs.get({ app, token: living.token })).toMatchObject({ id: "bob" });
+      expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
+    },
+  );
 });
 
 test("600 members of one score that are no UTF-8 keep killall, wipe and killsoid from nothing", async () => {
   const binary = (i: number) => Buffer.concat([Buffer.from('"alice"'), Buffer.from([0xf1, 0xff, i >> 8, i & 255])]);
   for (let i = 0; i < 600; i++) await t.db.zadd(key("expiry"), 0, binary(i));
-  for (let i = 0; i < 600; i++) await t.db.zadd(key("crowd"), 0, binary(i));
+  for (let i = 0; i < 600; i++) await t.db.zadd(key("user-sessions-overflow"), 0, binary(i));
   await t.create();
-  await t.db.hset(key("owners"), '"alice"', `+${await t.db.hget(key("owners"), '"alice"')}`);
+  await t.db.hset(key("user-sessions"), '"alice"', `+${await t.db.hget(key("user-sessions"), '"alice"')}`);
   expect((await t.rs.soid({ app, id: "alice" })).sessions).toHaveLength(1);
   expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   await t.create();
@@ -51,7 +58,7 @@ test.each(["", "ref", "\nref", "x\nref\n", "\n\n", "\nref\nref\n", "+", "+\n"])(
   "a field %j of owners keeps no method from its end",
   async (field) => {
     await t.create();
-    await t.db.hset(key("owners"), '"alice"', field);
+    await t.db.hset(key("user-sessions"), '"alice"', field);
     await t.rs.soid({ app, id: "alice" });
     await t.rs.soid({ app, id: "alice", limit: 1 });
     await t.rs.killsoid({ app, id: "alice" });
@@ -135,7 +142,7 @@ test("a damaged session is left out of lists, and gives its neighbours nothing o
 });
 
 test("keys of the index of another type fail a call, not the process, and not another app", async () => {
-  for (const name of ["expiry", "active", "owners"]) {
+  for (const name of ["expiry", "active", "user-sessions"]) {
     await t.db.flushdb();
     await t.db.set(key(name), "no index");
     const rs = new RedisSessions({ client: t.db, wipe: 0 });

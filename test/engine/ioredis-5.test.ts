@@ -62,9 +62,9 @@ describe.each(Object.keys(clients))("on %s", (name) => {
     await client.del(`rs:{webapp}:s:${ref}`);
     await client.zadd("rs:{webapp}:expiry", 1, `"alice"${ref}`);
     expect(await rs.wipe()).toEqual({ wiped: 1 });
-    for (const name of ["active", "users", "expiry", "crowd"]) {
+    for (const name of ["active", "users", "expiry", "user-sessions-overflow"]) {
       expect(Number(await client.zcard(`rs:{webapp}:${name}`))).toBe(0);
     }
-    expect(Number(await client.hlen("rs:{webapp}:owners"))).toBe(0);
+    expect(Number(await client.hlen("rs:{webapp}:user-sessions"))).toBe(0);
   });
 });

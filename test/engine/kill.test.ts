@@ -9,7 +9,7 @@ test.each(["token", "ref"] as const)("ends one session, by %s, and leaves nothin
   const which = by === "token" ? { token: created.token } : { ref: created.ref };
   expect(await t.rs.kill({ app, ...which })).toEqual({ kill: 1 });
   expect(await t.rs.get({ app, token: created.token })).toBeNull();
-  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+  expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
 test("gives 0 for a session that is not there, or no longer", async () => {

@@ -23,7 +23,7 @@ test("gives 0 for an app without sessions", async () => {
 test.each([99, 100, 101, 250])("ends %i sessions and leaves nothing of them in Redis", async (count) => {
   await Promise.all(Array.from({ length: count }, (_, i) => t.create({ id: `user ${i % 60}` })));
   expect(await t.rs.killall({ app })).toEqual({ kill: count });
-  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+  expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
 test("does not count an entry whose session is gone, and drops it", async () => {
@@ -31,7 +31,7 @@ test("does not count an entry whose session is gone, and drops it", async () => 
   await t.create({ id: "bob" });
   await t.db.del(`rs:{webapp}:s:${ref}`);
   expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
-  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+  expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
 test("ends a rotated session, and its old token with it", async () => {

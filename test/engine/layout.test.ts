@@ -1,4 +1,5 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { RedisSessions } from "../../src/index.js";
 import { dump } from "../support/dump.js";
 import { useEngine } from "../support/engine.js";
 
@@ -22,9 +23,10 @@ test("a session and its index lie where the documentation says", async () => {
   const { "rs:{webapp}:expiry": expiry, ...rest } = await dump(t.db);
   expect(rest).toEqual({
     "rs:apps": { webapp: `${NOW}` },
+    "rs:layout": expect.objectContaining({ la: "1" }),
     "rs:{webapp}:active": { [ref]: `${NOW}` },
     "rs:{webapp}:users": { '"tenant:u9"': `${NOW}` },
-    "rs:{webapp}:owners": { '"tenant:u9"': `\n${ref}\n` },
+    "rs:{webapp}:user-sessions": { '"tenant:u9"': `\n${ref}\n` },
     [`rs:{webapp}:s:${ref}`]: {
       id: '"tenant:u9"',
       ip: '"2001:db8::1"',
@@ -99,10 +101,29 @@ test("where a session was there is a mark: the ref that it was rotated to, or no
   const { token, ref } = await t.create();
   const rotated = await t.rs.rotate({ app, token });
   expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toBe(`>${rotated?.ref}`);
-  const next = await t.create({ instead: `${rotated?.token}` });
+  const next = await t.create({ replaces: `${rotated?.token}` });
   expect(await t.db.get(`rs:{webapp}:s:${rotated?.ref}`)).toBe(">");
   await t.rs.rotate({ app, token: next.token, grace: 0 });
   expect(await t.db.get(`rs:{webapp}:s:${next.ref}`)).toBe(">");
+});
+
+describe("the version of the layout", () => {
+  test("is written with the first session of a namespace, and left as it is", async () => {
+    await t.create();
+    expect(await t.db.get("rs:layout")).toBe("1");
+    await new RedisSessions({ client: t.db, wipe: 0 }).create({ app: "webapp2", id: "alice", ip: "::1" });
+    expect(await t.db.get("rs:layout")).toBe("1");
+  });
+
+  test("of a newer package refuses a sign-in and names both versions", async () => {
+    await t.db.set("rs:layout", "2");
+    await expect(t.create()).rejects.toMatchObject({
+      name: "redisError",
+      message: 'The sessions in Redis have the storage layout "2", not 1',
+      hint: expect.stringContaining("rs:layout"),
+    });
+    expect(await t.db.get("rs:layout")).toBe("2");
+  });
 });
 
 test("the keys have the types that the documentation says, and only sessions end", async () => {
@@ -114,9 +135,10 @@ test("the keys have the types that the documentation says, and only sessions end
   }
   expect(types).toEqual({
     "rs:apps": "zset",
+    "rs:layout": "string",
     "rs:{webapp}:active": "zset",
     "rs:{webapp}:users": "zset",
-    "rs:{webapp}:owners": "hash",
+    "rs:{webapp}:user-sessions": "hash",
     "rs:{webapp}:expiry": "zset",
     [`rs:{webapp}:s:${ref}`]: "string",
   });
@@ -133,28 +155,28 @@ test("the sessions of a user can be read with HGET", async () => {
   const refs = [(await t.create({ id: "a" })).ref, (await t.create({ id: "a" })).ref];
   const { ref: other } = await t.create({ id: "ab" });
   const { ref: quoted } = await t.create({ id: 'a"' });
-  expect(await t.db.hget("rs:{webapp}:owners", '"a"')).toBe(`\n${refs.join("\n")}\n`);
-  expect(await t.db.hget("rs:{webapp}:owners", '"ab"')).toBe(`\n${other}\n`);
-  expect(await t.db.hget("rs:{webapp}:owners", '"a\\""')).toBe(`\n${quoted}\n`);
-  expect(await t.db.exists("rs:{webapp}:crowd")).toBe(0);
+  expect(await t.db.hget("rs:{webapp}:user-sessions", '"a"')).toBe(`\n${refs.join("\n")}\n`);
+  expect(await t.db.hget("rs:{webapp}:user-sessions", '"ab"')).toBe(`\n${other}\n`);
+  expect(await t.db.hget("rs:{webapp}:user-sessions", '"a\\""')).toBe(`\n${quoted}\n`);
+  expect(await t.db.exists("rs:{webapp}:user-sessions-overflow")).toBe(0);
 });
 
 test("those for which a user's field has no room can be read with ZRANGE BYLEX", async () => {
   const refs: string[] = [];
   for (let i = 0; i < 150; i++) refs.push((await t.create({ id: "a" })).ref);
   for (const id of ["ab", 'a"']) await Promise.all(Array.from({ length: 150 }, () => t.create({ id })));
-  const field = `${await t.db.hget("rs:{webapp}:owners", '"a"')}`;
+  const field = `${await t.db.hget("rs:{webapp}:user-sessions", '"a"')}`;
   // The last that is let in begins below 4096 bytes.
   expect(field).toBe(`+\n${refs.slice(0, 147).join("\n")}\n`);
   expect(field.length - 1 - 28).toBeLessThan(4096);
-  const found = await t.db.zrange("rs:{webapp}:crowd", '["a"', '("a"\xff', "BYLEX");
+  const found = await t.db.zrange("rs:{webapp}:user-sessions-overflow", '["a"', '("a"\xff', "BYLEX");
   expect(found).toEqual(
     refs
       .slice(147)
       .map((ref) => `"a"${ref}`)
       .sort(),
   );
-  expect(await t.db.zcard("rs:{webapp}:crowd")).toBe(9);
+  expect(await t.db.zcard("rs:{webapp}:user-sessions-overflow")).toBe(9);
 });
 
 test("the wiper's queue is not written when a session is used", async () => {

@@ -82,7 +82,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
     async (overflow) => {
       const old = await t.create({ maxPerUser: 1 });
       await expire(old.ref);
-      const { ref } = await t.create({ maxPerUser, overflow, instead: old.token });
+      const { ref } = await t.create({ maxPerUser, overflow, replaces: old.token });
       expect(await living()).toEqual([ref]);
       await t.db.del(key(old.ref));
       await soundly();

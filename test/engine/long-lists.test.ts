@@ -22,8 +22,8 @@ async function plant(count: number, ids = (_i: number) => id, data = ""): Promis
       all.set(key(ref), `${now}\n1\n1\n7200\n${now}\n${user}\n"::1"\n${data}`, "PX", 7_200_000);
       all.zadd("rs:{webapp}:active", now, ref);
       all.zadd("rs:{webapp}:expiry", Date.now() + 7_200_000, user + ref);
-      all.zadd("rs:{webapp}:crowd", 0, user + ref);
-      all.hset("rs:{webapp}:owners", user, "+\n");
+      all.zadd("rs:{webapp}:user-sessions-overflow", 0, user + ref);
+      all.hset("rs:{webapp}:user-sessions", user, "+\n");
     }
     await all.exec();
   }

@@ -9,7 +9,7 @@ const t = useEngine();
 
 const APPS = ["webapp", "app_2"];
 const IDS = ["a", "ab", 'a"', "딸기\n"];
-const NOBODY: Created = { token: "x".repeat(64), ref: "x".repeat(27) };
+const ANONYMOUS: Created = { token: "x".repeat(64), ref: "x".repeat(27) };
 const SPAN = 3600;
 
 type Data = Changes<DefaultData>;
@@ -23,7 +23,7 @@ type Step =
       d: Data | undefined;
       maxPerUser: number | undefined;
       /** the session that this one takes the place of */
-      instead: number | undefined;
+      replaces: number | undefined;
     }
   | { call: "get"; app: string; pick: number; by: "token" | "ref"; touch: boolean }
   | { call: "set"; app: string; pick: number; by: "token" | "ref"; d: Data }
@@ -68,7 +68,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       id,
       d: perhaps(d),
       maxPerUser: perhaps(fc.constantFrom(1, 2, 3)),
-      instead: perhaps(pick),
+      replaces: perhaps(pick),
     }),
   },
   { weight: 5, arbitrary: fc.record({ call: call("get"), app, pick, by, touch: fc.boolean() }) },
@@ -105,8 +105,8 @@ class World {
     switch (step.call) {
       case "create": {
         const { app, id, d, maxPerUser } = step;
-        const instead = step.instead === undefined ? undefined : this.#pick(step.instead, "token");
-        if (instead !== undefined) model.kill(app, instead.name);
+        const replaces = step.replaces === undefined ? undefined : this.#pick(step.replaces, "token");
+        if (replaces !== undefined) model.kill(app, replaces.name);
         const created = await rs.create({
           app,
           id,
@@ -114,7 +114,7 @@ class World {
           ttl: 100_000,
           ...(d !== undefined && { d }),
           ...(maxPerUser !== undefined && { maxPerUser }),
-          ...(instead !== undefined && { instead: instead.created.token }),
+          ...(replaces !== undefined && { replaces: replaces.created.token }),
         });
         this.#created.set(model.create(app, id, d ?? {}), created);
         return maxPerUser === undefined ? undefined : this.#makeRoom(app, id, created.ref, maxPerUser);
@@ -216,7 +216,7 @@ class World {
   #pick(pick: number, by: "token" | "ref") {
     const names = [...this.#created.keys()];
     const name = names[pick % (names.length + 1)] ?? -1;
-    const created = this.#created.get(name) ?? NOBODY;
+    const created = this.#created.get(name) ?? ANONYMOUS;
     return { name, created, which: by === "token" ? { token: created.token } : { ref: created.ref } };
   }
 

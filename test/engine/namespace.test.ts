@@ -6,7 +6,7 @@ import { everyMethod } from "../support/every-method.js";
 const t = useEngine();
 
 /** The four of the index, the list of apps, a session, and the marks where everyMethod rotated another twice. */
-const KEYS_LEFT = 8;
+const KEYS_LEFT = 9;
 
 /** Property names of an object and of what it inherits. */
 function surface(object: object): string[] {

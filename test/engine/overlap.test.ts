@@ -12,7 +12,7 @@ const ip = "127.0.0.1";
 const users = ["alice", "bob", "carol"];
 
 /** A session as the test knows it. */
-interface Known {
+interface TrackedSession {
   token: string;
   id: string;
   /** Whether a call that ended it has answered. */
@@ -22,7 +22,7 @@ interface Known {
 let redis: TestRedis;
 let plain: Redis;
 let engines: RedisSessions[];
-let known: Known[] = [];
+let known: TrackedSession[] = [];
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -47,13 +47,13 @@ async function signIn(options: Partial<CreateOptions> & { id: string }, rs = pic
 }
 
 /** What a call may do; each checks what it gets, by what was certain when it began. */
-const calls: ((rs: RedisSessions, one: Known, key: string) => Promise<unknown>)[] = [
+const calls: ((rs: RedisSessions, one: TrackedSession, key: string) => Promise<unknown>)[] = [
   async (rs) => {
     const limits = pick([{}, {}, { maxPerUser: 3 }, { absolute: 3600 }, { no_resave: true }]);
     await signIn({ id: pick(users), ...limits }, rs);
   },
   async (rs, one) => {
-    await signIn({ id: one.id, instead: one.token, maxPerUser: 4 }, rs);
+    await signIn({ id: one.id, replaces: one.token, maxPerUser: 4 }, rs);
     one.ended = true;
   },
   async (rs, one) => {

@@ -43,7 +43,7 @@ async function twoSessions() {
   return { first, second, refs: [first.ref, second.ref] };
 }
 
-const indexes = ["active", "users", "expiry", "owners"];
+const indexes = ["active", "users", "expiry", "user-sessions"];
 
 describe.each(indexes)("when %s is lost", (name) => {
   test("using the sessions writes it anew", async () => {
@@ -57,7 +57,7 @@ describe.each(indexes)("when %s is lost", (name) => {
 
   test("a single entry of it comes back with the next use", async () => {
     const { first } = await twoSessions();
-    if (name === "owners") await plain.hdel(key(name), '"alice"');
+    if (name === "user-sessions") await plain.hdel(key(name), '"alice"');
     else await plain.zrem(key(name), first.ref, '"alice"', `"alice"${first.ref}`);
     expect((await readStored(plain, app)).problems).toHaveLength(1);
     await rest(first.ref);
@@ -89,22 +89,25 @@ describe.each(indexes)("when %s is lost", (name) => {
 test("a ref that a user's field of owners has lost comes back with the next use", async () => {
   const { first } = await twoSessions();
   const other = await rs.create({ app, id: "alice", ip });
-  await plain.hset(key("owners"), '"alice"', `\n${other.ref}\n`);
-  expect((await readStored(plain, app)).problems).toEqual([`owners lacks "alice"${first.ref}`]);
+  await plain.hset(key("user-sessions"), '"alice"', `\n${other.ref}\n`);
+  expect((await readStored(plain, app)).problems).toEqual([`user-sessions lacks "alice"${first.ref}`]);
   await rest(first.ref);
   await rs.get({ app, token: first.token });
-  expect(await plain.hget(key("owners"), '"alice"')).toBe(`\n${other.ref}\n${first.ref}\n`);
+  expect(await plain.hget(key("user-sessions"), '"alice"')).toBe(`\n${other.ref}\n${first.ref}\n`);
   expect((await readStored(plain, app)).problems).toEqual([]);
 });
 
 // The wiper's own queue is not among them: a session that it lost comes back with its next use.
-test.each(["active", "users", "owners"])("the wiper writes %s anew for sessions that nobody uses", async (name) => {
-  await twoSessions();
-  await plain.del(key(name));
-  await makeDue();
-  expect(await rs.wipe()).toEqual({ wiped: 0 });
-  expect((await readStored(plain, app)).problems).toEqual([]);
-});
+test.each(["active", "users", "user-sessions"])(
+  "the wiper writes %s anew for sessions that nobody uses",
+  async (name) => {
+    await twoSessions();
+    await plain.del(key(name));
+    await makeDue();
+    expect(await rs.wipe()).toEqual({ wiped: 0 });
+    expect((await readStored(plain, app)).problems).toEqual([]);
+  },
+);
 
 describe("when a session is lost (evicted)", () => {
   test("no result shows it, and what meets its entries drops them", async () => {
@@ -157,8 +160,8 @@ test("entries that no session ever had are dropped and keep nobody waiting", asy
   const stray = Array.from({ length: 150 }, (_, i) => `stray${i}`.padEnd(27, "x"));
   // Half of them in her field, and half of them in the crowd.
   async function ownStray(): Promise<void> {
-    await plain.hset(key("owners"), '"alice"', `+\n${[first.ref, ...stray.slice(0, 75)].join("\n")}\n`);
-    await plain.zadd(key("crowd"), ...stray.slice(75).flatMap((ref) => [0, `"alice"${ref}`]));
+    await plain.hset(key("user-sessions"), '"alice"', `+\n${[first.ref, ...stray.slice(0, 75)].join("\n")}\n`);
+    await plain.zadd(key("user-sessions-overflow"), ...stray.slice(75).flatMap((ref) => [0, `"alice"${ref}`]));
   }
   await ownStray();
   await plain.zadd(key("expiry"), ...stray.flatMap((ref) => [1, `"alice"${ref}`]));
@@ -175,7 +178,7 @@ test("entries that no session ever had are dropped and keep nobody waiting", asy
 
 test("killsoid does not end a session that stands under the wrong user", async () => {
   const { first, second } = await twoSessions();
-  await plain.hset(key("owners"), '"alice"', `\n${first.ref}\n${second.ref}\n`);
+  await plain.hset(key("user-sessions"), '"alice"', `\n${first.ref}\n${second.ref}\n`);
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   expect((await rs.get({ app, token: second.token }))?.id).toBe("bob");
 });
@@ -192,8 +195,8 @@ describe("a user with more sessions than a field of owners holds", () => {
 
   const refsOf = (sessions: readonly { ref: string }[]) => sessions.map(({ ref }) => ref).sort();
   const crowded = async () =>
-    (await plain.zrange(key("crowd"), "0", "-1")).map((entry) => entry.slice('"alice"'.length));
-  const listed = async () => `${await plain.hget(key("owners"), '"alice"')}`.split("\n").slice(1, -1);
+    (await plain.zrange(key("user-sessions-overflow"), "0", "-1")).map((entry) => entry.slice('"alice"'.length));
+  const listed = async () => `${await plain.hget(key("user-sessions"), '"alice"')}`.split("\n").slice(1, -1);
 
   async function expectAll(): Promise<void> {
     const { sessions } = await rs.soid({ app, id: "alice" });
@@ -266,36 +269,42 @@ describe("a user with more sessions than a field of owners holds", () => {
     await expectNothingLeft(COUNT - 60);
   });
 
-  test.each(["owners", "crowd"])("when %s is lost, using the sessions writes it anew", async (name) => {
-    await plain.del(key(name));
-    expect((await readStored(plain, app)).problems).not.toEqual([]);
-    await useAll();
-    await expectAll();
-  });
+  test.each(["user-sessions", "user-sessions-overflow"])(
+    "when %s is lost, using the sessions writes it anew",
+    async (name) => {
+      await plain.del(key(name));
+      expect((await readStored(plain, app)).problems).not.toEqual([]);
+      await useAll();
+      await expectAll();
+    },
+  );
 
   test("an entry that the crowd has lost comes back with the next use", async () => {
     const [lost] = await crowded();
-    await plain.zrem(key("crowd"), `"alice"${lost}`);
-    expect((await readStored(plain, app)).problems).toEqual([`owners lacks "alice"${lost}`]);
+    await plain.zrem(key("user-sessions-overflow"), `"alice"${lost}`);
+    expect((await readStored(plain, app)).problems).toEqual([`user-sessions lacks "alice"${lost}`]);
     await useAll();
     await expectAll();
     await expectNothingLeft(COUNT);
   });
 
   test("her field alone comes back when it was lost, and what stands in the crowd does, too", async () => {
-    await plain.hdel(key("owners"), '"alice"');
+    await plain.hdel(key("user-sessions"), '"alice"');
     await useAll();
     await expectAll();
     await expectNothingLeft(COUNT);
   });
 
-  test.each(["owners", "crowd"])("the wiper writes %s anew for sessions that nobody uses", async (name) => {
-    await plain.del(key(name));
-    await makeDue();
-    expect(await rs.wipe()).toEqual({ wiped: 0 });
-    await expectAll();
-    await expectNothingLeft(COUNT);
-  });
+  test.each(["user-sessions", "user-sessions-overflow"])(
+    "the wiper writes %s anew for sessions that nobody uses",
+    async (name) => {
+      await plain.del(key(name));
+      await makeDue();
+      expect(await rs.wipe()).toEqual({ wiped: 0 });
+      await expectAll();
+      await expectNothingLeft(COUNT);
+    },
+  );
 
   test.each(["kill", "wipe", "soid"])("what meets sessions that were lost drops their entries (%s)", async (how) => {
     const gone = [...(await listed()).slice(0, 140), ...(await crowded()).slice(0, 40)];

@@ -79,7 +79,7 @@ test("gives null for a session that was killed, and does not bring it back", asy
   await t.rs.kill({ app, token });
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toBeNull();
   expect(await t.rs.get({ app, token })).toBeNull();
-  expect(await t.db.keys("*")).toEqual(["rs:apps"]);
+  expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
 test("writes and removes thousands of keys", async () => {

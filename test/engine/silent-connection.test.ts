@@ -20,7 +20,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** Calls until Redis answers. */
+/** OpenCalls until Redis answers. */
 function untilBack(ms: number) {
   return expect.poll(() => rs.ping().catch(() => undefined), { timeout: ms }).toBe("PONG");
 }

@@ -189,7 +189,7 @@ const refusals: Record<MethodName, Refusal[]> = {
   ],
 };
 
-/** Calls as JavaScript may, with anything. */
+/** OpenCalls as JavaScript may, with anything. */
 async function refusal(method: MethodName, options: unknown): Promise<unknown> {
   const call = t.rs[method] as (options: unknown) => Promise<unknown>;
   return call(options).then(

@@ -65,7 +65,7 @@ const stores = {
 };
 
 describe("what a callback throws", () => {
-  /** Calls a method with a callback that throws, and tells how often it is called. */
+  /** OpenCalls a method with a callback that throws, and tells how often it is called. */
   function run(imports: string, call: string): string {
     const program = `
       ${imports}

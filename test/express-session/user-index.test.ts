@@ -53,7 +53,7 @@ test("an anonymous session costs no entry in owners, crowd and users", async () 
   expect((await t.db.keys("*")).sort()).toEqual(
     expect.arrayContaining([`rs:{sess}:s:~${browser.sid}`, "rs:apps", "rs:{sess}:active", "rs:{sess}:expiry"]),
   );
-  expect(await t.db.exists("rs:{sess}:owners", "rs:{sess}:crowd", "rs:{sess}:users")).toBe(0);
+  expect(await t.db.exists("rs:{sess}:user-sessions", "rs:{sess}:user-sessions-overflow", "rs:{sess}:users")).toBe(0);
   expect((await t.store().soapp(60)).sessions).toMatchObject([{ id: "", d: { cart: ["tea"] } }]);
 });
 
@@ -86,7 +86,12 @@ test("no moment shows a session to two users, or its data and the index to diffe
     let looks = 0;
     for (; !ended; looks++) {
       const key = `rs:{sess}:s:~${browser.sid}`;
-      const found = await t.db.multi().hgetall("rs:{sess}:owners").exists("rs:{sess}:crowd").get(key).exec();
+      const found = await t.db
+        .multi()
+        .hgetall("rs:{sess}:user-sessions")
+        .exists("rs:{sess}:user-sessions-overflow")
+        .get(key)
+        .exec();
       const [lists, crowd, text] = (found ?? []).map(([, reply]) => reply) as [Record<string, string>, number, string];
       const { id, '"userId"': data } = fieldsOf(text);
       expect(id).toBe(data);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { refOf } from "../../src/engine/token.js";
+import { refOf } from "../../src/sessions/token.js";
 import { editFields, readFields } from "../support/session-text.js";
 import { rot13 } from "./support/serializers.js";
 import { useStores, withCookie } from "./support/stores.js";

@@ -47,7 +47,7 @@ test("replies 1 and writes the session with all its index entries", async () => 
     ref: { ...own(), id: '"alice"', '"cart"': "3" },
     active: { ref: "5000" },
     users: { '"alice"': "5000" },
-    owners: { '"alice"': "\nref\n" },
+    "user-sessions": { '"alice"': "\nref\n" },
   });
   const due = Number((expiry as Record<string, string>)['"alice"ref']);
   expect(due).toBeGreaterThanOrEqual(before + 100_000);
@@ -116,7 +116,7 @@ test.each([
   expect(index).toEqual({
     active: { a: "5000", b: "6000", c: "7000" },
     users: { '"alice"': "7000", '"bob"': "6000" },
-    owners: { '"alice"': "\na\nc\n", '"bob"': "\nb\n" },
+    "user-sessions": { '"alice"': "\na\nc\n", '"bob"': "\nb\n" },
   });
   expect(Object.keys(expiry ?? {}).sort()).toEqual(['"alice"a', '"alice"c', '"bob"b']);
   const entries = ['"alice"a', '"bob"b', '"alice"c'].map((entry, i) => [expiry?.[entry], lives[i] as number] as const);
@@ -138,7 +138,7 @@ test.each([
   const sessions = replies.map((_, i) => ({ ref: `r${i}` }));
   expect(await runAll(sessions, { limit })).toEqual(replies);
   const written = sessions.map(({ ref }) => ref).filter((_, i) => replies[i] === 1);
-  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "owners", ...written, "users"]);
+  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", ...written, "user-sessions", "users"]);
   expect(await t.db.zrange("active", "0", "-1")).toEqual(written);
 });
 

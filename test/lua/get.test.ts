@@ -86,17 +86,17 @@ test("writes index entries anew that were lost", async () => {
     active: { ref: "9000" },
     users: { '"alice"': "9000" },
     expiry: { '"alice"ref': "0" },
-    owners: { '"alice"': "\nref\n" },
+    "user-sessions": { '"alice"': "\nref\n" },
   });
 });
 
 test("writes index entries anew once a minute, though none that is written with each use was lost", async () => {
   await plant(t.db, { ref: "ref" });
-  await t.db.del("owners", "expiry");
+  await t.db.del("user-sessions", "expiry");
   await run("ref", 59_999);
-  expect(await t.db.exists("owners", "expiry")).toBe(0);
+  expect(await t.db.exists("user-sessions", "expiry")).toBe(0);
   await run("ref", 61_000);
-  expect(await dump(t.db)).toMatchObject({ expiry: { '"alice"ref': "0" }, owners: { '"alice"': "\nref\n" } });
+  expect(await dump(t.db)).toMatchObject({ expiry: { '"alice"ref': "0" }, "user-sessions": { '"alice"': "\nref\n" } });
 });
 
 test("takes a data key for data, even one that is named like a field of the session", async () => {
@@ -109,7 +109,7 @@ test("takes a data key for data, even one that is named like a field of the sess
 test("prolongs a session of nobody without making a user of it", async () => {
   await plant(t.db, { ref: "ref", id: '""' });
   await run("ref", 9000);
-  expect(await t.db.exists("users", "owners", "crowd")).toBe(0);
+  expect(await t.db.exists("users", "user-sessions", "user-sessions-overflow")).toBe(0);
 });
 
 test("replies for each session of a run, in order, and counts and prolongs each as it needs it", async () => {
@@ -128,7 +128,7 @@ test("replies for each session of a run, in order, and counts and prolongs each 
     last: expect.objectContaining({ r: "2", la: "8000" }),
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"bob"': "8000" },
-    owners: { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
+    "user-sessions": { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
     expiry: { '"alice"first': "5000000000000", '"bob"last': "5000000000000" },
   });
 });
@@ -206,7 +206,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
       a: { r: "2", la: `${now}` },
       b: { r: "2", la: `${now}` },
       active: { a: `${now}`, b: `${now}` },
-      owners: { '"alice"': "\na\nb\n" },
+      "user-sessions": { '"alice"': "\na\nb\n" },
     });
     expect(await t.db.zscore("active", "damaged")).toBeNull();
   });

@@ -52,18 +52,18 @@ test("leaves the forwarding of a rotated session and drops the old entries", asy
   expect(await dump(t.db)).toMatchObject({
     old: { to: "new" },
     active: { new: "1000" },
-    owners: { '"alice"': "\nnew\n" },
+    "user-sessions": { '"alice"': "\nnew\n" },
   });
   expect(await t.db.zcard("expiry")).toBe(1);
 });
 
 test("lets a session live that belongs to another user by now, and drops the stale entries", async () => {
   await plant(t.db, { ref: "a", id: '"bob"' });
-  await t.db.hset("owners", '"alice"', "\na\n");
+  await t.db.hset("user-sessions", '"alice"', "\na\n");
   await t.db.zadd("expiry", 0, '"alice"a');
   expect(await run(["a"])).toBe(0);
   expect(await dump(t.db)).toMatchObject({ a: { id: '"bob"' }, active: { a: "1000" }, users: { '"bob"': "1000" } });
-  expect(await t.db.hgetall("owners")).toEqual({ '"bob"': "\na\n" });
+  expect(await t.db.hgetall("user-sessions")).toEqual({ '"bob"': "\na\n" });
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"bob"a']);
 });
 

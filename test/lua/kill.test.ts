@@ -5,12 +5,12 @@ import { dumpMixed, HUNDRED, INDEX, MIXED, plant, plantMixed, useScripts } from 
 
 const t = useScripts();
 
-function run(ref: string, markFor = 0) {
-  return t.runOne(kill, [...INDEX, ref], [markFor, ref]);
+function run(ref: string, tombstoneTtl = 0) {
+  return t.runOne(kill, [...INDEX, ref], [tombstoneTtl, ref]);
 }
 
-function runAll(refs: readonly string[], markFor = 0) {
-  return t.run(kill, [...INDEX, ...refs], [markFor, ...refs]);
+function runAll(refs: readonly string[], tombstoneTtl = 0) {
+  return t.run(kill, [...INDEX, ...refs], [tombstoneTtl, ...refs]);
 }
 
 test("replies 1 and leaves nothing of the session, nor of its user when it was the last", async () => {
@@ -26,7 +26,7 @@ test("keeps the user as long as there are other sessions", async () => {
   expect(await dump(t.db)).toMatchObject({
     active: { other: "1000" },
     users: { '"alice"': "1000" },
-    owners: { '"alice"': "\nother\n" },
+    "user-sessions": { '"alice"': "\nother\n" },
   });
 });
 
@@ -82,7 +82,7 @@ test("replies for each session of a run, in order, and leaves nothing of those t
     other: expect.objectContaining({ id: '"bob"' }),
     active: { other: "1000" },
     users: { '"bob"': "1000" },
-    owners: { '"bob"': "\nother\n" },
+    "user-sessions": { '"bob"': "\nother\n" },
     expiry: { '"bob"other': "5000000000000" },
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { due, get, owned, queue, recent } from "../../src/lua/index.js";
+import { claimExpired, get, pageActive, pageExpiry, pageUserSessions } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 
@@ -29,10 +29,11 @@ describe("get, without a trace", () => {
 
 describe("owned", () => {
   test("replies a user's field, and a page of what follows in the crowd", async () => {
-    await t.db.hset("owners", '"a"', "+\nx\ny\n", '"b"', "\nz\n");
-    for (const entry of ['"a"1', '"a"2', '"a"3', '"a\\""4', '"b"5']) await t.db.zadd("crowd", 0, entry);
+    await t.db.hset("user-sessions", '"a"', "+\nx\ny\n", '"b"', "\nz\n");
+    for (const entry of ['"a"1', '"a"2', '"a"3', '"a\\""4', '"b"5'])
+      await t.db.zadd("user-sessions-overflow", 0, entry);
     const page = (id: string, from: string, limit: number) =>
-      t.run(owned, ["owners", "crowd"], [id, `[${from}`, `[${id}\u{10ffff}`, limit]);
+      t.run(pageUserSessions, ["user-sessions", "user-sessions-overflow"], [id, `[${from}`, `[${id}\u{10ffff}`, limit]);
     expect(await page('"a"', '"a"', 2)).toEqual(["+\nx\ny\n", '"a"1', '"a"2']);
     expect(await page('"a"', '"a"3', 2)).toEqual(["+\nx\ny\n", '"a"3']);
     expect(await page('"c"', '"c"', 2)).toEqual([""]);
@@ -40,7 +41,7 @@ describe("owned", () => {
 });
 
 describe("recent", () => {
-  const page = (place: string, since: number, limit: number) => t.run(recent, ["active"], [place, since, limit]);
+  const page = (place: string, since: number, limit: number) => t.run(pageActive, ["active"], [place, since, limit]);
 
   test("replies a page of refs, the earliest of them first, behind the place where it ends", async () => {
     await t.db.zadd("active", 1, "a", 2, "b", 3, "c", 4, "d");
@@ -63,14 +64,14 @@ describe("recent", () => {
 });
 
 describe("queue", () => {
-  const page = (place: string, limit: number) => t.run(queue, ["expiry"], [place, limit]);
+  const page = (place: string, limit: number) => t.run(pageExpiry, ["expiry"], [place, limit]);
 
   test("replies the wiper's queue from a place on, whether it is due or not, earliest first", async () => {
     await t.db.zadd("expiry", 5, '"a"x', 9e12, '"b"y', 7, '""z');
     expect(await page("", 2)).toEqual(['7 ""z', '"a"x', '""z']);
     expect(await page('7 ""z', 100)).toEqual(['9000000000000 "b"y', '"b"y']);
     expect(await page('9000000000000 "b"y', 100)).toEqual([]);
-    expect(await t.run(queue, ["none"], ["", 100])).toEqual([]);
+    expect(await t.run(pageExpiry, ["none"], ["", 100])).toEqual([]);
   });
 
   test.each([
@@ -110,20 +111,20 @@ describe("queue", () => {
 describe("due", () => {
   test("replies entries whose end may have come, the longest due first", async () => {
     await t.db.zadd("expiry", 9, '"b"y', 5, '"a"x', Date.now() + 60_000, '"c"z');
-    expect(await t.run(due, ["expiry"], [30_000, 100])).toEqual(['"a"x', '"b"y']);
-    expect(await t.run(due, ["none"], [30_000, 100])).toEqual([]);
+    expect(await t.run(claimExpired, ["expiry"], [30_000, 100])).toEqual(['"a"x', '"b"y']);
+    expect(await t.run(claimExpired, ["none"], [30_000, 100])).toEqual([]);
   });
 
   test("puts off what it replied by the lease, so that it is not replied to others", async () => {
     await t.db.zadd("expiry", 5, "x", 6, "y", 7, "z");
     const before = Date.now();
-    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual(["x", "y"]);
+    expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual(["x", "y"]);
     for (const entry of ["x", "y"]) {
       const score = Number(await t.db.zscore("expiry", entry));
       expect(score).toBeGreaterThanOrEqual(before + 30_000);
       expect(score).toBeLessThanOrEqual(Date.now() + 30_000);
     }
-    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual(["z"]);
-    expect(await t.run(due, ["expiry"], [30_000, 2])).toEqual([]);
+    expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual(["z"]);
+    expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual([]);
   });
 });

@@ -28,7 +28,7 @@ describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
       ref: WRITTEN,
       active: { ref: "5000" },
       users: { '"alice"': "5000" },
-      owners: { '"alice"': "\nref\n" },
+      "user-sessions": { '"alice"': "\nref\n" },
     });
     expect(Number((expiry as Record<string, string>)['"alice"ref'])).toBeGreaterThanOrEqual(before + 100_000);
     expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
@@ -76,7 +76,7 @@ test("mode any replies 1 even where a session was ended just now", async () => {
 test("a session that changes hands leaves its user's index, and the user when it was the last", async () => {
   await plant(t.db, { ref: "ref", id: '"bob"' });
   expect(await run("any")).toBe(1);
-  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, owners: { '"alice"': "\nref\n" } });
+  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, "user-sessions": { '"alice"': "\nref\n" } });
   expect(await readOwners(t.db, "")).toEqual(['"alice"ref']);
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
 });

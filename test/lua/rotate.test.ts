@@ -20,7 +20,7 @@ test("replies 1 and moves the session with its index entries, its life and its d
     old: { to: "new" },
     active: { new: "1000" },
     users: { '"alice"': "1000" },
-    owners: { '"alice"': "\nnew\n" },
+    "user-sessions": { '"alice"': "\nnew\n" },
     expiry: { '"alice"new': due },
   });
   expect(await t.db.pttl("new")).toBeGreaterThan(45_000);

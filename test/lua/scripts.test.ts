@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Script } from "../../src/engine/script.js";
 import * as scripts from "../../src/lua/index.js";
+import type { Script } from "../../src/redis/script.js";
 import { useScripts } from "../support/scripts.js";
 
 const t = useScripts();

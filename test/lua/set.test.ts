@@ -93,7 +93,7 @@ test("replies for each session of a run, in order, and changes each as it is to 
     last: { ...fields(replies[4]), la: "8000" },
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"bob"': "8000" },
-    owners: { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
+    "user-sessions": { '"alice"': "\nfirst\n", '"bob"': "\nlast\n" },
     expiry: { '"alice"first': "5000000000000", '"bob"last': "5000000000000" },
   });
 });

@@ -37,7 +37,7 @@ test("drops only from active what was met there, for active does not tell the us
   await plant(t.db, { ref: "a" });
   await t.db.del("a");
   expect(await run(["", "a"])).toBe(0);
-  expect(Object.keys(await dump(t.db))).toEqual(["expiry", "owners", "users"]);
+  expect(Object.keys(await dump(t.db))).toEqual(["expiry", "user-sessions", "users"]);
 });
 
 test("writes the entries of the living anew, and comes again when their time is over", async () => {
@@ -48,7 +48,11 @@ test("writes the entries of the living anew, and comes again when their time is 
   await t.db.pexpire("a", 50_000);
   expect(await run(['"alice"', "a"])).toBe(0);
   const { expiry, ...rest } = await dump(t.db);
-  expect(rest).toMatchObject({ active: { a: "1000" }, users: { '"alice"': "1000" }, owners: { '"alice"': "\na\n" } });
+  expect(rest).toMatchObject({
+    active: { a: "1000" },
+    users: { '"alice"': "1000" },
+    "user-sessions": { '"alice"': "\na\n" },
+  });
   const due = Number((expiry as Record<string, string>)['"alice"a']);
   expect(due).toBeGreaterThan(before + 45_000);
   expect(due).toBeLessThanOrEqual(Date.now() + 50_000);
@@ -67,15 +71,15 @@ test.each([
 test("drops the entry under a user whose session it is not any more, and no other", async () => {
   await plant(t.db, { ref: "a", id: '"bob"' });
   await t.db.zadd("expiry", 7, '"alice"a');
-  await t.db.hset("owners", '"alice"', "\na\n");
+  await t.db.hset("user-sessions", '"alice"', "\na\n");
   await t.db.zadd("users", 1000, '"alice"');
   expect(await run(['"alice"', "a"])).toBe(0);
   expect(await dump(t.db)).toMatchObject({
     active: { a: "1000" },
-    owners: { '"bob"': "\na\n" },
+    "user-sessions": { '"bob"': "\na\n" },
     users: { '"bob"': "1000" },
   });
-  expect(await t.db.hget("owners", '"alice"')).toBeNull();
+  expect(await t.db.hget("user-sessions", '"alice"')).toBeNull();
   expect(await t.db.zscore("expiry", '"alice"a')).toBeNull();
 });
 
@@ -88,7 +92,7 @@ test("reads an id to its end, however much of it is escaped", async () => {
     device: JSON.stringify("\u0001".repeat(64)),
   });
   expect(await run([id, "a"])).toBe(0);
-  expect((await dump(t.db)).owners).toEqual({ [id]: "\na\n" });
+  expect((await dump(t.db))["user-sessions"]).toEqual({ [id]: "\na\n" });
 });
 
 test("does not come again within a second, however soon the session ends", async () => {

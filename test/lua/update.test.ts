@@ -103,7 +103,7 @@ test("gives the session to nobody", async () => {
   await plant(t.db, { ref: "ref" });
   expect(await run({ id: '""' })).toBe(1);
   expect(await readFields(t.db, "ref")).not.toHaveProperty("id");
-  expect(await t.db.exists("users", "owners", "crowd")).toBe(0);
+  expect(await t.db.exists("users", "user-sessions", "user-sessions-overflow")).toBe(0);
   expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['""ref']);
 });
 
@@ -152,7 +152,7 @@ test("replies for each session of a run, in order, and changes each as it is to 
     last: { ...own, id: '"carol"', ttl: "70", la: "8000", w: "1", '"cart"': "2" },
     active: { first: "1000", last: "8000" },
     users: { '"alice"': "1000", '"carol"': "8000" },
-    owners: { '"alice"': "\nfirst\n", '"carol"': "\nlast\n" },
+    "user-sessions": { '"alice"': "\nfirst\n", '"carol"': "\nlast\n" },
   });
   expect(Object.keys(expiry ?? {}).sort()).toEqual(['"alice"first', '"carol"last']);
   expect(await t.db.pttl("first")).toBeGreaterThan(95_000);
@@ -185,7 +185,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
     const id = "id" in change ? change.id : '"alice"';
     for (const ref of ["a", "b"]) expect(await readFields(t.db, ref)).toMatchObject({ id, w: "2", '"n"': "1" });
     expect(await t.db.zrange("active", "0", "-1")).toEqual(["a", "b"]);
-    expect(await t.db.hgetall("owners")).toEqual({ [id]: "\na\nb\n" });
+    expect(await t.db.hgetall("user-sessions")).toEqual({ [id]: "\na\nb\n" });
   });
 });
 

@@ -1,6 +1,6 @@
 import { sign } from "cookie-signature";
 import { describe, expect, test } from "vitest";
-import { refOf } from "../../src/engine/token.js";
+import { refOf } from "../../src/sessions/token.js";
 import { type Browser, parts } from "./support/browser.js";
 import { type Routes, SERVER_NAMES } from "./support/servers.js";
 import { useSites } from "./support/site.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { refOf } from "../../src/engine/token.js";
+import { refOf } from "../../src/sessions/token.js";
 import { type Routes, SERVER_NAMES } from "./support/servers.js";
 import { outcome, query, useSites } from "./support/site.js";
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { sign } from "cookie-signature";
 import { describe, expect, test } from "vitest";
-import { refOf } from "../../src/engine/token.js";
+import { refOf } from "../../src/sessions/token.js";
 import type { Browser } from "./support/browser.js";
 import { type Routes, SERVER_NAMES, type ServerName } from "./support/servers.js";
 import { query, SECRET, type Site, useSites } from "./support/site.js";

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { readFields } from "./session-text.js";
 
 /** What Redis holds of one app, read with plain commands and none of the engine's code. */
-export interface Stored {
+export interface StoredSession {
   /** The refs of the sessions. */
   sessions: string[];
   /** The refs that forward to a rotated session. */
@@ -14,14 +14,14 @@ export interface Stored {
 }
 
 /** Reads a whole app. Nothing else may use it meanwhile. */
-export async function readStored(redis: Redis, app: string): Promise<Stored> {
+export async function readStored(redis: Redis, app: string): Promise<StoredSession> {
   const base = `rs:{${app}}:`;
   const [keys, active, expiry, lists, crowd, users] = await Promise.all([
     redis.keys(`${base}s:*`),
     redis.zrange(`${base}active`, "0", "-1"),
     redis.zrange(`${base}expiry`, "0", "-1"),
-    redis.hgetall(`${base}owners`),
-    redis.zrange(`${base}crowd`, "0", "-1"),
+    redis.hgetall(`${base}user-sessions`),
+    redis.zrange(`${base}user-sessions-overflow`, "0", "-1"),
     redis.zrange(`${base}users`, "0", "-1"),
   ]);
   const looks = keys.map(async (key) => {
@@ -53,7 +53,7 @@ export async function readStored(redis: Redis, app: string): Promise<Stored> {
       ),
       ...differences("expiry", expiry, queued),
       ...differences(
-        "owners",
+        "user-sessions",
         owners,
         owned.map(({ ref, fields }) => `${fields.id}${ref}`),
       ),
@@ -65,7 +65,10 @@ export async function readStored(redis: Redis, app: string): Promise<Stored> {
 
 /** Which sessions each user has, be it in `owners` or in `crowd`, as id and ref. */
 export async function readOwners(redis: Redis, base: string): Promise<string[]> {
-  const [fields, crowd] = await Promise.all([redis.hgetall(`${base}owners`), redis.zrange(`${base}crowd`, "0", "-1")]);
+  const [fields, crowd] = await Promise.all([
+    redis.hgetall(`${base}user-sessions`),
+    redis.zrange(`${base}user-sessions-overflow`, "0", "-1"),
+  ]);
   return [...Object.entries(fields).flatMap(listed), ...crowd];
 }
 

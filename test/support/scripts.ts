@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
-import type { Script } from "../../src/engine/script.js";
+import type { Script } from "../../src/redis/script.js";
 import { type Content, dump } from "./dump.js";
 import { startRedis, type TestRedis } from "./redis.js";
 import { textOf } from "./session-text.js";
@@ -15,7 +15,7 @@ export interface TestScripts {
 }
 
 /** The five index keys, as every script takes them first. */
-export const INDEX = ["active", "users", "expiry", "owners", "crowd"];
+export const INDEX = ["active", "users", "expiry", "user-sessions", "user-sessions-overflow"];
 
 /** Call it at the top of a test file. */
 export function useScripts(): TestScripts {
@@ -98,5 +98,5 @@ export async function plant(
   await db.zadd("expiry", 5_000_000_000_000, id + ref);
   if (id === '""') return;
   await db.zadd("users", la, id);
-  await db.hset("owners", id, `${(await db.hget("owners", id)) ?? "\n"}${ref}\n`);
+  await db.hset("user-sessions", id, `${(await db.hget("user-sessions", id)) ?? "\n"}${ref}\n`);
 }

@@ -17,7 +17,7 @@ local function precedes(one, other)
   return #one < #other
 end
 
--- The rank of the first member that does not stand before a place, and the place's own member.
+-- The rank of the first member that does not stand before a place, and the place's add_owner member.
 local function rank_of(place)
   local score, text = string.match(place, '^(%S+) (.*)$')
   local member = string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)

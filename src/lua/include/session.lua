@@ -9,7 +9,7 @@
 -- the last. A text that begins with '>' is no session but what was left where one was: the ref that it was rotated to, or
 -- nothing more when it has ended.
 
-local function is_mark(text)
+local function is_tombstone(text)
   return string.byte(text) == 62
 end
 

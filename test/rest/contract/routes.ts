@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Api, useApi } from "../support/api.js";
 import { expectProblem } from "../support/problem.js";
 
-const NOBODY = "x".repeat(64);
+const ANONYMOUS = "x".repeat(64);
 const TOKEN = /^[A-Za-z0-9]{64}$/;
 const REF = /^[\w-]{27}$/;
 
@@ -228,13 +228,13 @@ export function describeRoutes(): void {
   test("what is not there is {}, an empty list or 0", async () => {
     const api = await t.open();
     const answers: [string, string, object | undefined, unknown][] = [
-      ["GET", `/webapp/get/${NOBODY}`, undefined, {}],
-      ["POST", `/webapp/set/${NOBODY}`, { a: 1 }, {}],
-      ["POST", `/webapp/rotate/${NOBODY}`, undefined, {}],
+      ["GET", `/webapp/get/${ANONYMOUS}`, undefined, {}],
+      ["POST", `/webapp/set/${ANONYMOUS}`, { a: 1 }, {}],
+      ["POST", `/webapp/rotate/${ANONYMOUS}`, undefined, {}],
       ["GET", "/webapp/soid/nobody", undefined, { sessions: [] }],
       ["GET", "/webapp/soapp?dt=60", undefined, { sessions: [] }],
       ["GET", "/webapp/activity?dt=60", undefined, { activity: 0 }],
-      ["DELETE", `/webapp/kill/${NOBODY}`, undefined, { kill: 0 }],
+      ["DELETE", `/webapp/kill/${ANONYMOUS}`, undefined, { kill: 0 }],
       ["DELETE", "/webapp/killsoid/nobody", undefined, { kill: 0 }],
       ["DELETE", "/webapp/killall", undefined, { kill: 0 }],
     ];

@@ -1,6 +1,0 @@
-/** Whether it is an object of no class: one that was written as `{ … }`, or read from JSON. */
-export function isPlainObject(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
-}

@@ -1,0 +1,131 @@
+import { Redis, type RedisOptions } from "ioredis";
+import { invalidValue } from "../errors.js";
+import type { RedisSessionsOptions } from "../types.js";
+import { checkNames } from "../util/rules.js";
+
+type Given = NonNullable<RedisSessionsOptions["options"]>;
+
+/** The options of ioredis. As keys, so that TypeScript tells of one that is missing. */
+const NAMES: { readonly [Name in keyof Required<RedisOptions>]: true } = {
+  port: true,
+  host: true,
+  keyPrefix: true,
+  showFriendlyErrorStack: true,
+  name: true,
+  role: true,
+  tls: true,
+  sentinelUsername: true,
+  sentinelPassword: true,
+  sentinels: true,
+  path: true,
+  family: true,
+  sentinelRetryStrategy: true,
+  sentinelReconnectStrategy: true,
+  preferredSlaves: true,
+  disconnectTimeout: true,
+  sentinelCommandTimeout: true,
+  enableTLSForSentinelMode: true,
+  sentinelTLS: true,
+  natMap: true,
+  updateSentinels: true,
+  sentinelMaxConnections: true,
+  failoverDetector: true,
+  Connector: true,
+  retryStrategy: true,
+  commandTimeout: true,
+  blockingTimeout: true,
+  blockingTimeoutGrace: true,
+  socketTimeout: true,
+  keepAlive: true,
+  noDelay: true,
+  connectionName: true,
+  disableClientInfo: true,
+  clientInfoTag: true,
+  username: true,
+  password: true,
+  db: true,
+  autoResubscribe: true,
+  autoResendUnfulfilledCommands: true,
+  reconnectOnError: true,
+  readOnly: true,
+  stringNumbers: true,
+  protocol: true,
+  replyMapping: true,
+  connectTimeout: true,
+  monitor: true,
+  maxRetriesPerRequest: true,
+  maxLoadingRetryTime: true,
+  enableAutoPipelining: true,
+  autoPipeliningIgnoredCommands: true,
+  offlineQueue: true,
+  commandQueue: true,
+  enableOfflineQueue: true,
+  enableReadyCheck: true,
+  lazyConnect: true,
+  scripts: true,
+  himportFieldsets: true,
+};
+
+/** What other clients call the options of ioredis, and what is to be given in their place. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  // node-redis
+  socket: "host, port, path, tls, family, connectTimeout, keepAlive and retryStrategy, which stand beside each other",
+  database: "db",
+  pingInterval: "keepAlive",
+  disableOfflineQueue: "enableOfflineQueue: false",
+  readonly: "readOnly",
+  RESP: "protocol",
+  reconnectStrategy: "retryStrategy",
+  rootNodes: "the engine's option client with new Cluster(…)",
+  sentinelRootNodes: "sentinels",
+  // redis-sessions, node_redis before version 4
+  auth_pass: "password",
+  connect_timeout: "connectTimeout",
+  enable_offline_queue: "enableOfflineQueue",
+  max_attempts: "retryStrategy",
+  no_ready_check: "enableReadyCheck: false",
+  prefix: "keyPrefix",
+  retry_max_delay: "retryStrategy",
+  retry_strategy: "retryStrategy",
+  retry_unfulfilled_commands: "autoResendUnfulfilledCommands",
+  socket_initial_delay: "keepAlive",
+  socket_keepalive: "keepAlive",
+  socket_nodelay: "noDelay",
+  string_numbers: "stringNumbers",
+  // what people write
+  auth: "password",
+  pass: "password",
+  passwd: "password",
+  pwd: "password",
+  uri: "url",
+  user: "username",
+  ssl: "tls: {}",
+  ca: "tls: { ca }",
+  cert: "tls: { cert }",
+  key: "tls: { key }",
+  rejectUnauthorized: "tls: { rejectUnauthorized }",
+  servername: "tls: { servername }",
+};
+
+/**
+ * Refuses options that ioredis would ignore: a database, a password or TLS would be ignored with them.
+ * @throws SessionError `invalidValue` that names the right one, and never a value
+ */
+export function checkRedisOptions(options: Given): void {
+  const owner = "RedisSessions: options";
+  for (const name of Object.keys(options)) {
+    const meant = Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : undefined;
+    if (meant !== undefined) {
+      throw invalidValue(`${owner}: ioredis has no option "${name}". Give ${meant} instead`);
+    }
+  }
+  if (options.name !== undefined && options.sentinels === undefined) {
+    throw invalidValue(
+      `${owner}.name is the name of a Sentinel's master. To name the connection, give connectionName instead`,
+    );
+  }
+  const known = [...Object.keys(NAMES), "url"];
+  const unknown = Object.keys(options).some((name) => !known.includes(name));
+  // The ioredis that is installed may be newer, and have more.
+  if (unknown) checkNames(owner, options, [...known, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
+}

@@ -1,0 +1,286 @@
+import { expect, test } from "vitest";
+import type { Created, CreateOptions, Session } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+import { readStored } from "../support/index-check.js";
+import { editFields, readFields } from "../support/session-text.js";
+
+const t = useEngine();
+
+const app = "webapp";
+
+/** Creates so many sessions at once; `d.n` counts them. */
+function createMany(length: number, session: Partial<CreateOptions> = {}): Promise<Created[]> {
+  return Promise.all(count(length).map((n) => t.create({ ...session, d: { n } })));
+}
+
+/** Has Redis know the scripts: those that it does not are asked for a second time, behind what was made after them. */
+async function learnScripts(): Promise<void> {
+  const { token } = await t.create();
+  await t.rs.get({ app, token });
+  await t.rs.set({ app, token, d: { n: 0 } });
+  await t.rs.kill({ app, token });
+}
+
+/** The numbers from 0 on. */
+function count(length: number): number[] {
+  return Array.from({ length }, (_, i) => i);
+}
+
+/** How many sessions the largest of the commands concerns. */
+function mostSessions(commands: string[][]): number {
+  return Math.max(...commands.map((command) => command.filter((arg) => arg.startsWith(`rs:{${app}}:s:`)).length));
+}
+
+test("calls that are made together reach Redis in the order in which they were made", async () => {
+  const { token } = await t.create();
+  const writes = Array.from({ length: 50 }, (_, n) => t.rs.set({ app, token, d: { n } }));
+  const written = await Promise.all(writes);
+  expect(written.map((session) => session?.d?.n)).toEqual(Array.from({ length: 50 }, (_, n) => n));
+  expect(written.map((session) => session?.w)).toEqual(Array.from({ length: 50 }, (_, n) => n + 2));
+});
+
+test("a call does not overtake one that waits, though no other is on its way any more", async () => {
+  const { token } = await t.create({ d: { n: 0 } });
+  const first = t.rs.get({ app, token });
+  // It waits for the end of the round; the first may be answered before that.
+  const second = t.rs.set({ app, token, d: { n: 1 } });
+  await first;
+  const third = await t.rs.get({ app, token });
+  expect(third?.d).toEqual({ n: 1 });
+  await second;
+});
+
+test("an error of one call is that call's alone", async () => {
+  const { token } = await t.create();
+  const bad = await t.create({ id: "bob" });
+  await t.db.set(`rs:{${app}}:s:${bad.ref}`, "no session");
+  const answers = await Promise.allSettled([token, bad.token, token].map((one) => t.rs.get({ app, token: one })));
+  expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+});
+
+test("1000 gets at once are few commands, and each is answered with its own session", async () => {
+  const created = await createMany(1000);
+  await learnScripts();
+  let sessions: (Session | null)[] = [];
+  const commands = await t.redis.watch(async () => {
+    sessions = await Promise.all(created.map(({ token }) => t.rs.get({ app, token })));
+  });
+  expect(sessions.map((session) => session?.ref)).toEqual(created.map(({ ref }) => ref));
+  expect(sessions.map((session) => session?.d)).toEqual(count(1000).map((n) => ({ n })));
+  expect(new Set(commands.map(([name]) => name?.toLowerCase()))).toEqual(new Set(["evalsha"]));
+  expect(commands.length).toBeLessThanOrEqual(12);
+  expect(mostSessions(commands)).toBe(100);
+});
+
+test("1000 sessions that are created at once are all there, with their index", async () => {
+  await learnScripts();
+  let created: Created[] = [];
+  const commands = await t.redis.watch(async () => {
+    created = await createMany(1000);
+  });
+  expect(commands.length).toBeLessThanOrEqual(12);
+  expect(mostSessions(commands)).toBe(100);
+  const { sessions, problems } = await readStored(t.db, app);
+  expect(sessions.sort()).toEqual(created.map(({ ref }) => ref).sort());
+  expect(problems).toEqual([]);
+});
+
+test("calls of different operations on a session keep the order in which they were made", async () => {
+  await learnScripts();
+  const { token } = await t.create({ d: { n: -1 } });
+  const calls: Promise<Session | null>[] = [];
+  for (let n = 0; n < 100; n++) {
+    calls.push(t.rs.set({ app, token, d: { n } }));
+    calls.push(t.rs.get({ app, token }));
+    if (n % 3 === 0) calls.push(t.rs.get({ app, token, touch: false }));
+  }
+  const killed = t.rs.kill({ app, token });
+  const dead = [t.rs.get({ app, token }), t.rs.set({ app, token, d: { n: 100 } })];
+  const seen = (await Promise.all(calls)).map((session) => session?.d?.n);
+  expect(seen).toEqual(count(100).flatMap((n) => (n % 3 === 0 ? [n, n, n] : [n, n])));
+  expect(await killed).toEqual({ kill: 1 });
+  expect(await Promise.all(dead)).toEqual([null, null]);
+});
+
+test("the calls on one session keep their order among those on others", async () => {
+  await learnScripts();
+  const created = await createMany(10);
+  const calls = count(20).map((n) =>
+    created.map(({ token }) => [t.rs.set({ app, token, d: { n } }), t.rs.get({ app, token })]),
+  );
+  const seen = (await Promise.all(calls.flat(2))).map((session) => session?.d?.n);
+  expect(seen).toEqual(count(20).flatMap((n) => Array.from({ length: 20 }, () => n)));
+});
+
+test("of reads that are made together, those count and prolong that are to", async () => {
+  const [counted, both, unseen] = (await createMany(3)) as [Created, Created, Created];
+  const base = `rs:{${app}}:`;
+  for (const { ref } of [counted, both, unseen]) {
+    await editFields(t.db, `${base}s:${ref}`, { la: { add: -5000 } });
+    await t.db.pexpire(`${base}s:${ref}`, 50_000);
+  }
+  const read = ({ token }: Created, touch?: boolean) =>
+    t.rs.get(touch === undefined ? { app, token } : { app, token, touch });
+  const sessions = await Promise.all([
+    read(unseen, false),
+    read(counted, true),
+    read(unseen, false),
+    read(both, false),
+    read(counted),
+    read(both, true),
+    read(both, false),
+    read(unseen, false),
+    read(counted, true),
+  ]);
+  // Each as it was before this read.
+  expect(sessions.map((session) => session?.r)).toEqual([1, 1, 1, 1, 2, 1, 2, 1, 3]);
+  expect(sessions.filter((session) => session?.idle === 0)).toEqual([sessions[4], sessions[6], sessions[8]]);
+  expect((await readFields(t.db, `${base}s:${counted.ref}`)).r).toBe("4");
+  expect((await readFields(t.db, `${base}s:${both.ref}`)).r).toBe("2");
+  expect((await readFields(t.db, `${base}s:${unseen.ref}`)).r).toBe("1");
+  expect(await t.db.pttl(`${base}s:${counted.ref}`)).toBeGreaterThan(50_000);
+  expect(await t.db.pttl(`${base}s:${both.ref}`)).toBeGreaterThan(50_000);
+  expect(await t.db.pttl(`${base}s:${unseen.ref}`)).toBeLessThanOrEqual(50_000);
+});
+
+test("large values that are written together all arrive, and no command grows without bounds", async () => {
+  await learnScripts();
+  const created = await createMany(10);
+  const text = (n: number) => `${n}`.padStart(10_000, "딸기 ");
+  const commands = await t.redis.watch(() =>
+    Promise.all(
+      count(40).map((n) => {
+        const { token } = created[n % 10] as Created;
+        return t.rs.set({ app, token, d: { [`large${n}`]: text(n) } });
+      }),
+    ),
+  );
+  for (const [i, { token }] of created.entries()) {
+    const large = [i, i + 10, i + 20, i + 30].map((n) => [`large${n}`, text(n)]);
+    expect((await t.rs.get({ app, token }))?.d).toEqual({ n: i, ...Object.fromEntries(large) });
+  }
+  // One leaves at once, the rest in runs of at most seven: 64 K characters, and what had begun below that. A call on a
+  // session of a run that may be left undone waits for that run, so some runs are shorter.
+  expect(commands.length).toBeLessThanOrEqual(13);
+  expect(mostSessions(commands)).toBeLessThanOrEqual(7);
+});
+
+test("a large value keeps none of those that are made together with it from arriving", async () => {
+  const created = await createMany(100);
+  const large = "x".repeat(900_000);
+  const written = created.map(({ token }, i) => t.rs.set({ app, token, d: { text: i === 50 ? large : `${i}` } }));
+  const lengths = (await Promise.all(written)).map((session) => `${session?.d?.text}`.length);
+  expect(lengths).toEqual(count(100).map((i) => (i === 50 ? 900_000 : `${i}`.length)));
+});
+
+test("300 calls at once all succeed on a Redis that has lost the scripts", async () => {
+  const created = await createMany(100);
+  await t.db.script("FLUSH");
+  const calls = created.map(({ token, ref }, n) => [
+    t.rs.get({ app, token }),
+    t.rs.set({ app, ref, d: { more: n } }),
+    t.create({ id: "bob", d: { n } }),
+  ]);
+  const answers = await Promise.all(calls.flat());
+  const refs = answers.map((answer) => answer?.ref);
+  expect(refs.filter((_, i) => i % 3 < 2)).toEqual(created.flatMap(({ ref }) => [ref, ref]));
+  const stored = await readStored(t.db, app);
+  expect(stored.problems).toEqual([]);
+  expect(new Set(stored.sessions)).toEqual(new Set(refs));
+  expect(stored.sessions).toHaveLength(200);
+  const sessions = await Promise.all(created.map(({ token }) => t.rs.get({ app, token })));
+  expect(sessions.map((session) => session?.d)).toEqual(count(100).map((n) => ({ n, more: n })));
+  expect(sessions.map((session) => [session?.r, session?.w])).toEqual(count(100).map(() => [2, 2]));
+});
+
+test("calls to two apps that are made together go each to its own", async () => {
+  const mine = await createMany(50);
+  const theirs = await createMany(50, { app: "other" });
+  const calls = count(50).flatMap((i) => {
+    const [{ token: here }, { token: there }] = [mine[i] as Created, theirs[i] as Created];
+    return [
+      t.rs.set({ app, token: here, d: { here: i } }),
+      t.rs.set({ app: "other", token: there, d: { there: i } }),
+      t.rs.get({ app, token: here }),
+      t.rs.get({ app: "other", token: there }),
+      // Nothing of the one is seen in the other.
+      t.rs.get({ app: "other", token: here }),
+      t.rs.set({ app, token: there, d: { wrong: i } }),
+    ];
+  });
+  const answers = (await Promise.all(calls)).map((session) => session?.d ?? null);
+  expect(answers).toEqual(
+    count(50).flatMap((n) => {
+      const [here, there] = [
+        { n, here: n },
+        { n, there: n },
+      ];
+      return [here, there, here, there, null, null];
+    }),
+  );
+  expect(await readStored(t.db, app)).toMatchObject({ sessions: { length: 50 }, problems: [] });
+  expect(await readStored(t.db, "other")).toMatchObject({ sessions: { length: 50 }, problems: [] });
+});
+
+test("sessions that are ended together are ended once each, and others live", async () => {
+  await learnScripts();
+  const created = await createMany(150);
+  const [ended, alive] = [created.slice(0, 120), created.slice(120)];
+  const never = { token: "x".repeat(64) };
+  let answers: unknown[] = [];
+  const commands = await t.redis.watch(async () => {
+    answers = await Promise.all([...ended, ...ended, never].map(({ token }) => t.rs.kill({ app, token })));
+  });
+  expect(answers).toEqual([...ended.map(() => ({ kill: 1 })), ...ended.map(() => ({ kill: 0 })), { kill: 0 }]);
+  expect(commands.length).toBeLessThanOrEqual(4);
+  const stored = await readStored(t.db, app);
+  expect(stored).toMatchObject({ forwards: [], problems: [] });
+  expect(stored.sessions.sort()).toEqual(alive.map(({ ref }) => ref).sort());
+});
+
+test("of sessions that end together, those leave a mark that have made way for another", async () => {
+  const [ended, replaced] = [await createMany(20), await createMany(20)];
+  const calls = count(20).map((i) => [
+    t.rs.kill({ app, token: ended[i]?.token as string }),
+    t.create({ id: "bob", replaces: replaced[i]?.token as string }),
+  ]);
+  await Promise.all(calls.flat());
+  const { forwards, sessions, problems } = await readStored(t.db, app);
+  expect(forwards.sort()).toEqual(replaced.map(({ ref }) => ref).sort());
+  expect(sessions).toHaveLength(20);
+  expect(problems).toEqual([]);
+  const gone = [...ended, ...replaced].map(({ token }) => t.rs.get({ app, token }));
+  expect(await Promise.all(gone)).toEqual(gone.map(() => null));
+});
+
+test("rotated sessions are found among others that are asked for together", async () => {
+  const created = await createMany(60);
+  const rotated = await Promise.all(created.slice(0, 20).map(({ token }) => t.rs.rotate({ app, token })));
+  const read = await Promise.all(created.map(({ token }) => t.rs.get({ app, token })));
+  expect(read.map((session) => session?.d)).toEqual(count(60).map((n) => ({ n })));
+  expect(read.slice(0, 20).map((session) => session?.ref)).toEqual(rotated.map((one) => one?.ref));
+  const written = await Promise.all(created.map(({ token }, i) => t.rs.set({ app, token, d: { more: i } })));
+  expect(written.map((session) => session?.d)).toEqual(count(60).map((n) => ({ n, more: n })));
+  const killed = await Promise.all(created.map(({ token }) => t.rs.kill({ app, token })));
+  expect(killed).toEqual(created.map(() => ({ kill: 1 })));
+  expect((await readStored(t.db, app)).entries).toBe(0);
+});
+
+test("users that sign in at the same moment get no more sessions than they may have", async () => {
+  await learnScripts();
+  const limits = { maxPerUser: 2, overflow: "reject" } as const;
+  const calls = count(30).map((i) => t.create({ id: `user${i % 10}`, ...limits }));
+  const answers = await Promise.allSettled(calls);
+  expect(answers.map(({ status }) => status)).toEqual(count(30).map((i) => (i < 20 ? "fulfilled" : "rejected")));
+  expect(answers.slice(20)).toEqual(
+    count(10).map(() => ({ status: "rejected", reason: expect.objectContaining({ code: "ERR_TOO_MANY_SESSIONS" }) })),
+  );
+  expect(await readStored(t.db, app)).toMatchObject({ sessions: { length: 20 }, problems: [] });
+});
+
+test("the first sessions of an app make it known to the wipers once, not once each", async () => {
+  const commands = await t.redis.watch(async () => {
+    await Promise.all(count(200).map((n) => t.create({ app: "brandnew", id: `user${n}` })));
+  });
+  expect(commands.filter(([name]) => /^zadd$/i.test(name ?? ""))).toHaveLength(1);
+});

@@ -1,0 +1,67 @@
+import { Redis, type RedisOptions } from "ioredis";
+import { Redis as Redis5 } from "ioredis5";
+import { expect, test } from "vitest";
+import { internalsOf } from "../../src/engine/internals.js";
+import { RedisSessions } from "../../src/index.js";
+
+/** What is said of options that are refused. */
+function refusal(options: object): string {
+  try {
+    new RedisSessions({ options: { lazyConnect: true, ...options } as never, wipe: 0 });
+  } catch (error) {
+    expect(error).toMatchObject({ name: "invalidValue" });
+    return (error as Error).message;
+  }
+  return "";
+}
+
+test.each<[object, string]>([
+  [{ database: 2 }, "Give db instead"],
+  [{ socket: { host: "h", tls: true } }, "Give host, port, path, tls"],
+  [{ pingInterval: 1000 }, "Give keepAlive instead"],
+  [{ auth_pass: "hunter2" }, "Give password instead"],
+  [{ enable_offline_queue: false }, "Give enableOfflineQueue instead"],
+  [{ pasword: "hunter2" }, 'Did you mean "password"?'],
+  [{ rejectUnauthorized: true }, "Give tls: { rejectUnauthorized } instead"],
+  [{ name: "app" }, "connectionName"],
+  [{ hunter2hunter2hunter2: true }, "has no such option"],
+])("options %j are refused, with what is meant", (options, meant) => {
+  expect(refusal(options)).toContain(meant);
+  expect(refusal(options)).not.toMatch(/hunter2/);
+});
+
+test.each([
+  ["ioredis 6", new Redis({ lazyConnect: true }).options],
+  ["ioredis 5", new Redis5({ lazyConnect: true }).options],
+])("every option that %s has a default for is taken", (_name, defaults) => {
+  for (const name of Object.keys(defaults)) {
+    if (name === "name") continue;
+    expect(refusal({ [name]: (defaults as Record<string, unknown>)[name] }), name).toBe("");
+  }
+});
+
+test("the own connection to a Sentinel listens for failovers, unless it is told not to", async () => {
+  const options = { lazyConnect: true, sentinels: [{ host: "127.0.0.1", port: 1 }], name: "m" };
+  const open = (more: object) => {
+    const rs = new RedisSessions({ options: { ...options, ...more }, wipe: 0 });
+    return internalsOf(rs).connection.client.options as RedisOptions;
+  };
+  expect(open({})).toMatchObject({ failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 });
+  const own = { failoverDetector: false, disconnectTimeout: 500, socketTimeout: 50 };
+  expect(open(own)).toMatchObject(own);
+});
+
+test("a Sentinel's client without failoverDetector is warned of, once", async () => {
+  const warnings: (Error & { code?: string })[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on("warning", note);
+  const options = { lazyConnect: true, sentinels: [{ host: "127.0.0.1", port: 1 }], name: "m" };
+  const client = new Redis(options);
+  new RedisSessions({ client, wipe: 0 });
+  new RedisSessions({ client, wipe: 0 });
+  new RedisSessions({ client: new Redis({ ...options, failoverDetector: true }), wipe: 0 });
+  new RedisSessions({ client: new Redis({ lazyConnect: true }), wipe: 0 });
+  await new Promise(setImmediate);
+  process.off("warning", note);
+  expect(warnings.map(({ name, code }) => [name, code])).toEqual([["IoredisSessionsWarning", "NO_FAILOVER_DETECTOR"]]);
+});
