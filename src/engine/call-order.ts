@@ -43,8 +43,8 @@ export class CallOrder {
     const held = this.#held.get(run);
     this.#held.delete(run);
     this.#forget(run);
-    // Its first is always done, but what is held by now must not overtake it.
-    for (const session of rest.delayable) this.opened(rest, session);
+    // Its first is always done, but what is held by now must not be overtaken.
+    for (const session of rest.sessions) this.opened(rest, session);
     rest.onOver ??= () => this.#close(rest);
     if (held !== undefined) this.#held.set(rest, held);
   }
@@ -57,6 +57,6 @@ export class CallOrder {
   }
 
   #forget(run: Run): void {
-    for (const session of run.delayable) if (this.#open.get(session) === run) this.#open.delete(session);
+    for (const session of run.sessions) if (this.#open.get(session) === run) this.#open.delete(session);
   }
 }

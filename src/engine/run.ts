@@ -82,6 +82,11 @@ export class Run {
     return this.#calls[0].keys.index.length;
   }
 
+  /** The keys of its sessions. */
+  get sessions(): string[] {
+    return this.keys.slice(this.firstSession);
+  }
+
   /** The session keys of the calls that the script may leave undone: of all but the first. */
   get delayable(): string[] {
     return this.#calls.length === 1 ? [] : this.keys.slice(this.firstSession + 1);
