@@ -9,6 +9,7 @@ import { checkEngineOptions } from "./engine-options.js";
 import { invalidValue } from "./errors.js";
 import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
 import { appsKey, Keys, quoteId } from "./keys.js";
+import { isLarge, padNumbers } from "./large-sessions.js";
 import { deliver, method, plainMethod } from "./method.js";
 import type { Bounds } from "./operations.js";
 import { checkOptionNames } from "./option-names.js";
@@ -167,7 +168,8 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const text = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
+    const unpadded = encodeOwn(now, ttl, { id, ip, device, no_resave }) + data;
+    const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
     const created =

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.js";
 import { tooLarge, tooManyKeys } from "./errors.js";
 import { type Keys, NOBODY } from "./keys.js";
 import * as operations from "./operations.js";
+import { toNumber } from "./reply.js";
 import { Turns } from "./turns.js";
 
 /** Bytes of a session's text that scripts take in, as lua/include/read.lua has it. */
@@ -116,7 +117,7 @@ export class LargeSessions {
   async #text(ref: string, deadline: number): Promise<string | null> {
     const key = this.#keys.session(ref);
     for (;;) {
-      const size = await this.#connection.command((client) => client.strlen(key));
+      const size = toNumber(await this.#connection.command((client) => client.strlen(key)));
       const pieces: Buffer[] = [];
       for (let at = 0; at < size; at += PIECE) {
         this.#connection.assertInTime(deadline);
@@ -124,7 +125,7 @@ export class LargeSessions {
       }
       const text = Buffer.concat(pieces);
       const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047));
-      const now = await this.#connection.command((client) => client.strlen(key));
+      const now = toNumber(await this.#connection.command((client) => client.strlen(key)));
       if (now === size && text.length === size && versionOf(head) === versionOf(text)) {
         return size === 0 ? null : text.toString();
       }
