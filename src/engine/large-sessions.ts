@@ -92,10 +92,10 @@ export class LargeSessions {
         device,
       ];
       const text = lines.join("\n") + merged;
-      const [written, size] = [w as string, Buffer.byteLength(before)];
+      const [read, size] = [own.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
-      const input = { ref, to, now: use.now, use: use.ttl, created: created as string, written, size };
+      const input = { ref, to, now: use.now, use: use.ttl, read, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
       if (reply === true) return decode([la, ...lines.slice(1)].join("\n") + merged, ref);
       if (reply !== false) return reply;
