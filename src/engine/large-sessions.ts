@@ -109,7 +109,7 @@ export class LargeSessions {
   async stage(text: string, deadline: number): Promise<string> {
     const key = this.#keys.staged(nanoid());
     const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER);
-    await this.#connection.command((client) => client.set(key, text, "PX", left));
+    await this.#connection.command((client) => client.set(key, text, "PX", left), deadline);
     return key;
   }
 
@@ -117,15 +117,17 @@ export class LargeSessions {
   async #text(ref: string, deadline: number): Promise<string | null> {
     const key = this.#keys.session(ref);
     for (;;) {
-      const size = toNumber(await this.#connection.command((client) => client.strlen(key)));
+      const size = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       const pieces: Buffer[] = [];
       for (let at = 0; at < size; at += PIECE) {
         this.#connection.assertInTime(deadline);
-        pieces.push(await this.#connection.command((client) => client.getrangeBuffer(key, at, at + PIECE - 1)));
+        pieces.push(
+          await this.#connection.command((client) => client.getrangeBuffer(key, at, at + PIECE - 1), deadline),
+        );
       }
       const text = Buffer.concat(pieces);
-      const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047));
-      const now = toNumber(await this.#connection.command((client) => client.strlen(key)));
+      const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
+      const now = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       if (now === size && text.length === size && versionOf(head) === versionOf(text)) {
         return size === 0 ? null : text.toString();
       }
