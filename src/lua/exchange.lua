@@ -8,9 +8,8 @@
 --        2    now, ms of the caller's clock
 --        3    how it was used: 'use' to prolong it as `set` does; 'keep' to leave its life as it is; or, as in `update`, its
 --             ttl from now on, seconds (may have a fraction), 0 for a session without end
---        4    when the session that was read was created, ms
---        5    how often it had been written
---        6    how many bytes it had
+--        4    four lines of the session that was read: how often it was written, its ttl and terms, creation and id
+--        5    how many bytes it had
 -- Reply  1 when it was written
 --        0 when the session is another by now; nothing is written
 --        the mark that stands there, or "" where nothing is; nothing is written
@@ -24,7 +23,7 @@
 --@include record-uses
 
 local session, staged = KEYS[6], KEYS[7]
-local ref, now, use, created, written, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local ref, now, use, read, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 -- Answers where nothing is written. The new text, which may be large, must not wait for its TTL.
 local function discard(reply)
@@ -35,9 +34,11 @@ end
 local text, head = beginning(session), beginning(staged)
 if type(text) == 'table' then return discard(text) end
 if not text or is_tombstone(text) then return discard(text or '') end
-local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')
-local _, _, since, before = parse(text)
-if since ~= created or w ~= written or redis.call('STRLEN', session) ~= size then return discard(0) end
+local la, r = string.match(text, '^(%d+)\n(%d+)\n')
+local _, _, _, before = parse(text)
+-- Who gives it to another user, or another ttl, counts no write.
+local present = string.match(text, '^%d+\n%d+\n(%d+\n[^\n]*\n%d+\n[^\n]*)\n')
+if present ~= read or redis.call('STRLEN', session) ~= size then return discard(0) end
 local ttl, flags, _, id, new_la = parse(head or '')
 -- The new text has a short life where it lies.
 if not id then return 0 end
@@ -51,7 +52,12 @@ elseif use ~= 'keep' then
 end
 local left = life or redis.call('PTTL', session)
 redis.call('RENAME', staged, session)
-if left > 0 then redis.call('PEXPIRE', session, whole_ms(left)) else redis.call('PERSIST', session) end
+-- In the last ms of its life there are 0 left.
+if left > 0 or (left == 0 and not life) then
+  redis.call('PEXPIRE', session, whole_ms(left))
+else
+  redis.call('PERSIST', session)
+end
 -- What has read it meanwhile counts.
 if string.match(head, '^%d+\n(%d+)') ~= r and #string.match(head, '^%d+\n(%d+)') == #r then
   redis.call('SETRANGE', session, #new_la + 1, r)

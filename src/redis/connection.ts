@@ -51,11 +51,14 @@ export class Connection {
     });
   }
 
-  /** Sends a plain command. */
-  command<Reply>(send: (client: Client) => Promise<Reply>): Promise<Reply> {
+  /**
+   * Sends a plain command.
+   * @param deadline of a call that takes more than one round trip
+   */
+  command<Reply>(send: (client: Client) => Promise<Reply>, deadline = this.deadline()): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw quitWasCalled();
-      const pending = { deadline: this.deadline(), isSent: false, fail: reject };
+      const pending = { deadline, isSent: false, fail: reject };
       const fail = (error: unknown) => {
         this.#deadlines.remove(pending);
         reject(fromRedis(error, troubleOf(this.client)));

@@ -44,7 +44,9 @@ export class Gate {
 
   /** Whether a command would be sent at once. */
   get isOpen(): boolean {
-    return this.#held.size === 0 && this.#timeouts === 0 && isReady(this.#client);
+    // One silent node of a Cluster says nothing of the others, and a PING may go to any of them.
+    const isSilent = this.#timeouts > 0 && !this.#client.isCluster;
+    return this.#held.size === 0 && !isSilent && isReady(this.#client);
   }
 
   /** How many commands in a row were sent and not answered in time. */

@@ -127,5 +127,8 @@ export function checkRedisOptions(options: Given): void {
   const known = [...Object.keys(NAMES), "url"];
   const unknown = Object.keys(options).some((name) => !known.includes(name));
   // The ioredis that is installed may be newer, and have more.
-  if (unknown) checkNames(owner, options, [...known, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
+  if (unknown) {
+    const names = new Set([...known, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
+    checkNames(owner, options, [...names]);
+  }
 }

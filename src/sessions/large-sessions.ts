@@ -1,6 +1,7 @@
 import { nanoid } from "nanoid";
 import { tooLarge, tooManyKeys } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
+import { toNumber } from "../redis/reply.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
@@ -91,10 +92,10 @@ export class LargeSessions {
         device,
       ];
       const text = lines.join("\n") + merged;
-      const [written, size] = [w as string, Buffer.byteLength(before)];
+      const [read, size] = [own.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
-      const input = { ref, to, now: use.now, use: use.ttl, created: created as string, written, size };
+      const input = { ref, to, now: use.now, use: use.ttl, read, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
       if (reply === true) return decode([la, ...lines.slice(1)].join("\n") + merged, ref);
       if (reply !== false) return reply;
@@ -108,7 +109,7 @@ export class LargeSessions {
   async stage(text: string, deadline: number): Promise<string> {
     const key = this.#keys.staged(nanoid());
     const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER);
-    await this.#connection.command((client) => client.set(key, text, "PX", left));
+    await this.#connection.command((client) => client.set(key, text, "PX", left), deadline);
     return key;
   }
 
@@ -116,15 +117,17 @@ export class LargeSessions {
   async #text(ref: string, deadline: number): Promise<string | null> {
     const key = this.#keys.session(ref);
     for (;;) {
-      const size = await this.#connection.command((client) => client.strlen(key));
+      const size = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       const pieces: Buffer[] = [];
       for (let at = 0; at < size; at += PIECE) {
         this.#connection.assertInTime(deadline);
-        pieces.push(await this.#connection.command((client) => client.getrangeBuffer(key, at, at + PIECE - 1)));
+        pieces.push(
+          await this.#connection.command((client) => client.getrangeBuffer(key, at, at + PIECE - 1), deadline),
+        );
       }
       const text = Buffer.concat(pieces);
-      const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047));
-      const now = await this.#connection.command((client) => client.strlen(key));
+      const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
+      const now = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       if (now === size && text.length === size && versionOf(head) === versionOf(text)) {
         return size === 0 ? null : text.toString();
       }

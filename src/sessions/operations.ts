@@ -67,9 +67,8 @@ interface Exchange extends Timed {
   /** the key of the new text */
   to: string;
   use: number | "use" | "keep";
-  /** What is known of the text that was read: when it was created, how often it was written, its bytes. */
-  created: string;
-  written: string;
+  /** What is known of the text that was read: its lines from how often it was written to its id, and its bytes. */
+  read: string;
   size: number;
 }
 
@@ -193,7 +192,7 @@ export const replace = {
 export const exchange = {
   script: scripts.exchange,
   keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
-  args: ({ ref, now, use, created, written, size }) => [ref, now, use, created, written, size],
+  args: ({ ref, now, use, read, size }) => [ref, now, use, read, size],
   reply: (reply: number | string) => (reply === "" ? null : (parseTombstone(reply) ?? toNumber(reply) === 1)),
 } satisfies SessionOperation<Exchange, boolean | Tombstone | null>;
 

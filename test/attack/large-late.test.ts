@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+import { useEngine } from "../support/engine.js";
+
+const $ = useEngine();
+const app = "webapp";
+
+test("a large change that was told timeout sends nothing any more", async () => {
+  const client = $.redis.client();
+  const rs = new RedisSessions({ client, wipe: 0, timeout: 300 });
+  const { token } = await rs.create({ app, id: "alice", ip: "1.2.3.4", d: { text: "x".repeat(300_000) } });
+  // Each command is answered in time, but not all of them.
+  const strlen = client.strlen.bind(client);
+  client.strlen = (async (key: string) => {
+    const length = await strlen(key);
+    await sleep(200);
+    return length;
+  }) as never;
+  const commands = await $.redis.watch(async () => {
+    await expect(rs.set({ app, token, d: { a: 1 } })).rejects.toThrow("300 ms");
+    await sleep(500);
+  });
+  expect(commands.map(([name]) => name)).toContain("strlen");
+  expect(commands.map(([name]) => name)).not.toContain("set");
+});

@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
+
+test("an unknown option of Redis: the error names each known one once", () => {
+  let message = "";
+  try {
+    new RedisSessions({ options: { nodes: [] } as never });
+  } catch (error) {
+    message = (error as Error).message;
+  }
+  const names = /It takes (.*)\.$/.exec(message)?.[1]?.split(", ") ?? [];
+  expect(names).toContain("lazyConnect");
+  expect(names).toEqual([...new Set(names)]);
+});
