@@ -8,7 +8,7 @@
 --        2    now, ms of the caller's clock
 --        3    how it was used: 'use' to prolong it as `set` does; 'keep' to leave its life as it is; or, as in `update`, its
 --             ttl from now on, seconds (may have a fraction), 0 for a session without end
---        4    four lines of the session that was read: how often it was written, its ttl and terms, creation and id
+--        4    four lines of the session that was read: how often it was written, its ttl and flags, creation and id
 --        5    how many bytes it had
 -- Reply  1 when it was written
 --        0 when the session is another by now; nothing is written

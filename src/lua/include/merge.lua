@@ -29,7 +29,7 @@ local function merge_within(head, text, rest, start, changes, max_bytes, max_key
   if not pieces then return TOO_MUCH end
   table.insert(pieces, 1, head)
   local new = table.concat(pieces)
-  if #new > MOST_TEXT then
+  if #new > MAX_TEXT then
     -- From now on its numbers change in place, see get.lua.
     head = string.gsub(head, '^(%d+)\n(%d+)\n(%d+)', function(la, r, w)
       return la .. '\n' .. string.format('%010d', r) .. '\n' .. string.format('%010d', w)
