@@ -3,7 +3,7 @@ import { sortInSteps } from "./breather.js";
 import { CHUNK, chunks } from "./chunks.js";
 import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
-import { type Entry, type Keys, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
+import { type Entry, type Keys, markAfter, NOBODY, ownerRange, parseEntry, parseOwned } from "./keys.js";
 import * as operations from "./operations.js";
 import { toList, toNumber, toText } from "./reply.js";
 import type { Part } from "./validate.js";
@@ -41,26 +41,26 @@ export class AppIndex {
 
   /** Ends sessions that were met in the index, if they are still there. */
   async kill(entries: readonly Entry[]): Promise<void> {
-    await this.#end(entries, undefined, 0);
+    await this.#end(entries, undefined);
   }
 
   /**
    * Ends the sessions of a user until none is left but `spare`.
    * @param barFor ms that sessions of connect-redis are barred; undefined for as long as the app's store has said
    */
-  async killUser(id: string, spare?: string, markFor = 0, barFor?: number): Promise<number> {
+  async killUser(id: string, spare?: string, barFor?: number): Promise<number> {
     // Before the first look: what is taken over until then is met, and what comes later is refused.
     await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => this.#owned(id), spare, markFor);
+    return this.#endAll(() => this.#owned(id), spare);
   }
 
   /**
    * Ends the sessions of the app until none is left.
    * @param barFor as for killUser
    */
-  async killAll(markFor = 0, barFor?: number): Promise<number> {
+  async killAll(barFor?: number): Promise<number> {
     await this.#connection.run(operations.barLegacy, this.#keys, { id: NOBODY, barFor });
-    return this.#endAll(() => this.#queued(), undefined, markFor);
+    return this.#endAll(() => this.#queued(), undefined);
   }
 
   /**
@@ -287,11 +287,7 @@ export class AppIndex {
    * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
    * looks again. A look that ends nothing and shows the same entries as the look before has met what cannot be removed.
    */
-  async #endAll(
-    pages: () => AsyncGenerator<Entry[], void>,
-    spare: string | undefined,
-    markFor: number,
-  ): Promise<number> {
+  async #endAll(pages: () => AsyncGenerator<Entry[], void>, spare: string | undefined): Promise<number> {
     let spared = spare;
     let killed = 0;
     let lastLook = "";
@@ -300,7 +296,7 @@ export class AppIndex {
       const look = createHash("sha1");
       for await (const page of ahead(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
-        const result = await this.#end(entries, spared, markFor);
+        const result = await this.#end(entries, spared);
         // Where it is now. One that has ended needs no sparing.
         if (result.spareMoved) spared = (await this.#find(spared as string))?.ref;
         seen++;
@@ -315,15 +311,14 @@ export class AppIndex {
     }
   }
 
-  async #end(
-    entries: readonly Entry[],
-    spare: string | undefined,
-    markFor: number,
-  ): Promise<{ ended: number; spareMoved: boolean }> {
+  async #end(entries: readonly Entry[], spare: string | undefined): Promise<{ ended: number; spareMoved: boolean }> {
+    const marked = entries.filter(({ ref }) => markAfter(ref) > 0);
+    const unmarked = marked.length === 0 ? entries : entries.filter(({ ref }) => markAfter(ref) === 0);
     const counts = await Promise.all(
-      chunks(entries).map((chunk) =>
-        this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, markFor }),
-      ),
+      [...chunks(marked), ...chunks(unmarked)].map((chunk) => {
+        const markFor = markAfter(chunk[0]?.ref ?? "");
+        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, markFor });
+      }),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);
     return { ended, spareMoved: counts.includes(-1) };

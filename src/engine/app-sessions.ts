@@ -2,7 +2,7 @@ import { AppIndex } from "./app-index.js";
 import { decode, Mark, Stored } from "./codec.js";
 import type { Connection } from "./connection.js";
 import { isOutage, isOutOfMemory, tooManySessions } from "./errors.js";
-import type { Keys } from "./keys.js";
+import { type Keys, markAfter } from "./keys.js";
 import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { Turns } from "./turns.js";
@@ -191,7 +191,7 @@ export class AppSessions {
   }
 
   /** @param markFor ms that a mark keeps the session from coming back; see include/leave-mark.lua */
-  async kill(ref: string, markFor = 0): Promise<number> {
+  async kill(ref: string, markFor = markAfter(ref)): Promise<number> {
     const killed = await this.#follow(ref, (at, _last, deadline) =>
       this.#connection.run(operations.kill, this.#keys, { ref: at, markFor }, deadline),
     );
