@@ -34,12 +34,6 @@ const TOUCH_AFTER = 1000;
 const PROLONG_AFTER = 50;
 
 /**
- * How long a session that was ended cannot be brought back by a request that does not tell whether it had loaded it
- * (@fastify/session), in ms. Longer than requests take.
- */
-const ENDED_TOMBSTONE_TTL = 60_000;
-
-/**
  * How long a bar keeps sessions of connect-redis from being taken over, in ms: no browser keeps a cookie for longer than
  * 400 days.
  */
@@ -132,9 +126,13 @@ export class SessionTracker {
   /** @param sid or a ref */
   async destroy(sid: string): Promise<void> {
     const ref = this.ref(sid);
-    const killed = await this.#queue.add(ref, "", () => this.#sessions.kill(ref, ENDED_TOMBSTONE_TTL));
-    if (killed === 0 && isStoreRef(sid)) await this.#sessions.kill(sid, ENDED_TOMBSTONE_TTL);
-    if (this.#legacy) await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
+    const killed = await this.#queue.add(ref, "", () => this.#sessions.kill(ref));
+    const isRef = killed === 0 && isStoreRef(sid);
+    if (isRef) await this.#sessions.kill(sid);
+    if (!this.#legacy) return;
+    await removeLegacy(this.#connection, { prefix: this.#prefix, sid });
+    const own = isRef ? this.#idOfEither(sid) : undefined;
+    if (own !== undefined) await removeLegacy(this.#connection, { prefix: this.#prefix, sid: own });
   }
 
   /** Ends all sessions of a user but `except` (an id or a ref), also those that connect-redis left. */
@@ -143,12 +141,12 @@ export class SessionTracker {
     const sid = this.#legacy && except !== undefined ? this.#idOfEither(except) : undefined;
     if (sid !== undefined) await this.#adopt(sid);
     const spare = except === undefined ? undefined : this.refOfEither(except);
-    return this.#sessions.index.killUser(id, spare, ENDED_TOMBSTONE_TTL, this.#barFor);
+    return this.#sessions.index.killUser(id, spare, this.#barFor);
   }
 
   /** Ends all sessions, also those that connect-redis left. */
   killAll(): Promise<number> {
-    return this.#sessions.index.killAll(ENDED_TOMBSTONE_TTL, this.#barFor);
+    return this.#sessions.index.killAll(this.#barFor);
   }
 
   /** A session that was met in a list, as a load would show it. */

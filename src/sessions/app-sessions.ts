@@ -2,7 +2,7 @@ import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import type { Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
-import type { Keys } from "./keys.js";
+import { type Keys, tombstoneTtlOf } from "./keys.js";
 import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { ahead } from "./paging.js";
@@ -194,8 +194,8 @@ export class AppSessions {
     return changed instanceof StoredSession;
   }
 
-  /** @param tombstoneTtl ms that a mark keeps the session from coming back; see include/leave-mark.lua */
-  async kill(ref: string, tombstoneTtl = 0): Promise<number> {
+  /** @param tombstoneTtl ms that a tombstone keeps the session from coming back; see include/leave-tombstone.lua */
+  async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref)): Promise<number> {
     const killed = await this.#follow(ref, (at, _last, deadline) =>
       this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
     );

@@ -70,6 +70,17 @@ export function layoutKey(namespace: string): string {
 /** What the ref of every RedisStore session begins with, and no ref of the engine. */
 export const STORE_REF_PREFIX = "~";
 
+/**
+ * For how long a mark is left where a session of a RedisStore was ended, in ms. It stops a request that is under way and
+ * does not tell whether it had loaded the session (@fastify/session). Longer than requests take.
+ */
+const STORE_TOMBSTONE_TTL = 60_000;
+
+/** For how long a mark is left where the session of a ref is ended, in ms, whoever ends it; 0 for none. */
+export function tombstoneTtlOf(ref: string): number {
+  return ref.startsWith(STORE_REF_PREFIX) ? STORE_TOMBSTONE_TTL : 0;
+}
+
 /** What stands for the user of an anonymous session, in the index as in the scripts. */
 export const ANONYMOUS = '""';
 

@@ -3,7 +3,15 @@ import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/breather.js";
-import { ANONYMOUS, type Entry, type Keys, overflowRange, parseEntry, parseUserSessions } from "./keys.js";
+import {
+  ANONYMOUS,
+  type Entry,
+  type Keys,
+  overflowRange,
+  parseEntry,
+  parseUserSessions,
+  tombstoneTtlOf,
+} from "./keys.js";
 import * as operations from "./operations.js";
 import { ahead, chunks, PAGE, type Part, walk } from "./paging.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
@@ -40,26 +48,26 @@ export class SessionIndex {
 
   /** Ends sessions that were met in the index, if they are still there. */
   async kill(entries: readonly Entry[]): Promise<void> {
-    await this.#end(entries, undefined, 0);
+    await this.#end(entries, undefined);
   }
 
   /**
    * Ends the sessions of a user until none is left but `spare`.
    * @param barFor ms that sessions of connect-redis are barred; undefined for as long as the app's store has said
    */
-  async killUser(id: string, spare?: string, tombstoneTtl = 0, barFor?: number): Promise<number> {
+  async killUser(id: string, spare?: string, barFor?: number): Promise<number> {
     // Before the first look: what is taken over until then is met, and what comes later is refused.
     await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => this.#owned(id), spare, tombstoneTtl);
+    return this.#endAll(() => this.#owned(id), spare);
   }
 
   /**
    * Ends the sessions of the app until none is left.
    * @param barFor as for killUser
    */
-  async killAll(tombstoneTtl = 0, barFor?: number): Promise<number> {
+  async killAll(barFor?: number): Promise<number> {
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
-    return this.#endAll(() => this.#queued(), undefined, tombstoneTtl);
+    return this.#endAll(() => this.#queued(), undefined);
   }
 
   /**
@@ -295,11 +303,7 @@ export class SessionIndex {
    * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
    * looks again. A look that ends nothing and shows the same entries as the look before has met what cannot be removed.
    */
-  async #endAll(
-    pages: () => AsyncGenerator<Entry[], void>,
-    spare: string | undefined,
-    tombstoneTtl: number,
-  ): Promise<number> {
+  async #endAll(pages: () => AsyncGenerator<Entry[], void>, spare: string | undefined): Promise<number> {
     let spared = spare;
     let killed = 0;
     let lastLook = "";
@@ -308,7 +312,7 @@ export class SessionIndex {
       const look = createHash("sha1");
       for await (const page of ahead(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
-        const result = await this.#end(entries, spared, tombstoneTtl);
+        const result = await this.#end(entries, spared);
         // Where it is now. One that has ended needs no sparing.
         if (result.spareMoved) spared = (await this.#find(spared as string))?.ref;
         seen++;
@@ -323,15 +327,14 @@ export class SessionIndex {
     }
   }
 
-  async #end(
-    entries: readonly Entry[],
-    spare: string | undefined,
-    tombstoneTtl: number,
-  ): Promise<{ ended: number; spareMoved: boolean }> {
+  async #end(entries: readonly Entry[], spare: string | undefined): Promise<{ ended: number; spareMoved: boolean }> {
+    const ofStore = entries.filter(({ ref }) => tombstoneTtlOf(ref) > 0);
+    const ofEngine = ofStore.length === 0 ? entries : entries.filter(({ ref }) => tombstoneTtlOf(ref) === 0);
     const counts = await Promise.all(
-      chunks(entries).map((chunk) =>
-        this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, tombstoneTtl }),
-      ),
+      [...chunks(ofStore), ...chunks(ofEngine)].map((chunk) => {
+        const tombstoneTtl = tombstoneTtlOf(chunk[0]?.ref ?? "");
+        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, tombstoneTtl });
+      }),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);
     return { ended, spareMoved: counts.includes(-1) };
