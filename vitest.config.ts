@@ -6,6 +6,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Many tests wait. One worker fewer than cores, the default, leaves a machine of two cores idle half of the time.
+    maxWorkers: 2,
     coverage: {
       // .ci/run sets COVERAGE, so that its one run of the tests also measures; `npm run coverage` needs no variable.
       enabled: process.env.COVERAGE === "1",
