@@ -17,7 +17,7 @@
 
 --@include index-keys
 --@include parse
---@include beginning
+--@include read-header
 --@include next-ttl
 --@include remove-from-index
 --@include add-to-index
@@ -32,7 +32,7 @@ local function discard(reply)
   return reply
 end
 
-local text, head = beginning(session), beginning(staged)
+local text, head = read_header(session), read_header(staged)
 if type(text) == 'table' then return discard(text) end
 if not text or is_tombstone(text) then return discard(text or '') end
 local la, r, w = string.match(text, '^(%d+)\n(%d+)\n(%d+)\n')

@@ -10,13 +10,13 @@
 
 --@include index-keys
 --@include session
---@include beginning
+--@include read-header
 --@include user-sessions
 --@include leave-tombstone
 
 local spared, tombstone_ttl = KEYS[6], tonumber(ARGV[1])
 
-if spared ~= active and is_tombstone(beginning(spared) or '') then return -1 end
+if spared ~= active and is_tombstone(read_header(spared) or '') then return -1 end
 
 -- Whether a text is that of a session of `id`. The first quotation mark in a session is that of its id, unless there is an
 -- empty line before, where the id should be. JSON ends where it seems to, so no id is the beginning of another.

@@ -11,7 +11,7 @@
 --@include index-keys
 --@include replies
 --@include parse
---@include beginning
+--@include read-header
 --@include remove-from-index
 --@include leave-tombstone
 
@@ -20,7 +20,7 @@ local tombstone_ttl = tonumber(ARGV[1])
 for i = 1, #replies do
   local session = KEYS[5 + i]
   -- All that is asked for stands at the beginning, however much data follows.
-  local text = beginning(session)
+  local text = read_header(session)
   if type(text) == 'table' or (text and is_tombstone(text)) then
     replies[i] = text
   else

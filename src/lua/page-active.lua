@@ -7,7 +7,7 @@
 -- Reply  the place where this page ends; its refs, in reverse order
 --        nothing when there are none
 
---@include place
+--@include cursor
 
 local active = KEYS[1]
 local place, since, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -16,4 +16,4 @@ local stop = place == '' and redis.call('ZCARD', active) or rank_of(place)
 local start = math.max(stop - limit, redis.call('ZCOUNT', active, '-inf', '(' .. since))
 if start >= stop then return {} end
 local refs = redis.call('ZRANGE', active, start, stop - 1)
-return { place_of(refs[1]), unpack(refs) }
+return { cursor_of(refs[1]), unpack(refs) }

@@ -6,7 +6,7 @@
 -- Reply  the place where this page ends; its entries (id, as JSON, followed by the ref)
 --        nothing when there are none
 
---@include place
+--@include cursor
 
 local expiry = KEYS[1]
 local place, limit = ARGV[1], tonumber(ARGV[2])
@@ -19,4 +19,4 @@ if place ~= '' then
 end
 local entries = redis.call('ZRANGE', expiry, start, start + limit - 1)
 if #entries == 0 then return {} end
-return { place_of(entries[#entries]), unpack(entries) }
+return { cursor_of(entries[#entries]), unpack(entries) }

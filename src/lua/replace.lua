@@ -15,7 +15,7 @@
 
 --@include index-keys
 --@include parse
---@include beginning
+--@include read-header
 --@include remove-from-index
 --@include add-to-index
 --@include clock
@@ -31,7 +31,7 @@ local function discard(reply)
   return reply
 end
 
-local there = beginning(session) or ''
+local there = read_header(session) or ''
 if type(there) == 'table' then return discard(there) end
 if mode ~= 'any' and is_tombstone(there) then return discard(0) end
 local _, _, created, before = parse(there)
@@ -40,7 +40,7 @@ if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0)
 
 -- Its creation, and how often it was written: so no two texts of it are taken for the same.
 if staged then
-  local head = beginning(staged) or ''
+  local head = read_header(staged) or ''
   local w, after_w, c, after_c = string.match(head, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
   if not w then return 0 end
   redis.call('RENAME', staged, session)

@@ -13,7 +13,7 @@
 
 --@include index-keys
 --@include parse
---@include beginning
+--@include read-header
 --@include remove-from-index
 --@include add-to-index
 --@include leave-tombstone
@@ -21,7 +21,7 @@
 local session, moved = KEYS[6], KEYS[7]
 local ref, new_ref, grace, tombstone_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local text = beginning(session) or ''
+local text = read_header(session) or ''
 if type(text) == 'table' then return text end
 -- Nobody else makes a session of this new ref.
 if text == '>' .. new_ref or (text == '>' and redis.call('EXISTS', moved) == 1) then return 1 end

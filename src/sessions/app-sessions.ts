@@ -5,7 +5,7 @@ import { KeyedQueue } from "../util/keyed-queue.js";
 import type { Keys } from "./keys.js";
 import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
-import { ahead } from "./paging.js";
+import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
@@ -96,7 +96,7 @@ export class AppSessions {
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
       // Looking also drops the entries of sessions that have expired, which the script has counted.
-      for await (const surplus of ahead(this.index.surplusOfUser(id, most - 1), "before")) {
+      for await (const surplus of prefetch(this.index.surplusOfUser(id, most - 1), "before")) {
         if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
         // What was ended before counts when the user tries again: with very many sessions one call may be too short.
         this.#connection.assertInTime(deadline);
@@ -137,7 +137,7 @@ export class AppSessions {
    * Makes a call only after a check of the session has passed. One deadline spans both. Null where there is no session,
    * and the call is not made.
    */
-  ifSound<Result>(
+  ifCheckPasses<Result>(
     ref: string,
     check: (stored: StoredSession) => void,
     call: () => Promise<Result>,
@@ -165,7 +165,7 @@ export class AppSessions {
 
   /**
    * Writes a session whole. Gives whether it was written.
-   * @param session `staged` is the key of its text, where `prepare` has given one
+   * @param session `staged` is the key of its text, where `stageIfLarge` has given one
    */
   replace(session: operations.Replacement): Promise<boolean> {
     return this.#withRelief(this.#connection.deadline(), (deadline) =>
@@ -174,7 +174,7 @@ export class AppSessions {
   }
 
   /** Writes a text that is too large for `replace` where that finds it, and gives the key; undefined for any other text. */
-  prepare(text: string): Promise<string> | undefined {
+  stageIfLarge(text: string): Promise<string> | undefined {
     return isLarge(text) ? this.#large.stage(padNumbers(text), this.#connection.deadline()) : undefined;
   }
 
@@ -249,9 +249,10 @@ export class AppSessions {
     const met = new Set<string>();
     const arrive = (result: Result | Tombstone): Result | null | Promise<Result | null> => {
       if (!(result instanceof Tombstone)) return result;
-      if (result.to === "" || result.to === ref || met.has(result.to) || met.size === MAX_REDIRECTS) return null;
-      met.add(result.to);
-      return call(result.to, deadline, deadline).then(arrive);
+      if (result.redirect === "" || result.redirect === ref || met.has(result.redirect) || met.size === MAX_REDIRECTS)
+        return null;
+      met.add(result.redirect);
+      return call(result.redirect, deadline, deadline).then(arrive);
     };
     return call(ref, deadline).then(arrive);
   }

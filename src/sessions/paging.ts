@@ -47,7 +47,7 @@ export async function* walk(
  * The same items, each next one begun before the present one is asked for anything; or right after, so that what the
  * present one is asked for is answered first, where that is what takes the reader's time.
  */
-export async function* ahead<Item>(
+export async function* prefetch<Item>(
   items: AsyncGenerator<Item, void>,
   begin: "before" | "after",
 ): AsyncGenerator<Item, void> {

@@ -5,7 +5,7 @@ import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/breather.js";
 import { ANONYMOUS, type Entry, type Keys, overflowRange, parseEntry, parseUserSessions } from "./keys.js";
 import * as operations from "./operations.js";
-import { ahead, chunks, PAGE, type Part, walk } from "./paging.js";
+import { chunks, PAGE, type Part, prefetch, walk } from "./paging.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
 /** How long a wiper may take over a chunk that it has claimed, in ms. */
@@ -95,7 +95,7 @@ export class SessionIndex {
    */
   async *surplusOfUser(id: string, most: number): AsyncGenerator<Entry[], void> {
     let newest: Head[] = [];
-    for await (const entries of ahead(this.#owned(id), "before")) {
+    for await (const entries of prefetch(this.#owned(id), "before")) {
       newest = await newestFirst([...newest, ...(await this.#heads(id, entries))]);
       yield newest.slice(most);
       // newestFirst expects the order of the index.
@@ -132,7 +132,7 @@ export class SessionIndex {
     // Those that are gone make room for others. There may be many in a row: after the first look more are read at once.
     let atOnce = limit;
     const pages = this.#recent(since, Math.min(PAGE, Math.max(CHUNK, offset + limit)));
-    for await (const refs of offset + limit > PAGE ? ahead(pages, "after") : pages) {
+    for await (const refs of offset + limit > PAGE ? prefetch(pages, "after") : pages) {
       let at = 0;
       while (skip > 0 && at < refs.length) {
         const some = refs.slice(at, at + skip);
@@ -215,7 +215,7 @@ export class SessionIndex {
     if (sample.length === 0) return;
     const dead = sample.length - (await this.#countExisting(sample));
     if (dead >= MANY_DEAD) {
-      for await (const entries of ahead(this.#queued(), "before")) {
+      for await (const entries of prefetch(this.#queued(), "before")) {
         for (const chunk of chunks(entries)) {
           if ((await this.#countExisting(chunk)) < chunk.length) yield await this.#sweep(chunk);
         }
@@ -306,7 +306,7 @@ export class SessionIndex {
     for (;;) {
       let [seen, met, ended] = [0, 0, 0];
       const look = createHash("sha1");
-      for await (const page of ahead(pages(), "before")) {
+      for await (const page of prefetch(pages(), "before")) {
         const entries = page.filter(({ ref }) => ref !== spared);
         const result = await this.#end(entries, spared, tombstoneTtl);
         // Where it is now. One that has ended needs no sparing.
@@ -404,7 +404,7 @@ export class SessionIndex {
 
     const sessions: StoredSession[] = [];
     for (const one of found) {
-      const session = one instanceof Tombstone ? await this.#find(one.to) : one;
+      const session = one instanceof Tombstone ? await this.#find(one.redirect) : one;
       if (session !== null) sessions.push(session);
     }
     return sessions;

@@ -13,9 +13,9 @@ export type DataEntry = readonly [key: string, json: string | null];
 
 /** What was left where a session was: it goes on under another ref, or (an empty one) shall not come back. */
 export class Tombstone {
-  readonly to: string;
-  constructor(to: string) {
-    this.to = to;
+  readonly redirect: string;
+  constructor(redirect: string) {
+    this.redirect = redirect;
   }
 }
 
@@ -29,7 +29,7 @@ interface Own {
 }
 
 /** The text of a new session, up to its data. `now` is ms, `ttl` seconds. */
-export function encodeHead(now: number, ttl: number, { id = "", ip, device, no_resave }: Own): string {
+export function encodeHeader(now: number, ttl: number, { id = "", ip, device, no_resave }: Own): string {
   const terms = no_resave ? " no_resave" : "";
   return `${now}\n1\n1\n${ttl}${terms}\n${now}\n${id}\n${optional(ip)}\n${optional(device)}`;
 }

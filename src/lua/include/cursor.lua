@@ -3,7 +3,7 @@
 -- the member has.
 local zset = KEYS[1]
 
-local function place_of(member)
+local function cursor_of(member)
   local function escape(byte) return string.format('%%%02x', string.byte(byte)) end
   return redis.call('ZSCORE', zset, member) .. ' ' .. string.gsub(member, '[%%\128-\255]', escape)
 end
