@@ -172,7 +172,7 @@ export function parseData(json: string): unknown {
   try {
     return JSON.parse(json.replaceAll("\n", ","));
   } catch {
-    throw new SessionError("redisError", "What stands in the place of the session is no session");
+    throw new SessionError("redisError", "The value at the session's key is not a session");
   }
 }
 
