@@ -50,18 +50,18 @@ describe.each(["before", "after"] as const)("prefetch, %s", (begin) => {
 });
 
 describe("walk", () => {
-  test("begins each page at the place where the one before ended, until a page is not full", async () => {
+  test("begins each page at the cursor where the one before ended, until a page is not full", async () => {
     const pages = [["a", "b"], ["c", "d"], ["e"]];
     const asked: PageOptions[] = [];
     const read = async (options: PageOptions): Promise<Page> => {
       const members = pages[asked.push(options) - 1] ?? [];
-      return { members, place: `behind ${members.at(-1)}` };
+      return { members, cursor: `after ${members.at(-1)}` };
     };
     expect(await collect(walk(2, read))).toEqual(pages);
-    expect(asked.map(({ place }) => place)).toEqual(["", "behind b", "behind d"]);
+    expect(asked.map(({ cursor }) => cursor)).toEqual(["", "after b", "after d"]);
   });
 
   test("goes through nothing in one look", async () => {
-    expect(await collect(walk(10, async () => ({ members: [], place: "" })))).toEqual([]);
+    expect(await collect(walk(10, async () => ({ members: [], cursor: "" })))).toEqual([]);
   });
 });
