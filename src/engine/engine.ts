@@ -10,7 +10,7 @@ import {
   type DataEntry,
   encodeChanges,
   encodeData,
-  encodeHead,
+  encodeHeader,
   type StoredSession,
   toSession,
   toSessions,
@@ -144,7 +144,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHead(now, ttl, { id, ip, device, no_resave }) + data;
+    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
     const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
@@ -371,7 +371,7 @@ function checked<Result>(
   call: () => Promise<Result>,
 ): Promise<Result | null> {
   const fixed = fixedFieldsOf(options);
-  return fixed === undefined ? call() : app.ifSound(ref, (stored) => assertFixed(method, fixed, stored), call);
+  return fixed === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fixed, stored), call);
 }
 
 /** The ref of the session that a call names, by token or by ref. */

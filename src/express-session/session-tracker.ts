@@ -4,7 +4,7 @@ import type { Connection } from "../redis/connection.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
 import { ANONYMOUS, quoteId } from "../sessions/keys.js";
 import type { Bounds, ReplaceMode } from "../sessions/operations.js";
-import { encodeHead, line, StoredSession } from "../sessions/session-text.js";
+import { encodeHeader, line, StoredSession } from "../sessions/session-text.js";
 import { isPlainObject } from "../util/objects.js";
 import {
   difference,
@@ -283,12 +283,12 @@ export class SessionTracker {
     // What connect-redis left is taken over whatever its size: refused, it would fail each of its user's requests.
     const { maxBytes, maxKeys } = mode === "absent" ? UNBOUNDED : this.#bounds;
     if (fields.size > maxKeys) throw tooManyKeys("RedisStore: the session has", maxKeys);
-    const own = encodeHead(now, ttl, { id: id === ANONYMOUS ? undefined : id });
+    const own = encodeHeader(now, ttl, { id: id === ANONYMOUS ? undefined : id });
     const known: TrackedSession = { sid, id, fields, prolonged: now, ttl: life.ttl };
     let staged: string | undefined;
     const stageIfLarge = (lines: string): string | Promise<string> => {
       if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
-      const staging = this.#sessions.prepare(own + lines);
+      const staging = this.#sessions.stageIfLarge(own + lines);
       if (staging === undefined) return own + lines;
       return staging.then((key) => {
         staged = key;

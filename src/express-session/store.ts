@@ -7,7 +7,7 @@ import type { SessionError } from "../errors.js";
 import { watchOutage } from "../redis/client.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
-import { ahead } from "../sessions/paging.js";
+import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
 import { Breather } from "../util/breather.js";
@@ -193,7 +193,7 @@ export class RedisStore extends Store {
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
     const breather = new Breather();
-    for await (const page of ahead(this.#sessions.index.pages(), "before")) {
+    for await (const page of prefetch(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
         // An engine may have sessions in the same app.
         if (!isStoreRef(stored.ref)) continue;

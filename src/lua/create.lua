@@ -2,65 +2,65 @@
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1    how long each may live in all, ms (not less than it may rest); 0 for as long as it is used
---        2    how many sessions a user may have, these included; 0 for any number
+-- ARGV   1    absolute lifetime, ms (at least the idle timeout); 0 for none
+--        2    maximum number of sessions a user, including the new ones; 0 for no limit
 --        3..  for each session:
---               its ref
+--               ref
 --               id, as JSON
 --               now, ms of the caller's clock
---               how long it may rest, ms
---               its text, see include/session.lua
--- Reply  for each session 1, or 0 when the user has as many sessions as they may have; nothing is written then
+--               idle timeout, ms
+--               text, see include/session.lua
+-- Reply  for each session 1 if it was created
+--        0 if the user already has the maximum number of sessions; nothing is written for this session
 
 --@include index-keys
 --@include replies
 --@include user-sessions
 --@include clock
 
-local absolute, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local absolute, max_per_user = tonumber(ARGV[1]), tonumber(ARGV[2])
 local start = clock()
 
--- Entries that are written together cost half of what they cost one by one: scores and members of the index.
-local actives, uses, ends, ids = {}, {}, {}, {}
+-- Scores and members of the index entries. One ZADD with all of them costs half of several.
+local active_entries, user_entries, expiry_entries, ids = {}, {}, {}, {}
 for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
 load_user_sessions(ids)
 
--- How many entries a user has in the user_sessions_overflow.
-local function count_crowd(id)
+local function count_overflow(id)
   return redis.call('ZLEXCOUNT', user_sessions_overflow, '[' .. id, '[' .. id .. '\244\143\191\191')
 end
 
--- How many sessions a user has.
-local function count_owned(id)
-  local list = list_of(id)
-  local _, breaks = string.gsub(list, '\n', '')
-  return breaks - 1 + (has_overflow(list) and count_crowd(id) or 0)
+local function count_sessions(id)
+  local field = field_of(id)
+  local _, line_feeds = string.gsub(field, '\n', '')
+  return line_feeds - 1 + (has_overflow(field) and count_overflow(id) or 0)
 end
 
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 5 * i - 2
-  local ref, id, now, life, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  -- A session that is there is a repeat: ioredis sends a command again whose answer was lost with the connection.
-  if limit > 0 and redis.call('EXISTS', session) == 0 and count_owned(id) >= limit then
+  local ref, id, now, ttl_ms, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  -- A session that exists already does not count as another one: ioredis repeats a command whose reply was lost.
+  if max_per_user > 0 and redis.call('EXISTS', session) == 0 and count_sessions(id) >= max_per_user then
     replies[i] = 0
   else
     if absolute > 0 then
       text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*)', '%1 until ' .. string.format('%.0f', start + absolute))
     end
-    redis.call('SET', session, text, 'PX', life)
-    add_owner(id, ref, not has_overflow(list_of(id)))
-    local n = #actives
-    actives[n + 1], actives[n + 2] = now, ref
-    uses[n + 1], uses[n + 2] = now, id
-    ends[n + 1], ends[n + 2] = start + life, id .. ref
+    redis.call('SET', session, text, 'PX', ttl_ms)
+    add_owner(id, ref, not has_overflow(field_of(id)))
+    local n = #active_entries
+    active_entries[n + 1], active_entries[n + 2] = now, ref
+    user_entries[n + 1], user_entries[n + 2] = now, id
+    expiry_entries[n + 1], expiry_entries[n + 2] = start + ttl_ms, id .. ref
     replies[i] = 1
   end
 end
-if #actives > 0 then
-  redis.call('ZADD', active, unpack(actives))
-  -- A server whose clock is behind sets this back until the user's next use: to look first would cost each login more.
-  redis.call('ZADD', users, unpack(uses))
-  redis.call('ZADD', expiry, 'NX', unpack(ends))
+if #active_entries > 0 then
+  redis.call('ZADD', active, unpack(active_entries))
+  -- A server whose clock is behind sets the user's last activity back until the next use. A comparison would make each
+  -- login slower.
+  redis.call('ZADD', users, unpack(user_entries))
+  redis.call('ZADD', expiry, 'NX', unpack(expiry_entries))
   flush_owners()
 end
 return replies[2] and replies or replies[1]

@@ -1,9 +1,9 @@
--- Takes an app from those that the wipers visit, unless it was registered lately: a session of it may be on its way.
+-- Removes an app from the wipers' list, unless it was registered recently: a session of it may be about to be written.
 --
 -- KEYS   1    apps
--- ARGV   1    the app
---        2    a moment, ms: what was registered since then stays
--- Reply  1 when it was taken, else 0
+-- ARGV   1    app
+--        2    an app that was registered at this time or later is kept, ms
+-- Reply  1 if the app was removed, else 0
 
 local apps = KEYS[1]
 local app, before = ARGV[1], tonumber(ARGV[2])

@@ -1,76 +1,78 @@
--- Puts a text in the place of a session's, if that is still the one that its writer has read. For what is too much work
--- for `set` and `update`; see sessions/large-sessions.ts.
+-- Replaces a session's text with a staged one, if the session is still the one that the caller read. For changes that are too
+-- much work for `set` and `update`; see sessions/large-sessions.ts.
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
---        7    where its new text lies
+--        7    the staged text
 -- ARGV   1    ref
 --        2    now, ms of the caller's clock
---        3    how it was used: 'use' to prolong it as `set` does; 'keep' to leave its life as it is; or, as in `update`, its
---             ttl from now on, seconds (may have a fraction), 0 for a session without end
---        4    four lines of the session that was read: how often it was written, its ttl and flags, creation and id
---        5    how many bytes it had
--- Reply  1 when it was written
---        0 when the session is another by now; nothing is written
---        the mark that stands there, or "" where nothing is; nothing is written
+--        3    'use' to reset the TTL as `set` does; 'keep' to keep the current expiry; or, as in `update`, the new ttl in
+--             seconds (may have a fraction), 0 for a session that never expires
+--        4    lines 3 to 6 of the session that the caller read: number of writes, ttl and flags, creation, id
+--        5    its size in bytes
+-- Reply  1 if the text was replaced
+--        0 if the session has changed; nothing is written
+--        the tombstone at the session's key, or "" if there is none and no session; nothing is written
+--        the error if the session's key is not a string; nothing is written
 
 --@include index-keys
 --@include parse
---@include beginning
+--@include read-header
 --@include next-ttl
 --@include remove-from-index
 --@include add-to-index
 --@include record-uses
 
 local session, staged = KEYS[6], KEYS[7]
-local ref, now, use, read, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local ref, now, use, read_lines, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
--- Answers where nothing is written. The new text, which may be large, must not wait for its TTL.
+-- Returns a reply when nothing is written. Deletes the staged text, which may be large, without waiting for its TTL.
 local function discard(reply)
   redis.call('DEL', staged)
   return reply
 end
 
-local text, head = beginning(session), beginning(staged)
+local text, new_text = read_header(session), read_header(staged)
 if type(text) == 'table' then return discard(text) end
 if not text or is_tombstone(text) then return discard(text or '') end
 local la, r = string.match(text, '^(%d+)\n(%d+)\n')
-local _, _, _, before = parse(text)
--- Who gives it to another user, or another ttl, counts no write.
-local present = string.match(text, '^%d+\n%d+\n(%d+\n[^\n]*\n%d+\n[^\n]*)\n')
-if present ~= read or redis.call('STRLEN', session) ~= size then return discard(0) end
-local ttl, flags, _, id, new_la = parse(head or '')
--- The new text has a short life where it lies.
+local _, _, _, present_id = parse(text)
+-- A change of the user or of the ttl does not count as a write, so these lines are compared, too.
+local present_lines = string.match(text, '^%d+\n%d+\n(%d+\n[^\n]*\n%d+\n[^\n]*)\n')
+if present_lines ~= read_lines or redis.call('STRLEN', session) ~= size then return discard(0) end
+local ttl, flags, _, id, new_la = parse(new_text or '')
+-- The staged text has expired.
 if not id then return 0 end
 
-local life
+local ttl_ms
 if use == 'use' then
-  if new_la ~= la then life = next_ttl(ttl, flags) end
+  if new_la ~= la then ttl_ms = next_ttl(ttl, flags) end
 elseif use ~= 'keep' then
-  life = ttl * 1000
-  if flags ~= '' then life = next_ttl(ttl, flags) end
+  ttl_ms = ttl * 1000
+  if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
 end
-local left = life or redis.call('PTTL', session)
+local remaining = ttl_ms or redis.call('PTTL', session)
 redis.call('RENAME', staged, session)
--- In the last ms of its life there are 0 left.
-if left > 0 or (left == 0 and not life) then
-  redis.call('PEXPIRE', session, whole_ms(left))
+-- A PTTL of 0 means that less than a millisecond remains.
+if remaining > 0 or (remaining == 0 and not ttl_ms) then
+  redis.call('PEXPIRE', session, whole_ms(remaining))
 else
   redis.call('PERSIST', session)
 end
--- What has read it meanwhile counts.
-if string.match(head, '^%d+\n(%d+)') ~= r and #string.match(head, '^%d+\n(%d+)') == #r then
+-- Keep the count of reads that happened while the caller prepared the text.
+if string.match(new_text, '^%d+\n(%d+)') ~= r and #string.match(new_text, '^%d+\n(%d+)') == #r then
   redis.call('SETRANGE', session, #new_la + 1, r)
 end
 
 if use == 'use' then
   if new_la ~= la then record_uses({ { id, ref, now, la } }) end
 elseif use ~= 'keep' then
-  if id ~= before then remove_from_index(before, ref) end
-  local due = clock() + (life or ttl * 1000)
-  add_to_index(id, ref, now, due)
+  if id ~= present_id then remove_from_index(present_id, ref) end
+  local wipe_at = clock() + (ttl_ms or ttl * 1000)
+  add_to_index(id, ref, now, wipe_at)
+  -- If the session now ends earlier, the wiper must check it earlier.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
-  if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
+  if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
   flush_owners()
 end
 return 1

@@ -1,53 +1,54 @@
--- Reads sessions; counts the reads and prolongs the sessions unless told not to.
+-- Reads sessions, counts the reads and touches the sessions.
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1    how long after its last use a session is prolonged again, ms; empty to leave no trace
+-- ARGV   1    touch interval: a session is touched if its last use is at least this long ago, ms; empty to write nothing
 --        2..  for each session its ref, and now, ms of the caller's clock
--- Reply  for each session its text, as it was before this read, or the mark that stands there; see include/session.lua
---        "" for one that is not there
---        -2 for one that is left undone, see include/work.lua
---        the lines before its data in an array, for one that is larger than a script takes in; see include/read.lua
---        the error of one that somebody else has spoilt (where it is read without a trace, its text as it is)
+-- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua
+--        "" if there is neither
+--        -2 if the call was skipped, see include/work.lua
+--        an array with the header lines if the text is larger than a script reads, see include/read.lua
+--        the error if the session is damaged (with an empty touch interval, a damaged text is returned as it is)
 
 --@include index-keys
 --@include replies
 --@include read
 --@include work
 
--- Texts that are longer than this are not written whole, but in place.
-local FEW = 4096
+-- Texts longer than this are changed in place with SETRANGE rather than written with SET.
+local MAX_SET = 4096
 
--- Counts a read: puts other numbers in front of a text, of which the rest, from `from` on, stays. With `life` it ends so
--- long from now. Gives the text, or the error where that was impossible.
-local function count(session, la, r, text, from, life)
+-- Counts a read: replaces the first two lines of a text, which end before the position `from`. If `ttl_ms` is not nil, resets
+-- the session's TTL. Returns the text, or the error.
+local function count(session, la, r, text, from, ttl_ms)
   local head = la .. '\n' .. string.format('%d', r + 1)
   if #text > MAX_TEXT then
-    -- Only its beginning is here. Its numbers have zeros in front, so that they stay as long as they are.
+    -- Only the beginning of the text was read, so its length must not change. The counts of large sessions are padded with
+    -- zeros for this.
     local width = from - #la - 2
     head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
   end
   for attempt = 1, 2 do
     local written
-    if #head + 1 == from and (not life or #text > FEW) then
-      -- Nearly always they are as long as they were.
+    if #head + 1 == from and (not ttl_ms or #text > MAX_SET) then
+      -- The two lines nearly always keep their length.
       written = redis.pcall('SETRANGE', session, '0', head)
-      if life and type(written) ~= 'table' then redis.call('PEXPIRE', session, life) end
-    elseif life then
-      written = redis.pcall('SET', session, head .. string.sub(text, from), 'PX', life)
+      if ttl_ms and type(written) ~= 'table' then redis.call('PEXPIRE', session, ttl_ms) end
+    elseif ttl_ms then
+      written = redis.pcall('SET', session, head .. string.sub(text, from), 'PX', ttl_ms)
     else
       written = redis.pcall('SET', session, head .. string.sub(text, from), 'KEEPTTL')
     end
     if type(written) ~= 'table' or not written.err then return text end
     if attempt == 2 then return written end
-    -- A Redis that is out of memory refuses to count, unless the script has written before. Removing an entry that no
-    -- index has is such a write, and needs no memory: sessions can be read, and live on, when memory is short.
+    -- When Redis is out of memory it refuses SET and SETRANGE unless the script has written before. ZREM of a member that
+    -- does not exist counts as such a write and needs no memory. So sessions are read and touched even then.
     redis.call('ZREM', active, '')
   end
 end
 
 local touch_interval = tonumber(ARGV[1])
-local due = {}
+local touched = {}
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
@@ -62,7 +63,7 @@ for i = 1, #replies do
         if not la then
           text = DAMAGED
         elseif math.abs(ARGV[2 * i + 1] - la) >= touch_interval then
-          due[#due + 1] = { i, la, r, from, text }
+          touched[#touched + 1] = { i, la, r, from, text }
         else
           text = count(session, la, r, text, from)
         end
@@ -70,27 +71,27 @@ for i = 1, #replies do
     end
     replies[i] = text or ''
     if type(text) == 'string' and #text > MAX_TEXT then
-      local add_owner = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-      replies[i] = add_owner and { add_owner } or DAMAGED
+      local header = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+      replies[i] = header and { header } or DAMAGED
     end
   end
 end
--- Busy sessions would pay for the rest on each request.
-if #due == 0 then return replies[2] and replies or replies[1] end
+-- Most requests to a busy session end here. The functions below are created only if a session is touched.
+if #touched == 0 then return replies[2] and replies or replies[1] end
 
 --@include parse
 --@include next-ttl
 --@include record-uses
 
-local uses, before = {}, {}
-for _, one in ipairs(due) do
-  local i, la, r, from, text = unpack(one)
+local uses, earlier_reads = {}, {}
+for _, touch in ipairs(touched) do
+  local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
   local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
   local ttl, flags, _, id = parse(text)
-  -- Of calls that read the same session none has seen the others' count.
-  before[ref] = (before[ref] or -1) + 1
-  local counted = count(session, now, r + before[ref], text, from, next_ttl(ttl, flags))
+  -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.
+  earlier_reads[ref] = (earlier_reads[ref] or -1) + 1
+  local counted = count(session, now, r + earlier_reads[ref], text, from, next_ttl(ttl, flags))
   if type(counted) == 'table' then replies[i] = counted end
   uses[#uses + 1] = { id, ref, now, la }
 end

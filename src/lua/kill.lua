@@ -2,16 +2,16 @@
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1    how long a mark is left where a session was, ms; 0 for none
+-- ARGV   1    TTL of the tombstones, ms; 0 for none
 --        2..  the refs of the sessions
--- Reply  for each session 1 when it was ended, 0 when there was none
---        the mark of one that was rotated, see include/session.lua; nothing is written
---        the error of one that is no text
+-- Reply  for each session 1 if it was ended, 0 if it did not exist; a tombstone is written in both cases
+--        the tombstone that was found, see include/session.lua; nothing is written
+--        the error if the key is not a string; nothing is written
 
 --@include index-keys
 --@include replies
 --@include parse
---@include beginning
+--@include read-header
 --@include remove-from-index
 --@include leave-tombstone
 
@@ -19,8 +19,7 @@ local tombstone_ttl = tonumber(ARGV[1])
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
-  -- All that is asked for stands at the beginning, however much data follows.
-  local text = beginning(session)
+  local text = read_header(session)
   if type(text) == 'table' or (text and is_tombstone(text)) then
     replies[i] = text
   else

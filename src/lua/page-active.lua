@@ -1,19 +1,19 @@
--- Reads a page of the sessions by their last activity, latest first.
+-- Reads a page of refs by last activity, latest first.
 --
 -- KEYS   1    active
--- ARGV   1    the place where the page before ended, see include/place.lua; '' for the first page
---        2    the earliest activity to return, ms
---        3    limit
--- Reply  the place where this page ends; its refs, in reverse order
---        nothing when there are none
+-- ARGV   1    cursor of the previous page, see include/cursor.lua; '' for the first page
+--        2    earliest activity to return, ms
+--        3    maximum number of refs
+-- Reply  the cursor of this page, followed by its refs in reverse order (earliest first)
+--        an empty array if there are no more refs
 
---@include place
+--@include cursor
 
 local active = KEYS[1]
-local place, since, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local cursor, since, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local stop = place == '' and redis.call('ZCARD', active) or rank_of(place)
+local stop = cursor == '' and redis.call('ZCARD', active) or rank_of(cursor)
 local start = math.max(stop - limit, redis.call('ZCOUNT', active, '-inf', '(' .. since))
 if start >= stop then return {} end
 local refs = redis.call('ZRANGE', active, start, stop - 1)
-return { place_of(refs[1]), unpack(refs) }
+return { cursor_of(refs[1]), unpack(refs) }

@@ -1,22 +1,22 @@
--- Reads a page of the wiper's queue, in which every session of the app has an entry, the earliest first.
+-- Reads a page of the entries in `expiry`, earliest first. Every session of the app has an entry there.
 --
 -- KEYS   1    expiry
--- ARGV   1    the place where the page before ended, see include/place.lua; '' for the first page
---        2    limit
--- Reply  the place where this page ends; its entries (id, as JSON, followed by the ref)
---        nothing when there are none
+-- ARGV   1    cursor of the previous page, see include/cursor.lua; '' for the first page
+--        2    maximum number of entries
+-- Reply  the cursor of this page, followed by its entries (id as JSON, followed by the ref)
+--        an empty array if there are no more entries
 
---@include place
+--@include cursor
 
 local expiry = KEYS[1]
-local place, limit = ARGV[1], tonumber(ARGV[2])
+local cursor, limit = ARGV[1], tonumber(ARGV[2])
 
 local start = 0
-if place ~= '' then
-  local rank, member = rank_of(place)
+if cursor ~= '' then
+  local rank, member = rank_of(cursor)
   if redis.call('ZRANGE', expiry, rank, rank)[1] == member then rank = rank + 1 end
   start = rank
 end
 local entries = redis.call('ZRANGE', expiry, start, start + limit - 1)
 if #entries == 0 then return {} end
-return { place_of(entries[#entries]), unpack(entries) }
+return { cursor_of(entries[#entries]), unpack(entries) }

@@ -1,13 +1,13 @@
--- Reads a page of what stands under a user: their field of `user_sessions` and what follows in `user_sessions_overflow`, at one moment. Between
--- two looks a session could go from the one to the other and be met in neither.
+-- Reads a user's field of `user_sessions` and a page of `user_sessions_overflow` at the same moment. With two commands a session
+-- that moves from one to the other in between would be missed.
 --
 -- KEYS   1    user_sessions
 --        2    user_sessions_overflow
 -- ARGV   1    the user's id, as JSON
---        2    the first member of user_sessions_overflow to return, as ZRANGEBYLEX takes it
---        3    the last
---        4    how many members at most
--- Reply  the field, "" when there is none, followed by the members
+--        2    first overflow member to return, as ZRANGEBYLEX takes it
+--        3    last overflow member to return, as ZRANGEBYLEX takes it
+--        4    maximum number of overflow members
+-- Reply  the field, "" if it does not exist, followed by the overflow members
 
 local user_sessions, user_sessions_overflow = KEYS[1], KEYS[2]
 

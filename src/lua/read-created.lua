@@ -1,8 +1,9 @@
--- Reads when sessions that were met in a user's index were created, without their data.
+-- Reads when the sessions of a user were created, without their data.
 --
 -- KEYS   1..  the sessions
 -- ARGV   1    the user's id, as JSON
--- Reply  for each session when it was created, ms, or an empty line where there is no session of this user; as lines
+-- Reply  one text with a line for each session: its time of creation, ms, or an empty line if the session does not exist or
+--        is not the user's
 
 --@include parse
 

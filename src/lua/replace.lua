@@ -1,67 +1,69 @@
--- Writes a session whole, in the place of whatever is there (whose creation it keeps).
+-- Writes a whole session over whatever is stored under its ref. The time of creation of an existing session is kept.
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7, 8 the bars of the user and of the app, see bar-legacy.lua
---        9    where its text lies, instead of ARGV[6], when that is large; see sessions/large-sessions.ts
+--        9    the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
 -- ARGV   1    ref
---        2    id, as JSON; "" (two quotation marks) for nobody
+--        2    id, as JSON; "" (two quotation marks) for an anonymous session
 --        3    now, ms of the caller's clock
---        4    ttl, seconds (may have a fraction); 0 for a session without end
---        5    'any' to write in any case, 'unended' to write unless a session was ended here a short while ago,
---             'absent' to write only where neither that nor a session is, nor a bar
---        6    its text, see include/session.lua
--- Reply  1 when it was written, 0 when it was not
+--        4    ttl, seconds (may have a fraction); 0 for a session that never expires
+--        5    mode: 'any' to write in any case, 'unended' to write unless there is a tombstone,
+--             'absent' to write only if there is no tombstone, no session and no bar
+--        6    text, see include/session.lua
+-- Reply  1 if the session was written, 0 if not
+--        the error if the key is not a string; nothing is written
 
 --@include index-keys
 --@include parse
---@include beginning
+--@include read-header
 --@include remove-from-index
 --@include add-to-index
 --@include clock
 --@include whole-ms
 
-local session, barred, all_barred, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local session, user_bar, app_bar, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local life = ttl * 1000
+local ttl_ms = ttl * 1000
 
--- Answers where nothing is written. A text that lies elsewhere, which may be large, must not wait for its TTL.
+-- Returns a reply when nothing is written. Deletes a staged text, which may be large, without waiting for its TTL.
 local function discard(reply)
   if staged then redis.call('DEL', staged) end
   return reply
 end
 
-local there = beginning(session) or ''
-if type(there) == 'table' then return discard(there) end
-if mode ~= 'any' and is_tombstone(there) then return discard(0) end
-local _, _, created, before = parse(there)
-local writes = string.match(there, '^%d+\n%d+\n(%d+)\n')
-if mode == 'absent' and (before or redis.call('EXISTS', barred, all_barred) > 0) then return discard(0) end
+local present = read_header(session) or ''
+if type(present) == 'table' then return discard(present) end
+if mode ~= 'any' and is_tombstone(present) then return discard(0) end
+local _, _, created, present_id = parse(present)
+local writes = string.match(present, '^%d+\n%d+\n(%d+)\n')
+if mode == 'absent' and (present_id or redis.call('EXISTS', user_bar, app_bar) > 0) then return discard(0) end
 
--- Its creation, and how often it was written: so no two texts of it are taken for the same.
+-- Keep the time of creation and increase the number of writes. The two together identify a version of the text, so they must
+-- not repeat.
 if staged then
-  local head = beginning(staged) or ''
-  local w, after_w, c, after_c = string.match(head, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
+  local header = read_header(staged) or ''
+  local w, after_w, c, after_c = string.match(header, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
   if not w then return 0 end
   redis.call('RENAME', staged, session)
   if created then
     redis.call('SETRANGE', session, w - 1, string.sub(string.format('%010d', writes + 1), w - after_w))
     if #created == after_c - c then redis.call('SETRANGE', session, c - 1, created) end
   end
-  if life > 0 then redis.call('PEXPIRE', session, whole_ms(life)) else redis.call('PERSIST', session) end
+  if ttl_ms > 0 then redis.call('PEXPIRE', session, whole_ms(ttl_ms)) else redis.call('PERSIST', session) end
 else
   if created then
     local w = string.format('%d', writes + 1)
     text = string.gsub(text, '^(%d+\n%d+\n)%d+(\n[^\n]*\n)%d+', '%1' .. w .. '%2' .. created)
   end
-  if life > 0 then
-    redis.call('SET', session, text, 'PX', whole_ms(life))
+  if ttl_ms > 0 then
+    redis.call('SET', session, text, 'PX', whole_ms(ttl_ms))
   else
     redis.call('SET', session, text)
   end
 end
-if before and before ~= id then remove_from_index(before, ref) end
+if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
-add_to_index(id, ref, now, clock() + life)
+add_to_index(id, ref, now, clock() + ttl_ms)
 flush_owners()
 return 1

@@ -1,11 +1,11 @@
--- Looks at a chunk of sessions that were met in the index: drops the entries of those that are gone,
--- writes those of the living anew, and tells the wiper's queue when to come again.
+-- Checks a chunk of sessions that were found in the index. Removes the entries of sessions that no longer exist, and writes all
+-- entries of the others again, with the time at which the wiper checks them next.
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1..  for each session its id, as JSON (empty when only `active` was read, which does not tell),
+-- ARGV   1..  for each session its id, as JSON (empty if it was found in `active`, which does not store the id),
 --             and its ref
--- Reply  how many sessions were found gone
+-- Reply  the number of sessions that no longer exist
 
 --@include index-keys
 --@include parse
@@ -18,25 +18,25 @@ local gone = 0
 for i = 1, #KEYS - 5 do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
   local left = redis.call('PTTL', session)
-  local _, present, la
+  local _, present_id, la
   if left ~= -2 then
-    -- All that is asked for stands at the beginning, however much data follows.
+    -- The first 2 KiB contain the header, however much data follows.
     local text = redis.pcall('GETRANGE', session, '0', '2047')
-    _, _, _, present, la = parse(type(text) == 'string' and text or '')
+    _, _, _, present_id, la = parse(type(text) == 'string' and text or '')
   end
-  if not present and id == '' then
+  if not present_id and id == '' then
     redis.call('ZREM', active, ref)
-  elseif not present then
-    -- Ended, rotated since the index was read, or spoilt by somebody else. Whoever removes the entry has found it:
-    -- another wiper may have been faster.
+  elseif not present_id then
+    -- The session has ended, was rotated after the index was read, or is damaged. It counts only if this script removes the
+    -- entry, because another wiper may have counted it before.
     gone = gone + redis.call('ZREM', expiry, id .. ref)
     remove_from_index(id, ref)
-  elseif present == id then
+  elseif present_id == id then
     redis.call('ZREM', expiry, id .. ref)
-    -- One without end (-1) is looked at again in a day.
+    -- A session that never expires (-1) is checked again in a day.
     add_to_index(id, ref, la, now + (left < 0 and 86400000 or math.max(left, 1000)))
   elseif id ~= '' then
-    -- Given to another user, under whom it stands anew.
+    -- The session now belongs to another user, who has entries for it.
     redis.call('ZREM', expiry, id .. ref)
     if id ~= ANONYMOUS then remove_owner(id, ref) end
   end

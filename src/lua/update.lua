@@ -1,20 +1,21 @@
--- Changes sessions that live: their data, whose they are, and how long they may rest.
+-- Changes existing sessions: data, user and ttl.
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1    the most bytes that a session's data may have, lines as in include/session.lua
---        2    the most keys that it may have
+-- ARGV   1    maximum number of bytes of a session's data
+--        2    maximum number of keys of a session's data
 --        3..  for each session:
---               its ref
---               id, as JSON; "" (two quotation marks) for nobody; empty to leave it as it is
+--               ref
+--               id, as JSON; "" (two quotation marks) for an anonymous session; empty to keep the id
 --               now, ms of the caller's clock
---               ttl from now on, seconds (may have a fraction); 0 for a session without end; empty to leave its life
---               as it is, which goes with an empty id
---               changes of its data, see include/merge.lua
--- Reply  for each session 1, or 0 for one that is not there; nothing is written then
---        -1 for one whose data would have too many bytes, -4 for too many keys; nothing is written
---        -2 for one that is left undone, -3 where it is too much work; nothing is written; see include/work.lua
---        the error of one that somebody else has spoilt; nothing is written
+--               new ttl, seconds (may have a fraction); 0 for a session that never expires; empty to keep ttl and expiry,
+--               allowed only with an empty id
+--               changes of the data, see include/search.lua
+-- Reply  for each session 1 if it was changed
+--        0 if it does not exist; nothing is written
+--        -1 if the data would have too many bytes, -4 if too many keys; nothing is written
+--        -2 if the call was skipped, -3 if it is too much work, see include/work.lua; nothing is written
+--        the error if the session is damaged; nothing is written
 
 --@include index-keys
 --@include replies
@@ -26,38 +27,37 @@ local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
 
 local function update(session, ref, text, id, now, ttl, changes)
-  local la, r, w, life, created, before, rest, start =
+  local la, r, w, ttl_line, created, present_id, rest, start =
     string.match(text, '^(%d+)(\n%d+\n)(%d+)\n([^ \n][^\n]*)(\n%d+\n)([^\n]*)()\n[^\n]*\n[^\n]*()')
   if not la then return DAMAGED end
   if changes ~= '' then w = string.format('%d', w + 1) end
   local written
   if ttl == '' then
-    local head = la .. r .. w .. '\n' .. life .. created .. before
+    local head = la .. r .. w .. '\n' .. ttl_line .. created .. present_id
     local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
     if type(new) ~= 'string' then return new end
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   else
-    if before == '' then before = ANONYMOUS end
-    if id == '' then id = before end
-    -- What was agreed on when it was created (no_resave, until) stays.
-    local flags = string.match(life, ' .*') or ''
+    if present_id == '' then present_id = ANONYMOUS end
+    if id == '' then id = present_id end
+    local flags = string.match(ttl_line, ' .*') or ''
     local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
     local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
     if type(new) ~= 'string' then return new end
-    local ms = ttl * 1000
-    if flags ~= '' then ms = next_ttl(ttl, flags) end
-    -- A Redis that is out of memory refuses, unless the script has written before: as in get.lua, a session that is
-    -- only prolonged lives on.
+    local ttl_ms = ttl * 1000
+    if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
+    -- When Redis is out of memory it refuses SET unless the script has written before. As in get.lua, a session that is only
+    -- touched must not fail then.
     if changes == '' then redis.call('ZREM', active, '') end
-    if not ms then
+    if not ttl_ms then
       written = redis.pcall('SET', session, new, 'KEEPTTL')
-      ms = ttl * 1000
-    elseif ms > 0 then
-      written = redis.pcall('SET', session, new, 'PX', whole_ms(ms))
+      ttl_ms = ttl * 1000
+    elseif ttl_ms > 0 then
+      written = redis.pcall('SET', session, new, 'PX', whole_ms(ttl_ms))
     else
       written = redis.pcall('SET', session, new)
     end
-    if not written.err then moves[#moves + 1] = { ref, before, id, now, ms } end
+    if not written.err then moves[#moves + 1] = { ref, present_id, id, now, ttl_ms } end
   end
   return written.err and written or 1
 end
@@ -86,13 +86,13 @@ if #moves == 0 then return replies[2] and replies or replies[1] end
 --@include add-to-index
 
 for _, move in ipairs(moves) do
-  local ref, before, id, now, life = unpack(move)
-  if id ~= before then remove_from_index(before, ref) end
-  local due = clock() + life
-  add_to_index(id, ref, now, due)
-  -- A session that ends earlier than it was to: what is left in the wiper's queue shall not have ended already.
+  local ref, old_id, id, now, ttl_ms = unpack(move)
+  if id ~= old_id then remove_from_index(old_id, ref) end
+  local wipe_at = clock() + ttl_ms
+  add_to_index(id, ref, now, wipe_at)
+  -- If the session now ends earlier, the wiper must check it earlier.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
-  if score and score > due then redis.call('ZADD', expiry, due, id .. ref) end
+  if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
 end
 flush_owners()
 return replies[2] and replies or replies[1]

@@ -5,33 +5,30 @@ import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
 import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
-import { ahead } from "./paging.js";
+import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
-/**
- * How many redirects in a row lead to a session, which was rotated as often within the grace of the first. With more there
- * is no session under that ref, nor where they lead in a circle, which somebody else has written then.
- */
+/** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
 
-interface NewLimited extends operations.NewSession, operations.Limited {
-  /** What happens when the user has as many sessions as they may have. */
+interface LimitedSession extends operations.NewSession, operations.WithLimits {
+  /** What happens if the user already has the maximum number of sessions. */
   overflow: Limits["overflow"] | undefined;
 }
 
-/** The sessions of one app, by ref. Takes checked input; the doors and the engine check. */
+/** Reads and changes single sessions of one app by ref. The engine and the adapters must have validated the input. */
 export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #large: LargeSessions;
   readonly #register: () => Promise<void> | undefined;
-  /** Sign-ins that have to make room first, one by one for each user: at once each would end the other's session. */
-  readonly #turns = new KeyedQueue();
-  /** The same sessions, many at a time. */
+  /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
+  readonly #queue = new KeyedQueue();
+  /** Lists, counts and ends many sessions at once. */
   readonly index: SessionIndex;
 
-  /** @param register makes the app known to the wipers; undefined when it is known */
+  /** @param register registers the app for the wipers; returns undefined if it is registered already */
   constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
     this.#connection = connection;
     this.#keys = keys;
@@ -41,64 +38,67 @@ export class AppSessions {
   }
 
   /**
-   * Creates a session. The script alone decides whether the user has room for it; when there is none, the oldest are
-   * ended (or it is rejected), and it asks again: others may sign in at the same time.
-   * @param deadline when it has to be over, where it is the second part of a call
+   * Creates a session. The script decides whether the user has reached the maximum number of sessions. If so, the oldest are
+   * ended and the script runs again, because others may log in at the same time.
+   * @param deadline the deadline of the whole call, if this is its second part
+   * @throws SessionError `tooManySessions` if the maximum is reached and `overflow` is "reject"
    */
-  async create(session: NewLimited, deadline?: number): Promise<void> {
-    const last = deadline ?? this.#connection.deadline();
-    if (
-      await this.#withRelief(last, (at = deadline) => this.#connection.run(operations.create, this.#keys, session, at))
-    )
-      return;
-    await this.#connection.within(last, () => this.#turns.take(session.id, () => this.#createInRoom(session, last)));
+  async create(session: LimitedSession, deadline?: number): Promise<void> {
+    const callDeadline = deadline ?? this.#connection.deadline();
+    const isCreated = await this.#writeRegistered(callDeadline, (at = deadline) =>
+      this.#connection.run(operations.create, this.#keys, session, at),
+    );
+    if (isCreated) return;
+    await this.#connection.within(callDeadline, () =>
+      this.#queue.take(session.id, () => this.#makeRoomAndCreate(session, callDeadline)),
+    );
   }
 
   /**
-   * Creates a session in the place of another, which ends before; but not where the new one is rejected. One deadline
-   * spans it all.
+   * Ends a session and creates another one in its place. If the new session is rejected, the old one is kept. The whole call has
+   * one deadline.
    * @param tombstoneTtl ms
    */
-  async createReplacing(old: string, session: NewLimited, tombstoneTtl: number): Promise<void> {
+  async createReplacing(old: string, session: LimitedSession, tombstoneTtl: number): Promise<void> {
     const deadline = this.#connection.deadline();
     if (session.overflow === "reject") {
       const present = await this.#connection.within(deadline, () => this.get(old, false));
       this.#connection.assertInTime(deadline);
       if (present?.id !== session.id) {
-        // It takes no room of this user's, so it can end when the new one is there.
+        // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
         await this.kill(old, tombstoneTtl);
         return;
       }
-      await this.#connection.within(deadline, () => this.#assertRoomBeside(present.ref, session));
+      await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
     await this.kill(old, tombstoneTtl);
     await this.create(session, deadline);
   }
 
-  /** @throws SessionError `tooManySessions` where a user has as many sessions as they may have, besides one of theirs */
-  async #assertRoomBeside(own: string, { id, maxPerUser: most }: NewLimited): Promise<void> {
-    if (most === undefined) return;
+  /** @throws SessionError `tooManySessions` if a user has the maximum number of sessions without counting `replaced` */
+  async #assertRoomWithout(replaced: string, { id, maxPerUser }: LimitedSession): Promise<void> {
+    if (maxPerUser === undefined) return;
     let others = 0;
-    for await (const found of this.index.livingOfUser(id)) {
-      others += found.filter(({ ref }) => ref !== own).length;
-      if (others >= most) throw tooManySessions(most);
+    for await (const found of this.index.existingOfUser(id)) {
+      others += found.filter(({ ref }) => ref !== replaced).length;
+      if (others >= maxPerUser) throw tooManySessions(maxPerUser);
     }
   }
 
   /**
-   * Makes room for a session, and creates it.
-   * @throws SessionError `timeout` rather than begin anything when it is too late
+   * Ends the user's oldest sessions until there is room for a session, and creates it.
+   * @throws SessionError `timeout` before each step if the deadline has passed
    */
-  async #createInRoom(session: NewLimited, deadline: number): Promise<void> {
-    const { id, maxPerUser: most = 0, overflow = "oldest" } = session;
+  async #makeRoomAndCreate(session: LimitedSession, deadline: number): Promise<void> {
+    const { id, maxPerUser = 0, overflow = "oldest" } = session;
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
-      // Looking also drops the entries of sessions that have expired, which the script has counted.
-      for await (const surplus of ahead(this.index.surplusOfUser(id, most - 1), "before")) {
-        if (surplus.length > 0 && overflow === "reject") throw tooManySessions(most);
-        // What was ended before counts when the user tries again: with very many sessions one call may be too short.
+      // surplusOfUser() also removes the entries of expired sessions, which the script has counted.
+      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1), "before")) {
+        if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
+        // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
         this.#connection.assertInTime(deadline);
         await this.index.kill(surplus);
         this.#connection.assertInTime(deadline);
@@ -107,37 +107,32 @@ export class AppSessions {
     }
   }
 
-  /** Whether a session was ended under this ref a short while ago, by a call that left a mark. */
+  /** Returns whether there is a tombstone under this ref. */
   async hasTombstone(ref: string): Promise<boolean> {
-    // A mark, or nothing: this is asked when there is no session. (GETRANGE fails in ioredis-mock where there is no key.)
+    // GET does not read much: the callers ask this only if there is no session. (In ioredis-mock, GETRANGE fails without a key.)
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
     return decode(text, ref) instanceof Tombstone;
   }
 
   /**
-   * @param touch whether to count the read and to prolong the session
-   * @param gap ms after its last use that reading prolongs it again
+   * @param touch whether to count the read and to touch the session
+   * @param touchInterval ms after the last use, after which the session is touched again
    */
-  get(ref: string, touch: boolean, gap = 1000): Promise<StoredSession | null> {
-    const trace = touch ? gap : null;
-    return this.#follow(ref, async (at, last, deadline) => {
-      const found = await this.#connection.run(
-        operations.get,
-        this.#keys,
-        { ref: at, now: Date.now(), gap: trace },
-        deadline,
-      );
-      if (!(found instanceof operations.Large)) return found;
-      const stored = await this.#large.read(at, last);
-      return stored instanceof StoredSession ? (stored.withOwn(found.own) ?? null) : stored;
+  get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
+    return this.#follow(ref, async (at, callDeadline, deadline) => {
+      const input = { ref: at, now: Date.now(), touchInterval: touch ? touchInterval : null };
+      const found = await this.#connection.run(operations.get, this.#keys, input, deadline);
+      if (!(found instanceof operations.LargeSession)) return found;
+      const stored = await this.#large.read(at, callDeadline);
+      return stored instanceof StoredSession ? (stored.withHeader(found.header) ?? null) : stored;
     });
   }
 
   /**
-   * Makes a call only after a check of the session has passed. One deadline spans both. Null where there is no session,
-   * and the call is not made.
+   * Checks a session, which may throw, and then makes a call. Both have one deadline. Returns null, without making the call, if
+   * there is no session.
    */
-  ifSound<Result>(
+  ifCheckPasses<Result>(
     ref: string,
     check: (stored: StoredSession) => void,
     call: () => Promise<Result>,
@@ -152,39 +147,38 @@ export class AppSessions {
     });
   }
 
-  /** @throws SessionError `invalidValue` where the session's data would grow beyond `bounds` */
+  /** @throws SessionError `invalidValue` if the session's data would exceed `bounds` */
   set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
-    return this.#follow(ref, async (at, last, deadline) => {
+    return this.#follow(ref, async (at, callDeadline, deadline) => {
       const now = Date.now();
       const input = { ref: at, now, changes, ...bounds };
       const written = await this.#connection.run(operations.set, this.#keys, input, deadline);
       if (written !== operations.TOO_MUCH) return written;
-      return this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, last);
+      return this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, callDeadline);
     });
   }
 
   /**
-   * Writes a session whole. Gives whether it was written.
-   * @param session `staged` is the key of its text, where `prepare` has given one
+   * Writes a session as a whole. Returns whether it was written.
+   * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    */
   replace(session: operations.Replacement): Promise<boolean> {
-    return this.#withRelief(this.#connection.deadline(), (deadline) =>
+    return this.#writeRegistered(this.#connection.deadline(), (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
   }
 
-  /** Writes a text that is too large for `replace` where that finds it, and gives the key; undefined for any other text. */
-  prepare(text: string): Promise<string> | undefined {
+  /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */
+  stageIfLarge(text: string): Promise<string> | undefined {
     return isLarge(text) ? this.#large.stage(padNumbers(text), this.#connection.deadline()) : undefined;
   }
 
   /**
-   * Changes a session that lives, whose it is (an empty id leaves that) and how long it may rest, in seconds (with an
-   * empty id, null leaves that, too).
-   * @throws SessionError `invalidValue` where the session's data would grow beyond `bounds`
+   * Changes data, user and ttl of an existing session. Returns whether the session exists.
+   * @throws SessionError `invalidValue` if the session's data would exceed the limits
    */
   async update(
-    change: operations.Timed & operations.WithChanges & operations.Belonging & operations.Bounds,
+    change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
   ): Promise<boolean> {
     const deadline = this.#connection.deadline();
     const written = await this.#connection.run(operations.update, this.#keys, change);
@@ -194,77 +188,81 @@ export class AppSessions {
     return changed instanceof StoredSession;
   }
 
-  /** @param tombstoneTtl ms that a tombstone keeps the session from coming back; see include/leave-tombstone.lua */
+  /** @param tombstoneTtl ms; see lua/include/leave-tombstone.lua */
   async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref)): Promise<number> {
-    const killed = await this.#follow(ref, (at, _last, deadline) =>
+    const killed = await this.#follow(ref, (at, _callDeadline, deadline) =>
       this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
     );
     return killed ?? 0;
   }
 
   /**
-   * @param grace ms that the old ref goes on working
-   * @param tombstoneTtl ms that a mark is left there without grace
+   * @param grace ms that the old ref redirects to the new one
+   * @param tombstoneTtl ms that a tombstone is left under the old ref if `grace` is 0
    */
   rotate(ref: string, to: string, grace: number, tombstoneTtl: number): Promise<boolean> {
     return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, tombstoneTtl });
   }
 
-  /**
-   * Makes the app known, where it is not, at the same time as a session is written: what is asked for next, such as the
-   * session's end, shall not go before.
-   */
+  /** Registers the app, if necessary, while a session is written. To register first would let the caller's next call overtake the write. */
   #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
     const registering = this.#register();
     return registering === undefined ? writing : both(writing, registering);
   }
 
   /**
-   * Writes a session, and registers the app. Where Redis is out of memory, nothing was written: then the index may be full
-   * of sessions that were evicted, and the call is made again, by itself, as soon as some of those were dropped.
-   * @param write is called without a deadline first
+   * Writes a session and registers the app. If Redis is out of memory, nothing was written. The index may then be full of
+   * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
+   * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #withRelief(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
+  async #writeRegistered(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
     for (let again: number | undefined; ; again = deadline) {
       try {
         return await this.#alsoRegister(write(again));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
-        const relief = this.index.relieve();
-        if (!(await this.#connection.within(deadline, () => relief))) throw error;
+        const freed = this.index.freeMemory();
+        if (!(await this.#connection.within(deadline, () => freed))) throw error;
         this.#connection.assertInTime(deadline);
       }
     }
   }
 
   /**
-   * OpenCalls with `ref`, and again with the ref that the session was rotated to, at most MAX_REDIRECTS times. One deadline
-   * spans it all.
+   * Makes a call with `ref`. As long as the result is a redirect, repeats it with the new ref, at most MAX_REDIRECTS times.
+   * Returns null if the redirects form a loop or do not lead to a session. All calls have one deadline.
+   * @param call receives the deadline of the whole call, and once more as `deadline` when it is repeated
    */
   #follow<Result>(
     ref: string,
-    call: (ref: string, last: number, deadline?: number) => Promise<Result | Tombstone>,
+    call: (ref: string, callDeadline: number, deadline?: number) => Promise<Result | Tombstone>,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
-    const met = new Set<string>();
+    const visited = new Set<string>();
     const arrive = (result: Result | Tombstone): Result | null | Promise<Result | null> => {
       if (!(result instanceof Tombstone)) return result;
-      if (result.to === "" || result.to === ref || met.has(result.to) || met.size === MAX_REDIRECTS) return null;
-      met.add(result.to);
-      return call(result.to, deadline, deadline).then(arrive);
+      if (
+        result.redirect === "" ||
+        result.redirect === ref ||
+        visited.has(result.redirect) ||
+        visited.size === MAX_REDIRECTS
+      )
+        return null;
+      visited.add(result.redirect);
+      return call(result.redirect, deadline, deadline).then(arrive);
     };
     return call(ref, deadline).then(arrive);
   }
 }
 
 /**
- * What was written, when the app is registered, too. The registration may be an earlier call's and fail before this
- * call's time is over: a write that can still be sent must not be told `timeout`.
+ * Returns the result of a write after the app is registered, too. The registration may belong to an earlier call and time out
+ * first. The write must not be reported as `timeout` then, because it may still be sent.
  */
 async function both<Result>(writing: Promise<Result>, registering: Promise<void>): Promise<Result> {
   const [written, registered] = await Promise.allSettled([writing, registering]);
   if (written.status === "rejected") throw written.reason;
-  // After an outage the next write registers the app.
+  // After an outage the next write registers the app again.
   if (registered.status === "rejected" && !isOutage(registered.reason)) throw registered.reason;
   return written.value;
 }

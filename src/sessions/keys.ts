@@ -1,27 +1,27 @@
 /**
- * Where an app's sessions lie in Redis. All keys of an app share the hash tag `{app}` and so one Cluster slot.
- * docs/storage-layout.md is the public description. Change both together.
+ * The Redis keys of an app. All contain the hash tag `{app}`, so they share one Cluster slot. docs/storage-layout.md is the
+ * public description: change both together.
  */
 export class Keys {
   /** zset, ref → last activity (ms): the sessions of the app. */
   readonly active: string;
   /** zset, id → last activity (ms): the users of the app. */
   readonly users: string;
-  /** zset, id and ref → when the wiper looks at it (ms). */
+  /** zset, id and ref → time of the wiper's next check (ms). */
   readonly expiry: string;
   /** hash, id → refs as lines: the sessions of a user; see lua/include/user-sessions.lua. */
   readonly userSessions: string;
-  /** zset, id and ref → 0, in the order of the ids: sessions for which there is no room in a user's field of `owners`. */
+  /** zset, id and ref → 0: refs that do not fit into a user's field of `userSessions`, sorted by id. */
   readonly userSessionsOverflow: string;
-  /** string with a TTL: how long a bar lasts (ms), where a store of this app takes over sessions of connect-redis. */
+  /** string with a TTL: the default duration of a bar (ms). It exists while a store of this app takes over sessions of connect-redis. */
   readonly legacy: string;
-  /** The five, as every script takes them first that changes a session. */
+  /** The five index keys, in the order in which every script that changes a session takes them first. */
   readonly index: readonly string[];
 
   readonly app: string;
-  /** Where it is registered. */
+  /** zset: the apps of the namespace, see appsKey(). */
   readonly apps: string;
-  /** What all keys of the app begin with; it holds the hash tag. */
+  /** The prefix of all keys of the app, with the hash tag. */
   readonly base: string;
 
   constructor(namespace: string, app: string) {
@@ -38,12 +38,12 @@ export class Keys {
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
-  /** string with a TTL: sessions that connect-redis left are refused, of a user, or with ANONYMOUS of the app. */
+  /** string with a TTL: while it exists, no session of connect-redis is taken over for this user, or for the app if `id` is ANONYMOUS. */
   barred(id: string): string {
     return `${this.base}barred:${id}`;
   }
 
-  /** string with a TTL: a text that a script is about to put into a session's place. */
+  /** string with a TTL: a text that a script will rename to a session's key. */
   staged(name: string): string {
     return `${this.base}new:${name}`;
   }
@@ -54,61 +54,61 @@ export class Keys {
   }
 }
 
-/** zset, app → when it was registered last (ms): the apps that the wipers visit. It lies in a slot of its own. */
+/** zset, app → time of its last registration (ms): the apps that the wipers visit. It is in another slot than the apps' keys. */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }
 
-/** The version of the storage layout, which docs/storage-layout.md describes. */
+/** The version of the storage layout that docs/storage-layout.md describes. */
 export const LAYOUT = "1";
 
-/** string, without a TTL: the version of the layout that a namespace has. It lies in a slot of its own. */
+/** string without a TTL: the layout version of a namespace. It is in another slot than the apps' keys. */
 export function layoutKey(namespace: string): string {
   return `${namespace}:layout`;
 }
 
-/** What the ref of every RedisStore session begins with, and no ref of the engine. */
+/** The prefix of the refs of RedisStore's sessions. No other ref begins with it. */
 export const STORE_REF_PREFIX = "~";
 
 /**
- * For how long a mark is left where a session of a RedisStore was ended, in ms. It stops a request that is under way and
- * does not tell whether it had loaded the session (@fastify/session). Longer than requests take.
+ * TTL of the tombstone that is left where a session of a RedisStore was ended, in ms. It stops a request that is under way
+ * and does not tell whether it had loaded the session (@fastify/session). Longer than requests take.
  */
 const STORE_TOMBSTONE_TTL = 60_000;
 
-/** For how long a mark is left where the session of a ref is ended, in ms, whoever ends it; 0 for none. */
+/** TTL of the tombstone that is left where the session of a ref is ended, in ms, whoever ends it; 0 for no tombstone. */
 export function tombstoneTtlOf(ref: string): number {
   return ref.startsWith(STORE_REF_PREFIX) ? STORE_TOMBSTONE_TTL : 0;
 }
 
-/** What stands for the user of an anonymous session, in the index as in the scripts. */
+/** The id of anonymous sessions, in the index and in the scripts. */
 export const ANONYMOUS = '""';
 
-/** A session as it was met in the index. */
+/** An index entry of a session. */
 export interface Entry {
-  /** Its user as JSON, or ANONYMOUS. Empty when it was met in `active`, which does not tell. */
+  /** The user's id as JSON, or ANONYMOUS. Empty if the entry is from `active`, which does not store ids. */
   id: string;
   ref: string;
 }
 
-/** A user's id as it stands in Redis: as JSON, so that it ends where its closing quotation mark is. */
+/** Returns a user's id in the form in which it is stored. As JSON it ends with its closing quotation mark. */
 export function quoteId(id: string): string {
   return JSON.stringify(id);
 }
 
-/** Splits a member of `expiry` or `crowd`. */
+/** Splits a member of `expiry` or `userSessionsOverflow`. */
 export function parseEntry(member: string): Entry {
   const id = /^"(?:[^"\\]|\\.)*"/.exec(member)?.[0] ?? "";
   return { id, ref: member.slice(id.length) };
 }
 
-/** The refs in a user's field of `owners`, and whether there are more in `crowd`. */
+/** Parses a user's field of `userSessions`: the refs, and whether there are more in `userSessionsOverflow`. */
 export function parseUserSessions(field: string | null): { refs: string[]; hasOverflow: boolean } {
-  const [mark, ...refs] = (field ?? "\n").split("\n");
-  return { refs: refs.slice(0, -1), hasOverflow: mark === "+" };
+  const [prefix, ...refs] = (field ?? "\n").split("\n");
+  return { refs: refs.slice(0, -1), hasOverflow: prefix === "+" };
 }
 
-/** The members of `crowd` that belong to a user, as limits for ZRANGE BYLEX. */
+/** Returns the range of a user's members in `userSessionsOverflow`, as limits for ZRANGEBYLEX. */
 export function overflowRange(id: string): { first: string; last: string } {
   return { first: `[${id}`, last: `[${id}\u{10ffff}` };
 }

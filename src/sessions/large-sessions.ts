@@ -7,92 +7,93 @@ import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { decode, type StoredSession, Tombstone } from "./session-text.js";
 
-/** Bytes of a session's text that scripts take in, as lua/include/read.lua has it. */
+/** The maximum number of bytes that a script reads of a session, as in lua/include/read.lua. */
 const MAX_TEXT = 256 * 1024 + 4096;
 
-/** How many bytes are read at once. */
+/** The number of bytes that one command reads. */
 const PIECE = 512 * 1024;
 
-/** How long a staged text outlives the deadline of its call, in ms: Redis may be late. */
-const STAGED_AFTER = 1000;
+/** How long a staged text outlives the deadline of its call, in ms, because Redis may run the script late. */
+const STAGED_AFTER_DEADLINE = 1000;
 
-/** Lines before the data. */
-const OWN_LINES = 8;
+/** The number of header lines. */
+const HEADER_LINES = 8;
 
-/** What changes, beside the data. */
-export interface Use {
-  /** ms of our clock */
+/** A change of the header. */
+export interface HeaderChange {
+  /** ms of this process's clock */
   now: number;
-  /** as JSON, or ANONYMOUS; empty to leave it as it is */
+  /** as JSON, or ANONYMOUS; empty to keep the id */
   id: string;
-  /** seconds; "use" to prolong the session as `set` does, "keep" to leave its life as it is */
+  /** the new ttl in seconds; "use" to touch the session as `set` does, "keep" to keep ttl and expiry */
   ttl: number | "use" | "keep";
 }
 
 /**
- * Sessions that are too large for a script, and changes that are too much work for one: it would hold Redis for longer
- * than 10 ms. Their text is read in pieces and changed here; then it is written beside the session, and a script puts it
- * into its place, if the session is still the one that was read. Otherwise all is done again.
+ * Reads and changes sessions for which a script would block Redis for more than 10 ms. The text is read in pieces and changed
+ * in this process. The new text is staged under a key of its own, and a script moves it to the session's key if the session has
+ * not changed since it was read. If it has changed, the procedure is repeated.
  */
 export class LargeSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
-  /** By ref: at once, each would undo the work of the others. */
-  readonly #turns = new KeyedQueue();
+  /** Changes by ref. Concurrent changes of one session would make each other repeat. */
+  readonly #queue = new KeyedQueue();
 
   constructor(connection: Connection, keys: Keys) {
     this.#connection = connection;
     this.#keys = keys;
   }
 
-  /** Reads a session and leaves no trace. */
+  /** Reads a session without counting the read. */
   async read(ref: string, deadline: number): Promise<StoredSession | Tombstone | null> {
-    return decode(await this.#text(ref, deadline), ref);
+    return decode(await this.#readText(ref, deadline), ref);
   }
 
   /**
-   * Changes a session, after the changes that were begun before. Answers with the session as it is then, but for when it was last used.
-   * @throws SessionError `invalidValue` where its data would be too large
+   * Changes a session after all changes that were requested earlier. Returns the changed session, but with the time of its last
+   * use before this change.
+   * @throws SessionError `invalidValue` if its data would exceed the limits
    */
   change(
     ref: string,
     changes: string,
-    use: Use,
+    use: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const work = () => this.#change(ref, changes, use, bounds, deadline);
-    return this.#connection.within(deadline, () => this.#turns.take(ref, work));
+    return this.#connection.within(deadline, () => this.#queue.take(ref, work));
   }
 
   async #change(
     ref: string,
     changes: string,
-    use: Use,
+    use: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     for (;;) {
       this.#connection.assertInTime(deadline);
-      const before = await this.#text(ref, deadline);
+      const before = await this.#readText(ref, deadline);
       const stored = decode(before, ref);
       if (before === null || stored === null || stored instanceof Tombstone) return stored;
-      const { own, data } = split(before);
-      const [la, r, w, life = "", created, id, ip, device] = own as [string, ...string[]];
+      const { header, data } = split(before);
+      const [la, r, w, ttlLine = "", created, id, ip, device] = header as [string, ...string[]];
       const merged = changes === "" ? data : merge(data, changes, bounds);
-      const isUsed = use.ttl !== "keep" && (use.ttl !== "use" || Math.abs(use.now - Number(la)) >= 1000);
+      const isTouched = use.ttl !== "keep" && (use.ttl !== "use" || Math.abs(use.now - Number(la)) >= 1000);
       const lines = [
-        isUsed ? use.now : la,
+        isTouched ? use.now : la,
         padded(r),
         padded(changes === "" ? Number(w) : Number(w) + 1),
-        typeof use.ttl === "number" ? life.replace(/^[^ ]*/, String(use.ttl)) : life,
+        typeof use.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(use.ttl)) : ttlLine,
         created,
         use.id === "" ? id : use.id === ANONYMOUS ? "" : use.id,
         ip,
         device,
       ];
       const text = lines.join("\n") + merged;
-      const [read, size] = [own.slice(2, 6).join("\n"), Buffer.byteLength(before)];
+      const [read, size] = [header.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
       const input = { ref, to, now: use.now, use: use.ttl, read, size };
@@ -103,18 +104,18 @@ export class LargeSessions {
   }
 
   /**
-   * Writes a text where a script finds it, and answers with the key. The script takes the text away; where it is never
-   * sent, the text ends by itself soon after the deadline.
+   * Stages a text for a script and returns its key. The script moves or deletes the text. If the script never runs, the text
+   * expires soon after the deadline.
    */
   async stage(text: string, deadline: number): Promise<string> {
     const key = this.#keys.staged(nanoid());
-    const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER);
+    const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER_DEADLINE);
     await this.#connection.command((client) => client.set(key, text, "PX", left), deadline);
     return key;
   }
 
-  /** A session's text, in pieces; again, where it was changed meanwhile. */
-  async #text(ref: string, deadline: number): Promise<string | null> {
+  /** Reads a session's text in pieces, and repeats that if the session was changed meanwhile. */
+  async #readText(ref: string, deadline: number): Promise<string | null> {
     const key = this.#keys.session(ref);
     for (;;) {
       const size = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
@@ -126,9 +127,9 @@ export class LargeSessions {
         );
       }
       const text = Buffer.concat(pieces);
-      const head = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
-      const now = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
-      if (now === size && text.length === size && versionOf(head) === versionOf(text)) {
+      const header = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
+      const sizeAfter = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
+      if (sizeAfter === size && text.length === size && versionOf(header) === versionOf(text)) {
         return size === 0 ? null : text.toString();
       }
       this.#connection.assertInTime(deadline);
@@ -136,13 +137,13 @@ export class LargeSessions {
   }
 }
 
-/** Whether a text is more than a script takes in. */
+/** Returns whether a text is larger than a script reads. */
 export function isLarge(text: string): boolean {
-  // A character has three bytes at most for each of its units.
+  // A UTF-16 unit has at most three bytes in UTF-8. Most texts are so short that their bytes need not be counted.
   return text.length > MAX_TEXT / 3 && Buffer.byteLength(text) > MAX_TEXT;
 }
 
-/** The text of a new session, with zeros in front of the numbers that change in place later. */
+/** Pads the numbers of reads and writes with zeros, so that scripts can change them in place. */
 export function padNumbers(text: string): string {
   return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padded(r)}\n${padded(w)}\n`);
 }
@@ -151,26 +152,26 @@ function padded(number: string | number | undefined): string {
   return String(Number(number)).padStart(10, "0");
 }
 
-/** What tells one text of a session from the next: how often it was written, when it was created, or all of a mark. */
+/** Identifies a version of a session's text: number of writes and time of creation. For a tombstone it is the whole text. */
 function versionOf(text: Buffer): string {
   const [, , w, , created] = text.subarray(0, 2048).toString("latin1").split("\n");
   return created === undefined ? text.toString("latin1") : `${w} ${created}`;
 }
 
-/** The lines before a session's data, and these. */
-function split(text: string): { own: string[]; data: string } {
+/** Splits a session's text into its header lines and its data. */
+function split(text: string): { header: string[]; data: string } {
   let end = -1;
-  const own: string[] = [];
-  while (own.length < OWN_LINES) {
+  const header: string[] = [];
+  while (header.length < HEADER_LINES) {
     const start = end + 1;
     end = text.indexOf("\n", start);
     if (end === -1) end = text.length;
-    own.push(text.slice(start, end));
+    header.push(text.slice(start, end));
   }
-  return { own, data: text.slice(end) };
+  return { header, data: text.slice(end) };
 }
 
-/** Data with its changes, as lua/include/merge.lua does it. */
+/** Merges changes into data, like lua/include/merge.lua. */
 function merge(data: string, changes: string, { maxBytes, maxKeys }: operations.Bounds): string {
   const lines = new Map(linesOf(data));
   const keys = lines.size;
@@ -185,7 +186,7 @@ function merge(data: string, changes: string, { maxBytes, maxKeys }: operations.
   return merged;
 }
 
-/** The lines of data or changes, by their beginning up to the colon. */
+/** Returns the lines of data or changes, each with its key up to and including the colon. */
 function linesOf(data: string): [key: string, line: string][] {
   return data
     .slice(1)

@@ -18,7 +18,7 @@ export interface Timed extends ByRef {
   now: number;
 }
 
-/** A session that is written whole. */
+/** A session that is written as a whole. */
 export interface NewSession extends Timed {
   /** as JSON, or ANONYMOUS */
   id: string;
@@ -27,39 +27,39 @@ export interface NewSession extends Timed {
   text: string;
 }
 
-/** Whose a session is and how long it may rest from now on, where that changes. */
-export interface Belonging {
-  /** as JSON, or ANONYMOUS; empty to leave it as it is */
+/** The new user and ttl of a session. */
+export interface UserAndTtl {
+  /** as JSON, or ANONYMOUS; empty to keep the id */
   id: string;
-  /** seconds; null, which goes with an empty id, to leave it as it is */
+  /** seconds; null to keep ttl and expiry, allowed only with an empty id */
   ttl: number | null;
 }
 
 interface Reading extends Timed {
-  /** ms after its last use that reading prolongs the session again; null to leave no trace */
-  gap: number | null;
+  /** ms after the last use, after which the session is touched again; null to write nothing */
+  touchInterval: number | null;
 }
 
-export interface Limited {
-  /** seconds */
+export interface WithLimits {
+  /** the absolute lifetime, seconds */
   absolute?: number | undefined;
   maxPerUser?: number | undefined;
 }
 
 interface LeavesTombstone {
-  /** How long a mark is left where a session was, in ms; 0 for none. */
+  /** TTL of the tombstone, ms; 0 for none. */
   tombstoneTtl: number;
 }
 
 interface Rotation extends ByRef, LeavesTombstone {
   to: string;
-  /** ms; with 0 a mark is left */
+  /** TTL of the redirect, ms; 0 to leave a tombstone */
   grace: number;
 }
 
 export interface Replacement extends NewSession {
   mode: ReplaceMode;
-  /** Where the text lies, when it is large: then `text` is empty. */
+  /** The key of the staged text if that is large; `text` is then empty. */
   staged?: string | undefined;
 }
 
@@ -67,44 +67,44 @@ interface Exchange extends Timed {
   /** the key of the new text */
   to: string;
   use: number | "use" | "keep";
-  /** What is known of the text that was read: its lines from how often it was written to its id, and its bytes. */
+  /** Lines 3 to 6 of the text that was read (writes, ttl and flags, creation, id), and its bytes. */
   read: string;
   size: number;
 }
 
 /**
- * Over what `replace` writes: anything, anything but a session that was ended just now, or nothing. The last is for what
- * connect-redis left, so a bar forbids it, too.
+ * When `replace` writes: "any" always, "unended" unless there is a tombstone, "absent" only if there is neither a tombstone nor a
+ * session. "absent" is for sessions of connect-redis, so a bar forbids it, too.
  */
 export type ReplaceMode = "any" | "unended" | "absent";
 
 interface AppBefore {
   app: string;
-  /** ms; what was registered since then stays */
+  /** ms; an app that was registered at this time or later is kept */
   before: number;
 }
 
-/** What changes in a session's data, as lua/include/merge.lua takes it. */
 export interface WithChanges {
+  /** Changes of the data, in the form of lua/include/search.lua. */
   changes: string;
 }
 
-/** How large a session's data may become. */
+/** The limits of a session's data. */
 export interface Bounds {
   /** bytes, as lua/include/session.lua counts them */
   maxBytes: number;
   maxKeys: number;
 }
 
-/** What `set` and `update` answer where one run of a script would take too long; see large-sessions.ts. */
+/** The result of `set` and `update` if the change is too much work for a script; see large-sessions.ts. */
 export const TOO_MUCH = Symbol("too much for a script");
 
 /**
- * What a number means that is replied in the place of a text.
- * @throws SessionError `invalidValue` where the session's data would be too large
+ * Returns TOO_MUCH if the script replied that the change is too much work.
+ * @throws SessionError `invalidValue` if the session's data would exceed the limits
  */
 function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds): typeof TOO_MUCH | undefined {
-  // Nearly always it is a session's text.
+  // Nearly always the reply is a session's text.
   if (typeof reply === "string" && reply.length > 2) return undefined;
   const number = Number(reply);
   if (number === -1) throw tooLarge("The session's data would be", maxBytes);
@@ -112,11 +112,12 @@ function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds)
   return number === -3 ? TOO_MUCH : undefined;
 }
 
-/** A session that is larger than a script takes in: the lines before its data, as they were before it was read. */
-export class Large {
-  readonly own: string;
-  constructor(own: string) {
-    this.own = own;
+/** A session that is larger than a script reads. */
+export class LargeSession {
+  /** The header lines, as they were before this read. */
+  readonly header: string;
+  constructor(header: string) {
+    this.header = header;
   }
 }
 
@@ -128,20 +129,20 @@ function idsAndRefs(entries: readonly Entry[]): string[] {
   return entries.flatMap(({ id, ref }) => [id, ref]);
 }
 
-/** Entries as runs of one user's: id, how many they are, their refs. */
-function byUser(entries: readonly Entry[]): (string | number)[] {
-  const runs: (string | number)[] = [];
+/** Groups consecutive entries of the same user: id, number of refs, refs. */
+function groupByUser(entries: readonly Entry[]): (string | number)[] {
+  const groups: (string | number)[] = [];
   for (let from = 0, to = 0; from < entries.length; from = to) {
     const { id } = entries[from] as Entry;
     while (entries[to]?.id === id) to++;
-    runs.push(id, to - from);
-    for (let i = from; i < to; i++) runs.push((entries[i] as Entry).ref);
+    groups.push(id, to - from);
+    for (let i = from; i < to; i++) groups.push((entries[i] as Entry).ref);
   }
-  return runs;
+  return groups;
 }
 
-function pageOf([place = "", ...members]: string[]): Page {
-  return { members, place };
+function pageOf([cursor = "", ...members]: string[]): Page {
+  return { members, cursor };
 }
 
 export const create = {
@@ -158,16 +159,16 @@ export const create = {
     text,
   ],
   reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<NewSession & Limited, boolean>;
+} satisfies SessionOperation<NewSession & WithLimits, boolean>;
 
 export const get = {
   script: scripts.get,
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, gap }) => [gap ?? "", ref, now],
-  reply: (reply: string | null | [own: string], { ref }) =>
-    Array.isArray(reply) ? new Large(reply[0]) : decode(reply, ref),
-} satisfies SessionOperation<Reading, StoredSession | Tombstone | Large | null>;
+  args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
+  reply: (reply: string | null | [header: string], { ref }) =>
+    Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
+} satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
 
 export const set = {
   script: scripts.set,
@@ -202,7 +203,7 @@ export const update = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, id, now, ttl ?? "", changes],
   reply: (reply: number, input) => tooMuchOf(reply, input) ?? toNumber(reply) === 1,
-} satisfies SessionOperation<Timed & Belonging & WithChanges & Bounds, boolean | typeof TOO_MUCH>;
+} satisfies SessionOperation<Timed & UserAndTtl & WithChanges & Bounds, boolean | typeof TOO_MUCH>;
 
 export const kill = {
   script: scripts.kill,
@@ -221,21 +222,24 @@ export const rotate = {
 
 export const killMany = {
   script: scripts.killMany,
-  keys: (keys, { entries, spare }) => [
+  keys: (keys, { entries, except }) => [
     ...keys.index,
-    spare === undefined ? keys.active : keys.session(spare),
+    except === undefined ? keys.active : keys.session(except),
     ...entries.map(({ ref }) => keys.session(ref)),
   ],
-  args: ({ entries, tombstoneTtl }) => [tombstoneTtl, ...byUser(entries)],
+  args: ({ entries, tombstoneTtl }) => [tombstoneTtl, ...groupByUser(entries)],
   reply: toNumber,
-} satisfies SessionOperation<LeavesTombstone & { entries: readonly Entry[]; spare: string | undefined }, number>;
+} satisfies SessionOperation<LeavesTombstone & { entries: readonly Entry[]; except: string | undefined }, number>;
 
 export const barLegacy = {
   script: scripts.barLegacy,
   keys: (keys, { id }) => [keys.legacy, keys.barred(id)],
   args: ({ barFor }) => [barFor ?? ""],
   reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<{ /** or ANONYMOUS */ id: string /** ms */; barFor: number | undefined }, boolean>;
+} satisfies SessionOperation<
+  { /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined },
+  boolean
+>;
 
 export const pageUserSessions = {
   script: scripts.pageUserSessions,
@@ -250,26 +254,26 @@ export const pageUserSessions = {
 export const pageActive = {
   script: scripts.pageActive,
   keys: (keys) => [keys.active],
-  args: ({ place, since, limit }) => [place, since, limit],
+  args: ({ cursor, since, limit }) => [cursor, since, limit],
   reply: (reply: string[]) => {
-    const { members, place } = pageOf(reply);
-    return { members: members.reverse(), place };
+    const { members, cursor } = pageOf(reply);
+    return { members: members.reverse(), cursor };
   },
 } satisfies SessionOperation<PageOptions & { /** ms */ since: number }, Page>;
 
 export const pageExpiry = {
   script: scripts.pageExpiry,
   keys: (keys) => [keys.expiry],
-  args: ({ place, limit }) => [place, limit],
+  args: ({ cursor, limit }) => [cursor, limit],
   reply: pageOf,
 } satisfies SessionOperation<PageOptions, Page>;
 
 export const sample = {
   script: scripts.sample,
   keys: (keys) => [keys.expiry],
-  args: ({ shares }) => shares,
+  args: ({ positions }) => positions,
   reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies SessionOperation<{ /** from 0 to 1, where in the queue */ shares: number[] }, Entry[]>;
+} satisfies SessionOperation<{ /** from 0 to 1, see the script */ positions: number[] }, Entry[]>;
 
 export const readTexts = {
   script: scripts.readTexts,
@@ -292,7 +296,7 @@ export const claimExpired = {
   reply: (reply: string[]) => reply.map(parseEntry),
 } satisfies SessionOperation<{ /** ms */ lease: number; limit: number }, Entry[]>;
 
-/** Its key lies in another slot than those of the app: it is to be run by itself. */
+/** Its key is in another slot than those of the app, so it must not share a batch with them. */
 export const dropApp = {
   script: scripts.dropApp,
   keys: (keys) => [keys.apps],

@@ -5,49 +5,50 @@ import { CHUNK } from "../redis/operation.js";
 export interface Part {
   readonly offset: number;
   readonly limit: number;
-  /** The list ends with the session that makes it larger than this. Default: no bound. */
+  /** The list ends with the session that makes it larger than this many bytes. Default: no limit. */
   readonly bytes?: number | undefined;
 }
 
-/** How many entries of the index are read at once. Their sessions are then under way in chunks, all at the same time. */
+/** The number of index entries that are read at once. Their sessions are then read in chunks, all at the same time. */
 export const PAGE = 500;
 
-/** Which page of a zset to read. */
+/** Selects a page of a zset. */
 export interface PageOptions {
-  /** Where the page before ended; empty for the first page. */
-  place: string;
-  /** The most members to read. */
+  /** The cursor of the previous page; empty for the first page. */
+  cursor: string;
+  /** The maximum number of members. */
   limit: number;
 }
 
 /** A page of a zset. */
 export interface Page {
   readonly members: string[];
-  /** Where it ends, as lua/include/place.lua has it. */
-  readonly place: string;
+  /** The end of the page, see lua/include/cursor.lua. */
+  readonly cursor: string;
 }
 
 /**
- * Walks a zset in the order of its scores, in pages of members. Each page begins behind the member where the last one
- * ended. A rank would be wrong as soon as members come or go.
+ * Walks a zset in the order of its scores, in pages of members. Each page begins at the cursor of the previous one. Ranks would
+ * skip or repeat members when others are added or removed meanwhile.
  */
 export async function* walk(
   limit: number,
   read: (options: PageOptions) => Promise<Page>,
 ): AsyncGenerator<string[], void> {
-  for (let place = ""; ; ) {
-    const page = await read({ place, limit });
+  for (let cursor = ""; ; ) {
+    const page = await read({ cursor, limit });
     if (page.members.length > 0) yield page.members;
     if (page.members.length < limit) return;
-    place = page.place;
+    cursor = page.cursor;
   }
 }
 
 /**
- * The same items, each next one begun before the present one is asked for anything; or right after, so that what the
- * present one is asked for is answered first, where that is what takes the reader's time.
+ * Yields the same items, but requests the next item while the caller works on the present one.
+ * @param begin "before" requests the next item before the present one is yielded. "after" requests it one round of the event
+ *   loop later, so that Redis receives the caller's own commands for the present item first.
  */
-export async function* ahead<Item>(
+export async function* prefetch<Item>(
   items: AsyncGenerator<Item, void>,
   begin: "before" | "after",
 ): AsyncGenerator<Item, void> {
@@ -57,7 +58,7 @@ export async function* ahead<Item>(
       const { done, value } = await next;
       if (done) return;
       next = begin === "before" ? items.next() : setImmediate().then(() => items.next());
-      // Whether it failed is asked when its turn has come, or never, when somebody stops early.
+      // A failure is thrown when the item is awaited. Until then, or if the caller stops early, it must not be unhandled.
       next.catch(() => {});
       yield value;
     }
@@ -66,7 +67,7 @@ export async function* ahead<Item>(
   }
 }
 
-/** The items in groups of at most CHUNK. */
+/** Splits the items into groups of at most CHUNK. */
 export function chunks<Item>(items: readonly Item[]): Item[][] {
   const groups: Item[][] = [];
   for (let i = 0; i < items.length; i += CHUNK) groups.push(items.slice(i, i + CHUNK));

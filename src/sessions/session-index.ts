@@ -13,81 +13,94 @@ import {
   tombstoneTtlOf,
 } from "./keys.js";
 import * as operations from "./operations.js";
-import { ahead, chunks, PAGE, type Part, walk } from "./paging.js";
+import { chunks, PAGE, type Part, prefetch, walk } from "./paging.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
-/** How long a wiper may take over a chunk that it has claimed, in ms. */
+/** How long a wiper may work on a chunk that it has claimed, in ms. */
 const LEASE = 30_000;
 
-/** How many bytes of sessions are read at once. A session that is longer is read alone. */
+/** The maximum number of bytes of sessions that are read at once. A larger session is read alone. */
 const STEP_BYTES = 256 * 1024;
 
-/** How many of the CHUNK entries of a sample must be dead for the wiper to look at the whole index. */
+/** If this many of the CHUNK entries of a sample have no session, the wiper checks the whole index. */
 const MANY_DEAD = 10;
 
-/** A session as it was met in a user's index. */
-interface Head extends Entry {
-  /** ms */
+/** A user's session, as it was found in the index. */
+interface DatedEntry extends Entry {
+  /** time of creation, ms */
   created: number;
 }
 
-/** The sessions of one app, many at a time, as they stand in the index. Works in chunks; takes checked input. */
+/** The result of ending all sessions that the index lists at one time. */
+interface Pass {
+  pages: number;
+  entries: number;
+  ended: number;
+  /** The ref of the excepted session, which may have been rotated; undefined if there is none or if it has ended. */
+  except: string | undefined;
+  /** Identifies the entries that were found if none could be ended; else empty. */
+  fingerprint: string;
+}
+
+/** Lists, counts and ends an app's sessions through its index, in chunks. The input must have been validated. */
 export class SessionIndex {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #find: (ref: string) => Promise<StoredSession | null>;
-  /** What drops dead entries because memory ran out. */
-  #relief: Relief | undefined;
+  /** The wipe that runs because Redis is out of memory. */
+  #backgroundWipe: BackgroundWipe | undefined;
 
-  /** @param find reads one session that may have been rotated, and leaves no trace */
+  /** @param find reads one session without touching it, and follows redirects */
   constructor(connection: Connection, keys: Keys, find: (ref: string) => Promise<StoredSession | null>) {
     this.#connection = connection;
     this.#keys = keys;
     this.#find = find;
   }
 
-  /** Ends sessions that were met in the index, if they are still there. */
+  /** Ends sessions that were found in the index. Sessions that no longer exist are skipped. */
   async kill(entries: readonly Entry[]): Promise<void> {
     await this.#end(entries, undefined);
   }
 
   /**
-   * Ends the sessions of a user until none is left but `spare`.
-   * @param barFor ms that sessions of connect-redis are barred; undefined for as long as the app's store has said
+   * Ends the sessions of a user until none is left but `except`. Returns the number of ended sessions.
+   * @param tombstoneTtl ms
+   * @param barFor ms that sessions of connect-redis are barred; default: as the app's store has announced
    */
-  async killUser(id: string, spare?: string, barFor?: number): Promise<number> {
-    // Before the first look: what is taken over until then is met, and what comes later is refused.
+  async killUser(id: string, except?: string, barFor?: number): Promise<number> {
+    // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
     await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => this.#owned(id), spare);
+    return this.#endAll(() => this.#userEntries(id), except);
   }
 
   /**
-   * Ends the sessions of the app until none is left.
+   * Ends the sessions of the app until none is left. Returns the number of ended sessions.
+   * @param tombstoneTtl ms
    * @param barFor as for killUser
    */
   async killAll(barFor?: number): Promise<number> {
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
-    return this.#endAll(() => this.#queued(), undefined);
+    return this.#endAll(() => this.#expiryEntries(), undefined);
   }
 
   /**
-   * Tells every process that ends sessions of this app that a store takes over sessions of connect-redis.
-   * @param barFor ms, as for killUser
-   * @param lasts ms that this holds
+   * Announces to all processes of this app that a store takes over sessions of connect-redis, so that a logout bars them.
+   * @param barFor ms, the duration of these bars
+   * @param ttl ms, how long the announcement is valid
    */
-  async announceLegacy(barFor: number, lasts: number): Promise<void> {
-    await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", lasts));
+  async announceLegacy(barFor: number, ttl: number): Promise<void> {
+    await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", ttl));
   }
 
-  /** The sessions of a user, newest first. */
+  /** Returns the sessions of a user, newest first. */
   async ofUser(id: string, part: Part): Promise<StoredSession[]> {
-    // By ref: one that is rotated meanwhile may be met in two places.
+    // By ref, because a session that is rotated meanwhile may be found twice.
     const sessions = new Map<string, StoredSession>();
     let { bytes = Number.POSITIVE_INFINITY } = part;
     const isWhole = part.offset === 0 && part.limit === Number.POSITIVE_INFINITY && part.bytes === undefined;
-    for await (const found of isWhole ? this.#eachOfUser(id) : this.#newestOfUser(id, part)) {
+    for await (const found of isWhole ? this.#readUser(id) : this.#readNewestOfUser(id, part)) {
       for (const session of found) {
-        // One that was given to another user since the index was read is not theirs any more.
+        // After the index was read, the session may have been assigned to another user.
         if (session.id !== id) continue;
         sessions.set(session.ref, session);
         bytes -= session.size;
@@ -98,25 +111,25 @@ export class SessionIndex {
   }
 
   /**
-   * The sessions of a user that are not among the newest `most`, as they are found: at most a page at a time, so that who
-   * ends them makes progress however many there are.
+   * Yields the sessions of a user that are not among the newest `max`. They are yielded page by page, so that a caller who ends
+   * them makes progress even if there are very many.
    */
-  async *surplusOfUser(id: string, most: number): AsyncGenerator<Entry[], void> {
-    let newest: Head[] = [];
-    for await (const entries of ahead(this.#owned(id), "before")) {
-      newest = await newestFirst([...newest, ...(await this.#heads(id, entries))]);
-      yield newest.slice(most);
-      // newestFirst expects the order of the index.
-      newest = newest.slice(0, most).reverse();
+  async *surplusOfUser(id: string, max: number): AsyncGenerator<Entry[], void> {
+    let newest: DatedEntry[] = [];
+    for await (const entries of prefetch(this.#userEntries(id), "before")) {
+      newest = await newestFirst([...newest, ...(await this.#dateEntries(id, entries))]);
+      yield newest.slice(max);
+      // newestFirst() expects the order of the index.
+      newest = newest.slice(0, max).reverse();
     }
   }
 
-  /** The sessions of a user that live, without their data, in the order of the index. */
-  async *livingOfUser(id: string): AsyncGenerator<Entry[], void> {
-    for await (const entries of this.#owned(id)) yield await this.#heads(id, entries);
+  /** Yields the existing sessions of a user, without their data, in the order of the index. */
+  async *existingOfUser(id: string): AsyncGenerator<Entry[], void> {
+    for await (const entries of this.#userEntries(id)) yield await this.#dateEntries(id, entries);
   }
 
-  /** The sessions that were active since `since` (ms), most recently active first. */
+  /** Returns the sessions that were active since `since` (ms), last active first. */
   async active(since: number, part: Part): Promise<StoredSession[]> {
     const sessions: StoredSession[] = [];
     let { bytes = Number.POSITIVE_INFINITY } = part;
@@ -130,23 +143,20 @@ export class SessionIndex {
     return sessions;
   }
 
-  /** The same, in pages. Sessions before the offset are counted, but not read. */
+  /** Yields the same sessions in pages. Sessions before the offset are counted, but not read. */
   async *activePages(
     since: number,
     { offset, limit }: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
   ): AsyncGenerator<StoredSession[], void> {
     let skip = offset;
     let left = limit;
-    // Those that are gone make room for others. There may be many in a row: after the first look more are read at once.
+    // Entries without a session are replaced by later ones. There may be many in a row, so later reads are at least a chunk.
     let atOnce = limit;
-    const pages = this.#recent(since, Math.min(PAGE, Math.max(CHUNK, offset + limit)));
-    for await (const refs of offset + limit > PAGE ? ahead(pages, "after") : pages) {
-      let at = 0;
-      while (skip > 0 && at < refs.length) {
-        const some = refs.slice(at, at + skip);
-        skip -= await this.#countLiving(some);
-        at += some.length;
-      }
+    const pages = this.#activeRefs(since, Math.min(PAGE, Math.max(CHUNK, offset + limit)));
+    for await (const refs of offset + limit > PAGE ? prefetch(pages, "after") : pages) {
+      const skipped = await this.#skip(refs, skip);
+      skip = skipped.left;
+      let at = skipped.checked;
       while (left > 0 && at < refs.length) {
         const some = refs.slice(at, at + atOnce);
         at += some.length;
@@ -161,31 +171,31 @@ export class SessionIndex {
     }
   }
 
-  /** How many users were active since `since` (ms). */
+  /** Returns the number of users who were active since `since` (ms). */
   async countUsers(since: number): Promise<number> {
     return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
   }
 
-  /** All sessions, those that end first first, in pages. */
+  /** Yields all sessions in pages, in the order in which they expire. */
   async *pages(): AsyncGenerator<StoredSession[], void> {
-    for await (const entries of this.#queued()) yield* this.#read(entries);
+    for await (const entries of this.#expiryEntries()) yield* this.#read(entries);
   }
 
-  /** How many sessions there are. What stands in the queue after the wiper's visit has not ended. */
+  /** Returns the number of sessions. Wipes first, so that expired sessions are not counted. */
   async count(): Promise<number> {
     await this.wipe();
     return toNumber(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
   }
 
-  /** The refs of all sessions. */
+  /** Returns the refs of all sessions. Wipes first. */
   async refs(): Promise<string[]> {
     await this.wipe();
     const refs = new Set<string>();
-    for await (const entries of this.#queued()) for (const { ref } of entries) refs.add(ref);
+    for await (const entries of this.#expiryEntries()) for (const { ref } of entries) refs.add(ref);
     return [...refs];
   }
 
-  /** Drops the entries of sessions that have expired, or that Redis has evicted. Returns how many sessions those were. */
+  /** Removes the entries of sessions that have expired or that Redis has evicted. Returns the number of these sessions. */
   async wipe(): Promise<number> {
     let wiped = 0;
     for await (const gone of this.#wipeInSteps()) wiped += gone;
@@ -193,43 +203,56 @@ export class SessionIndex {
   }
 
   /**
-   * Makes room in a Redis that is out of memory: wipes, in the background, one at a time. Resolves as soon as something was
-   * dropped, with true; with false when there was nothing to drop.
+   * Frees memory in a Redis that is out of memory: wipes in the background, unless such a wipe is running. Resolves to true as
+   * soon as an entry was removed, and to false if there was none to remove.
    */
-  relieve(): Promise<boolean> {
-    this.#relief ??= new Relief(this.#wipeInSteps(), () => {
-      this.#relief = undefined;
+  freeMemory(): Promise<boolean> {
+    this.#backgroundWipe ??= new BackgroundWipe(this.#wipeInSteps(), () => {
+      this.#backgroundWipe = undefined;
     });
-    return this.#relief.progress();
+    return this.#backgroundWipe.progress();
   }
 
-  /** Spares the wipers an app that has no session and was last registered before `before` (ms). */
+  /** Removes the app from the wipers' list if it has no session and was last registered before `before` (ms). */
   async retire(before: number): Promise<void> {
     const { app, expiry } = this.#keys;
     if (toNumber(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
-    // With a deadline of its own it goes by itself: its key lies in another slot than the app's.
+    // A call with a deadline of its own is not batched. The script's key is in another slot than the app's keys.
     await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
   }
 
-  /** Sessions whose time is over; and of the others a sample, for an eviction ends sessions before their time. */
+  /** Yields the number of sessions that each step has found gone. */
   async *#wipeInSteps(): AsyncGenerator<number, void> {
+    yield* this.#wipeExpired();
+    yield* this.#wipeEvicted();
+  }
+
+  async *#wipeExpired(): AsyncGenerator<number, void> {
     for (;;) {
       const entries = await this.#connection.run(operations.claimExpired, this.#keys, { lease: LEASE, limit: CHUNK });
       if (entries.length > 0) yield await this.#sweep(entries);
-      if (entries.length < CHUNK) break;
+      if (entries.length < CHUNK) return;
     }
-    const shares = Array.from({ length: CHUNK }, () => Math.random());
-    const sample = await this.#connection.run(operations.sample, this.#keys, { shares });
+  }
+
+  /** Evictions remove sessions before they expire. A random sample shows whether the whole index must be checked. */
+  async *#wipeEvicted(): AsyncGenerator<number, void> {
+    const positions = Array.from({ length: CHUNK }, () => Math.random());
+    const sample = await this.#connection.run(operations.sample, this.#keys, { positions });
     if (sample.length === 0) return;
     const dead = sample.length - (await this.#countExisting(sample));
     if (dead >= MANY_DEAD) {
-      for await (const entries of ahead(this.#queued(), "before")) {
-        for (const chunk of chunks(entries)) {
-          if ((await this.#countExisting(chunk)) < chunk.length) yield await this.#sweep(chunk);
-        }
-      }
+      yield* this.#wipeWholeIndex();
     } else if (dead > 0) {
       yield await this.#sweep([...new Map(sample.map((entry) => [entry.id + entry.ref, entry])).values()]);
+    }
+  }
+
+  async *#wipeWholeIndex(): AsyncGenerator<number, void> {
+    for await (const entries of prefetch(this.#expiryEntries(), "before")) {
+      for (const chunk of chunks(entries)) {
+        if ((await this.#countExisting(chunk)) < chunk.length) yield await this.#sweep(chunk);
+      }
     }
   }
 
@@ -237,34 +260,45 @@ export class SessionIndex {
     return this.#connection.run(operations.sweep, this.#keys, { entries });
   }
 
-  /** How many of these keys exist. Something else than a session, such as a mark, counts as well. */
+  /** Returns how many of the sessions' keys exist. Tombstones are counted, too. */
   async #countExisting(entries: readonly { ref: string }[]): Promise<number> {
     const keys = entries.map(({ ref }) => this.#keys.session(ref));
     return Number(await this.#connection.command((client) => client.exists(...keys)));
   }
 
-  /** How many of the sessions that were met in `active` live. Drops the entries of the others. */
-  async #countLiving(refs: readonly string[]): Promise<number> {
-    const entries = refs.map((ref) => ({ id: "", ref }));
-    const living = await this.#countExisting(entries);
-    if (living < refs.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
-    return living;
+  /**
+   * Checks refs of `active` until `count` sessions are skipped, and removes the entries of missing ones. Returns how many refs
+   * were checked, and how many sessions are left to skip.
+   */
+  async #skip(refs: readonly string[], count: number): Promise<{ checked: number; left: number }> {
+    let checked = 0;
+    let left = count;
+    while (left > 0 && checked < refs.length) {
+      const entries = refs.slice(checked, checked + left).map((ref) => ({ id: "", ref }));
+      const existing = await this.#countExisting(entries);
+      if (existing < entries.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
+      left -= existing;
+      checked += entries.length;
+    }
+    return { checked, left };
   }
 
-  /** What stands under a user, in pages. */
-  async *#owned(id: string): AsyncGenerator<Entry[], void> {
-    const { userSessions, userSessionsOverflow } = this.#keys;
+  /** Yields the index entries of a user in pages. */
+  async *#userEntries(id: string): AsyncGenerator<Entry[], void> {
+    const { userSessions } = this.#keys;
     const { refs, hasOverflow } = parseUserSessions(
       toText(await this.#connection.command((client) => client.hget(userSessions, id))),
     );
-    if (!hasOverflow) {
-      yield refs.map((ref) => ({ id, ref }));
-      return;
-    }
+    if (hasOverflow) yield* this.#userEntriesWithOverflow(id);
+    else yield refs.map((ref) => ({ id, ref }));
+  }
+
+  async *#userEntriesWithOverflow(id: string): AsyncGenerator<Entry[], void> {
     const { first, last } = overflowRange(id);
-    // One more than a page holds, to know whether and where there are more.
+    // The additional member shows whether and where there is a next page.
     const limit = PAGE + 1;
-    // Field and crowd at one moment: from one look to the next a session can go from the one to the other.
+    // The script reads the field and the first members of the overflow at the same moment. With two commands a session that
+    // moves from one to the other in between would be missed.
     const { field, members } = await this.#connection.run(operations.pageUserSessions, this.#keys, {
       id,
       first,
@@ -274,83 +308,96 @@ export class SessionIndex {
     const listed = parseUserSessions(field).refs.map((ref) => ({ id, ref }));
     yield [...listed, ...members.slice(0, PAGE).map(parseEntry)];
     for (let next = members[PAGE]; next !== undefined; ) {
-      const from = `[${next}`;
-      const page = toList(
-        await this.#connection.command((client) =>
-          client.zrangebylex(userSessionsOverflow, from, last, "LIMIT", 0, limit),
-        ),
-      );
+      const page = await this.#readOverflow(`[${next}`, last, limit);
       yield page.slice(0, PAGE).map(parseEntry);
-      // Members that are no UTF-8 are read as others than they are, so a page of them may end where it began.
+      // Members that are not UTF-8 change when they are decoded, so a page of them may begin and end with the same text.
       next = page[PAGE] === next ? undefined : page[PAGE];
     }
   }
 
-  /** What stands in `expiry`, earliest first, in pages. One that is put off meanwhile comes again. */
-  async *#queued(): AsyncGenerator<Entry[], void> {
+  async #readOverflow(first: string, last: string, limit: number): Promise<string[]> {
+    const { userSessionsOverflow } = this.#keys;
+    return toList(
+      await this.#connection.command((client) =>
+        client.zrangebylex(userSessionsOverflow, first, last, "LIMIT", 0, limit),
+      ),
+    );
+  }
+
+  /** Yields the entries of `expiry` in pages, earliest first. An entry that is postponed meanwhile is yielded again. */
+  async *#expiryEntries(): AsyncGenerator<Entry[], void> {
     const pages = walk(PAGE, (page) => this.#connection.run(operations.pageExpiry, this.#keys, page));
     for await (const members of pages) yield members.map(parseEntry);
   }
 
-  /** The refs in `active` since `since`, latest first. */
-  #recent(since: number, size: number): AsyncGenerator<string[], void> {
+  /** Yields the refs in `active` since `since` (ms) in pages, latest first. */
+  #activeRefs(since: number, size: number): AsyncGenerator<string[], void> {
     return walk(size, (page) => this.#connection.run(operations.pageActive, this.#keys, { ...page, since }));
   }
 
   /**
-   * Ends the sessions that `pages` shows until none is left but `spare`. When all were on one page and each was ended,
-   * that is done: to wait for an empty index would take for ever where sessions are created all the time. When fewer
-   * were ended, one was rotated meanwhile (or was gone), and behind the first of many pages one may have appeared: so it
-   * looks again. A look that ends nothing and shows the same entries as the look before has met what cannot be removed.
+   * Ends the listed sessions until none is left but `except`. Returns the number of ended sessions.
+   *
+   * One pass is enough if all entries were on one page and all sessions were ended. To wait for an empty index would never end
+   * if sessions are created all the time. Otherwise a session may have been rotated, or may have appeared on a page that was read
+   * already, so another pass follows. Two passes that find the same entries and end none have found only what cannot be removed.
    */
-  async #endAll(pages: () => AsyncGenerator<Entry[], void>, spare: string | undefined): Promise<number> {
-    let spared = spare;
+  async #endAll(pages: () => AsyncGenerator<Entry[], void>, except: string | undefined): Promise<number> {
     let killed = 0;
-    let lastLook = "";
+    let last: Pass | undefined;
     for (;;) {
-      let [seen, met, ended] = [0, 0, 0];
-      const look = createHash("sha1");
-      for await (const page of ahead(pages(), "before")) {
-        const entries = page.filter(({ ref }) => ref !== spared);
-        const result = await this.#end(entries, spared);
-        // Where it is now. One that has ended needs no sparing.
-        if (result.spareMoved) spared = (await this.#find(spared as string))?.ref;
-        seen++;
-        met += entries.length;
-        ended += result.ended;
-        if (ended === 0) look.update(JSON.stringify([entries, spared]));
-      }
-      killed += ended;
-      const thisLook = ended === 0 ? look.digest("hex") : "";
-      if ((seen <= 1 && ended === met) || (ended === 0 && thisLook === lastLook)) return killed;
-      lastLook = thisLook;
+      const pass: Pass = await this.#endOnce(pages(), last === undefined ? except : last.except);
+      killed += pass.ended;
+      const isComplete = pass.pages <= 1 && pass.ended === pass.entries;
+      const isStuck = pass.ended === 0 && pass.fingerprint === last?.fingerprint;
+      if (isComplete || isStuck) return killed;
+      last = pass;
     }
   }
 
-  async #end(entries: readonly Entry[], spare: string | undefined): Promise<{ ended: number; spareMoved: boolean }> {
+  async #endOnce(pages: AsyncGenerator<Entry[], void>, except: string | undefined): Promise<Pass> {
+    const pass: Pass = { pages: 0, entries: 0, ended: 0, except, fingerprint: "" };
+    const hash = createHash("sha1");
+    for await (const page of prefetch(pages, "before")) {
+      const entries = page.filter(({ ref }) => ref !== pass.except);
+      const { ended, exceptMoved } = await this.#end(entries, pass.except);
+      if (exceptMoved) pass.except = (await this.#find(pass.except as string))?.ref;
+      pass.pages++;
+      pass.entries += entries.length;
+      pass.ended += ended;
+      if (pass.ended === 0) hash.update(JSON.stringify([entries, pass.except]));
+    }
+    if (pass.ended === 0) pass.fingerprint = hash.digest("hex");
+    return pass;
+  }
+
+  /** Ends sessions. Those of a RedisStore leave a tombstone, those of the engine do not, so they go in separate chunks. */
+  async #end(entries: readonly Entry[], except: string | undefined): Promise<{ ended: number; exceptMoved: boolean }> {
     const ofStore = entries.filter(({ ref }) => tombstoneTtlOf(ref) > 0);
     const ofEngine = ofStore.length === 0 ? entries : entries.filter(({ ref }) => tombstoneTtlOf(ref) === 0);
     const counts = await Promise.all(
       [...chunks(ofStore), ...chunks(ofEngine)].map((chunk) => {
         const tombstoneTtl = tombstoneTtlOf(chunk[0]?.ref ?? "");
-        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, spare, tombstoneTtl });
+        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, except, tombstoneTtl });
       }),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);
-    return { ended, spareMoved: counts.includes(-1) };
+    return { ended, exceptMoved: counts.includes(-1) };
   }
 
-  /** All sessions of a user, in the order of the index. */
-  async *#eachOfUser(id: string): AsyncGenerator<StoredSession[], void> {
-    for await (const entries of this.#owned(id)) yield* this.#read(entries);
+  /** Yields all sessions of a user, in the order of the index. */
+  async *#readUser(id: string): AsyncGenerator<StoredSession[], void> {
+    for await (const entries of this.#userEntries(id)) yield* this.#read(entries);
   }
 
-  /** The sessions of a user from an offset on, newest first. Those before and behind the part are not read. */
-  async *#newestOfUser(id: string, { offset, limit }: Part): AsyncGenerator<StoredSession[], void> {
-    const heads: Head[] = [];
-    for await (const entries of this.#owned(id)) for (const head of await this.#heads(id, entries)) heads.push(head);
-    const newest = await newestFirst(heads);
-    // A session may end before it is read, and makes room for another.
+  /** Yields the sessions of a user from an offset on, newest first. Data outside the part is not read. */
+  async *#readNewestOfUser(id: string, { offset, limit }: Part): AsyncGenerator<StoredSession[], void> {
+    const found: DatedEntry[] = [];
+    for await (const entries of this.#userEntries(id)) {
+      for (const entry of await this.#dateEntries(id, entries)) found.push(entry);
+    }
+    const newest = await newestFirst(found);
+    // The loop goes on after the limit, because a session that ends before it is read is replaced by a later one.
     for (let at = offset; at < newest.length; ) {
       const entries = newest.slice(at, at + Math.min(PAGE, Math.max(CHUNK, limit)));
       at += entries.length;
@@ -358,40 +405,41 @@ export class SessionIndex {
     }
   }
 
-  /** Reads when the sessions were created that were met in a user's index, and drops the entries of those that are gone. */
-  async #heads(id: string, entries: readonly Entry[]): Promise<Head[]> {
-    const read = async (chunk: readonly Entry[]): Promise<Head[]> => {
-      const refs = chunk.map(({ ref }) => ref);
-      const created = await this.#connection.run(operations.readCreated, this.#keys, { id, refs });
-      const stale = chunk.filter((_, i) => !created[i]);
-      if (stale.length > 0) await this.#sweep(stale);
-      return chunk.flatMap(({ ref }, i) => (created[i] ? { id, ref, created: Number(created[i]) } : []));
-    };
-    return (await Promise.all(chunks(entries).map(read))).flat();
+  /** Reads when the sessions of a user's entries were created, and removes the entries without a session. */
+  async #dateEntries(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
+    return (await Promise.all(chunks(entries).map((chunk) => this.#dateChunk(id, chunk)))).flat();
+  }
+
+  async #dateChunk(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
+    const refs = entries.map(({ ref }) => ref);
+    const created = await this.#connection.run(operations.readCreated, this.#keys, { id, refs });
+    const stale = entries.filter((_, i) => !created[i]);
+    if (stale.length > 0) await this.#sweep(stale);
+    return entries.flatMap(({ ref }, i) => (created[i] ? { id, ref, created: Number(created[i]) } : []));
   }
 
   /**
-   * Reads sessions that were met in the index, in their order, and drops the entries of those that are gone, or another
-   * user's. In steps of STEP_BYTES, so that neither Redis nor the event loop is held up by long ones.
+   * Reads the sessions of index entries, in the same order, and removes the stale entries. Sessions are yielded in steps of
+   * STEP_BYTES, so that large ones block neither Redis nor the event loop.
    */
   async *#read(entries: readonly Entry[]): AsyncGenerator<StoredSession[], void> {
     const begun = chunks(entries).map((chunk) => {
       const texts = this.#readTexts(chunk);
-      // Whether it failed is asked when its turn has come, or never.
+      // A failure is thrown when the chunk is awaited. Until then, or if the caller stops early, it must not be unhandled.
       texts.catch(() => {});
       return { chunk, texts };
     });
     for (const { chunk, texts: first } of begun) {
       let texts = await first;
       for (let at = 0; ; texts = await this.#readTexts(chunk.slice(at))) {
-        yield await this.#takeIn(chunk.slice(at, at + texts.length), texts);
+        yield await this.#decodeTexts(chunk.slice(at, at + texts.length), texts);
         at += texts.length;
         if (at >= chunk.length) break;
       }
     }
   }
 
-  /** The texts of the first of these sessions, at least one. */
+  /** Reads the texts of the first of these sessions, at least one. */
   async #readTexts(entries: readonly Entry[]): Promise<(string | null)[]> {
     const refs = entries.map(({ ref }) => ref);
     const texts = await this.#connection.run(operations.readTexts, this.#keys, { refs, bytes: STEP_BYTES });
@@ -399,7 +447,8 @@ export class SessionIndex {
     return toList(await this.#connection.command((client) => client.mget(this.#keys.session(refs[0] as string))));
   }
 
-  async #takeIn(entries: readonly Entry[], texts: readonly (string | null)[]): Promise<StoredSession[]> {
+  /** Decodes texts, follows redirects and removes stale entries. */
+  async #decodeTexts(entries: readonly Entry[], texts: readonly (string | null)[]): Promise<StoredSession[]> {
     const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
     const stale = entries.filter(({ id }, i) => isStale(id, found[i] ?? null));
@@ -407,49 +456,49 @@ export class SessionIndex {
 
     const sessions: StoredSession[] = [];
     for (const one of found) {
-      const session = one instanceof Tombstone ? await this.#find(one.to) : one;
+      const session = one instanceof Tombstone ? await this.#find(one.redirect) : one;
       if (session !== null) sessions.push(session);
     }
     return sessions;
   }
 }
 
-/** A wipe in the background, and those who wait for it to drop something. */
-class Relief {
+/** A wipe in the background, and the calls that wait until it has removed an entry. */
+class BackgroundWipe {
   #waiting: ((progress: boolean) => void)[] = [];
 
   constructor(steps: AsyncGenerator<number, void>, onEnd: () => void) {
     const work = async () => {
-      for await (const gone of steps) if (gone > 0) this.#tell(true);
+      for await (const gone of steps) if (gone > 0) this.#notify(true);
     };
-    // Its error is the same that those who wait have met, or will meet.
+    // The waiting calls throw their own errors.
     work()
       .catch(() => {})
       .finally(() => {
         onEnd();
-        this.#tell(false);
+        this.#notify(false);
       });
   }
 
-  /** Whether something is dropped from now on. */
+  /** Resolves to whether an entry is removed after this call. */
   progress(): Promise<boolean> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #tell(progress: boolean): void {
+  #notify(progress: boolean): void {
     for (const resolve of this.#waiting.splice(0)) resolve(progress);
   }
 }
 
 /**
- * Whether an index entry does not fit what was found. (Where only `active` was read its id is empty, and fits all.) At a
- * mark there is no session: a rotated one has its entry elsewhere.
+ * Returns whether an index entry does not match the session that was found. Entries of `active` have an empty id, which matches
+ * every user. A tombstone makes the entry stale, because a rotated session has an entry under its new ref.
  */
 function isStale(id: string, found: StoredSession | Tombstone | null): boolean {
   return !(found instanceof StoredSession) || (id !== "" && id !== (found.id || ANONYMOUS));
 }
 
-/** Sorts sessions that come in the order of the index: of two that were created in the same ms, the later one is newer. */
+/** Sorts sessions that are in the order of the index. Of two that were created in the same ms, the later entry is newer. */
 function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
   return sortInSteps(sessions.reverse(), (a, b) => b.created - a.created);
 }

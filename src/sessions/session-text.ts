@@ -3,24 +3,25 @@ import { toText } from "../redis/reply.js";
 import type { Session } from "../types.js";
 import { Breather } from "../util/breather.js";
 
-/** A key of the data and its value as JSON; null in the place of that removes the key. */
+/** A key of the data and its value as JSON; null removes the key. */
 export type DataEntry = readonly [key: string, json: string | null];
 
 /**
- * A session is one text. Its first lines tell of the session itself, see lua/include/session.lua; each further one is a
- * key of its data with its value, `"key":value`. No JSON text has a raw line feed, so lines end where they seem to.
+ * A session is one text. Its first eight lines are the header, see lua/include/session.lua. Each further line is a key of the
+ * data and its value, `"key":value`. JSON contains no raw line feed, so a line feed always ends a line.
  */
 
-/** What was left where a session was: it goes on under another ref, or (an empty one) shall not come back. */
+/** The text that is stored in place of a session that has ended or was rotated. */
 export class Tombstone {
-  readonly to: string;
-  constructor(to: string) {
-    this.to = to;
+  /** The session's new ref if it was rotated; empty if it has ended. */
+  readonly redirect: string;
+  constructor(redirect: string) {
+    this.redirect = redirect;
   }
 }
 
-/** What a new session tells of itself. */
-interface Own {
+/** The optional fields of a new session's header. */
+interface HeaderFields {
   /** as JSON */
   id?: string | undefined;
   ip?: string;
@@ -28,69 +29,69 @@ interface Own {
   no_resave?: boolean;
 }
 
-/** The text of a new session, up to its data. `now` is ms, `ttl` seconds. */
-export function encodeHead(now: number, ttl: number, { id = "", ip, device, no_resave }: Own): string {
-  const terms = no_resave ? " no_resave" : "";
-  return `${now}\n1\n1\n${ttl}${terms}\n${now}\n${id}\n${optional(ip)}\n${optional(device)}`;
+/** Returns the header of a new session. `now` is ms, `ttl` seconds. */
+export function encodeHeader(now: number, ttl: number, { id = "", ip, device, no_resave }: HeaderFields): string {
+  const flags = no_resave ? " no_resave" : "";
+  return `${now}\n1\n1\n${ttl}${flags}\n${now}\n${id}\n${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
 }
 
-function optional(text: string | undefined): string {
+function jsonOrEmpty(text: string | undefined): string {
   return text === undefined ? "" : JSON.stringify(text);
 }
 
-/** Data of a new session, as its text goes on. What is null is left out. */
+/** Returns the data lines of a new session, which follow the header. Null values are omitted. */
 export function encodeData(d: readonly DataEntry[]): string {
   return encodeChanges(d.filter(([, json]) => json !== null));
 }
 
-/** Changes of data, as lua/include/merge.lua takes them: null removes a key. */
+/** Returns changes of the data in the form of lua/include/search.lua. Null removes a key. */
 export function encodeChanges(d: readonly DataEntry[]): string {
   let lines = "";
   for (const [key, json] of d) lines += line(quoteKey(key), json ?? "");
   return lines;
 }
 
-/** A key and its JSON, or nothing in the place of that where the key goes. */
+/** Returns a data line. An empty `json` removes the key. */
 export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
 }
 
-/** A key as JSON in which no quotation mark is within the key, so that scripts find its end by the next one. */
+/** Returns a key as JSON. Quotation marks in the key are written as \u0022, so scripts can find the end of the key. */
 export function quoteKey(key: string): string {
   const json = JSON.stringify(key);
   return json.includes("\\") ? json.replace(/\\(["\\])/g, (_, c) => (c === '"' ? "\\u0022" : "\\u005c")) : json;
 }
 
-/** How many lines come before the data. */
-const OWN_LINES = 8;
+/** The number of header lines. */
+const HEADER_LINES = 8;
 
-/** A session as Redis holds it, taken apart as far as every reader needs. */
+/** A session as it is stored in Redis. The header is parsed; the data is parsed only when it is needed. */
 export class StoredSession {
   readonly ref: string;
   /** When it was last used, ms. */
   readonly la: number;
   readonly r: number;
   readonly w: number;
-  /** Seconds that it may rest; 0 when it has no end. */
+  /** The idle timeout in seconds; 0 if the session never expires. */
   readonly ttl: number;
   readonly no_resave: boolean;
   /** When it was created, ms. */
   readonly created: number;
-  /** As JSON; empty where there is none, as are the next two. */
+  /** As JSON, like the next two; empty if there is no value. */
   readonly id: string;
   readonly ip: string;
   readonly device: string;
-  /** The data as lines, each with a line feed in front of it. */
+  /** The data lines, each with a line feed in front. */
   readonly #data: string;
 
-  private constructor(ref: string, own: readonly string[], data: string) {
-    const [la, r, w, life, created, id, ip, device] = own as [string, ...string[]];
+  private constructor(ref: string, header: readonly string[], data: string) {
+    const [la, r, w, ttl, created, id, ip, device] = header as [string, ...string[]];
     this.ref = ref;
     this.la = Number(la);
     this.r = Number(r);
     this.w = Number(w);
-    this.ttl = Number.parseFloat(life as string);
-    this.no_resave = life?.includes(" no_resave") ?? false;
+    this.ttl = Number.parseFloat(ttl as string);
+    this.no_resave = ttl?.includes(" no_resave") ?? false;
     this.created = Number(created);
     this.id = id as string;
     this.ip = ip as string;
@@ -98,27 +99,27 @@ export class StoredSession {
     this.#data = data;
   }
 
-  /** Undefined for a text that is no session. */
+  /** Parses a session's text. Returns undefined if it is not one. */
   static parse(text: string, ref: string): StoredSession | undefined {
-    const own: string[] = [];
+    const header: string[] = [];
     let end = -1;
-    while (own.length < OWN_LINES) {
+    while (header.length < HEADER_LINES) {
       const start = end + 1;
       end = text.indexOf("\n", start);
-      // Behind the last line there may be no data.
-      if (end === -1) end = own.length === OWN_LINES - 1 ? text.length : -1;
+      // Without data, the last header line ends the text.
+      if (end === -1) end = header.length === HEADER_LINES - 1 ? text.length : -1;
       if (end === -1) return undefined;
-      own.push(text.slice(start, end));
+      header.push(text.slice(start, end));
     }
-    return new StoredSession(ref, own, text.slice(end));
+    return new StoredSession(ref, header, text.slice(end));
   }
 
-  /** The same data with other lines before it; undefined where these are none. */
-  withOwn(own: string): StoredSession | undefined {
-    return StoredSession.parse(own + this.#data, this.ref);
+  /** Returns the session with another header; undefined if that is malformed. */
+  withHeader(header: string): StoredSession | undefined {
+    return StoredSession.parse(header + this.#data, this.ref);
   }
 
-  /** The data: keys as quoteKey has them, with JSON values. */
+  /** Returns the data: keys in the form of quoteKey(), with JSON values. */
   data(): Map<string, string> {
     const data = new Map<string, string>();
     for (const text of this.#data.split("\n")) {
@@ -128,7 +129,7 @@ export class StoredSession {
     return data;
   }
 
-  /** The JSON of a key of the data, by the key as quoteKey has it. */
+  /** Returns the JSON of a key of the data; undefined if the key does not exist. The key has the form of quoteKey(). */
   value(quotedKey: string): string | undefined {
     const start = this.#data.indexOf(line(quotedKey, ""));
     if (start === -1) return undefined;
@@ -137,12 +138,12 @@ export class StoredSession {
     return this.#data.slice(from, end === -1 ? undefined : end);
   }
 
-  /** The data as the JSON of one object, but for line feeds in the place of its commas. */
+  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
   json(): string {
     return `{${this.#data.slice(1)}}`;
   }
 
-  /** About as many characters as the session has. */
+  /** The approximate number of characters of the text. */
   get size(): number {
     return 200 + this.#data.length;
   }
@@ -152,31 +153,31 @@ export class StoredSession {
   }
 }
 
-/** What Redis answered for the session `ref`: its text, the mark that was left there, or nothing. */
+/** Parses Redis's reply for the session `ref`. Returns null if there is neither a session nor a tombstone. */
 export function decode(reply: string | null, ref: string): StoredSession | Tombstone | null {
   const text = toText(reply);
   if (!text) return null;
   return parseTombstone(text) ?? StoredSession.parse(text, ref) ?? null;
 }
 
-/** What a reply says when it is a mark. */
+/** Parses a reply that is a tombstone. Returns undefined for any other reply. */
 export function parseTombstone(reply: string | number): Tombstone | undefined {
   return typeof reply === "string" && reply.startsWith(">") ? new Tombstone(reply.slice(1)) : undefined;
 }
 
 /**
- * Reads JSON of a session, such as what StoredSession's json() gives. It takes "__proto__" for a key like any other.
- * @throws SessionError `redisError` for what somebody else has written there; it does not quote that
+ * Parses JSON of a session, such as the result of StoredSession.json(). The key "__proto__" is read like any other.
+ * @throws SessionError `redisError` if the text is damaged; the message does not quote it
  */
 export function parseData(json: string): unknown {
   try {
     return JSON.parse(json.replaceAll("\n", ","));
   } catch {
-    throw new SessionError("redisError", "What stands in the place of the session is no session");
+    throw new SessionError("redisError", "The value at the session's key is not a session");
   }
 }
 
-/** The session as callers see it. `now` is ms of our clock. */
+/** Returns the session in the form that callers receive. `now` is ms of this process's clock. */
 export function toSession<Data>(stored: StoredSession, now: number): Session<Data> {
   const session = withoutData<Data>(stored, now);
   if (!stored.isEmpty) session.d = parseData(stored.json()) as Data;
@@ -184,21 +185,21 @@ export function toSession<Data>(stored: StoredSession, now: number): Session<Dat
 }
 
 /**
- * The same for many, in steps. Those that somebody else has spoilt are left out. Each is parsed by itself: in one parse for
- * many a spoilt text could take in, or stand in for, its neighbours.
+ * Converts many sessions without blocking the event loop. Damaged sessions are omitted. Each session is parsed separately: in a
+ * common parse a damaged text could change its neighbours.
  */
 export async function toSessions<Data>(stored: readonly StoredSession[], now: number): Promise<Session<Data>[]> {
   const sessions: Session<Data>[] = [];
   const breather = new Breather();
   for (const one of stored) {
     if (breather.isDue) await breather.breathe();
-    const session = toSessionIfSound<Data>(one, now);
+    const session = toSessionIfValid<Data>(one, now);
     if (session !== undefined) sessions.push(session);
   }
   return sessions;
 }
 
-function toSessionIfSound<Data>(stored: StoredSession, now: number): Session<Data> | undefined {
+function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Data> | undefined {
   try {
     return toSession(stored, now);
   } catch {
@@ -206,7 +207,7 @@ function toSessionIfSound<Data>(stored: StoredSession, now: number): Session<Dat
   }
 }
 
-/** The session without its data. */
+/** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
   const { ref, r, w, la, created } = stored;
   const session: Session<Data> = {
@@ -224,7 +225,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
   return session;
 }
 
-/** Reads a string or nothing, without the cost of JSON for those that have nothing escaped. */
+/** Parses a JSON string; empty if there is none. Without escapes the quotation marks are cut off, which is faster than JSON.parse. */
 function unquote(json: string): string {
   return json.includes("\\") ? String(parseData(json)) : json.slice(1, -1);
 }

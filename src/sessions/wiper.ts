@@ -4,42 +4,42 @@ import { CHUNK } from "../redis/operation.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import { appsKey, LAYOUT, layoutKey } from "./keys.js";
 
-/** How long this process relies on having registered an app: a Redis that lost its keys is told again. */
-const REGISTERED_FOR = 60_000;
+/** After this time in ms an app is registered again, in case Redis has lost its keys. */
+const REGISTRATION_TTL = 60_000;
 
-/** How long an app without a session stays registered, in ms: longer than servers' clocks are apart. */
-const KEPT_FOR = 86_400_000;
+/** An app without sessions stays registered for this time in ms, which is more than the servers' clocks differ. */
+const EMPTY_APP_TTL = 86_400_000;
 
-/** An app, as the wiper visits it. */
-interface Visited {
-  /** Drops what expired sessions have left in the index. Gives how many sessions that were. */
+/** An app, as the wiper uses it. */
+interface WipedApp {
+  /** Removes the index entries of expired sessions. Returns the number of these sessions. */
   wipe(): Promise<number>;
-  /** Takes the app from those that are visited, when it has no session and was last registered before `before` (ms). */
+  /** Removes the app from the list of apps if it has no session and was last registered before `before` (ms). */
   retire(before: number): Promise<void>;
 }
 
-/** Visits every app from time to time and drops what expired sessions have left in the index. */
+/** Visits every app from time to time and removes the index entries of expired sessions. */
 export class Wiper {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #appsKey: string;
-  readonly #appOf: (name: string) => Visited;
-  /** When each app was registered by this process, as performance.now() has it. To forget one costs one command. */
+  readonly #appOf: (name: string) => WipedApp;
+  /** When this process registered each app, as performance.now() counts. A missing entry only costs one more command. */
   readonly #registered = new BoundedMap<number>();
   readonly #registering = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(connection: Connection, namespace: string, appOf: (name: string) => Visited) {
+  constructor(connection: Connection, namespace: string, appOf: (name: string) => WipedApp) {
     this.#connection = connection;
     this.#namespace = namespace;
     this.#appsKey = appsKey(namespace);
     this.#appOf = appOf;
   }
 
-  /** Makes sure that the wipers of all servers know the app. Asks Redis once a minute and app, else gives undefined. */
+  /** Registers an app, so that the wipers of all servers visit it. Returns undefined if this process did so in the last minute. */
   register(app: string): Promise<void> | undefined {
     const since = this.#registered.get(app);
-    if (since !== undefined && performance.now() - since < REGISTERED_FOR) return undefined;
+    if (since !== undefined && performance.now() - since < REGISTRATION_TTL) return undefined;
     let registering = this.#registering.get(app);
     if (registering === undefined) {
       registering = this.#add(app).finally(() => this.#registering.delete(app));
@@ -48,9 +48,9 @@ export class Wiper {
     return registering;
   }
 
-  /** One app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last. */
+  /** Wipes all apps. If the keys of one app are damaged, the others are wiped before the error is thrown. */
   async wipe(): Promise<number> {
-    const before = Date.now() - KEPT_FOR;
+    const before = Date.now() - EMPTY_APP_TTL;
     let wiped = 0;
     let failure: unknown;
     for await (const [name, registered] of this.#apps()) {
@@ -67,11 +67,11 @@ export class Wiper {
     return wiped;
   }
 
-  /** Wipes every so many seconds, beginning at a random moment: servers that start together take turns. */
+  /** Wipes at this interval in seconds. The first time is random, so that servers that start together do not all wipe at once. */
   start(seconds: number): void {
     const round = () => {
       this.#timer = setTimeout(round, seconds * 1000).unref();
-      // A Redis that is away is for the calls to report; the next round makes up for this one.
+      // The application's own calls report an outage of Redis. The next round wipes what this one missed.
       this.wipe().catch(() => {});
     };
     this.#timer = setTimeout(round, Math.random() * seconds * 1000).unref();
@@ -81,7 +81,7 @@ export class Wiper {
     clearTimeout(this.#timer);
   }
 
-  /** The apps, and when each was registered last (ms). */
+  /** Yields the registered apps and the time of their last registration (ms). */
   async *#apps(): AsyncGenerator<[name: string, registered: number], void> {
     let cursor = "0";
     do {
@@ -102,8 +102,8 @@ export class Wiper {
   }
 
   /**
-   * Writes the version of the layout where there is none.
-   * @throws SessionError `redisError` where another version of this package has written another layout
+   * Writes the version of the storage layout if the namespace has none.
+   * @throws SessionError `redisError` if the namespace has another version
    */
   async #checkLayout(): Promise<void> {
     const key = layoutKey(this.#namespace);
@@ -114,7 +114,7 @@ export class Wiper {
       "redisError",
       `The sessions in Redis have the storage layout ${quote(found)}, not ${LAYOUT}`,
       {
-        hint: `a newer version of this package has written ${key}: update this server, or choose another namespace`,
+        hint: `a newer version of this package wrote ${key}: update this server, or choose another namespace`,
       },
     );
   }

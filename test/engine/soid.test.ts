@@ -67,7 +67,7 @@ test("leaves out a session whose data somebody has spoilt; its own read fails wi
   const failure = await t.rs.get({ app, token: bad.token }).catch((error) => error);
   expect(failure).toMatchObject({
     name: "redisError",
-    message: "What stands in the place of the session is no session",
+    message: "The value at the session's key is not a session",
   });
   expect(failure.cause).toBeUndefined();
 });

@@ -199,7 +199,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
       expect.any(Error),
       expect.stringMatching(/^1000\n1\n/),
     ]);
-    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is not a session$/));
     expect(await t.db.get("damaged")).toBe(text);
     expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(50_000);
     expect(await dump(t.db)).toMatchObject({

@@ -132,7 +132,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
     await t.db.set("damaged", text, "PX", 50_000);
     const replies = await runAll(...["a", "damaged", "b"].map((ref): Change => [ref, now, ['"n"', json]]));
     expect(replies).toEqual([expect.any(String), expect.any(Error), expect.any(String)]);
-    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is not a session$/));
     expect(await t.db.get("damaged")).toBe(text);
     expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(50_000);
     const [a, b] = [await readFields(t.db, "a"), await readFields(t.db, "b")];

@@ -179,7 +179,7 @@ describe.each(DAMAGED)("a string that is no session: %s", (_what, text) => {
     await t.db.set("damaged", text, "PX", 40_000);
     const replies = await runAll(...["a", "damaged", "b"].map((ref) => ({ ...change, ref, write: ['"n"', "1"] })));
     expect(replies).toEqual([1, expect.any(Error), 1]);
-    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is no session$/));
+    expect(replies).toHaveProperty("1.message", expect.stringMatching(/^ERR .* is not a session$/));
     expect(await t.db.get("damaged")).toBe(text);
     expect(await t.db.pttl("damaged")).toBeLessThanOrEqual(40_000);
     const id = "id" in change ? change.id : '"alice"';

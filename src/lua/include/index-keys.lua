@@ -1,6 +1,6 @@
--- The five index keys come first in every script that changes a session. A script that serves many sessions lets none
--- fail the others: what may fail because somebody else has spoilt a session's key goes by pcall.
+-- The five index keys come first in every script that changes a session. A script that serves many sessions must not fail
+-- all of them because one is damaged. Commands that fail on a damaged session key are therefore called with pcall.
 local active, users, expiry, user_sessions, user_sessions_overflow = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
--- What stands for "no user": anonymous sessions have no entry in users, user_sessions and user_sessions_overflow.
+-- The id of anonymous sessions. They have no entry in `users`, `user_sessions` or `user_sessions_overflow`.
 local ANONYMOUS = '""'

@@ -1,12 +1,13 @@
 --@include work
 
--- What is replied where a session's data would have too many bytes, or too many keys.
+-- The replies for a session whose data would have too many bytes, or too many keys.
 local TOO_LARGE, TOO_MANY = -1, -4
 
--- Merges; replies as above in the place of a text where that is refused. `start` is where the data begins in the text, and
--- `head` what replaces all that stands before `rest`. What makes a session smaller that has too much already is allowed.
+-- Merges `changes` into a session's text. Returns the new text, or one of TOO_LARGE, TOO_MANY and TOO_MUCH.
+-- `start` is the position of the data in `text`. `head` replaces everything before the position `rest`.
+-- A session that already exceeds a limit may be changed as long as it does not grow.
 local function merge_within(head, text, rest, start, changes, max_bytes, max_keys)
-  -- Nearly all changes are few in small sessions: these are put in one by one, which costs less than to collect them.
+  -- Most calls change a few keys of a small session. Applying these one by one is faster than collecting the pieces.
   if #text * #changes < 100000 and #text - start + #changes < 5 * max_keys and #text - start + #changes < max_bytes then
     local find, sub, new = string.find, string.sub, head .. string.sub(text, rest)
     for line, key in string.gmatch(changes, '((\n"[^"]*":)[^\n]*)') do
@@ -22,10 +23,10 @@ local function merge_within(head, text, rest, start, changes, max_bytes, max_key
     return new
   end
 
-  -- Small sessions would pay for the rest on each run.
+  -- Included here because runs for small sessions would otherwise create these functions for nothing.
   --@include search
 
-  local pieces, grown = merge(text, rest, start, changes)
+  local pieces, added = merge(text, rest, start, changes)
   if not pieces then return TOO_MUCH end
   table.insert(pieces, 1, head)
   local new = table.concat(pieces)
@@ -39,6 +40,6 @@ local function merge_within(head, text, rest, start, changes, max_bytes, max_key
   end
   local old_size, new_size = #text - start + 1, #new - #head - (start - rest)
   if new_size > max_bytes and new_size > old_size then return TOO_LARGE end
-  if grown > 0 and has_more_keys(new, #head + 1 + start - rest, max_keys) then return TOO_MANY end
+  if added > 0 and has_more_keys(new, #head + 1 + start - rest, max_keys) then return TOO_MANY end
   return new
 end

@@ -1,11 +1,10 @@
 --@include clock
 --@include whole-ms
 
--- How long a session lives from now on when it is used, ms; nil when it ends when it was to.
+-- Returns the TTL in ms that a session gets when it is used; nil to keep the current expiry.
 local function next_ttl(ttl, flags)
   if string.find(flags, ' no_resave', 1, true) then return nil end
-  local life, last = (tonumber(ttl) or 0) * 1000, string.match(flags, ' until (%d+)')
-  -- Where it has an end, that is a moment of Redis's clock.
-  if last then life = math.min(life, last - clock()) end
-  if life > 0 then return whole_ms(life) end
+  local ttl_ms, end_ms = (tonumber(ttl) or 0) * 1000, string.match(flags, ' until (%d+)')
+  if end_ms then ttl_ms = math.min(ttl_ms, end_ms - clock()) end
+  if ttl_ms > 0 then return whole_ms(ttl_ms) end
 end

@@ -1,6 +1,7 @@
 --@include session
 
--- Its ttl and flags, creation, id (or ANONYMOUS) and last use; nothing of a text that is no session.
+-- Returns a session's ttl, flags, time of creation, id (or ANONYMOUS) and time of last use; nothing if the text is not a
+-- session.
 local function parse(text)
   local la, ttl, flags, created, id =
     string.match(text, '^(%d+)\n%d+\n%d+\n([^ \n]+)([^\n]*)\n(%d+)\n([^\n]*)\n[^\n]*\n')

@@ -1,14 +1,14 @@
 --@include session
 
--- The most bytes of a session that a script takes in: 256 KiB of data and the lines before it. Lua copies a text several
--- times, so to take in more would hold Redis too long; see sessions/large-sessions.ts for what becomes of such a session.
+-- The maximum number of bytes that a script reads of one session: 256 KiB of data and 4 KiB for the header. Lua copies a text
+-- several times, so larger texts would block Redis too long. sessions/large-sessions.ts handles these.
 local MAX_TEXT = 266240
 
--- Reads a session's text, of which one byte more than MAX_TEXT at most; false where nothing is, or the error. (A number
--- would be printed for each command.)
+-- Reads a session's text, at most one byte more than MAX_TEXT. Returns false if the key does not exist, and the error if it is
+-- not a string. (MAX_TEXT is written as a string, because Lua would format a number again for each command.)
 local function read(session)
   local text = redis.pcall('GETRANGE', session, '0', '266240')
-  -- Where there is nothing, GETRANGE fails in ioredis-mock.
+  -- In ioredis-mock, GETRANGE fails if the key does not exist.
   if type(text) ~= 'string' or text == '' then text = redis.pcall('GET', session) end
   return text
 end

@@ -1,6 +1,6 @@
 --@include user-sessions
 
--- Removes a session from the index; flush_owners() is to follow.
+-- Removes a session's index entries. The caller must call flush_owners() afterwards.
 local function remove_from_index(id, ref)
   redis.call('ZREM', active, ref)
   redis.call('ZREM', expiry, id .. ref)

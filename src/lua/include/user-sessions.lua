@@ -1,89 +1,92 @@
--- Which sessions a user has. Most users have few, so their refs stand in one field of the hash `user_sessions`, which takes a
--- third of the memory of an entry each: "\n<ref>\n<ref>\n". Where the field is full, further sessions stand in the zset
--- `user_sessions_overflow` as id and ref, one by one, and the field begins with "+". What changes is written by flush_owners(), at the end.
+-- The refs of a user's sessions. Most users have few sessions, so their refs are stored in one field of the hash
+-- `user_sessions`: "\n<ref>\n<ref>\n". This takes a third of the memory of separate entries. When the field is full, further
+-- refs are stored in the zset `user_sessions_overflow`, one member (id and ref) for each, and the field begins with "+".
+-- Changes are collected here; flush_owners() writes them at the end of the script.
 
 -- Bytes of a full field.
-local FULL = 4096
+local MAX_FIELD = 4096
 
-local lists, changed, leaving = {}, {}, {}
+-- The fields by id, the ids whose field has changed, and the members to remove from the overflow.
+local fields, changed, overflow_removals = {}, {}, {}
 
--- Whether a field has the form of one. Otherwise somebody else has spoilt it, and what is appended would be lost.
-local function is_list(field)
-  return type(field) == 'string' and string.find(field, '^%+?\n') ~= nil and string.byte(field, -1) == 10
+-- Returns whether a value has the form of a field. Refs that are appended to a damaged field would be lost.
+local function is_field(value)
+  return type(value) == 'string' and string.find(value, '^%+?\n') ~= nil and string.byte(value, -1) == 10
 end
 
--- Reads the fields of the users that are not known yet, at once: that costs a fraction of what it costs one by one.
+-- Reads the fields of the users that were not read yet. One HMGET costs a fraction of several HGET.
 local function load_user_sessions(ids)
   local new = {}
   for _, id in ipairs(ids) do
-    if not lists[id] then
-      lists[id] = '\n'
+    if not fields[id] then
+      fields[id] = '\n'
       new[#new + 1] = id
     end
   end
   local found = redis.call('HMGET', user_sessions, unpack(new))
-  for i, id in ipairs(new) do lists[id] = is_list(found[i]) and found[i] or '\n' end
+  for i, id in ipairs(new) do fields[id] = is_field(found[i]) and found[i] or '\n' end
 end
 
-local function list_of(id)
-  if not lists[id] then load_user_sessions({ id }) end
-  return lists[id]
+local function field_of(id)
+  if not fields[id] then load_user_sessions({ id }) end
+  return fields[id]
 end
 
--- Whether a user has entries in the user_sessions_overflow. "\244\143\191\191" is U+10FFFF, the last character of UTF-8. (ZLEXCOUNT would
--- do, but not every stand-in has it.)
-local function is_in_crowd(id)
+-- Returns whether a user has members in the overflow. "\244\143\191\191" is U+10FFFF, the last character of UTF-8.
+-- (ZLEXCOUNT would do the same, but not every mock of Redis supports it.)
+local function is_in_overflow(id)
   return #redis.call('ZRANGEBYLEX', user_sessions_overflow, '[' .. id, '[' .. id .. '\244\143\191\191', 'LIMIT', '0', '1') > 0
 end
 
-local function has_overflow(list)
-  return string.byte(list) == 43
+-- Returns whether a field begins with "+".
+local function has_overflow(field)
+  return string.byte(field) == 43
 end
 
--- Notes that a user has a session. `is_new` says that it does not stand in the user_sessions_overflow so far.
+-- Adds a ref to a user's sessions. `is_new` says that the overflow does not contain the ref.
 local function add_owner(id, ref, is_new)
-  local list = list_of(id)
-  if string.find(list, '\n' .. ref .. '\n', 1, true) then return end
-  if #list < FULL then
-    lists[id] = list .. ref .. '\n'
-    if not is_new then leaving[id .. ref] = true end
+  local field = field_of(id)
+  if string.find(field, '\n' .. ref .. '\n', 1, true) then return end
+  if #field < MAX_FIELD then
+    fields[id] = field .. ref .. '\n'
+    if not is_new then overflow_removals[id .. ref] = true end
   else
     redis.call('ZADD', user_sessions_overflow, '0', id .. ref)
-    leaving[id .. ref] = nil
-    if has_overflow(list) then return end
-    lists[id] = '+' .. list
+    overflow_removals[id .. ref] = nil
+    if has_overflow(field) then return end
+    fields[id] = '+' .. field
   end
   changed[id] = true
 end
 
 local function remove_owner(id, ref)
-  local list = list_of(id)
-  local from, to = string.find(list, '\n' .. ref .. '\n', 1, true)
+  local field = field_of(id)
+  local from, to = string.find(field, '\n' .. ref .. '\n', 1, true)
   if from then
-    lists[id] = string.sub(list, 1, from) .. string.sub(list, to + 1)
+    fields[id] = string.sub(field, 1, from) .. string.sub(field, to + 1)
   else
-    leaving[id .. ref] = true
+    overflow_removals[id .. ref] = true
   end
   changed[id] = true
 end
 
--- Writes what has changed. A user whose last session has gone leaves `users`, too.
+-- Writes the changes. A user without sessions is removed from `users` and `user_sessions`.
 local function flush_owners()
-  local entries, fields, gone = {}, {}, {}
-  for entry in pairs(leaving) do entries[#entries + 1] = entry end
-  if #entries > 0 then redis.call('ZREM', user_sessions_overflow, unpack(entries)) end
+  local members, updates, gone = {}, {}, {}
+  for member in pairs(overflow_removals) do members[#members + 1] = member end
+  if #members > 0 then redis.call('ZREM', user_sessions_overflow, unpack(members)) end
   for id in pairs(changed) do
-    local list = lists[id]
-    if list == '\n' or (list == '+\n' and not is_in_crowd(id)) then
+    local field = fields[id]
+    if field == '\n' or (field == '+\n' and not is_in_overflow(id)) then
       gone[#gone + 1] = id
     else
-      fields[#fields + 1] = id
-      fields[#fields + 1] = list
+      updates[#updates + 1] = id
+      updates[#updates + 1] = field
     end
   end
   if #gone > 0 then
     redis.call('ZREM', users, unpack(gone))
     redis.call('HDEL', user_sessions, unpack(gone))
   end
-  if #fields > 0 then redis.call('HSET', user_sessions, unpack(fields)) end
+  if #updates > 0 then redis.call('HSET', user_sessions, unpack(updates)) end
 end

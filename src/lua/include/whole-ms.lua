@@ -1,4 +1,4 @@
--- A life in ms as Redis takes it: whole, and not 0.
-local function whole_ms(life)
-  return math.max(math.floor(life + 0.5), 1)
+-- Rounds a TTL to whole ms, at least 1, as Redis requires.
+local function whole_ms(ttl_ms)
+  return math.max(math.floor(ttl_ms + 0.5), 1)
 end

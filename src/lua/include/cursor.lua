@@ -1,14 +1,14 @@
--- A place in the zset that is the script's first key: behind one of its members, whether that is still there or not. A page ends at a place, and the next
--- page begins there. It is a text of ASCII, `<score> <member>`, so that a client may decode and encode it whatever bytes
--- the member has.
+-- A cursor marks the end of a page in the zset that is the script's first key: the score and the name of the page's last
+-- member. It stays valid when that member is removed. Its form is `<score> <member>` in ASCII, so that a client can decode
+-- and encode it whatever bytes the member has.
 local zset = KEYS[1]
 
-local function place_of(member)
+local function cursor_of(member)
   local function escape(byte) return string.format('%%%02x', string.byte(byte)) end
   return redis.call('ZSCORE', zset, member) .. ' ' .. string.gsub(member, '[%%\128-\255]', escape)
 end
 
--- Whether a member stands before another of the same score. Redis compares bytes; Lua's `<` compares as the locale does.
+-- Returns whether a member sorts before another of the same score. Redis compares bytes; Lua's `<` depends on the locale.
 local function precedes(one, other)
   for i = 1, math.min(#one, #other) do
     local a, b = string.byte(one, i), string.byte(other, i)
@@ -17,9 +17,9 @@ local function precedes(one, other)
   return #one < #other
 end
 
--- The rank of the first member that does not stand before a place, and the place's add_owner member.
-local function rank_of(place)
-  local score, text = string.match(place, '^(%S+) (.*)$')
+-- Returns the rank of the first member that does not sort before the cursor, and the cursor's member.
+local function rank_of(cursor)
+  local score, text = string.match(cursor, '^(%S+) (.*)$')
   local member = string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
   local low = redis.call('ZCOUNT', zset, '-inf', '(' .. score)
   local high = low + redis.call('ZCOUNT', zset, score, score)

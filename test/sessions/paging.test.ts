@@ -1,6 +1,6 @@
 import { setImmediate as round } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { ahead, type Page, type PageOptions, walk } from "../../src/sessions/paging.js";
+import { type Page, type PageOptions, prefetch, walk } from "../../src/sessions/paging.js";
 
 async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]> {
   const all: Item[] = [];
@@ -8,7 +8,7 @@ async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]>
   return all;
 }
 
-describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
+describe.each(["before", "after"] as const)("prefetch, %s", (begin) => {
   test("gives the same items, each next one begun before the present one is done with", async () => {
     const begun: number[] = [];
     async function* numbers() {
@@ -19,7 +19,7 @@ describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
     }
     const seen: string[] = [];
     const atOnce: number[] = [];
-    for await (const number of ahead(numbers(), begin)) {
+    for await (const number of prefetch(numbers(), begin)) {
       atOnce.push(begun.length);
       await round();
       seen.push(`${number} when ${begun} had begun`);
@@ -38,7 +38,7 @@ describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
     }
     const seen: number[] = [];
     const walking = (async () => {
-      for await (const number of ahead(failing(), begin)) {
+      for await (const number of prefetch(failing(), begin)) {
         seen.push(number);
         for (let i = 0; i < 3; i++) await round();
       }
@@ -50,18 +50,18 @@ describe.each(["before", "after"] as const)("ahead, %s", (begin) => {
 });
 
 describe("walk", () => {
-  test("begins each page at the place where the one before ended, until a page is not full", async () => {
+  test("begins each page at the cursor where the one before ended, until a page is not full", async () => {
     const pages = [["a", "b"], ["c", "d"], ["e"]];
     const asked: PageOptions[] = [];
     const read = async (options: PageOptions): Promise<Page> => {
       const members = pages[asked.push(options) - 1] ?? [];
-      return { members, place: `behind ${members.at(-1)}` };
+      return { members, cursor: `after ${members.at(-1)}` };
     };
     expect(await collect(walk(2, read))).toEqual(pages);
-    expect(asked.map(({ place }) => place)).toEqual(["", "behind b", "behind d"]);
+    expect(asked.map(({ cursor }) => cursor)).toEqual(["", "after b", "after d"]);
   });
 
   test("goes through nothing in one look", async () => {
-    expect(await collect(walk(10, async () => ({ members: [], place: "" })))).toEqual([]);
+    expect(await collect(walk(10, async () => ({ members: [], cursor: "" })))).toEqual([]);
   });
 });
