@@ -1,7 +1,7 @@
 import { fromRedis } from "../errors.js";
 import type { Client } from "../types.js";
 import { CallOrder } from "./call-order.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
@@ -193,7 +193,7 @@ export class Batch {
     if (error === null) {
       const rest = run.succeed(reply);
       if (rest !== undefined) this.#sendRest(run, rest);
-    } else run.fail(fromRedis(error, troubleOf(this.#client)));
+    } else run.fail(fromRedis(error, connectionErrorOf(this.#client)));
   }
 
   /** Sends the calls that a run has left undone, unless their callers were told that it is too late. */

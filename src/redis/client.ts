@@ -9,7 +9,7 @@ import { checkRedisOptions } from "./redis-options.js";
 const troubles = new WeakMap<Client, Error>();
 
 /** Why the engine's own connection is not there, as far as is known. */
-export function troubleOf(client: Client): Error | undefined {
+export function connectionErrorOf(client: Client): Error | undefined {
   return troubles.get(client);
 }
 

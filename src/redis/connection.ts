@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, type Held, isReply } from "./gate.js";
 import type { AppKeys, Operation } from "./operation.js";
@@ -58,7 +58,7 @@ export class Connection {
       const pending = { deadline: this.deadline(), isSent: false, fail: reject };
       const fail = (error: unknown) => {
         this.#deadlines.remove(pending);
-        reject(fromRedis(error, troubleOf(this.client)));
+        reject(fromRedis(error, connectionErrorOf(this.client)));
       };
       const attempt = () => {
         // The caller has been told, or will be in a moment.

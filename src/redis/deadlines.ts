@@ -2,7 +2,7 @@ import type { Cluster, Redis } from "ioredis";
 import { SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import { type Gate, gateOf } from "./gate.js";
 
 /** Something that has to be over at a certain time, as performance.now() has it. */
@@ -86,7 +86,7 @@ export class Deadlines {
     if (client.status !== "ready") {
       const why = `The client is not connected, its status is "${client.status}": does Redis run, and are host and port right?`;
       const hint = unsent === undefined ? why : `${why} ${unsent}.`;
-      return new SessionError("timeout", message, { hint, cause: troubleOf(client) });
+      return new SessionError("timeout", message, { hint, cause: connectionErrorOf(client) });
     }
     return new SessionError("timeout", message, { hint: this.#whyNoAnswer() ?? unsent });
   }

@@ -51,7 +51,7 @@ export class AppSessions {
       await this.#withRelief(last, (at = deadline) => this.#connection.run(operations.create, this.#keys, session, at))
     )
       return;
-    await this.#connection.within(last, () => this.#turns.take(session.id, () => this.#createInRoom(session, last)));
+    await this.#connection.within(last, () => this.#turns.run(session.id, () => this.#createInRoom(session, last)));
   }
 
   /**

@@ -61,7 +61,7 @@ export class LargeSessions {
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const work = () => this.#change(ref, changes, use, bounds, deadline);
-    return this.#connection.within(deadline, () => this.#turns.take(ref, work));
+    return this.#connection.within(deadline, () => this.#turns.run(ref, work));
   }
 
   async #change(

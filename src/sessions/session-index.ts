@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
-import { sortInSteps } from "../util/breather.js";
+import { sortInSteps } from "../util/time-slice.js";
 import { ANONYMOUS, type Entry, type Keys, overflowRange, parseEntry, parseUserSessions } from "./keys.js";
 import * as operations from "./operations.js";
 import { ahead, chunks, PAGE, type Part, walk } from "./paging.js";

@@ -9,7 +9,7 @@ export class KeyedQueue {
   }
 
   /** Does the work when all that was asked for before under this key is over. */
-  async take<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+  async run<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
     const turn = (this.#last.get(key) ?? Promise.resolve()).then(work);
     const over = turn.catch(() => {});
     this.#last.set(key, over);

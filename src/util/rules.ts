@@ -55,7 +55,7 @@ export const aFunction: Rule = { be: "a function", test: (value) => typeof value
 
 export const anObject: Rule = { be: "an object", test: (value) => typeof value === "object" && value !== null };
 
-export const text: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
+export const aString: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
 
 /** A text that matches a pattern. */
 export function textLike(be: string, pattern: RegExp): Rule {
