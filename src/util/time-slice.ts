@@ -1,28 +1,28 @@
 import { setImmediate } from "node:timers/promises";
 
-/** How long a loop may keep the event loop to itself, in ms. */
+/** How long a loop may block the event loop, in ms. */
 const MAX_SLICE = 8;
 
-/** Lets a long loop make room for other work. */
+/** Lets a long loop yield to other work on the event loop at intervals. */
 export class TimeSlice {
   #since = performance.now();
 
-  /** Whether it is time for `yield`: a loop asks this first, since even an empty await costs. */
+  /** Whether the loop must call `yield` now. Check this first, because even an empty `await` takes time. */
   get isOver(): boolean {
     return performance.now() - this.#since >= MAX_SLICE;
   }
 
-  /** Lets everything that waits go first. */
+  /** Lets the event loop run other work, then begins the next slice. */
   async yield(): Promise<void> {
     await setImmediate();
     this.#since = performance.now();
   }
 }
 
-/** Items that are sorted at once. */
+/** How many items are sorted without yielding. */
 const RUN = 2048;
 
-/** Sorts as Array.prototype.sort does, which is stable, but in steps. */
+/** A stable sort like Array.prototype.sort, which yields to the event loop at intervals. */
 export async function sortInSteps<Item>(
   items: readonly Item[],
   compare: (a: Item, b: Item) => number,

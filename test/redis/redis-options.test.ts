@@ -16,13 +16,13 @@ function refusal(options: object): string {
 }
 
 test.each<[object, string]>([
-  [{ database: 2 }, "Give db instead"],
-  [{ socket: { host: "h", tls: true } }, "Give host, port, path, tls"],
-  [{ pingInterval: 1000 }, "Give keepAlive instead"],
-  [{ auth_pass: "hunter2" }, "Give password instead"],
-  [{ enable_offline_queue: false }, "Give enableOfflineQueue instead"],
+  [{ database: 2 }, "Use db instead"],
+  [{ socket: { host: "h", tls: true } }, "Use host, port, path, tls"],
+  [{ pingInterval: 1000 }, "Use keepAlive instead"],
+  [{ auth_pass: "hunter2" }, "Use password instead"],
+  [{ enable_offline_queue: false }, "Use enableOfflineQueue instead"],
   [{ pasword: "hunter2" }, 'Did you mean "password"?'],
-  [{ rejectUnauthorized: true }, "Give tls: { rejectUnauthorized } instead"],
+  [{ rejectUnauthorized: true }, "Use tls: { rejectUnauthorized } instead"],
   [{ name: "app" }, "connectionName"],
   [{ hunter2hunter2hunter2: true }, "has no such option"],
 ])("options %j are refused, with what is meant", (options, meant) => {
