@@ -11,15 +11,15 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-/** What watches over something that has all the time there is, so that others have less. */
-function watching(): Deadlines {
+/** Deadlines with one call that has the full timeout, so that calls with less time get their own timers. */
+function withLaterDeadline(): Deadlines {
   const deadlines = new Deadlines(redis.client(), 2000);
   deadlines.add({ deadline: deadlines.next(), fail: () => {} });
   return deadlines;
 }
 
-test("what has less time left than others is over in time, whatever fraction of a millisecond that is", async () => {
-  const deadlines = watching();
+test("ends calls with an earlier deadline on time, and never a fraction of a millisecond before it", async () => {
+  const deadlines = withLaterDeadline();
   const late: number[] = [];
   for (let i = 0; i < 50; i++) {
     const deadline = performance.now() + 30 + i / 50;
@@ -31,10 +31,10 @@ test("what has less time left than others is over in time, whatever fraction of 
   expect(Math.min(...late)).toBeGreaterThanOrEqual(0);
 });
 
-test("an answer that came while the process was busy is no timeout, though less time was left than to others", async () => {
+test("accepts an answer that arrived while the process was busy past the deadline", async () => {
   const client = redis.client();
   await client.ping();
-  const deadlines = watching();
+  const deadlines = withLaterDeadline();
   const pending = { deadline: performance.now() + 50, fail: vi.fn() };
   deadlines.add(pending);
   const answered = client.ping().then(() => deadlines.remove(pending));
