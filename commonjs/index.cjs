@@ -1,5 +1,5 @@
-// What `require("ioredis-sessions")` returns: the class RedisSessions, with the ES module's exports on it. They are assigned
-// one by one because runtimes read the names from this text when the file is imported.
+// What `require("ioredis-sessions")` returns: the class RedisSessions, with the ES module's exports as properties. Assign
+// them one by one: when an ES module imports this file, Node finds the names by reading the source text.
 const { RedisSessions, SessionError } = require("../dist/index.js");
 
 module.exports = RedisSessions;

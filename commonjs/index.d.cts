@@ -40,13 +40,13 @@ import type {
   Wiped,
 } from "../dist/index.js" with { "resolution-mode": "import" };
 
-// TypeScript before 5.8 and module "node16" report an ES module that is required (TS1479). Every supported Node loads it.
+// TypeScript before 5.8, and module "node16", report TS1479 for a required ES module. Every supported Node can load it.
 // @ts-ignore
 import { RedisSessions as Engine, SessionError } from "../dist/index.js";
 
 declare class RedisSessions<Data extends object = DefaultData> extends Engine<Data> {}
 
-// `export =` excludes named exports, so each name is listed here. A test compares them with the ES module's.
+// `export =` excludes named exports, so list each name here. A test compares the list with the ES module's exports.
 declare namespace RedisSessions {
   export type {
     Activity,

@@ -1,3 +1,3 @@
-// TypeScript before 5.8 and module "node16" report an ES module that is required (TS1479). Every supported Node loads it.
+// TypeScript before 5.8, and module "node16", report TS1479 for a required ES module. Every supported Node can load it.
 // @ts-ignore
 export * from "../dist/middleware/index.js";

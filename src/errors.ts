@@ -1,4 +1,4 @@
-/** What went wrong, as `error.name`. The first three are those of redis-sessions. */
+/** The values of `error.name`. The first three are the names that redis-sessions uses. */
 export type SessionErrorName =
   | "missingParameter"
   | "invalidFormat"
@@ -10,7 +10,7 @@ export type SessionErrorName =
   | "headersSent"
   | "crossSite";
 
-/** The same as `error.code`, for those who switch on codes. */
+/** The values of `error.code`. Each belongs to one name. */
 export type SessionErrorCode =
   | "ERR_MISSING_PARAMETER"
   | "ERR_INVALID_FORMAT"
@@ -42,28 +42,39 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
 };
 
 /**
- * Every error that this package raises. It never carries a token, a key or session data.
+ * Every error that this package raises. It never contains a token, a key or session data.
  *
- * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Redis was not asked, nothing was written.
- * - `timeout`: no answer within the engine's `timeout`, also while the client tries to connect (see `hint`). A call that
- *   was not sent by then is never sent (the `hint` says so); whether any other took effect is unknown.
- * - `unavailable`: the client has given up, `quit` was called, or Redis cannot serve now (LOADING, CLUSTERDOWN, READONLY, BUSY …), see `cause`.
- *   Where the connection was lost on the way, whether the call took effect is unknown, too.
- * - `redisError`: Redis answered with an error, see `cause`.
+ * - `missingParameter`, `invalidFormat`, `invalidValue`: bad input. Nothing was written.
+ * - `timeout`: Redis did not answer within the engine's `timeout`, or the client could not connect in that time. A call
+ *   that was not sent by then is never sent, and the `hint` says so. A call that was sent may still take effect.
+ * - `unavailable`: the client has given up, `quit` was called, or Redis cannot serve now, for example while it loads its
+ *   data. The `cause` says why. If the connection was lost after the call was sent, the call may have taken effect.
+ * - `redisError`: Redis answered with an error, which is the `cause`.
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
- * - `headersSent`: the middleware cannot change the cookie any more, because the response has begun.
- * - `crossSite`: the middleware refuses a sign-in that a page of another site sends.
+ * - `headersSent`: the middleware cannot set the cookie, because the response has begun.
+ * - `crossSite`: the middleware refuses a sign-in that a page of another site sent.
+ *
+ * docs/troubleshooting.md has a heading for each `code`.
+ *
+ * @example
+ * try {
+ *   await rs.get({ app: "webapp", token });
+ * } catch (error) {
+ *   if (error instanceof SessionError && error.code === "ERR_TIMEOUT") console.error(error.hint);
+ *   throw error;
+ * }
  */
 export class SessionError extends Error {
-  /** What went wrong, in redis-sessions' words. */
+  /** What went wrong, with the names of redis-sessions. */
   override readonly name: SessionErrorName;
-  /** The same as `name`, as Node's errors have it. */
+  /** The same as `name`, in the style of Node's error codes. */
   readonly code: SessionErrorCode;
-  /** What would have been right, where the message alone does not say it. */
+  /** How to solve it. Absent if the message says it. */
   declare readonly hint?: string;
   /**
-   * What Express and its kind are to answer: 503 for `timeout` and `unavailable`, which mean an outage, 409 for
-   * `tooManySessions`, 403 for `crossSite`. Bad input has none, whose mistake it is you know.
+   * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`, 403
+   * for `crossSite`. All other errors have none, so Express answers 500. Only the application knows whether bad input is
+   * the user's fault or a bug.
    */
   declare readonly status?: 403 | 409 | 503;
 
@@ -77,22 +88,22 @@ export class SessionError extends Error {
   }
 }
 
-/** The error of a call that is made after `quit`. */
+/** The error of a call after `quit`. */
 export function quitWasCalled(): SessionError {
   return new SessionError("unavailable", "The engine is closed: quit() was called before this call");
 }
 
-/** Whether an error says that Redis is away. */
+/** Whether an error means that Redis cannot be reached or cannot serve. */
 export function isOutage(error: unknown): error is SessionError {
   return error instanceof SessionError && error.status === 503;
 }
 
-/** Whether an error says that a call was refused, and so that nothing was done. */
+/** Whether an error means that the call was refused and nothing was written. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof SessionError && REFUSALS.includes(error.name);
 }
 
-/** Whether an error says that Redis is out of memory. Nothing was written then. */
+/** Whether an error means that Redis is out of memory. Nothing was written then. */
 export function isOutOfMemory(error: unknown): boolean {
   return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("OOM ") === true;
 }
@@ -111,7 +122,7 @@ export function invalidValue(message: string, hint?: string): SessionError {
   return new SessionError("invalidValue", message, { hint });
 }
 
-/** A text that somebody else chose, for a message: as JSON without control characters, and not longer than a line. */
+/** Quotes untrusted text for a message: as JSON without control characters, cut to 40 characters. */
 export function quote(text: string): string {
   const cut = text.length > 40 ? `${text.slice(0, 40)}…` : text;
   return JSON.stringify(cut).replace(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
@@ -134,44 +145,44 @@ export function tooManyKeys(what: string, maxKeys: number): SessionError {
   );
 }
 
-export function tooManySessions(most: number): SessionError {
-  return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${most}`);
+export function tooManySessions(max: number): SessionError {
+  return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${max}`);
 }
 
 /**
- * Errors of ioredis and Redis that mean "not now": the connection is away, or the server cannot serve, or write, yet.
- * The codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
+ * Errors of ioredis and Redis that mean that the connection is down, or that the server cannot serve or write now. The
+ * codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =
   /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|connect |read |write |getaddrinfo )/;
 
-/** What Redis 6 to 8 and Valkey say of rights that are missing, and of a command that is renamed or switched off. */
+/** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
 
-/** Whether an error says that the user of Redis lacks a right. */
+/** Whether an error means that the Redis user lacks a right. */
 export function isForbidden(error: unknown): error is SessionError {
   return error instanceof SessionError && error.name === "redisError" && FORBIDDEN.test(error.message);
 }
 
 /**
- * Translates what ioredis raises. The original is kept as `cause` without its `command`, which holds the
- * arguments and with them the session's data.
- * @param trouble why the connection is not there, where that is known
+ * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's arguments
+ * contain session data.
+ * @param connectionError why the client is not connected, if that is known
  */
-export function fromRedis(error: unknown, trouble?: Error): SessionError {
+export function fromRedis(error: unknown, connectionError?: Error): SessionError {
   if (error instanceof SessionError) return error;
   const { name, message: full } = error instanceof Error ? error : new Error(String(error));
   const message = full
-    // Redis 6 puts these before the error of a command that a script ran.
+    // Redis 6 adds these prefixes to the error of a command in a script.
     .replace(/^(ERR Error running script .*?: |@user_script: \d+: )-/s, "")
-    // Where a command is forbidden or renamed, Redis quotes its arguments: our keys.
+    // For a forbidden or renamed command, Redis quotes its arguments, which are our keys.
     .replace(/, with args beginning with: .*/s, "");
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
   if (UNAVAILABLE.test(message))
-    return new SessionError("unavailable", "Redis is not available", { cause: trouble ?? cause });
+    return new SessionError("unavailable", "Redis is not available", { cause: connectionError ?? cause });
   const hint = FORBIDDEN.test(message)
-    ? 'docs/production.md, "Rights (ACL)", lists the commands and keys that are needed'
+    ? "docs/production.md#rights-acl lists the commands and keys that the Redis user needs"
     : undefined;
   return new SessionError("redisError", `Redis answered with an error: ${message}`, { hint, cause });
 }

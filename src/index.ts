@@ -1,5 +1,5 @@
 /**
- * Sessions in Redis that belong to a user.
+ * The session engine: creates, reads, changes, lists and ends sessions in Redis, each of which belongs to an app and a user.
  *
  * @example
  * import { Redis } from "ioredis";
@@ -7,7 +7,7 @@
  *
  * const rs = new RedisSessions({ client: new Redis() });
  * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
- * const session = await rs.get({ app: "webapp", token });
+ * const session = await rs.get({ app: "webapp", token }); // null if the session does not exist
  *
  * @module
  */

@@ -1,246 +1,267 @@
 import type { Cluster, Redis, RedisOptions } from "ioredis";
 import type { SessionError } from "./errors.js";
 
-/** What a data value may be without `nested: true`. */
+/** A data value without `nested: true`. */
 export type Primitive = string | number | boolean | null;
 
-/** What a data value may be with `nested: true`. */
+/** A data value with `nested: true`. */
 export type Json = Primitive | Json[] | { [key: string]: Json };
 
-/** What the data looks like unless a type is given: `new RedisSessions<{ cart: number }>()`. */
+/** The type of the data if none is given. To give one: `new RedisSessions<{ cart: number }>()`. */
 export type DefaultData = Record<string, Primitive>;
 
-/** Changes to the data: a value sets its key, `null` removes it, keys that are not named stay as they are. */
+/** Changes to the data. A value sets its key, `null` removes it, and all other keys keep their values. */
 export type Changes<Data> = { [Key in keyof Data]?: Data[Key] | null };
 
-/** Node-style callback; called once, instead of a promise. */
+/** A node-style callback. If one is passed, the method calls it once and returns no promise. */
 export type Callback<Result> = (error: SessionError | null, result?: Result) => void;
 
 /** An ioredis client, version 5 or 6. */
 export type Client = Redis | Cluster;
 
-/** Options of the engine. A misspelt or bad one throws `invalidValue`, which names the right one. */
+/**
+ * Options of the engine. The constructor throws `invalidValue` for a wrong value and for an unknown option. The message
+ * names the option, and the option that was probably meant.
+ */
 export interface RedisSessionsOptions {
   /**
-   * An ioredis `Redis` or `Cluster`. It stays yours: nothing is defined on it, and `quit()` leaves it open.
-   * Without it the engine opens a connection of its own with `port`, `host` and `options`.
+   * An ioredis `Redis` or `Cluster`. The engine defines no commands on it, and `quit()` leaves it open.
+   *
+   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together with
+   * `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
-  /** Port of the engine's own connection. Default 6379. */
+  /** The port of the engine's own connection, 0 to 65535. Default 6379. */
   port?: number | undefined;
-  /** Host of the engine's own connection. Default "127.0.0.1". */
+  /** The host of the engine's own connection. Default "127.0.0.1". */
   host?: string | undefined;
   /**
-   * Handed to ioredis for the engine's own connection. `options.url` ("redis://…", "valkeys://…") works, too. Names that
-   * ioredis does not know, such as node-redis's, are refused with the error `invalidValue`. Defaults that differ from
-   * ioredis's: `socketTimeout` 3000 (or `timeout`, if that is longer), `retryStrategy` with 1 s at most, and
-   * `failoverDetector: true` and `disconnectTimeout: 100` where there are `sentinels`.
+   * ioredis options for the engine's own connection, and `url`. Option names that ioredis does not know, such as those of
+   * node-redis, throw `invalidValue`.
+   *
+   * Defaults that differ from ioredis: `socketTimeout` is 3000 ms, or `timeout` if that is longer. `retryStrategy` waits at
+   * most 1000 ms. With `sentinels`, `failoverDetector` is true and `disconnectTimeout` is 100 ms.
    */
   options?:
     | (RedisOptions & {
-        /** The server's address: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". */
+        /**
+         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". The engine then ignores `host` and
+         * `port`. A malformed URL throws `invalidValue`.
+         */
         url?: string;
       })
     | undefined;
-  /** First part of every key in Redis. Any text without braces. Default "rs". */
+  /** The first part of every key in Redis: a string without braces. Default "rs". */
   namespace?: string | undefined;
   /**
-   * Seconds between two rounds of the wiper, which drops index entries whose session has expired (sessions
-   * themselves are ended by Redis, on time). At least 10; 0 means never. Default 600.
+   * Seconds between two runs of the wiper, at least 10. With 0 it never runs. The wiper removes index entries of expired
+   * sessions; Redis itself ends the sessions, on time. Default 600.
    */
   wipe?: number | undefined;
   /**
-   * Milliseconds after which a call that Redis does not answer ends with the error `timeout`. A call that was not sent by
-   * then is never sent. Lists and mass logouts work in
-   * chunks, each with as long. Default 2000.
+   * Milliseconds after which a call that Redis has not answered fails with the error `timeout`. A call that was not sent
+   * by then is never sent. Lists and mass logouts work in chunks, and the timeout applies to each chunk. Default 2000.
    */
   timeout?: number | undefined;
-  /** Whether values of `d` may be any JSON, not only strings, numbers, booleans and null. Default false. */
+  /** Whether the values of `d` may be any JSON. If not, they are strings, numbers, booleans and null. Default false. */
   nested?: boolean | undefined;
   /**
-   * The most bytes that a session's data may have, as JSON with its keys. What would make it larger is refused with the
-   * error `invalidValue`, so that nobody can make a session grow until it holds up everybody. RedisStore has a bound
-   * of its own. Default 1048576 (1 MiB).
+   * The maximum size of a session's data in bytes, as JSON with its keys. A write that exceeds it fails with `invalidValue`
+   * and changes nothing. The limit keeps one large session from delaying all other calls. RedisStore has its own option
+   * `maxBytes`. Default 1048576 (1 MiB).
    */
   maxBytes?: number | undefined;
   /**
-   * The most keys that a session's data may have. What would add more is refused with the error `invalidValue`. RedisStore
-   * has a bound of its own. Default 1000.
+   * The maximum number of keys in a session's data. A write that exceeds it fails with `invalidValue` and changes nothing.
+   * RedisStore has its own option `maxKeys`. Default 1000.
    */
   maxKeys?: number | undefined;
 }
 
 /** A session, as the engine returns it. */
 export interface Session<Data = DefaultData> {
-  /** The session's public handle: names it in `get`, `set`, `kill`, but is no token. Safe to show in a page. */
+  /** The session's public handle. It names the session in `get`, `set` and `kill`. It is not a token: a page may show it. */
   ref: string;
   /** The user. */
   id: string;
-  /** The address given at creation. */
+  /** The user's address, as given to `create`. */
   ip: string;
-  /** How often it was read. Counts from 1, and the first `get` shows 1, as in redis-sessions. */
+  /** How often the session was read, counted from 1. The first `get` returns 1, as in redis-sessions. */
   r: number;
-  /** How often it was written, the creation included. */
+  /** How often the session was written, `create` included. */
   w: number;
-  /** Seconds that it may rest. For a `no_resave` session: seconds until it ends. */
+  /** The idle timeout in seconds. For a `no_resave` session: the number of seconds until it ends. */
   ttl: number;
-  /** Seconds since it was last used (exact to a second), before the call that shows it. */
+  /** Seconds since the last use before this call, accurate to one second. */
   idle: number;
-  /** When it was created, in milliseconds since 1970. */
+  /** When the session was created, in milliseconds since 1970. */
   created: number;
-  /** What the user signed in with, if it was given at creation. */
+  /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
-  /** Present and true when using the session does not prolong it. */
+  /** True if use does not prolong the session, absent otherwise. */
   no_resave?: true;
-  /** The data. Absent when there is none. */
+  /** The data. Absent if there is none. */
   d?: Partial<Data>;
 }
 
 interface App {
-  /** The app: 3 to 20 of `A-Z a-z 0-9 _ -`. */
+  /** The app: 3 to 20 of `A-Z a-z 0-9 _ -`. Otherwise the call fails with `missingParameter` or `invalidFormat`. */
   app: string;
 }
 
 interface User extends App {
-  /** The user: 1 to 128 characters of any kind. */
+  /** The user: a string of 1 to 128 characters. Otherwise the call fails with `missingParameter` or `invalidFormat`. */
   id: string;
 }
 
-/** A session, by the token that the browser holds or by its public handle. */
+/** Names a session, either by the token that the browser holds or by its ref. */
 export type Which = App &
   (
     | {
-        /** The secret that the browser holds: 64 of `A-Z a-z 0-9`. */
+        /** The browser's secret: 64 of `A-Z a-z 0-9`. A malformed token fails with `invalidFormat`. */
         token: string;
-        /** Not beside `token`. */
+        /** Not allowed together with `token`: the call fails with `invalidValue`. */
         ref?: never;
       }
     | {
-        /** The public handle: 27 of `A-Z a-z 0-9 _ -`. */
+        /**
+         * The public handle: 27 of `A-Z a-z 0-9 _ -`, or `~` and an id for a session of RedisStore. A malformed ref fails
+         * with `invalidFormat`.
+         */
         ref: string;
-        /** Not beside `ref`. */
+        /** Not allowed together with `ref`: the call fails with `invalidValue`. */
         token?: never;
       }
   );
 
-/** A span of time, in seconds (at least 10); `deltaTime` is the name in redis-sessions. */
+/** A time span in seconds, at least 10. redis-sessions calls it `deltaTime`. With both names the call fails. */
 type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never };
 
-/** Options of `create`. Bad ones reject with `missingParameter`, `invalidFormat` or `invalidValue`. */
+/** Options of `create`. A bad option fails with `missingParameter`, `invalidFormat` or `invalidValue`. */
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
-  /** Seconds that the session may rest before it ends, at least 10. Default 7200. */
+  /** The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. */
   ttl?: number | undefined;
-  /** Data to begin with, at least one key. Keys whose value is null are left out. Default: none. */
+  /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;
-  /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
+  /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
-  /** Using the session does not prolong it: it ends exactly `ttl` after now. Default false. */
+  /** If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. */
   no_resave?: boolean | undefined;
-  /** What the user signs in with ("Firefox on Windows"), up to 64 characters. */
+  /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
-  /** Seconds after which it ends however much it is used, at least 10. A longer `ttl` is cut to it. Default: none. */
+  /**
+   * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer `ttl`
+   * is reduced to it. Default: no limit.
+   */
   absolute?: number | undefined;
-  /** How many sessions the user may have, this one included, at least 1. Default: any number. */
+  /** How many sessions the user may have, this one included. At least 1. Default: no limit. */
   maxPerUser?: number | undefined;
-  /** What happens when the user has `maxPerUser` sessions already: the oldest end, or this one is rejected. Default "oldest". */
+  /**
+   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end. With "reject"
+   * `create` fails with `tooManySessions`. Default "oldest".
+   */
   overflow?: "oldest" | "reject" | undefined;
   /**
-   * The token of a session that this one takes the place of, as at a login: it ends before this one begins, but not where
-   * this one is refused. (Where somebody signs in at the very moment it may have ended all the same.) Default: none.
+   * The token of a session that ends because the new one replaces it, as at a login. If there is no such session,
+   * `create` succeeds all the same. If `create` fails with `tooManySessions`, the replaced session is kept. It may end all
+   * the same if the user signs in twice at that moment. Default: none.
    */
   replaces?: string | undefined;
 }
 
-/** How long a session may live, and how many of them a user may have. */
+/** The options of `create` that limit how long a session lives and how many sessions a user has. */
 export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "overflow">;
 
-/** Options of `get`. */
+/** Options of `get`. If the session does not exist, the result is null. */
 export type GetOptions = Which & {
-  /** Whether this read counts and prolongs the session. With false it leaves no trace. Default true. */
+  /** Whether the read is counted and prolongs the session. With false the session is not changed. Default true. */
   touch?: boolean | undefined;
 };
 
-/** Options of `set`. */
+/** Options of `set`. If the session does not exist, nothing is written and the result is null. */
 export type SetOptions<Data = DefaultData> = Which & {
-  /** The changes, at least one. `null` removes a key; keys that are not named are untouched. */
+  /** The changes, at least one key. A value sets its key, `null` removes it, and all other keys keep their values. */
   d: Changes<Data>;
-  /** Whether the values of `d` may be any JSON. Default: as the engine was constructed. */
+  /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
 };
 
-/** Options of `kill`. */
+/** Options of `kill`. If the session does not exist, the result is `{ kill: 0 }`. */
 export type KillOptions = Which;
 
-/** Options of `killsoid`. */
+/** Options of `killsoid`. If the user has no sessions, the result is `{ kill: 0 }`. */
 export interface KillsoidOptions extends User {
-  /** The one session to spare, by token or ref. If that is none of the user's, all end. Default: none. */
+  /**
+   * The token or ref of the one session to keep. If it is not a session of this user, all sessions end. With `except:
+   * undefined` the call fails with `invalidValue`. Default: none.
+   */
   except?: string;
 }
 
-/** Options of `killall`. */
+/** Options of `killall`. If the app has no sessions, the result is `{ kill: 0 }`. */
 export interface KillallOptions extends App {}
 
 /** Which part of a list to return. */
 interface ListOptions {
-  /** The most sessions to return, at least 1. Default: all. */
+  /** The maximum number of sessions to return, at least 1. Default: no limit. */
   limit?: number | undefined;
   /**
-   * How many of the first sessions to skip. Default 0. An offset counts the sessions as they are at the call: one that
-   * was created, used or ended since the part before was read shifts the others.
+   * How many sessions to skip at the start of the list. If it is larger than the list, the result is empty. The list is
+   * read again at each call, so a session that is created, used or ended between two calls shifts the others. Default 0.
    */
   offset?: number | undefined;
 }
 
-/** Options of `soid`. */
+/** Options of `soid`. If the user has no sessions, the list is empty. */
 export interface SoidOptions extends User, ListOptions {}
 
-/** Options of `soapp`. */
+/** Options of `soapp`. If no session was active in the last `dt` seconds, the list is empty. */
 export type SoappOptions = App & Span & ListOptions;
 
-/** Options of `activity`. */
+/** Options of `activity`. If no user was active in the last `dt` seconds, the result is `{ activity: 0 }`. */
 export type ActivityOptions = App & Span;
 
-/** Options of `sessions`. */
+/** Options of `sessions`. If no session was active in the last `dt` seconds, the iterator ends at once. */
 export type SessionsOfAppOptions = App & Span;
 
-/** Options of `rotate`. */
+/** Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. */
 export interface RotateOptions extends App {
-  /** The session's present token. */
+  /** The session's current token. */
   token: string;
-  /** Seconds that the present token goes on working beside the new one. Default 10; 0 ends it at once. */
+  /** Seconds that the current token stays valid together with the new one. With 0 it ends at once. Default 10. */
   grace?: number | undefined;
 }
 
-/** A new token (the secret, for the browser) and its ref (the public handle). */
+/** A new token and its ref. */
 export interface Created {
-  /** The secret: 64 characters. Redis does not have it. */
+  /** The secret for the browser: 64 characters. Redis stores only a hash of it. */
   token: string;
-  /** What Redis knows the session by: safe to show, useless as a token. */
+  /** The session's public handle. A page may show it: it cannot be used as a token. */
   ref: string;
 }
 
 /** How many sessions were ended. */
 export interface Killed {
-  /** 0 when there was none. */
+  /** The number of sessions. 0 if there was none. */
   kill: number;
 }
 
-/** A list of sessions, in the order that the method describes. */
+/** A list of sessions. The method says in which order. */
 export interface SessionList<Data = DefaultData> {
-  /** The sessions; empty when there are none. */
+  /** The sessions. Empty if there are none. */
   sessions: Session<Data>[];
 }
 
 /** How many users were active. */
 export interface Activity {
-  /** 0 when there was none. */
+  /** The number of users, not of sessions. 0 if there was none. */
   activity: number;
 }
 
-/** How many expired sessions the index forgot. */
+/** How many expired sessions were removed from the index. */
 export interface Wiped {
-  /** 0 when there was none. */
+  /** The number of sessions. 0 if there was none. */
   wiped: number;
 }

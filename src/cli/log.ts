@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
-import { troubleOf, watchOutage } from "../redis/client.js";
+import { connectionErrorOf, watchOutage } from "../redis/client.js";
 import { describeError } from "../rest/problem.js";
 import type { Client } from "../types.js";
 
@@ -8,7 +8,7 @@ import type { Client } from "../types.js";
 export function logRedis(client: Client): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
-      const why = troubleOf(client);
+      const why = connectionErrorOf(client);
       console.error(`Redis is not connected${why === undefined ? "" : `: ${why.message}`}`);
     })
     .on("connect", () => console.error("Redis is connected"));

@@ -1,6 +1,6 @@
 import { invalidValue } from "../errors.js";
 import type { RedisSessionsOptions } from "../types.js";
-import { aBoolean, anInteger, anObject, checkOptions, text, textLike } from "../util/rules.js";
+import { aBoolean, anInteger, anObject, aString, checkOptions, textLike } from "../util/rules.js";
 
 /** The longest that a timer of Node can wait, ms. One that is told to wait longer does not wait at all. */
 const MAX_TIMER = 2 ** 31 - 1;
@@ -10,7 +10,7 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
   checkOptions("RedisSessions", options, {
     client: anObject,
     port: anInteger(0, 65535),
-    host: text,
+    host: aString,
     options: anObject,
     namespace: textLike("a string without { and }", /^[^{}]+$/),
     wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },

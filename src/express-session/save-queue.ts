@@ -23,7 +23,7 @@ export class SaveQueue {
       // It may fail before it is waited for.
       text.catch(() => {});
     }
-    return this.#turns.take(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
+    return this.#turns.run(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
   }
 
   /**

@@ -10,8 +10,8 @@ import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
-import { Breather } from "../util/breather.js";
 import { checkNames } from "../util/rules.js";
+import { TimeSlice } from "../util/time-slice.js";
 import {
   appOfPrefix,
   checkStoreOptions,
@@ -192,12 +192,12 @@ export class RedisStore extends Store {
 
   async #all(): Promise<SessionData[]> {
     const all: SessionData[] = [];
-    const breather = new Breather();
+    const slice = new TimeSlice();
     for await (const page of prefetch(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
         // An engine may have sessions in the same app.
         if (!isStoreRef(stored.ref)) continue;
-        if (breather.isDue) await breather.breathe();
+        if (slice.isOver) await slice.yield();
         const data = await ifSound(async () => this.#known.read(stored));
         if (data !== undefined) all.push(Object.assign(data, { id: this.#known.idOfRef(stored.ref) }));
       }
@@ -208,9 +208,9 @@ export class RedisStore extends Store {
   async #list(found: readonly StoredSession[]): Promise<ListedSessions> {
     const now = Date.now();
     const sessions: ListedSession[] = [];
-    const breather = new Breather();
+    const slice = new TimeSlice();
     for (const stored of found) {
-      if (breather.isDue) await breather.breathe();
+      if (slice.isOver) await slice.yield();
       const listed = await ifSound(async () => {
         const own = withoutData(stored, now);
         return { ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) };

@@ -1,32 +1,34 @@
 import { fromRedis } from "../errors.js";
 import type { Client } from "../types.js";
 import { CallOrder } from "./call-order.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 
-/** How long a run waits before it is sent again while its slot moves, in ms. */
+/** How long to wait before sending a run again while its slot is moving, in ms. */
 export const MOVING_PAUSE = 50;
 
 /**
- * Sends scripts that are asked for in one round of the event loop together. ioredis makes one system call a command,
- * and so does Redis for its answer, which is the better part of what a call costs under load. So calls leave when the
- * round's I/O events are through: alike ones in one run of their script, and all runs in one pipeline. But where calls
- * are made one after another they wait for nothing: a call leaves at once when no other is on its way, and the last one
- * that waited was alone.
+ * Sends the calls of one iteration of the event loop together: calls of the same operation in one run of its script, and
+ * all runs in one pipeline. Under load most of a call's cost is one system call for the command and one in Redis for its
+ * reply, so calls wait until the I/O events of the iteration are handled.
+ *
+ * Calls that are made one after another need not wait. A call is sent at once if no other call is in flight and the last
+ * flush sent a single call.
  */
 export class Batch {
   readonly #client: Client;
   readonly #deadlines: Deadlines;
   readonly #gate: Gate;
-  /** What waits for the end of the round: of each app, by its hash tag, in the order of the calls. */
+  /** Key prefix of an app → its runs that wait for the end of the iteration, in the order of their calls. */
   readonly #waiting = new Map<string, Run[]>();
   readonly #order = new CallOrder((runs) => this.#sendReleased(runs));
-  #onTheirWay = 0;
-  /** Whether calls have come together lately. */
-  #busy = false;
+  /** How many runs or pipelines were sent and are not answered. */
+  #inFlight = 0;
+  /** Whether the last flush sent more than one call. */
+  #isBusy = false;
 
   constructor(client: Client, deadlines: Deadlines) {
     this.#client = client;
@@ -34,49 +36,51 @@ export class Batch {
     this.#gate = gateOf(client);
   }
 
+  /** Sends a call, at once or with others at the end of the iteration. */
   add(call: Call): void {
-    const own = keysOf(call);
-    const session = own[call.keys.index.length] as string;
+    const callKeys = keysOf(call);
+    const session = callKeys[call.keys.index.length] as string;
     const { base } = call.keys;
     const runs = this.#waiting.get(base);
     const blocker = this.#order.blockerOf(session);
     if (blocker !== undefined) {
-      // A run keeps the order of its calls. Never overtake held calls.
+      // A call may join the last held run or else the blocker, because a run keeps the order of its calls.
       const held = this.#order.heldOn(session).at(-1);
-      if (held !== undefined ? held.take(call, own) : blocker === runs?.at(-1) && blocker.take(call, own)) return;
-      this.#order.hold(this.#watched(call, own), session);
+      if (held !== undefined ? held.tryAdd(call, callKeys) : blocker === runs?.at(-1) && blocker.tryAdd(call, callKeys))
+        return;
+      this.#order.hold(this.#newRun(call, callKeys), session);
       return;
     }
-    // Never overtake waiting calls: calls keep their order, unless Redis lacks a script or a slot moves.
-    if (!this.#busy && this.#onTheirWay === 0 && this.#waiting.size === 0) {
-      this.send(new Run(call, this.#deadlines.next(), own));
+    // Never overtake waiting calls. (The order may change only if Redis lacks a script or a slot is moving.)
+    if (!this.#isBusy && this.#inFlight === 0 && this.#waiting.size === 0) {
+      this.send(new Run(call, this.#deadlines.next(), callKeys));
       return;
     }
-    this.#wait(call, own, session, runs ?? []);
+    this.#enqueue(call, callKeys, session, runs ?? []);
   }
 
-  /** Lets a call wait for the end of the round, in the app's last run or in a new one. */
-  #wait(call: Call, own: string[], session: string, runs: Run[]): void {
+  /** Lets a call wait for the end of the iteration, in the app's last run or in a new one. */
+  #enqueue(call: Call, callKeys: string[], session: string, runs: Run[]): void {
     if (this.#waiting.size === 0) setImmediate(this.#flush);
     let run = runs.at(-1);
-    if (run?.take(call, own)) {
-      this.#order.open(run, session);
+    if (run?.tryAdd(call, callKeys)) {
+      this.#order.block(run, session);
     } else {
-      run = this.#watched(call, own);
+      run = this.#newRun(call, callKeys);
       if (runs.push(run) === 1) this.#waiting.set(call.keys.base, runs);
     }
-    // Redis can begin, while we go on.
+    // Send a full run now, so that Redis can work on it during this iteration.
     if (run.isFull) this.#flush();
   }
 
-  /** A run of one call, with its deadline. */
-  #watched(call: Call, own: string[]): Run {
-    const run = new Run(call, this.#deadlines.next(), own);
+  /** Makes a run of one call, whose deadline begins now. */
+  #newRun(call: Call, callKeys: string[]): Run {
+    const run = new Run(call, this.#deadlines.next(), callKeys);
     this.#deadlines.add(run);
     return run;
   }
 
-  /** Sends runs that were held, alike ones together. */
+  /** Sends runs that were held, those of the same operation in one run. */
   #sendReleased(released: readonly Run[]): void {
     const runs: Run[] = [];
     for (const run of released) {
@@ -85,7 +89,7 @@ export class Batch {
     }
     for (const run of runs) {
       for (const session of run.sessions) {
-        if (run.serves > 1 || this.#order.heldOn(session).length > 0) this.#order.open(run, session);
+        if (run.callCount > 1 || this.#order.heldOn(session).length > 0) this.#order.block(run, session);
       }
       this.#sendAgain(run);
     }
@@ -106,7 +110,7 @@ export class Batch {
     this.#gate.hold({
       deadline: run.deadline,
       send: () => this.#sendAlone(run, withSource),
-      fail: (error) => this.#land(run, error, null),
+      fail: (error) => this.#finish(run, error, null),
     });
   }
 
@@ -118,36 +122,36 @@ export class Batch {
     this.#waiting.clear();
     const [first, ...others] = byApp.flat();
     if (first === undefined) return;
-    this.#busy = others.length > 0 || first.serves > 1;
+    this.#isBusy = others.length > 0 || first.callCount > 1;
     if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
     else if (others.length === 0) this.#sendAlone(first);
-    // A pipeline may not span two Cluster slots.
+    // In a Cluster a pipeline must not span two slots, and each app has its own slot.
     else if (this.#client.isCluster) for (const runs of byApp) this.#sendTogether(runs);
     else this.#sendTogether([first, ...others]);
   };
 
-  /** @param withSource for a server that does not have the script */
+  /** @param withSource sends the script's source, for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {
     const { script, keys, args } = run;
     run.isSent = true;
-    this.#onTheirWay++;
+    this.#inFlight++;
     const reply = withSource
       ? this.#client.eval(script.source, keys.length, ...keys, ...args)
       : this.#client.evalsha(script.sha, keys.length, ...keys, ...args);
     reply.then(
       (reply) => {
-        this.#onTheirWay--;
-        this.#landOrRepeat(run, null, reply);
+        this.#inFlight--;
+        this.#finishOrRepeat(run, null, reply);
       },
       (error) => {
-        this.#onTheirWay--;
-        this.#landOrRepeat(run, error, null);
+        this.#inFlight--;
+        this.#finishOrRepeat(run, error, null);
       },
     );
   }
 
   #sendTogether(runs: readonly Run[]): void {
-    this.#onTheirWay++;
+    this.#inFlight++;
     const pipeline = this.#client.pipeline();
     for (const run of runs) {
       run.isSent = true;
@@ -155,51 +159,52 @@ export class Batch {
     }
     pipeline.exec().then(
       (replies) => {
-        this.#onTheirWay--;
-        for (const [i, run] of runs.entries()) this.#landOrRedirect(run, ...(replies?.[i] ?? [null, null]));
+        this.#inFlight--;
+        for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));
       },
       (error) => {
-        this.#onTheirWay--;
-        for (const run of runs) this.#landOrRepeat(run, error, null);
+        this.#inFlight--;
+        for (const run of runs) this.#finishOrRepeat(run, error, null);
       },
     );
   }
 
-  /** ioredis follows a slot that moves with single commands, but not with a pipeline that was served in part. */
-  #landOrRedirect(run: Run, error: unknown, reply: unknown): void {
+  /** Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines. */
+  #finishOrRedirect(run: Run, error: unknown, reply: unknown): void {
     if (isRedirection(error) && this.#client.isCluster) this.#sendAgain(run);
-    else this.#landOrRepeat(run, error, reply);
+    else this.#finishOrRepeat(run, error, reply);
   }
 
   /**
-   * Once more with its source when the server does not have the script (a first use, a `SCRIPT FLUSH`, a failover), and
-   * again after a pause while the slot moves. Any other error is the caller's: a script that failed may have written.
+   * Sends a run again with the script's source if the server does not have the script (first use, `SCRIPT FLUSH`, failover),
+   * and after a pause if its slot is moving. All other errors fail the calls: a script that failed may have written.
    */
-  #landOrRepeat(run: Run, error: unknown, reply: unknown): void {
+  #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
     if (error === null || isReply(error)) this.#gate.answered();
     if (isNoScript(error)) this.#sendAgain(run, true);
     else if (this.#client.isCluster && isMoving(error) && performance.now() + MOVING_PAUSE < run.deadline) {
       setTimeout(() => this.#sendAgain(run), MOVING_PAUSE).unref();
-    } else this.#land(run, error, reply);
+    } else this.#finish(run, error, reply);
   }
 
-  /** Not after the deadline: the callers have been told, or will be in a moment. */
+  /** Sends a run again, but not after its deadline, when its calls fail with `timeout`. */
   #sendAgain(run: Run, withSource = false): void {
     if (performance.now() < run.deadline) this.#sendOrHold(run, withSource);
   }
 
-  #land(run: Run, error: unknown, reply: unknown): void {
+  /** Ends the calls of a run, and sends those again that the script has not served. */
+  #finish(run: Run, error: unknown, reply: unknown): void {
     this.#deadlines.remove(run);
     if (error === null) {
-      const rest = run.succeed(reply);
-      if (rest !== undefined) this.#sendRest(run, rest);
-    } else run.fail(fromRedis(error, troubleOf(this.#client)));
+      const unserved = run.succeed(reply);
+      if (unserved !== undefined) this.#sendUnserved(run, unserved);
+    } else run.fail(fromRedis(error, connectionErrorOf(this.#client)));
   }
 
-  /** Sends the calls that a run has left undone, unless their callers were told that it is too late. */
-  #sendRest(run: Run, rest: Run): void {
-    this.#deadlines.add(rest);
-    this.#sendAgain(rest);
-    this.#order.goesOn(run, rest);
+  /** Sends the calls again that the script has not served, unless their deadline has passed. */
+  #sendUnserved(run: Run, unserved: Run): void {
+    this.#deadlines.add(unserved);
+    this.#sendAgain(unserved);
+    this.#order.continueWith(run, unserved);
   }
 }

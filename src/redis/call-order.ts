@@ -1,62 +1,63 @@
 import type { Run } from "./run.js";
 
 /**
- * Keeps the calls on one session in order where a script may leave some undone, which are then sent again: all calls of a
- * run but the first. While such a call is on its way, later calls on its session are held.
+ * Keeps the calls on each session in order. A script may leave calls of its run unserved, except the first one, and they
+ * are sent again. While such a call is in flight, later calls on its session are held, because they would overtake it.
  */
 export class CallOrder {
-  /** Session key → the run that later calls on the session must wait for. */
-  readonly #open = new Map<string, Run>();
-  /** The sessions that each run keeps open. */
+  /** Session key → the run for which later calls on the session must wait. */
+  readonly #blockers = new Map<string, Run>();
+  /** Run → the sessions whose later calls it blocks. */
   readonly #sessions = new Map<Run, Set<string>>();
-  /** Session key → the runs that wait, in the order of their calls. Each concerns this session only. */
+  /** Session key → the held runs, in the order of their calls. Each concerns this session only. */
   readonly #held = new Map<string, Run[]>();
   readonly #release: (runs: Run[]) => void;
 
-  /** @param release is called with the runs whose turn has come, one a session */
+  /** @param release is called with the runs that can be sent now, one for each session */
   constructor(release: (runs: Run[]) => void) {
     this.#release = release;
   }
 
-  /** The run that a call on the session must wait for, or must be part of; undefined for none. */
+  /** The run that a call on the session must wait for, or join. Returns undefined if there is none. */
   blockerOf(session: string): Run | undefined {
-    return this.#open.get(session);
+    return this.#blockers.get(session);
   }
 
-  /** The runs that wait for the session's blocker. */
+  /** The runs that wait for the blocker of the session. */
   heldOn(session: string): readonly Run[] {
     return this.#held.get(session) ?? [];
   }
 
-  /** Holds a run until all calls on its session that were made before have their answers. */
+  /** Holds a run until all earlier calls on its session have ended. */
   hold(run: Run, session: string): void {
     this.#held.set(session, [...this.heldOn(session), run]);
   }
 
-  /** Lets later calls on the session wait for this run. */
-  open(run: Run, session: string): void {
-    this.#open.set(session, run);
+  /** Makes later calls on the session wait for this run. */
+  block(run: Run, session: string): void {
+    this.#blockers.set(session, run);
     const sessions = this.#sessions.get(run);
     if (sessions !== undefined) sessions.add(session);
     else {
       this.#sessions.set(run, new Set([session]));
-      run.onOver = () => this.#close(run);
+      run.onEnd = () => this.#unblock(run);
     }
   }
 
-  /** The last calls of `run` were left undone and were just sent again in `rest`. */
-  goesOn(run: Run, rest: Run): void {
-    for (const session of rest.sessions) this.open(rest, session);
-    this.#close(run);
+  /** Lets `unserved` block in the place of `run`, whose last calls were just sent again in it. */
+  continueWith(run: Run, unserved: Run): void {
+    for (const session of unserved.sessions) this.block(unserved, session);
+    this.#unblock(run);
   }
 
-  #close(run: Run): void {
+  /** Ends the blocks of a run, and releases the next held run of each of its sessions. */
+  #unblock(run: Run): void {
     const now = performance.now();
     const next: Run[] = [];
     for (const session of this.#sessions.get(run) ?? []) {
-      if (this.#open.get(session) !== run) continue;
-      this.#open.delete(session);
-      // The callers of runs that are late were told so.
+      if (this.#blockers.get(session) !== run) continue;
+      this.#blockers.delete(session);
+      // Skip runs that are late: their calls have failed with `timeout`.
       const held = this.heldOn(session).filter(({ deadline }) => deadline > now);
       const [first, ...others] = held;
       if (others.length > 0) this.#held.set(session, others);

@@ -5,67 +5,70 @@ import type { Client, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
 import { checkRedisOptions } from "./redis-options.js";
 
-/** What keeps an engine's own connection from being ready. */
-const troubles = new WeakMap<Client, Error>();
+/** The last error of each engine's own connection, until the connection is ready again. */
+const connectionErrors = new WeakMap<Client, Error>();
 
-/** Why the engine's own connection is not there, as far as is known. */
-export function troubleOf(client: Client): Error | undefined {
-  return troubles.get(client);
+/** Why the engine's own connection is not ready. Returns undefined if that is not known. */
+export function connectionErrorOf(client: Client): Error | undefined {
+  return connectionErrors.get(client);
 }
 
 /**
- * An address as ioredis takes it, which otherwise would take any other scheme for the path of a socket, and a database
- * that is no number for database 0.
- * @throws SessionError `invalidValue` that does not quote it: it may hold a password
+ * Converts a URL to one that ioredis understands. ioredis would take a URL with another scheme for the path of a socket,
+ * and a database that is not a number for database 0.
+ * @throws SessionError `invalidValue` that does not quote the URL, because it may contain a password
  */
-function checkUrl(url: string): string {
-  // A host and a port, or the path of a socket.
+function toRedisUrl(url: string): string {
+  // Without a scheme it is a host and a port, or the path of a socket.
   if (!url.includes("://")) return url;
   if (parseRedisUrl(url) !== undefined) return url.replace(/^valkey/i, "redis");
   throw invalidValue(
     "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
-    "rediss:// for TLS; valkey:// does, too; percent-encode what is special in a password",
+    "use rediss:// for TLS; valkey:// and valkeys:// work too; percent-encode special characters in the password",
   );
 }
 
-/** After how long without an answer the engine's own connection is replaced, in ms; longer where calls may take longer. */
+/** After how long without an answer the engine's own connection is replaced, in ms, unless `timeout` is longer. */
 const SOCKET_TIMEOUT = 3000;
 
 /**
  * Opens the engine's own connection.
- * @param timeout of the engine's calls, ms
+ * @param timeout of the engine's calls, in ms
  */
 export function openClient(
   { port = 6379, host = "127.0.0.1", options = {} }: RedisSessionsOptions,
   timeout: number,
 ): Redis {
   checkRedisOptions(options);
-  const { url, ...given } = options;
-  const rest = {
+  const { url, ...userOptions } = options;
+  const redisOptions = {
     socketTimeout: Math.max(SOCKET_TIMEOUT, timeout),
-    // ioredis 6 would wait for up to 5 s after a long outage.
+    // The default of ioredis 6 waits up to 5 s after a long outage.
     retryStrategy: (times: number) => Math.min(times * 50, 1000),
-    // Once a failover is detected, ioredis still accepts replies of the old master for the disconnectTimeout (2 s by default).
-    ...(given.sentinels ? { failoverDetector: true, disconnectTimeout: 100 } : {}),
-    ...given,
-    // Whatever is given: scripts' replies are read in the shapes of RESP2, which is ioredis's default.
+    // After a failover is detected, ioredis accepts replies of the old master until the disconnectTimeout (default 2 s).
+    ...(userOptions.sentinels ? { failoverDetector: true, disconnectTimeout: 100 } : {}),
+    ...userOptions,
+    // Users cannot change this: operations parse replies in their RESP2 form, which is ioredis's default.
     replyMapping: "legacy",
   } as const;
-  const client = url === undefined ? new Redis({ host, port, ...rest }) : new Redis(checkUrl(url), rest);
-  // Without a listener ioredis prints each failed attempt to connect. Every call reports the outage itself.
+  const client =
+    url === undefined ? new Redis({ host, port, ...redisOptions }) : new Redis(toRedisUrl(url), redisOptions);
+  // Without a listener ioredis prints each failed attempt to connect. Calls report the outage themselves.
   client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
-    // Without what ioredis adds: a command's arguments may be a password. (What Node says of several addresses is empty.)
-    troubles.set(client, new Error(error.message || error.code));
-    // ioredis would go on in database 0, where other sessions are.
+    // Copy only the text: ioredis attaches the command, whose arguments may be a password. If a host has several addresses,
+    // Node's message is empty.
+    connectionErrors.set(client, new Error(error.message || error.code));
+    // ioredis would continue in database 0, which has other sessions.
     if (error.command?.name === "select") client.disconnect();
   });
-  client.on("ready", () => troubles.delete(client));
+  client.on("ready", () => connectionErrors.delete(client));
   return client;
 }
 
 /**
- * Refuses what is no ioredis client, a Cluster that reads from replicas (which may not have what was just written, so that
- * a mass logout would miss it), and a key prefix that would scatter an app's keys over a Cluster.
+ * Checks a client that the user passed. Warns if a Sentinel's client does not detect failovers.
+ * @throws SessionError `invalidValue` if it is not an ioredis client, if it is a Cluster that reads from replicas (a mass
+ * logout would miss sessions that were just written), or if its key prefix would spread an app's keys over a Cluster
  */
 export function checkClient(client: Client): Client {
   if (typeof client?.evalsha !== "function" || typeof client.zrangebylex !== "function") {
@@ -79,20 +82,20 @@ export function checkClient(client: Client): Client {
     warnOnce(
       client,
       "NO_FAILOVER_DETECTOR",
-      "The client of a Sentinel lacks ioredis's option failoverDetector: true. After a failover it may write to the old " +
-        "master for seconds, and what it writes there is lost: sessions that were ended come back",
+      "The client has sentinels but not ioredis's option failoverDetector: true. After a failover it may write to the old " +
+        "master for some seconds. These writes are lost, so sessions that were ended come back",
     );
   }
   const prefix = client.options?.keyPrefix ?? "";
   if (prefix.indexOf("{}") !== -1 && prefix.indexOf("{}") === prefix.indexOf("{")) {
-    throw invalidValue('the client\'s keyPrefix must not contain "{}": it takes the hash tag from all keys');
+    throw invalidValue('the client\'s keyPrefix must not contain "{}": it disables the hash tag of all keys');
   }
   return client;
 }
 
 /**
- * An address of Redis or Valkey, taken apart; undefined for a text that is none. The database, if any, is a number, and
- * what is special in a password is percent-encoded.
+ * Parses a Redis or Valkey URL. Returns undefined if it is not one, if the database is not a number, or if the name or
+ * password is not percent-encoded correctly.
  */
 export function parseRedisUrl(text: string): URL | undefined {
   if (!/^(redis|valkey)s?:\/\/[^\s#]+$/i.test(text) || !URL.canParse(text)) return undefined;
@@ -105,33 +108,33 @@ export function parseRedisUrl(text: string): URL | undefined {
   return url.hostname !== "" && /^\/?\d*$/.test(url.pathname) ? url : undefined;
 }
 
-/** Who is to be told about a client, and whether each thinks that it is connected. */
+/** The listeners of a client, and for each one whether it was last told that the client is connected. */
 type Listeners = Map<EventEmitter, boolean>;
 
-/** One watcher per client: a listener for each store would be a leak in Node's eyes from the eleventh on. */
+/** One set of listeners for each client: with more than ten stores on one, Node would warn of a memory leak. */
 const watched = new WeakMap<Client, Listeners>();
 
 /**
- * Tells once when the connection is lost ("disconnect") and once when it is back ("connect"), in the words of
- * express-session's stores.
+ * Emits "disconnect" on `listener` when the connection is lost and "connect" when it is back, each once. These are the
+ * events of express-session's stores.
  */
 export function watchOutage(client: Client, listener: EventEmitter): void {
   const listeners = watched.get(client) ?? watch(client);
-  // Where the connection is lost already, the next vain attempt tells.
+  // If the connection is down already, the next failed attempt emits "disconnect".
   listeners.set(listener, true);
 }
 
 function watch(client: Client): Listeners {
   const listeners: Listeners = new Map();
   watched.set(client, listeners);
-  const tell = (event: string, connected: boolean) => {
+  const emit = (event: string, connected: boolean) => {
     for (const [listener, before] of listeners) {
       if (before === connected) continue;
       listeners.set(listener, connected);
       listener.emit(event);
     }
   };
-  client.on("close", () => tell("disconnect", false));
-  client.on("ready", () => tell("connect", true));
+  client.on("close", () => emit("disconnect", false));
+  client.on("ready", () => emit("connect", true));
   return listeners;
 }

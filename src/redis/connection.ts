@@ -2,15 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, type Held, isReply } from "./gate.js";
+import { type Gate, gateOf, type HeldCommand, isReply } from "./gate.js";
 import type { AppKeys, Operation } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
 
-/** The one way to Redis: every round trip has a deadline, every error is a SessionError. */
+/** Sends an engine's operations and commands to Redis. Each has a deadline, and each error is a SessionError. */
 export class Connection {
   readonly client: Client;
   readonly #deadlines: Deadlines;
@@ -18,7 +18,7 @@ export class Connection {
   readonly #gate: Gate;
   #isClosed = false;
 
-  /** @param timeout ms */
+  /** @param timeout of each call, in ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
     this.#deadlines = new Deadlines(client, timeout);
@@ -27,8 +27,8 @@ export class Connection {
   }
 
   /**
-   * Runs an operation's script.
-   * @param deadline of a call that takes more than one round trip; this one leaves at once, and by itself
+   * Runs an operation's script, in one run with other calls if possible.
+   * @param deadline of a call with several round trips. With it, the script is sent at once and serves this call only.
    */
   run<Keys extends AppKeys, Input, Output>(
     operation: Operation<Keys, Input, Output>,
@@ -37,8 +37,8 @@ export class Connection {
     deadline?: number,
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
-      // A run answers each call with what its own operation makes of the reply.
       if (this.#isClosed) throw quitWasCalled();
+      // The casts are safe: a run resolves each call with the output of the call's own operation.
       const call = {
         operation: operation as Call["operation"],
         keys,
@@ -61,10 +61,10 @@ export class Connection {
       const pending = { deadline, isSent: false, fail: reject };
       const fail = (error: unknown) => {
         this.#deadlines.remove(pending);
-        reject(fromRedis(error, troubleOf(this.client)));
+        reject(fromRedis(error, connectionErrorOf(this.client)));
       };
       const attempt = () => {
-        // The caller has been told, or will be in a moment.
+        // Do not send after the deadline: the caller gets the error `timeout`.
         if (performance.now() >= pending.deadline) return;
         pending.isSent = true;
         send(this.client).then(
@@ -83,18 +83,21 @@ export class Connection {
             const again = performance.now() + MOVING_PAUSE;
             if (!this.client.isCluster || !isMoving(error) || again >= pending.deadline) fail(error);
             else
-              setTimeout(() => this.#pass({ deadline: pending.deadline, send: attempt, fail }), MOVING_PAUSE).unref();
+              setTimeout(
+                () => this.#sendOrHold({ deadline: pending.deadline, send: attempt, fail }),
+                MOVING_PAUSE,
+              ).unref();
           },
         );
       };
       this.#deadlines.add(pending);
-      this.#pass({ deadline: pending.deadline, send: attempt, fail });
+      this.#sendOrHold({ deadline: pending.deadline, send: attempt, fail });
     });
   }
 
   /**
-   * Waits until `calls` have ended and nothing else is under way, such as a store's calls, and refuses what comes then.
-   * Does so at the deadline, whatever is under way.
+   * Waits until `calls` and all other calls, such as a store's, have ended, but not past the deadline. Calls after that are
+   * refused.
    */
   async close(deadline: number, calls: Promise<void>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
@@ -109,19 +112,20 @@ export class Connection {
     this.#isClosed = true;
   }
 
-  #pass(held: Held): void {
+  #sendOrHold(held: HeldCommand): void {
     if (this.#gate.isOpen) held.send();
     else this.#gate.hold(held);
   }
 
   /**
-   * Gives up at a deadline. Work of several round trips is to look by itself whether that has passed.
-   * @param complaint what there is to say then, where it is not Redis that does not answer
+   * Rejects with `timeout` when the deadline passes before the work has ended. This does not stop the work: work with
+   * several round trips must call `assertInTime` before each.
+   * @param lateMessage the message of the error, if a slow Redis is not the reason
    */
-  within<Result>(deadline: number, work: () => Promise<Result>, complaint?: string): Promise<Result> {
+  within<Result>(deadline: number, work: () => Promise<Result>, lateMessage?: string): Promise<Result> {
     return new Promise((resolve, reject) => {
       const fail = (error: SessionError) =>
-        reject(complaint === undefined ? error : new SessionError("timeout", complaint));
+        reject(lateMessage === undefined ? error : new SessionError("timeout", lateMessage));
       const pending = { deadline, fail };
       this.#deadlines.add(pending);
       work()
@@ -130,12 +134,12 @@ export class Connection {
     });
   }
 
-  /** @throws SessionError `timeout` when a deadline has passed, so that nothing more is begun */
+  /** @throws SessionError `timeout` if the deadline has passed */
   assertInTime(deadline: number): void {
     if (performance.now() >= deadline) throw this.#deadlines.timedOut();
   }
 
-  /** When a call that begins now has to end. */
+  /** The deadline of a call that begins now, on the clock of `performance.now()`. */
   deadline(): number {
     return this.#deadlines.next();
   }

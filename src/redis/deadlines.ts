@@ -2,41 +2,43 @@ import type { Cluster, Redis } from "ioredis";
 import { SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
-import { troubleOf } from "./client.js";
+import { connectionErrorOf } from "./client.js";
 import { type Gate, gateOf } from "./gate.js";
 
-/** Something that has to be over at a certain time, as performance.now() has it. */
+/** A call that must end before its deadline. */
 interface Pending {
+  /** On the clock of `performance.now()`. */
   readonly deadline: number;
-  /** For a command of ours: whether it was handed to the client. */
+  /** Whether the command was passed to the client. Undefined for work that is not a command. */
   readonly isSent?: boolean;
+  /** Called once, when the deadline has passed. */
   fail(error: SessionError): void;
 }
 
-/** How many timeouts in a row, without any answer in between, show that the connection may have died. */
+/** After this many timeouts in a row, without an answer in between, the connection may be dead. */
 const MANY_TIMEOUTS = 3;
 
 /**
- * Watches over all that is under way with a single timer: one a call would be a good part of what a call costs. What is
- * added has the same time left, so the first is the one that expires next; the few that have less left (the second
- * round trip of a call) have timers of their own.
+ * Ends calls that take too long. One timer serves all calls, because a timer for each would make calls noticeably slower.
+ * New calls all have the same timeout, so the first one expires next. A call with an earlier deadline than one before it,
+ * such as the second round trip of a call, gets its own timer.
  */
 export class Deadlines {
   readonly #client: Client;
   readonly #timeout: number;
   readonly #gate: Gate;
   readonly #pending = new Set<Pending>();
-  #latest = 0;
+  #latestDeadline = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param timeout ms */
+  /** @param timeout of each call, in ms */
   constructor(client: Client, timeout: number) {
     this.#client = client;
     this.#timeout = timeout;
     this.#gate = gateOf(client);
   }
 
-  /** When what begins now has to be over. */
+  /** The deadline of a call that begins now. */
   next(): number {
     return performance.now() + this.#timeout;
   }
@@ -44,8 +46,8 @@ export class Deadlines {
   add(pending: Pending): void {
     const { deadline } = pending;
     this.#pending.add(pending);
-    if (deadline < this.#latest) wake(this.#expireAll, deadline);
-    else this.#latest = deadline;
+    if (deadline < this.#latestDeadline) startTimer(this.#expireAll, deadline);
+    else this.#latestDeadline = deadline;
     if (this.#timer === undefined) this.#arm();
   }
 
@@ -53,14 +55,14 @@ export class Deadlines {
     this.#pending.delete(pending);
   }
 
-  /** How much is watched over. */
+  /** The number of calls that have neither ended nor expired. */
   get count(): number {
     return this.#pending.size;
   }
 
   #arm(): void {
     const [first] = this.#pending;
-    this.#timer = first && wake(this.#expire, first.deadline);
+    this.#timer = first && startTimer(this.#expire, first.deadline);
   }
 
   readonly #expire = (): void => {
@@ -78,24 +80,23 @@ export class Deadlines {
     }
   };
 
-  /** What there is to say when time is over. */
+  /** The error of a call whose deadline has passed. */
   timedOut({ isSent }: Partial<Pending> = {}): SessionError {
     const client = this.#client;
     const message = `Redis did not answer within ${this.#timeout} ms`;
-    const unsent = isSent === false ? "The call was not sent, and will not be" : undefined;
+    const unsent = isSent === false ? "The call was not sent and will not be sent" : undefined;
     if (client.status !== "ready") {
-      const why = `The client is not connected, its status is "${client.status}": does Redis run, and are host and port right?`;
-      const hint = unsent === undefined ? why : `${why} ${unsent}.`;
-      return new SessionError("timeout", message, { hint, cause: troubleOf(client) });
+      const notConnected = `The client is not connected, its status is "${client.status}". Check that Redis runs, and check host and port.`;
+      const hint = unsent === undefined ? notConnected : `${notConnected} ${unsent}.`;
+      return new SessionError("timeout", message, { hint, cause: connectionErrorOf(client) });
     }
-    return new SessionError("timeout", message, { hint: this.#whyNoAnswer() ?? unsent });
+    return new SessionError("timeout", message, { hint: this.#deadConnectionHint() ?? unsent });
   }
 
-  /** What may be wrong where the client thinks that it is connected. */
-  #whyNoAnswer(): string | undefined {
+  /** A hint for a connection that seems dead though the client is connected. Also warns once. */
+  #deadConnectionHint(): string | undefined {
     if (this.#gate.timeoutsInARow < MANY_TIMEOUTS || hasSocketTimeout(this.#client)) return undefined;
-    const remedy =
-      "give the client ioredis's option socketTimeout: 3000, so that it replaces a connection that has died";
+    const remedy = "set ioredis's option socketTimeout: 3000, so that the client replaces a dead connection";
     warnOnce(
       this.#client,
       "NO_SOCKET_TIMEOUT",
@@ -105,16 +106,17 @@ export class Deadlines {
   }
 }
 
-/** Whether a client gives up a connection on which Redis does not answer. */
+/** Whether a client replaces a connection on which Redis does not answer. */
 function hasSocketTimeout(client: Client): boolean {
   const options = client.isCluster ? (client as Cluster).options.redisOptions : (client as Redis).options;
   return typeof options?.socketTimeout === "number";
 }
 
-function wake(expire: () => void, deadline: number): NodeJS.Timeout {
-  // Not before: timers count whole milliseconds, and drop the rest. And one more look at the sockets before giving up: when
-  // our own process was busy, the answer is waiting there.
+/** Calls `expire` after the deadline. */
+function startTimer(expire: () => void, deadline: number): NodeJS.Timeout {
+  // Round up, because timers drop fractions of a millisecond and would fire before the deadline. Then read the sockets once
+  // more with setImmediate: if this process was busy, the answer may be waiting there.
   const timer = setTimeout(() => setImmediate(expire), Math.ceil(deadline - performance.now()) + 1);
-  // An open connection keeps the process alive while a call is under way; the timer alone must not.
+  // The timer must not keep the process alive. While a call is in flight, the open connection does.
   return timer.unref();
 }

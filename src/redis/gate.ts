@@ -1,12 +1,12 @@
 import type { Redis } from "ioredis";
 import type { Client } from "../types.js";
 
-/** What is held back until the client can send it. */
-export interface Held {
-  /** When it is dropped, as performance.now() has it. Its caller is told `timeout` by Deadlines. */
+/** A command that is held until the client can send it. */
+export interface HeldCommand {
+  /** When it is dropped, on the clock of `performance.now()`. `Deadlines` then rejects its call with `timeout`. */
   readonly deadline: number;
   send(): void;
-  /** Takes the error with which ioredis would have refused the command. */
+  /** Called with the error with which ioredis would have refused the command. */
   fail(error: unknown): void;
 }
 
@@ -23,57 +23,62 @@ export function gateOf(client: Client): Gate {
 }
 
 /**
- * Holds commands back while the client cannot send them, or sends them to a Redis that has fallen silent. ioredis would
- * keep them in a queue that knows no deadlines, and would send them after their callers were told `timeout`.
+ * Holds commands while the client is not connected or Redis does not answer. ioredis would queue them without a deadline
+ * and send them after their calls have failed with `timeout`.
  *
- * While commands are held ioredis gets a single PING in their place: it connects a lazy client, it is answered as soon as
- * commands are, and ioredis refuses it for whatever reason it would refuse them.
+ * While commands are held, one PING is passed to ioredis as a probe. It makes a lazy client connect, its answer shows that
+ * Redis answers again, and ioredis refuses it for the same reasons for which it would refuse the commands.
  */
 export class Gate {
   readonly #client: Client;
   /** In the order of the calls. */
-  readonly #held = new Set<Held>();
-  /** The PING that stands for what is held. */
+  readonly #held = new Set<HeldCommand>();
+  /** Identifies the PING that is in flight for the held commands. Undefined if there is none. */
   #probe: object | undefined;
-  /** How many commands that were sent ended with a timeout since Redis answered last. */
+  /** How many sent commands have timed out since the last answer of Redis. */
   #timeouts = 0;
 
   constructor(client: Client) {
     this.#client = client;
   }
 
-  /** Whether a command would be sent at once. */
+  /** Whether commands can be sent at once. If not, they must be held. */
   get isOpen(): boolean {
     // One silent node of a Cluster says nothing of the others, and a PING may go to any of them.
     const isSilent = this.#timeouts > 0 && !this.#client.isCluster;
     return this.#held.size === 0 && !isSilent && isReady(this.#client);
   }
 
-  /** How many commands in a row were sent and not answered in time. */
+  /** How many sent commands in a row have timed out, without an answer in between. */
   get timeoutsInARow(): number {
     return this.#timeouts;
   }
 
-  /** Sends when the gate opens, but not after the deadline. */
-  hold(held: Held): void {
-    const now = performance.now();
-    for (const one of this.#held) {
-      if (one.deadline > now) break;
-      this.#held.delete(one);
-    }
-    // The answer to the PING may be lost with a connection.
+  /** Holds a command. It is sent when the gate opens, but not after its deadline. */
+  hold(command: HeldCommand): void {
+    this.#dropExpired();
+    // Listen for "ready" too: the answer to the PING may be lost with the connection.
     if (this.#held.size === 0) this.#client.off("ready", this.#release).on("ready", this.#release);
-    this.#held.add(held);
+    this.#held.add(command);
     if (this.#probe === undefined) this.#ping();
   }
 
-  /** Redis has answered a command. */
+  /** Drops expired commands from the start of the queue, so that it does not grow during a long outage. */
+  #dropExpired(): void {
+    const now = performance.now();
+    for (const command of this.#held) {
+      if (command.deadline > now) break;
+      this.#held.delete(command);
+    }
+  }
+
+  /** Must be called when Redis has answered a command. */
   answered(): void {
     if (this.#timeouts === 0 && this.#held.size === 0) return;
     this.#release();
   }
 
-  /** A command that was sent has not been answered in time. */
+  /** Must be called when a command that was sent has timed out. */
   timedOut(): void {
     this.#timeouts++;
   }
@@ -81,26 +86,27 @@ export class Gate {
   #ping(): void {
     const probe = {};
     this.#probe = probe;
-    const settle = (error: unknown) => {
+    const onProbeEnd = (error: unknown) => {
       if (this.#probe !== probe) return;
       this.#probe = undefined;
-      // A user who may not PING is answered with an error, too.
+      // An error reply opens the gate as well: the Redis user may lack the right to PING.
       if (error === undefined || (isReply(error) && isReady(this.#client))) this.#release();
-      else for (const { fail } of this.#take()) fail(error);
+      else for (const { fail } of this.#takeAll()) fail(error);
     };
-    this.#client.ping().then(() => settle(undefined), settle);
+    this.#client.ping().then(() => onProbeEnd(undefined), onProbeEnd);
   }
 
   readonly #release = (): void => {
-    // Redis may have been lost again. What is held waits for the next `ready`, or for its deadline.
+    // The connection may be lost again. Then the commands wait for the next "ready" or for their deadlines.
     if (!isReady(this.#client)) return;
     this.#probe = undefined;
     this.#timeouts = 0;
     const now = performance.now();
-    for (const { deadline, send } of this.#take()) if (deadline > now) send();
+    for (const { deadline, send } of this.#takeAll()) if (deadline > now) send();
   };
 
-  #take(): Held[] {
+  /** Empties the queue and returns its commands. */
+  #takeAll(): HeldCommand[] {
     const held = [...this.#held];
     this.#held.clear();
     this.#client.off("ready", this.#release);
@@ -108,13 +114,13 @@ export class Gate {
   }
 }
 
-/** Whether ioredis would write a command to the connection, and not keep it. */
+/** Whether ioredis would write a command to the connection at once, and not queue it. */
 function isReady(client: Client): boolean {
-  // ioredis-mock has no status. Only Redis has a stream: it ends a moment before the status tells.
+  // ioredis-mock has no status. Only `Redis` has a stream, which ends a moment before the status changes.
   return (client.status ?? "ready") === "ready" && (client as Redis).stream?.writable !== false;
 }
 
-/** Whether an error is Redis's answer, and not ioredis's. */
+/** Whether an error is a reply of Redis. If not, it is from ioredis. */
 export function isReply(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError";
 }

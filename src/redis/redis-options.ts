@@ -3,9 +3,9 @@ import { invalidValue } from "../errors.js";
 import type { RedisSessionsOptions } from "../types.js";
 import { checkNames } from "../util/rules.js";
 
-type Given = NonNullable<RedisSessionsOptions["options"]>;
+type ClientOptions = NonNullable<RedisSessionsOptions["options"]>;
 
-/** The options of ioredis. As keys, so that TypeScript tells of one that is missing. */
+/** The options of ioredis, as keys, so that TypeScript reports a missing one. */
 const NAMES: { readonly [Name in keyof Required<RedisOptions>]: true } = {
   port: true,
   host: true,
@@ -66,10 +66,10 @@ const NAMES: { readonly [Name in keyof Required<RedisOptions>]: true } = {
   himportFieldsets: true,
 };
 
-/** What other clients call the options of ioredis, and what is to be given in their place. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
+/** Option names of other clients → the options of ioredis to use. */
+const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   // node-redis
-  socket: "host, port, path, tls, family, connectTimeout, keepAlive and retryStrategy, which stand beside each other",
+  socket: "host, port, path, tls, family, connectTimeout, keepAlive and retryStrategy at the top level",
   database: "db",
   pingInterval: "keepAlive",
   disableOfflineQueue: "enableOfflineQueue: false",
@@ -92,7 +92,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   socket_keepalive: "keepAlive",
   socket_nodelay: "noDelay",
   string_numbers: "stringNumbers",
-  // what people write
+  // common mistakes
   auth: "password",
   pass: "password",
   passwd: "password",
@@ -108,27 +108,27 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Refuses options that ioredis would ignore: a database, a password or TLS would be ignored with them.
- * @throws SessionError `invalidValue` that names the right one, and never a value
+ * Refuses options that ioredis would ignore, and with them perhaps the database, the password or TLS.
+ * @throws SessionError `invalidValue` that names the option to use, and never quotes a value
  */
-export function checkRedisOptions(options: Given): void {
+export function checkRedisOptions(options: ClientOptions): void {
   const owner = "RedisSessions: options";
   for (const name of Object.keys(options)) {
-    const meant = Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : undefined;
+    const meant = Object.hasOwn(FOREIGN_NAMES, name) ? FOREIGN_NAMES[name] : undefined;
     if (meant !== undefined) {
-      throw invalidValue(`${owner}: ioredis has no option "${name}". Give ${meant} instead`);
+      throw invalidValue(`${owner}: ioredis has no option "${name}". Use ${meant} instead`);
     }
   }
   if (options.name !== undefined && options.sentinels === undefined) {
     throw invalidValue(
-      `${owner}.name is the name of a Sentinel's master. To name the connection, give connectionName instead`,
+      `${owner}.name is the name of a Sentinel's master. To name the connection, use connectionName instead`,
     );
   }
-  const known = [...Object.keys(NAMES), "url"];
-  const unknown = Object.keys(options).some((name) => !known.includes(name));
-  // The ioredis that is installed may be newer, and have more.
+  const names = [...Object.keys(NAMES), "url"];
+  const unknown = Object.keys(options).some((name) => !names.includes(name));
+  // The installed ioredis may be newer and have more options.
   if (unknown) {
-    const names = new Set([...known, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
-    checkNames(owner, options, [...names]);
+    const all = new Set([...names, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
+    checkNames(owner, options, [...all]);
   }
 }

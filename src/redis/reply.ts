@@ -1,18 +1,18 @@
 import { SessionError } from "../errors.js";
 
-/** @throws SessionError `redisError` for what is no answer, such as that of a client within MULTI */
+/** @throws SessionError `redisError` if Redis has queued the command because the client is in a MULTI */
 export function assertAnswer(reply: unknown): void {
-  if (reply === "QUEUED") throw noAnswer("The client is within a MULTI: give the engine a client of its own");
+  if (reply === "QUEUED") throw noAnswer("The client is in a MULTI: use a separate client for the engine");
 }
 
-/** Reads a number, which a client with ioredis's option `stringNumbers` gives as a string. @throws SessionError `redisError` */
+/** Reads a number. With ioredis's option `stringNumbers` it is a string. @throws SessionError `redisError` */
 export function toNumber(reply: unknown): number {
   const number = typeof reply === "string" && reply !== "" ? Number(reply) : reply;
   if (typeof number !== "number" || Number.isNaN(number)) throw noAnswer();
   return number;
 }
 
-/** Reads a text that may not be there. @throws SessionError `redisError` */
+/** Reads a string or null. @throws SessionError `redisError` */
 export function toText(reply: unknown): string | null {
   if (reply !== null && typeof reply !== "string") throw noAnswer();
   return reply;
@@ -25,5 +25,5 @@ export function toList<Item>(reply: Item[]): Item[] {
 }
 
 function noAnswer(hint?: string): SessionError {
-  return new SessionError("redisError", "Redis answered with something else than was asked for", { hint });
+  return new SessionError("redisError", "Redis sent an unexpected reply", { hint });
 }

@@ -3,7 +3,7 @@ import { type AppKeys, CHUNK, type Operation, UNDONE } from "./operation.js";
 import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
 
-/** A call of an operation, and who is to be told what came of it. */
+/** A call of an operation, with the functions that end it. */
 export interface Call {
   readonly operation: Operation<AppKeys, unknown, unknown>;
   readonly keys: AppKeys;
@@ -12,91 +12,97 @@ export interface Call {
   reject(error: unknown): void;
 }
 
-/** How many characters of arguments a run may have and still take in calls: it must not hold up Redis. */
-const MAX_TEXT = 64 * 1024;
+/** A run with this many characters of arguments takes no more calls, so that it does not block Redis for too long. */
+const MAX_ARGS_LENGTH = 64 * 1024;
 
-/** How far apart the deadlines of calls may be that are put together after they were held, in ms. */
-const SAME_TIME = 100;
+/** How far apart the deadlines of two runs may be if one absorbs the other, in ms. */
+const MAX_DEADLINE_DIFFERENCE = 100;
 
-/** One run of a script, and the calls that it serves. */
+/** One run of a script, with the calls that it serves, in their order. */
 export class Run {
   readonly script: Script;
   readonly keys: string[];
   readonly args: (string | number)[];
-  /** When it has to be over, as performance.now() has it. */
+  /** On the clock of `performance.now()`. */
   readonly deadline: number;
-  /** Whether it was handed to the client, which may have sent it. */
+  /** Whether the run was passed to the client, which may have sent it. */
   isSent = false;
-  /** Called when each call has its answer, or was told that there is none. */
-  onOver: (() => void) | undefined;
+  /** Called when all calls have ended, with a result or an error. */
+  onEnd: (() => void) | undefined;
   readonly #calls: [Call, ...Call[]];
-  #text: number;
+  #argsLength: number;
 
-  constructor(call: Call, deadline: number, own = keysOf(call)) {
+  constructor(call: Call, deadline: number, callKeys = keysOf(call)) {
     this.script = call.operation.script;
-    this.keys = own;
+    this.keys = callKeys;
     this.args = call.operation.args(call.input);
     this.deadline = deadline;
     this.#calls = [call];
-    this.#text = lengthOf(this.args);
+    this.#argsLength = lengthOf(this.args);
   }
 
-  /** The calls from the `from`-th on, which a script has left undone, with the time that they have left. */
-  #rest(from: number): Run {
+  /** A run of the calls from index `from` on, which the script has not served. It keeps the deadline. */
+  #unserved(from: number): Run {
     const [first, ...others] = this.#calls.slice(from) as [Call, ...Call[]];
     const run = new Run(first, this.deadline);
     for (const call of others) run.#append(call, call.operation.args(call.input), keysOf(call));
     return run;
   }
 
-  /** How many calls it serves. */
-  get serves(): number {
+  /** How many calls the run serves. */
+  get callCount(): number {
     return this.#calls.length;
   }
 
-  /** Whether it concerns as many sessions, or has as much text, as one run of a script may have. */
+  /** Whether the run has the maximum number of sessions or of characters. */
   get isFull(): boolean {
-    return this.keys.length - this.firstSession >= CHUNK || this.#text >= MAX_TEXT;
+    return this.keys.length - this.firstSession >= CHUNK || this.#argsLength >= MAX_ARGS_LENGTH;
   }
 
-  /** Takes in a call, whose keys are `own`, that the script can serve beside the others. Gives whether it has. */
-  take(call: Call, own: readonly string[]): boolean {
+  /**
+   * Adds a call if the same run of the script can serve it. Returns whether it was added.
+   * @param callKeys the keys of the call
+   */
+  tryAdd(call: Call, callKeys: readonly string[]): boolean {
     const { operation, keys } = this.#calls[0];
     const { common } = operation;
     if (common === undefined || call.operation !== operation || call.keys !== keys || this.isFull) return false;
     const args = operation.args(call.input);
     for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
-    this.#append(call, args, own);
+    this.#append(call, args, callKeys);
     return true;
   }
 
-  #append(call: Call, args: readonly (string | number)[], own: readonly string[]): void {
+  #append(call: Call, args: readonly (string | number)[], callKeys: readonly string[]): void {
     const { operation, keys } = call;
-    for (let i = keys.index.length; i < own.length; i++) this.keys.push(own[i] as string);
+    for (let i = keys.index.length; i < callKeys.length; i++) this.keys.push(callKeys[i] as string);
     for (let i = operation.common ?? 0; i < args.length; i++) this.args.push(args[i] as string | number);
-    this.#text += lengthOf(args);
+    this.#argsLength += lengthOf(args);
     this.#calls.push(call);
   }
 
-  /** Where the keys of its sessions begin. */
+  /** The position of the first session key in `keys`. */
   get firstSession(): number {
     return this.#calls[0].keys.index.length;
   }
 
   /** The session key of each call. */
   get sessions(): string[] {
-    // A script that serves one call only may take more keys than its session's.
+    // A script that serves one call only may have other keys after the session key.
     return this.keys.slice(this.firstSession, this.firstSession + (this.#calls.length === 1 ? 1 : this.keys.length));
   }
 
-  /** Takes in the call of a run of one call. Returns whether it has. Both must end at about the same time. */
+  /** Adds the call of another run of one call, if their deadlines are close. Returns whether it was added. */
   absorb(run: Run): boolean {
     const [call] = run.#calls;
-    if (run.serves > 1 || Math.abs(run.deadline - this.deadline) > SAME_TIME) return false;
-    return this.take(call, run.keys);
+    if (run.callCount > 1 || Math.abs(run.deadline - this.deadline) > MAX_DEADLINE_DIFFERENCE) return false;
+    return this.tryAdd(call, run.keys);
   }
 
-  /** Gives each call its answer, and returns a run of those that the script has left undone; undefined for none. */
+  /**
+   * Ends each call with its part of the reply. Returns a run of the calls that the script has not served, or undefined if it
+   * has served all.
+   */
   succeed(reply: unknown): Run | undefined {
     const [first] = this.#calls;
     if (this.#calls.length === 1) answer(first, reply);
@@ -110,29 +116,30 @@ export class Run {
         return undefined;
       }
       for (const [i, call] of this.#calls.entries()) {
-        // Text where the client has ioredis's option `stringNumbers`.
-        if (i > 0 && (replies[i] === UNDONE || replies[i] === `${UNDONE}`)) return this.#rest(i);
+        // With ioredis's option `stringNumbers` it is a string.
+        if (i > 0 && (replies[i] === UNDONE || replies[i] === `${UNDONE}`)) return this.#unserved(i);
         answer(call, replies[i]);
       }
     }
-    this.onOver?.();
+    this.onEnd?.();
     return undefined;
   }
 
+  /** Ends all calls with the error. */
   fail(error: SessionError): void {
     for (const call of this.#calls) call.reject(error);
-    this.onOver?.();
+    this.onEnd?.();
   }
 }
 
-/** The keys of a call, the index before the sessions. */
+/** The keys of a call: those of the index, then its session. */
 export function keysOf({ operation, keys, input }: Call): string[] {
   return operation.keys(keys, input);
 }
 
 function answer({ operation, input, resolve, reject }: Call, reply: unknown): void {
   try {
-    // In the midst of a reply ioredis gives an error as a value.
+    // ioredis returns an error inside an array reply as a value.
     if (reply instanceof Error) throw reply;
     assertAnswer(reply);
     resolve(operation.reply(reply as never, input));

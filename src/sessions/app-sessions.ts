@@ -50,7 +50,7 @@ export class AppSessions {
     );
     if (isCreated) return;
     await this.#connection.within(callDeadline, () =>
-      this.#queue.take(session.id, () => this.#makeRoomAndCreate(session, callDeadline)),
+      this.#queue.run(session.id, () => this.#makeRoomAndCreate(session, callDeadline)),
     );
   }
 

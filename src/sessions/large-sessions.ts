@@ -63,7 +63,7 @@ export class LargeSessions {
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const work = () => this.#change(ref, changes, use, bounds, deadline);
-    return this.#connection.within(deadline, () => this.#queue.take(ref, work));
+    return this.#connection.within(deadline, () => this.#queue.run(ref, work));
   }
 
   async #change(

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
-import { sortInSteps } from "../util/breather.js";
+import { sortInSteps } from "../util/time-slice.js";
 import {
   ANONYMOUS,
   type Entry,
@@ -64,7 +64,6 @@ export class SessionIndex {
 
   /**
    * Ends the sessions of a user until none is left but `except`. Returns the number of ended sessions.
-   * @param tombstoneTtl ms
    * @param barFor ms that sessions of connect-redis are barred; default: as the app's store has announced
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
@@ -75,7 +74,6 @@ export class SessionIndex {
 
   /**
    * Ends the sessions of the app until none is left. Returns the number of ended sessions.
-   * @param tombstoneTtl ms
    * @param barFor as for killUser
    */
   async killAll(barFor?: number): Promise<number> {

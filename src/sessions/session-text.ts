@@ -1,7 +1,7 @@
 import { SessionError } from "../errors.js";
 import { toText } from "../redis/reply.js";
 import type { Session } from "../types.js";
-import { Breather } from "../util/breather.js";
+import { TimeSlice } from "../util/time-slice.js";
 
 /** A key of the data and its value as JSON; null removes the key. */
 export type DataEntry = readonly [key: string, json: string | null];
@@ -190,9 +190,9 @@ export function toSession<Data>(stored: StoredSession, now: number): Session<Dat
  */
 export async function toSessions<Data>(stored: readonly StoredSession[], now: number): Promise<Session<Data>[]> {
   const sessions: Session<Data>[] = [];
-  const breather = new Breather();
+  const slice = new TimeSlice();
   for (const one of stored) {
-    if (breather.isDue) await breather.breathe();
+    if (slice.isOver) await slice.yield();
     const session = toSessionIfValid<Data>(one, now);
     if (session !== undefined) sessions.push(session);
   }

@@ -1,9 +1,9 @@
-/** More than one process is busy with at a time, and less than would be a burden. */
+/** More entries than one process uses at a time, and few enough to keep in memory. */
 const MAX_ENTRIES = 10_000;
 
 /**
- * A map of what can be made anew: it forgets everything when it is full, so that nobody can make it grow for ever. Its
- * keys come from requests, so it keeps copies.
+ * A cache whose values can be made again. It is emptied when it is full, because its keys come from requests and could
+ * otherwise fill the memory. It stores copies of the keys, see `copyOf`.
  */
 export class BoundedMap<Value> extends Map<string, Value> {
   override set(key: string, value: Value): this {
@@ -12,7 +12,7 @@ export class BoundedMap<Value> extends Map<string, Value> {
   }
 }
 
-/** A text by itself. What was cut out of another, such as a token out of a header, keeps all of that in memory (in V8). */
+/** Copies a string. In V8 a slice, such as a token from a header, otherwise keeps the whole header in memory. */
 export function copyOf(text: string): string {
   return Buffer.from(text).toString();
 }

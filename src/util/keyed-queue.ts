@@ -1,20 +1,20 @@
-/** Work that is done one after the other, where it concerns the same. */
+/** Runs tasks with the same key one after another, and tasks with different keys at the same time. */
 export class KeyedQueue {
-  /** Of each key the end of what was asked for last. It does not fail. */
+  /** Key → the end of its last task. These promises never reject. */
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Whether something waits, or is being done, under this key. */
+  /** Whether a task with this key is waiting or running. */
   has(key: string): boolean {
     return this.#last.has(key);
   }
 
-  /** Does the work when all that was asked for before under this key is over. */
-  async take<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
-    const turn = (this.#last.get(key) ?? Promise.resolve()).then(work);
-    const over = turn.catch(() => {});
+  /** Runs the task when all earlier tasks with this key have ended, whether they succeeded or failed. */
+  async run<Result>(key: string, task: () => Promise<Result>): Promise<Result> {
+    const result = (this.#last.get(key) ?? Promise.resolve()).then(task);
+    const over = result.catch(() => {});
     this.#last.set(key, over);
     await over;
     if (this.#last.get(key) === over) this.#last.delete(key);
-    return turn;
+    return result;
   }
 }

@@ -1,11 +1,11 @@
-/** The options that have a value: defaults stand for the others. */
+/** Copies options without those that are undefined, so that they do not override defaults. */
 export function omitUndefined<Options extends object>(
   options: Options,
 ): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
-/** Whether it is an object of no class: one that was written as `{ … }`, or read from JSON. */
+/** Whether a value is an object without a class: one from `{ … }`, `Object.create(null)` or JSON. */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   const prototype = Object.getPrototypeOf(value);

@@ -2,12 +2,12 @@ import { closestMatch } from "leven";
 import { invalidValue } from "../errors.js";
 
 /**
- * Checks options when something is constructed: a misspelt option would otherwise be ignored in silence, and its
- * default take effect in production.
+ * Checks options when something is constructed. A misspelt option would otherwise be ignored silently, and its default
+ * would apply in production.
  *
  * @param owner what is being constructed, for the message
- * @param rules for each known option what it must be, and the test for it
- * @throws SessionError `invalidValue` that names the option, and for an unknown one the option that was meant
+ * @param rules one rule for each option
+ * @throws SessionError `invalidValue` that names the option, and for an unknown one the option that was probably meant
  */
 export function checkOptions<Options extends object>(
   owner: string,
@@ -22,29 +22,34 @@ export function checkOptions<Options extends object>(
 }
 
 /**
- * @param ignored names that may be there, but are no options
- * @throws SessionError `invalidValue` for what is no object, and for an option that is not known; it names the one that
- * was meant
+ * Checks that all options have known names.
+ *
+ * @param owner what takes the options, for the message
+ * @param allowed the names of the options
+ * @param ignored names that are allowed but are not suggested in messages
+ * @throws SessionError `invalidValue` if `options` is not an object, and for an unknown option; the message names the
+ * option that was probably meant
  */
 export function checkNames(
   owner: string,
   options: object,
-  known: readonly string[],
+  allowed: readonly string[],
   ignored: readonly string[] = [],
 ): void {
   if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
   for (const name of Object.keys(options)) {
-    if (known.includes(name) || ignored.includes(name)) continue;
-    const meant = closestMatch(name, known, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
-    const help = meant === undefined ? `It takes ${known.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
-    // Anything else may be a secret that stands in the wrong place.
+    if (allowed.includes(name) || ignored.includes(name)) continue;
+    const meant = closestMatch(name, allowed, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
+    const help = meant === undefined ? `It takes ${allowed.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
+    // Do not quote a name of another form: it may be a secret in the wrong place.
     const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(name) ? `option "${name}"` : "such option";
     throw invalidValue(`${owner} has no ${which}. ${help}`);
   }
 }
 
+/** What the value of one option must be. */
 export interface Rule {
-  /** Completes "… must be …". */
+  /** Completes the message "<option> must be …". */
   be: string;
   test: (value: unknown) => boolean;
 }
@@ -55,9 +60,9 @@ export const aFunction: Rule = { be: "a function", test: (value) => typeof value
 
 export const anObject: Rule = { be: "an object", test: (value) => typeof value === "object" && value !== null };
 
-export const text: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
+export const aString: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
 
-/** A text that matches a pattern. */
+/** A string that matches a pattern. */
 export function textLike(be: string, pattern: RegExp): Rule {
   return { be, test: (value) => typeof value === "string" && pattern.test(value) };
 }

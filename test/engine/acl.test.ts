@@ -133,7 +133,7 @@ test.each([
   const refused = rs.create({ app: "webapp", id: "alice", ip: "::1" });
   await expect(refused).rejects.toMatchObject({
     name: "redisError",
-    hint: expect.stringContaining("Rights (ACL)"),
+    hint: expect.stringContaining("docs/production.md#rights-acl"),
     message: expect.not.stringContaining("rs:{"),
   });
 });

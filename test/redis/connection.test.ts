@@ -10,18 +10,18 @@ async function connections(): Promise<number> {
     .split("\n").length;
 }
 
-test("ping gives PONG, as a promise and to a callback", async () => {
+test("ping returns PONG, as a promise and to a callback", async () => {
   expect(await t.rs.ping()).toBe("PONG");
   expect(await new Promise((resolve) => t.rs.ping((error, pong) => resolve([error, pong])))).toEqual([null, "PONG"]);
 });
 
-test("quit gives nothing and leaves a client open that was handed in", async () => {
+test("quit resolves to undefined and does not close a client that was passed in", async () => {
   expect(await t.rs.quit()).toBeUndefined();
   expect(t.db.status).toBe("ready");
   expect(await t.db.ping()).toBe("PONG");
 });
 
-test("quit twice is as good as once", async () => {
+test("quit can be called twice", async () => {
   await t.rs.quit();
   expect(await t.rs.quit()).toBeUndefined();
 });
@@ -35,7 +35,7 @@ test("quit closes the engine's own connection", async () => {
   await expect.poll(connections).toBe(before);
 });
 
-test("after quit on its own connection the calls end with the error unavailable", async () => {
+test("calls after quit fail with the error unavailable", async () => {
   const rs = new RedisSessions({ port: t.redis.port, wipe: 0 });
   await rs.ping();
   await rs.quit();

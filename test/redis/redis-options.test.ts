@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { RedisSessions } from "../../src/index.js";
 
-/** What is said of options that are refused. */
+/** The message of the error for refused options. Empty if they are accepted. */
 function refusal(options: object): string {
   try {
     new RedisSessions({ options: { lazyConnect: true, ...options } as never, wipe: 0 });
@@ -16,16 +16,16 @@ function refusal(options: object): string {
 }
 
 test.each<[object, string]>([
-  [{ database: 2 }, "Give db instead"],
-  [{ socket: { host: "h", tls: true } }, "Give host, port, path, tls"],
-  [{ pingInterval: 1000 }, "Give keepAlive instead"],
-  [{ auth_pass: "hunter2" }, "Give password instead"],
-  [{ enable_offline_queue: false }, "Give enableOfflineQueue instead"],
+  [{ database: 2 }, "Use db instead"],
+  [{ socket: { host: "h", tls: true } }, "Use host, port, path, tls"],
+  [{ pingInterval: 1000 }, "Use keepAlive instead"],
+  [{ auth_pass: "hunter2" }, "Use password instead"],
+  [{ enable_offline_queue: false }, "Use enableOfflineQueue instead"],
   [{ pasword: "hunter2" }, 'Did you mean "password"?'],
-  [{ rejectUnauthorized: true }, "Give tls: { rejectUnauthorized } instead"],
+  [{ rejectUnauthorized: true }, "Use tls: { rejectUnauthorized } instead"],
   [{ name: "app" }, "connectionName"],
   [{ hunter2hunter2hunter2: true }, "has no such option"],
-])("options %j are refused, with what is meant", (options, meant) => {
+])("refuses the options %j and names the right ones", (options, meant) => {
   expect(refusal(options)).toContain(meant);
   expect(refusal(options)).not.toMatch(/hunter2/);
 });
@@ -33,14 +33,14 @@ test.each<[object, string]>([
 test.each([
   ["ioredis 6", new Redis({ lazyConnect: true }).options],
   ["ioredis 5", new Redis5({ lazyConnect: true }).options],
-])("every option that %s has a default for is taken", (_name, defaults) => {
+])("accepts every option for which %s has a default", (_name, defaults) => {
   for (const name of Object.keys(defaults)) {
     if (name === "name") continue;
     expect(refusal({ [name]: (defaults as Record<string, unknown>)[name] }), name).toBe("");
   }
 });
 
-test("the own connection to a Sentinel listens for failovers, unless it is told not to", async () => {
+test("detects failovers on the engine's own connection to a Sentinel, unless the options say otherwise", async () => {
   const options = { lazyConnect: true, sentinels: [{ host: "127.0.0.1", port: 1 }], name: "m" };
   const open = (more: object) => {
     const rs = new RedisSessions({ options: { ...options, ...more }, wipe: 0 });
@@ -51,7 +51,7 @@ test("the own connection to a Sentinel listens for failovers, unless it is told 
   expect(open(own)).toMatchObject(own);
 });
 
-test("a Sentinel's client without failoverDetector is warned of, once", async () => {
+test("warns once about a Sentinel's client without failoverDetector", async () => {
   const warnings: (Error & { code?: string })[] = [];
   const note = (warning: Error) => void warnings.push(warning);
   process.on("warning", note);

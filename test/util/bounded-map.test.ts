@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { BoundedMap } from "../../src/util/bounded-map.js";
 
-test("never holds more than ten thousand, and always what was put there last", () => {
+test("never holds more than ten thousand entries, and always has the last one", () => {
   const map = new BoundedMap<number>();
   for (let n = 0; n < 25_000; n++) {
     map.set(`${n}`, -n);
@@ -13,7 +13,7 @@ test("never holds more than ten thousand, and always what was put there last", (
   expect(map.has("0")).toBe(false);
 });
 
-test("keeps nothing of the headers that its keys were cut out of", () => {
+test("does not keep the headers in memory that its keys are slices of", () => {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
   const map = new BoundedMap<number>();
@@ -25,6 +25,6 @@ test("keeps nothing of the headers that its keys were cut out of", () => {
   }
   collect();
   expect(map.size).toBe(2000);
-  // They were 40 MB.
+  // The headers have 40 MB.
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000);
 });

@@ -1,43 +1,43 @@
 import { setImmediate } from "node:timers/promises";
 
-/** How long a loop may keep the event loop to itself, in ms. */
-const BREATH = 8;
+/** How long a loop may block the event loop, in ms. */
+const MAX_SLICE = 8;
 
-/** Lets a long loop make room for other work. */
-export class Breather {
+/** Lets a long loop yield to other work on the event loop at intervals. */
+export class TimeSlice {
   #since = performance.now();
 
-  /** Whether it is time for `breathe`: a loop asks this first, since even an empty await costs. */
-  get isDue(): boolean {
-    return performance.now() - this.#since >= BREATH;
+  /** Whether the loop must call `yield` now. Check this first, because even an empty `await` takes time. */
+  get isOver(): boolean {
+    return performance.now() - this.#since >= MAX_SLICE;
   }
 
-  /** Lets everything that waits go first. */
-  async breathe(): Promise<void> {
+  /** Lets the event loop run other work, then begins the next slice. */
+  async yield(): Promise<void> {
     await setImmediate();
     this.#since = performance.now();
   }
 }
 
-/** Items that are sorted at once. */
+/** How many items are sorted without yielding. */
 const RUN = 2048;
 
-/** Sorts as Array.prototype.sort does, which is stable, but in steps. */
+/** A stable sort like Array.prototype.sort, which yields to the event loop at intervals. */
 export async function sortInSteps<Item>(
   items: readonly Item[],
   compare: (a: Item, b: Item) => number,
 ): Promise<Item[]> {
   if (items.length <= RUN) return [...items].sort(compare);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   let runs: Item[][] = [];
   for (let at = 0; at < items.length; at += RUN) {
     runs.push(items.slice(at, at + RUN).sort(compare));
-    if (breather.isDue) await breather.breathe();
+    if (slice.isOver) await slice.yield();
   }
   while (runs.length > 1) {
     const merged: Item[][] = [];
     for (let i = 0; i < runs.length; i += 2) {
-      merged.push(await merge(runs[i] as Item[], runs[i + 1] ?? [], compare, breather));
+      merged.push(await merge(runs[i] as Item[], runs[i + 1] ?? [], compare, slice));
     }
     runs = merged;
   }
@@ -48,7 +48,7 @@ async function merge<Item>(
   left: readonly Item[],
   right: readonly Item[],
   compare: (a: Item, b: Item) => number,
-  breather: Breather,
+  slice: TimeSlice,
 ): Promise<Item[]> {
   const merged: Item[] = [];
   let l = 0;
@@ -62,7 +62,7 @@ async function merge<Item>(
       merged.push(b);
       r++;
     }
-    if (merged.length % RUN === 0 && breather.isDue) await breather.breathe();
+    if (merged.length % RUN === 0 && slice.isOver) await slice.yield();
   }
   return merged.concat(left.slice(l), right.slice(r));
 }

@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { fromRedis } from "../src/errors.js";
+import { readPages } from "./support/pages.js";
+
+/** The pages and headings that the source text of a folder refers to, as `docs/<page>.md#<heading>`. */
+function referencesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => readFileSync(`${folder}/${file}`, "utf8").match(/\bdocs\/[\w/-]+\.md(#[\w-]+)?/g) ?? []);
+}
+
+describe("fromRedis", () => {
+  test("leads to the heading about rights when Redis forbids a command", () => {
+    const error = fromRedis(new Error("NOPERM this user has no permissions to run the 'evalsha' command"));
+    expect(error.hint).toContain("docs/production.md#rights-acl");
+  });
+
+  test("removes the keys that Redis quotes for an unknown command", () => {
+    const error = fromRedis(new Error("ERR unknown command 'evalsha', with args beginning with: 'rs:{webapp}:s:abc'"));
+    expect(error.message).toBe("Redis answered with an error: ERR unknown command 'evalsha'");
+  });
+});
+
+test("hints and comments refer only to pages and headings that exist", () => {
+  const pages = new Map(readPages().map(({ path, anchors }) => [path, anchors]));
+  const references = referencesIn("src");
+  expect(references).toContain("docs/production.md#rights-acl");
+  const broken = references.filter((reference) => {
+    const [page = "", heading] = reference.split("#");
+    const anchors = pages.get(page);
+    return anchors === undefined || (heading !== undefined && !anchors.includes(heading));
+  });
+  expect(broken).toEqual([]);
+});

@@ -1,0 +1,375 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeEach, describe, expect, test } from "vitest";
+import { Batch } from "../../src/redis/batch.js";
+import { Deadlines } from "../../src/redis/deadlines.js";
+import { CHUNK, UNDONE } from "../../src/redis/operation.js";
+import { app, callOf, replyError, ScriptedClient, sharedOperation, type TestCall } from "../support/scripted-client.js";
+
+/** When Batch sends what, with a client whose answers the test decides. batch.test.ts has the same with a real Redis. */
+
+const get = sharedOperation("get");
+const set = sharedOperation("set");
+const other = { base: "rs:{other}:", index: ["rs:{other}:index"] };
+
+let client: ScriptedClient;
+let deadlines: Deadlines;
+let batch: Batch;
+
+function setUp(timeout = 10_000): void {
+  client = new ScriptedClient();
+  deadlines = new Deadlines(client.asClient, timeout);
+  batch = new Batch(client.asClient, deadlines);
+}
+
+beforeEach(() => setUp());
+
+/** Makes a call. `session` is "s" unless it is given. */
+function add(operation: typeof get, value: string | number, session = "s", keys = app): TestCall {
+  const call = callOf(operation, { session, value }, keys);
+  batch.add(call);
+  return call;
+}
+
+/** Waits until the waiting calls of this iteration were sent. */
+function flush(): Promise<void> {
+  return new Promise(setImmediate);
+}
+
+/** Answers the command at this position, and waits until the answer was handled. */
+async function answer(position: number, reply: unknown): Promise<void> {
+  const sent = client.sent[position];
+  if (sent === undefined) throw new Error(`Command ${position} was not sent`);
+  if (reply instanceof Error) sent.reject(reply);
+  else sent.resolve(reply);
+  // A pipeline passes its replies on over several promises.
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+}
+
+describe("add", () => {
+  test("sends calls at once that are made one after another", async () => {
+    for (let n = 0; n < 3; n++) {
+      add(get, n);
+      expect(client.values).toHaveLength(n + 1);
+      await answer(n, "");
+    }
+  });
+
+  test("sends calls in one run at the end of the iteration while another is in flight", async () => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(get, 2, "c");
+    expect(client.values).toEqual([[0]]);
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2]]);
+    expect(client.pipelines).toEqual([]);
+  });
+
+  test("sends different operations in one pipeline", async () => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    add(get, 3, "d", other);
+    await flush();
+    expect(client.values).toEqual([[0], [1], [2], [3]]);
+    expect(client.pipelines).toEqual([3]);
+  });
+
+  test("sends one pipeline for each app to a Cluster", async () => {
+    client.isCluster = true;
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    add(get, 3, "d", other);
+    await flush();
+    expect(client.pipelines).toEqual([2, 1]);
+  });
+
+  test("lets calls wait after several were sent together, until one is sent alone", async () => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(get, 2, "c");
+    await flush();
+    await answer(0, "");
+    await answer(1, ["", ""]);
+    add(get, 3, "d");
+    expect(client.values).toHaveLength(2);
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
+    await answer(2, "");
+    add(get, 4, "e");
+    expect(client.values).toHaveLength(4);
+  });
+
+  test("lets calls wait after two runs were sent together, each of one call", async () => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    await flush();
+    await answer(0, "");
+    await answer(1, "");
+    await answer(2, "");
+    add(get, 3, "d");
+    expect(client.values).toHaveLength(3);
+  });
+
+  test("does not let a call overtake a waiting one after the call in flight was answered", async () => {
+    add(get, 0);
+    add(set, 1);
+    await answer(0, "");
+    add(get, 2);
+    expect(client.values).toEqual([[0]]);
+    await flush();
+    expect(client.values).toEqual([[0], [1], [2]]);
+  });
+
+  test("sends a full run before the end of the iteration", async () => {
+    add(get, "first", "a");
+    for (let n = 0; n < CHUNK; n++) add(get, n, `s${n}`);
+    expect(client.values.map(({ length }) => length)).toEqual([1, CHUNK]);
+    add(get, "more", "m");
+    await flush();
+    expect(client.values.map(({ length }) => length)).toEqual([1, CHUNK, 1]);
+  });
+
+  test("does not send a waiting call after its deadline", async () => {
+    setUp(20);
+    add(get, 0, "a");
+    const late = add(get, 1, "b");
+    // The process is busy past the deadline.
+    for (const end = performance.now() + 30; performance.now() < end; );
+    await flush();
+    expect(client.values).toEqual([[0]]);
+    await expect.poll(() => late.ends).toEqual(["timeout"]);
+  });
+});
+
+describe("calls on one session", () => {
+  test("wait for a run that may leave an earlier call unserved", async () => {
+    add(get, 0, "x");
+    const served = add(get, 1, "a");
+    const unserved = add(get, 2, "b");
+    const held = add(set, 3, "b");
+    await flush();
+    // The call on b is neither sent with the run nor in its pipeline.
+    expect(client.values).toEqual([[0], [1, 2]]);
+    await answer(1, ["one", UNDONE]);
+    expect(client.values).toEqual([[0], [1, 2], [2]]);
+    expect(served.ends).toEqual(["one"]);
+    await answer(2, "two");
+    expect(unserved.ends).toEqual(["two"]);
+    expect(client.values).toEqual([[0], [1, 2], [2], [3]]);
+    await answer(3, "three");
+    expect(held.ends).toEqual(["three"]);
+    expect(deadlines.count).toBe(1);
+  });
+
+  test("do not wait for the first call of a run, which is always served", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    add(set, 3, "a");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
+  });
+
+  test("join the run that waits, if no other call is held", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    add(get, 3, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2, 3]]);
+  });
+
+  test("do not join a run that was sent", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    await flush();
+    add(get, 3, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2]]);
+    await answer(1, ["", ""]);
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
+  });
+
+  test("do not join the run that waits past a held call", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    add(set, 3, "b");
+    add(get, 4, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2]]);
+    await answer(1, ["", ""]);
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
+    await answer(2, "");
+    expect(client.values).toEqual([[0], [1, 2], [3], [4]]);
+  });
+
+  test("join the held run of the same operation", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    add(set, 3, "b");
+    add(set, 4, "b");
+    await flush();
+    await answer(1, ["", ""]);
+    expect(client.values).toEqual([[0], [1, 2], [3, 4]]);
+  });
+
+  test("that were held on several sessions are sent in one run, which blocks later calls", async () => {
+    add(get, 0, "x");
+    for (const session of ["a", "b", "c"]) add(get, 1, session);
+    const held = ["b", "c"].map((session) => add(set, session, session));
+    await flush();
+    await answer(1, ["", "", ""]);
+    expect(client.values).toEqual([[0], [1, 1, 1], ["b", "c"]]);
+    const later = add(get, "later", "c");
+    await flush();
+    expect(client.values).toHaveLength(3);
+    await answer(2, ["b", UNDONE]);
+    await answer(3, "c");
+    expect(held.map(({ ends }) => ends)).toEqual([["b"], ["c"]]);
+    await answer(4, "later");
+    expect(later.ends).toEqual(["later"]);
+    // All have ended but the first call.
+    expect(deadlines.count).toBe(1);
+  });
+
+  test("that were held behind a released call wait for it", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(get, 2, "b");
+    add(set, 3, "b");
+    add(get, 4, "b");
+    await flush();
+    await answer(1, ["", ""]);
+    // The released call 3 is in flight: 5 must neither be sent at once nor before 4.
+    add(get, 5, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
+    await answer(2, "");
+    expect(client.values).toEqual([[0], [1, 2], [3], [4, 5]]);
+  });
+});
+
+describe("an error of Redis", () => {
+  test("makes a run be sent again with the source if Redis does not have the script", async () => {
+    const call = add(get, 0);
+    await answer(0, replyError("NOSCRIPT No matching script."));
+    expect(client.sent.map(({ name, args }) => [name, args[0]])).toEqual([
+      ["evalsha", "sha of get"],
+      ["eval", "source of get"],
+    ]);
+    await answer(1, "zero");
+    expect(call.ends).toEqual(["zero"]);
+  });
+
+  test("does not make a run be sent again after its deadline", async () => {
+    setUp(20);
+    const call = add(get, 0);
+    for (const end = performance.now() + 30; performance.now() < end; );
+    await answer(0, replyError("NOSCRIPT No matching script."));
+    expect(client.sent).toHaveLength(1);
+    await expect.poll(() => call.ends).toEqual(["timeout"]);
+  });
+
+  test("fails the calls of the run, and ends their deadline", async () => {
+    const call = add(get, 0);
+    await answer(0, replyError("OOM command not allowed"));
+    expect(call.ends).toEqual(["redisError"]);
+    expect(client.sent).toHaveLength(1);
+    expect(deadlines.count).toBe(0);
+  });
+
+  test("fails all calls of a pipeline that could not be sent", async () => {
+    add(get, 0, "a");
+    const calls = [add(get, 1, "b"), add(set, 2, "c")];
+    client.pipeline = () => ({
+      evalsha: () => {},
+      exec: () => Promise.reject(new Error("Connection is closed.")),
+    });
+    await flush();
+    await flush();
+    expect(calls.map(({ ends }) => ends)).toEqual([["unavailable"], ["unavailable"]]);
+  });
+
+  test.each(["TRYAGAIN moving", "CLUSTERDOWN moving"])(
+    "%s makes a run be sent again after a pause to a Cluster",
+    async (message) => {
+      client.isCluster = true;
+      const call = add(get, 0);
+      await answer(0, replyError(message));
+      expect(client.sent).toHaveLength(1);
+      await expect.poll(() => client.sent.length).toBe(2);
+      await answer(1, "zero");
+      expect(call.ends).toEqual(["zero"]);
+    },
+  );
+
+  test("TRYAGAIN fails a call for which a pause would be too long", async () => {
+    setUp(40);
+    client.isCluster = true;
+    const call = add(get, 0);
+    await answer(0, replyError("TRYAGAIN moving"));
+    expect(call.ends).toEqual(["unavailable"]);
+  });
+
+  test("TRYAGAIN fails a call to a server that is not a Cluster", async () => {
+    const call = add(get, 0);
+    await answer(0, replyError("TRYAGAIN moving"));
+    expect(call.ends).toEqual(["unavailable"]);
+  });
+
+  test("MOVED makes a run of a pipeline be sent again at once to a Cluster", async () => {
+    client.isCluster = true;
+    add(get, 0, "a");
+    const calls = [add(get, 1, "b"), add(set, 2, "c")];
+    await flush();
+    client.sent[2]?.resolve("two");
+    await answer(1, replyError("MOVED 1 127.0.0.1:1"));
+    expect(client.values).toEqual([[0], [1], [2], [1]]);
+    await answer(3, "one");
+    expect(calls.map(({ ends }) => ends)).toEqual([["one"], ["two"]]);
+  });
+});
+
+describe("while the gate is closed", () => {
+  test("holds calls and sends them when the client is ready", async () => {
+    client.status = "connecting";
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    await flush();
+    expect(client.values).toEqual([]);
+    client.status = "ready";
+    client.emit("ready");
+    expect(client.values.flat()).toEqual(expect.arrayContaining([0, 1, 2]));
+  });
+
+  test("opens the gate with an answer, even an error", async () => {
+    setUp(30);
+    const call = add(get, 0);
+    await expect.poll(() => call.ends).toEqual(["timeout"]);
+    add(get, 1);
+    await flush();
+    expect(client.values).toEqual([[0]]);
+    await answer(0, replyError("WRONGTYPE wrong"));
+    expect(client.values).toEqual([[0], [1]]);
+  });
+
+  test("closes the gate when a call of a pipeline times out", async () => {
+    setUp(30);
+    add(get, 0, "a");
+    const call = add(get, 1, "b");
+    add(set, 2, "c");
+    await flush();
+    await answer(0, "");
+    await expect.poll(() => call.ends).toEqual(["timeout"]);
+    add(get, 3, "d");
+    await flush();
+    await sleep(5);
+    expect(client.values).toEqual([[0], [1], [2]]);
+  });
+});

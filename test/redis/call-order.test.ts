@@ -1,0 +1,95 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { SessionError } from "../../src/errors.js";
+import { CallOrder } from "../../src/redis/call-order.js";
+import { UNDONE } from "../../src/redis/operation.js";
+import { keysOf, Run } from "../../src/redis/run.js";
+import { callOf, sharedOperation } from "../support/scripted-client.js";
+
+const get = sharedOperation("get");
+const [a, b] = ["rs:{app}:a", "rs:{app}:b"];
+
+let released: Run[][];
+let order: CallOrder;
+
+beforeEach(() => {
+  released = [];
+  order = new CallOrder((runs) => released.push(runs));
+});
+
+/** A run of one call on each of the sessions. */
+function runOn(...sessions: [string, ...string[]]): Run {
+  const [first, ...others] = sessions.map((session) => callOf(get, { session, value: 0 }));
+  const run = new Run(first as NonNullable<typeof first>, performance.now() + 10_000);
+  for (const call of others) run.tryAdd(call, keysOf(call));
+  return run;
+}
+
+describe("block", () => {
+  test("makes a run the blocker of a session until it has ended", () => {
+    const run = runOn("a", "b");
+    order.block(run, a);
+    order.block(run, b);
+    expect([order.blockerOf(a), order.blockerOf(b)]).toEqual([run, run]);
+    run.succeed(["", ""]);
+    expect([order.blockerOf(a), order.blockerOf(b)]).toEqual([undefined, undefined]);
+  });
+
+  test("ends when the run fails", () => {
+    const run = runOn("a");
+    order.block(run, a);
+    run.fail(new SessionError("timeout", "late"));
+    expect(order.blockerOf(a)).toBeUndefined();
+  });
+
+  test("of a later run is kept when an earlier run ends", () => {
+    const [earlier, later] = [runOn("a"), runOn("a")];
+    order.block(earlier, a);
+    order.block(later, a);
+    order.hold(runOn("a"), a);
+    earlier.succeed("");
+    expect(order.blockerOf(a)).toBe(later);
+    expect(released).toEqual([]);
+  });
+});
+
+describe("hold", () => {
+  test("releases one run of each session, in the order of the calls", () => {
+    const [blocker, first, second, other] = [runOn("a", "b"), runOn("a"), runOn("a"), runOn("b")];
+    order.block(blocker, a);
+    order.block(blocker, b);
+    order.hold(first, a);
+    order.hold(second, a);
+    order.hold(other, b);
+    expect(order.heldOn(a)).toEqual([first, second]);
+    blocker.succeed(["", ""]);
+    expect(released).toEqual([[first, other]]);
+    expect(order.heldOn(a)).toEqual([second]);
+    expect(order.heldOn(b)).toEqual([]);
+  });
+
+  test("skips runs whose deadline has passed", () => {
+    const [blocker, late, inTime] = [runOn("a"), new Run(callOf(get, { session: "a", value: 0 }), 0), runOn("a")];
+    order.block(blocker, a);
+    order.hold(late, a);
+    order.hold(inTime, a);
+    blocker.succeed("");
+    expect(released).toEqual([[inTime]]);
+  });
+});
+
+describe("continueWith", () => {
+  test("keeps the sessions of unserved calls blocked, and releases the others", () => {
+    const blocker = runOn("a", "b");
+    const [heldOnA, heldOnB] = [runOn("a"), runOn("b")];
+    order.block(blocker, a);
+    order.block(blocker, b);
+    order.hold(heldOnA, a);
+    order.hold(heldOnB, b);
+    const unserved = blocker.succeed(["", UNDONE]) as Run;
+    order.continueWith(blocker, unserved);
+    expect(released).toEqual([[heldOnA]]);
+    expect(order.blockerOf(b)).toBe(unserved);
+    unserved.succeed("");
+    expect(released).toEqual([[heldOnA], [heldOnB]]);
+  });
+});

@@ -1,0 +1,111 @@
+import { EventEmitter } from "node:events";
+import type { Client } from "../../src/index.js";
+import type { AppKeys, Operation } from "../../src/redis/operation.js";
+import type { Call } from "../../src/redis/run.js";
+
+/** A command that a ScriptedClient was sent, with the functions that answer it. */
+export interface Sent {
+  name: string;
+  /** For a script: its sha or source, the number of keys, the keys and the arguments. */
+  args: readonly unknown[];
+  resolve(reply: unknown): void;
+  reject(error: Error): void;
+}
+
+/** A client whose answers the test decides, to make races and failures happen that a real Redis makes by chance only. */
+export class ScriptedClient extends EventEmitter {
+  status = "ready";
+  isCluster = false;
+  options = {};
+  stream = { writable: true };
+  /** All commands that were sent, in their order. */
+  readonly sent: Sent[] = [];
+  /** The number of commands in each pipeline. */
+  readonly pipelines: number[] = [];
+
+  evalsha(...args: unknown[]): Promise<unknown> {
+    return this.#send("evalsha", args);
+  }
+
+  eval(...args: unknown[]): Promise<unknown> {
+    return this.#send("eval", args);
+  }
+
+  ping(): Promise<unknown> {
+    return this.#send("ping", []);
+  }
+
+  pipeline() {
+    const replies: Promise<[unknown, unknown]>[] = [];
+    return {
+      evalsha: (...args: unknown[]) => {
+        replies.push(
+          this.#send("evalsha", args).then(
+            (reply) => [null, reply],
+            (error) => [error, undefined],
+          ),
+        );
+      },
+      exec: () => {
+        this.pipelines.push(replies.length);
+        return Promise.all(replies);
+      },
+    };
+  }
+
+  /** The same client, with the type that the source expects. */
+  get asClient(): Client {
+    return this as unknown as Client;
+  }
+
+  /** The last arguments of the scripts that were sent: the values of their calls. */
+  get values(): unknown[][] {
+    return this.sent.filter(({ name }) => name !== "ping").map(({ args }) => args.slice(2 + Number(args[1]) + 1)); // after the sha, the number of keys, the keys, and `common`
+  }
+
+  #send(name: string, args: readonly unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => this.sent.push({ name, args, resolve, reject }));
+  }
+}
+
+/** An error reply, as ioredis makes it. */
+export function replyError(message: string): Error {
+  return Object.assign(new Error(message), { name: "ReplyError" });
+}
+
+interface Input {
+  session: string;
+  /** The argument that all calls of a run have in common. */
+  shared?: string;
+  value: string | number;
+}
+
+/** An operation of which one run can serve many calls. It returns the reply. */
+export function sharedOperation(name: string): Operation<AppKeys, Input, unknown> {
+  return {
+    script: { name, sha: `sha of ${name}`, source: `source of ${name}` },
+    common: 1,
+    keys: (keys, { session }) => [...keys.index, `${keys.base}${session}`],
+    args: ({ shared = "", value }) => [shared, value],
+    reply: (reply: unknown) => reply,
+  };
+}
+
+export const app: AppKeys = { base: "rs:{app}:", index: ["rs:{app}:index"] };
+
+/** A call, and the results and errors that it has ended with. */
+export interface TestCall extends Call {
+  readonly ends: unknown[];
+}
+
+export function callOf(operation: Operation<AppKeys, Input, unknown>, input: Input, keys = app): TestCall {
+  const ends: unknown[] = [];
+  return {
+    operation: operation as Call["operation"],
+    keys,
+    input,
+    ends,
+    resolve: (output) => void ends.push(output),
+    reject: (error) => void ends.push((error as Error).name),
+  };
+}
