@@ -77,8 +77,8 @@ describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
     await rs.create({ app, id: "first", ip });
     await redis.kill();
     const names = await callFor(1500, (i) => rs.create({ app, id: `user${i}`, ip }));
-    expect(names.length).toBeGreaterThan(100);
-    expect(names.filter((name) => name === "timeout").length).toBeGreaterThan(100);
+    expect(names.length).toBeGreaterThan(20);
+    expect(names.filter((name) => name === "timeout").length).toBeGreaterThan(20);
     expect(names).not.toContain(undefined);
     await redis.start();
     await expect.poll(() => rs.ping().catch(() => undefined), { timeout: 5000 }).toBe("PONG");
