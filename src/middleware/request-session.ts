@@ -9,10 +9,10 @@ import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
-import type { Verified } from "./cookie.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, ResponseToken } from "./response-token.js";
+import { SentTokens } from "./sent-tokens.js";
 
 /** Options of the engine's `create` that are the request's own. */
 const REQUESTS_OWN = ["app", "id", "nested", "replaces"] as const;
@@ -73,10 +73,7 @@ export class RequestSession<Data extends object> {
   readonly #reply: ResponseToken;
   readonly #begun = performance.now();
   #token: string | undefined;
-  /** The cookies that verify, where there are several of the name; see #choose. */
-  readonly #sent: readonly Verified[];
-  /** Which of them counts, once that is asked for. */
-  #choice: Promise<void> | undefined;
+  readonly #sent: SentTokens;
   #state: SessionState;
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether what is loaded has been prolonged. */
@@ -88,10 +85,10 @@ export class RequestSession<Data extends object> {
     this.#context = context;
     this.#req = req;
     const cookie = elsewhere === undefined ? context.cookie : undefined;
-    this.#sent = cookie?.read(req) ?? [];
+    this.#sent = new SentTokens(cookie?.read(req) ?? []);
     this.#reply = new ResponseToken(context, req, res, cookie);
-    this.#reply.sentIn(this.#sent[0]);
-    this.#token = elsewhere ?? this.#sent[0]?.token;
+    this.#reply.sentIn(this.#sent.first);
+    this.#token = elsewhere ?? this.#sent.first?.token;
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
@@ -153,7 +150,7 @@ export class RequestSession<Data extends object> {
     const app = await this.#app();
     if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
     const present = await this.#present();
-    const others = this.#others();
+    const others = this.#sent.otherThan(this.#token);
     const replaces = present === null ? {} : { replaces: present.token };
     const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(asked), ...replaces, app, id, nested: true };
     let created: Created;
@@ -207,7 +204,7 @@ export class RequestSession<Data extends object> {
       if (this.#token === undefined) this.#reply.clearBad();
       return { kill: 0 };
     }
-    const killed = await this.#written(this.#kill(present.app, [present.token, ...this.#others()]));
+    const killed = await this.#written(this.#kill(present.app, [present.token, ...this.#sent.otherThan(this.#token)]));
     // In another app the token may be good.
     if (killed.kill > 0 || typeof this.#context.app === "string") {
       this.#end();
@@ -248,7 +245,7 @@ export class RequestSession<Data extends object> {
     const user = await this.#user(this.#ask(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
-    const others = this.#others();
+    const others = this.#sent.otherThan(this.#token);
     const killed = await this.#written(this.#context.rs.killsoid({ app, id }));
     // Those of other users, whose cookies the browser has as well.
     const { kill } = await this.#written(this.#kill(app, others));
@@ -293,7 +290,9 @@ export class RequestSession<Data extends object> {
   async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
     if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
     const sessions = internalsOf(this.#context.rs).sessions(app);
-    const marked = await Promise.all([token, ...this.#others()].map((one) => sessions.hasTombstone(refOf(one))));
+    const marked = await Promise.all(
+      [token, ...this.#sent.otherThan(this.#token)].map((one) => sessions.hasTombstone(refOf(one))),
+    );
     return !marked.includes(true) && performance.now() - this.#begun < REPLACED_TOMBSTONE_TTL;
   }
 
@@ -329,46 +328,19 @@ export class RequestSession<Data extends object> {
     const token = this.#token;
     if (token === undefined) return null;
     const app = this.#app();
-    if (this.#sent.length > 1) return this.#presentOfSeveral(app);
+    if (this.#sent.needsChoice) return this.#chosen(app);
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
   }
 
-  async #presentOfSeveral(asked: string | Promise<string | undefined>): Promise<Present | null> {
+  async #chosen(asked: string | Promise<string | undefined>): Promise<Present | null> {
     const app = await asked;
     if (app === undefined) return null;
-    this.#choice ??= this.#choose(app);
-    try {
-      await this.#choice;
-    } catch (error) {
-      this.#choice = undefined;
-      throw error;
-    }
+    await this.#sent.choose(internalsOf(this.#context.rs).sessions(app), (chosen) => {
+      this.#token = chosen?.token;
+      this.#reply.sentIn(chosen);
+    });
     return this.#token === undefined ? null : { app, token: this.#token };
-  }
-
-  /**
-   * Finds the first of several cookies whose session lives, in one round trip that leaves no trace in any of them. When
-   * there is none, the first cookie counts.
-   */
-  async #choose(app: string): Promise<void> {
-    const sessions = internalsOf(this.#context.rs).sessions(app);
-    const found = await Promise.all(this.#sent.map(({ token }) => sessions.get(refOf(token), false)));
-    const living = found.findIndex((session) => session !== null);
-    // An old token leads to the session while it has grace, but only the session's own can be rotated.
-    const own = this.#sent.find(({ token }) => refOf(token) === found[living]?.ref);
-    const chosen = own ?? this.#sent[Math.max(living, 0)];
-    this.#token = chosen?.token;
-    this.#reply.sentIn(chosen);
-  }
-
-  /**
-   * The tokens of the request's other cookies. Whoever signs out, or in as somebody else, would still be signed in by one
-   * that the browser sends next time.
-   */
-  #others(): string[] {
-    if (this.#sent.length < 2) return [];
-    return this.#sent.flatMap(({ token }) => (token === this.#token ? [] : token));
   }
 
   /** Ends sessions, in one round trip. */
