@@ -49,8 +49,8 @@ export class SentTokens {
   }
 
   /**
-   * Returns the first cookie that has a session, or the first cookie if none has one. Takes one round trip and touches no
-   * session.
+   * Returns the first cookie that has a session, or the first cookie if none has one. Takes one round trip and touches
+   * no session.
    */
   async #find(sessions: AppSessions): Promise<Verified | undefined> {
     const found = await Promise.all(this.#cookies.map(({ token }) => sessions.get(refOf(token), false)));

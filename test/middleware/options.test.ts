@@ -29,8 +29,8 @@ describe("sessions refuses", () => {
     ["an empty list of secrets", { secret: [] }, "invalidValue", "sessions needs a secret"],
     ["a list with an empty secret", { secret: ["good", ""] }, "invalidValue", "sessions needs a secret"],
     ["a secret that is no string", { secret: 42 }, "invalidValue", "sessions needs a secret"],
-    ["no way for the token to come", { cookie: false }, "invalidValue", "a cookie, a header, or read"],
-    ["write without read", { write: () => {} }, "invalidValue", "write goes with read"],
+    ["no way for the token to come", { cookie: false }, "invalidValue", "a source for the token: cookie, header or read"],
+    ["write without read", { write: () => {} }, "invalidValue", "write needs read"],
     ["write and a cookie", { read: () => "", write: () => {}, cookie: {} }, "invalidValue", "but not both"],
   ])("%s", (_what, options, name, message) => {
     expect(refusal(() => make(options))).toMatchObject({ name, message: expect.stringContaining(message) });
@@ -102,13 +102,16 @@ describe("the cookie's options: refused is", () => {
     [{ maxAge: 30 * 86_400_000 }, "cookie: maxAge must be seconds"],
     [{ partitioned: "yes" }, "cookie: partitioned must be true or false"],
     [{ priority: "urgent" }, 'cookie: priority must be "low" or "medium" or "high"'],
-    [{ name: "__Host-rs" }, 'cookie: browsers take "__Host-rs" with secure: true only'],
-    [{ name: "__Secure-rs", secure: "auto" }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
-    [{ name: "__Secure-rs", secure: false }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
-    [{ name: "__HOST-rs", secure: true, path: "/a" }, 'cookie: browsers take "__HOST-rs" with path "/" and'],
-    [{ name: "__Host-rs", secure: true, domain: "a.com" }, 'cookie: browsers take "__Host-rs" with path "/" and'],
-    [{ sameSite: "none", secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
-    [{ partitioned: true, secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
+    [{ name: "__Host-rs" }, 'cookie: browsers accept "__Host-rs" only with secure: true'],
+    [{ name: "__Secure-rs", secure: "auto" }, 'cookie: browsers accept "__Secure-rs" only with secure: true'],
+    [{ name: "__Secure-rs", secure: false }, 'cookie: browsers accept "__Secure-rs" only with secure: true'],
+    [{ name: "__HOST-rs", secure: true, path: "/a" }, 'cookie: browsers accept "__HOST-rs" only with path "/" and'],
+    [
+      { name: "__Host-rs", secure: true, domain: "a.com" },
+      'cookie: browsers accept "__Host-rs" only with path "/" and',
+    ],
+    [{ sameSite: "none", secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
+    [{ partitioned: true, secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
   ])("%j", (cookie, message) => {
     expect(refusal(() => make({ cookie }))).toMatchObject({
       name: "invalidValue",
@@ -148,7 +151,7 @@ test("an option that is undefined is as if it were not there", async () => {
 test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required refuses to redirect to %j", (redirect) => {
   expect(refusal(() => t.auth().required({ redirect: redirect as string }))).toMatchObject({
     name: "invalidValue",
-    message: 'required: redirect must be an address, percent-encoded: "/login"',
+    message: 'required: redirect must be a percent-encoded URL: "/login"',
   });
 });
 

@@ -49,7 +49,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     for (let i = 0; i < 3; i++) expect(await browser.post("/login")).toMatchObject({ status: 200, cookies: [] });
     const messages = warned();
     expect(messages).toHaveLength(1);
-    expect(messages[0]).toMatch(/cookie "rs" is Secure, but the request did not come by HTTPS.*trust proxy/s);
+    expect(messages[0]).toMatch(/cookie "rs" is Secure, but the request did not use HTTPS.*trust proxy/s);
   });
 
   test("secure: false stays so, also over HTTPS", async () => {
