@@ -13,33 +13,35 @@ import type {
 
 type InApp<Options> = Options extends unknown ? Omit<Options, "app"> : never;
 
-/** The engine's methods for lists and for ending sessions, with the middleware's app filled in. */
+/** The engine's methods that list and end sessions, for the middleware's app. */
 export interface Admin<Data> {
-  /** The sessions of a user, newest first. */
+  /** Returns the sessions of a user, newest first. */
   soid(options: InApp<SoidOptions>): Promise<SessionList<Data>>;
-  /** The sessions that were active in the last `dt` seconds, most recently active first. */
+  /** Returns the sessions that were active in the last `dt` seconds, the most recently active first. */
   soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
-  /** How many users were active in the last `dt` seconds. */
+  /** Returns how many users were active in the last `dt` seconds. */
   activity(options: InApp<ActivityOptions>): Promise<Activity>;
-  /** Ends a session, by token or ref. */
+  /** Ends the session with a token or a ref. */
   kill(options: InApp<KillOptions>): Promise<Killed>;
-  /** Ends all sessions of a user, or all but `except`. If that is none of theirs, all end. */
+  /**
+   * Ends all sessions of a user, except the one with the ref `except`. If the user has no such session, all are ended.
+   */
   killsoid(options: InApp<KillsoidOptions>): Promise<Killed>;
   /** Ends all sessions of the app. */
   killall(): Promise<Killed>;
 }
 
-/** The engine's own methods, where the middleware serves many apps: each call names its `app`. */
+/** The engine's methods that list and end sessions, for a middleware with many apps: each call names its `app`. */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
   "soid" | "soapp" | "activity" | "kill" | "killsoid" | "killall"
 >;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
-  /** @throws SessionError `invalidValue` for another app: this one's sessions are not what was meant */
+  /** @throws SessionError `invalidValue` if the options name another app, whose sessions the caller must have meant */
   function inApp(options: object | undefined): never {
-    const meant = (options as { app?: unknown } | undefined)?.app ?? app;
-    if (meant !== app) throw invalidValue(`admin is for the app "${app}": leave out app, or use the engine's methods`);
+    const named = (options as { app?: unknown } | undefined)?.app ?? app;
+    if (named !== app) throw invalidValue(`admin is for the app "${app}": leave out app, or use the engine's methods`);
     return { ...options, app } as never;
   }
   return {
@@ -48,7 +50,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     activity: async (options) => rs.activity(inApp(options)),
     kill: async (options) => rs.kill(inApp(options)),
     killsoid: async (options) => rs.killsoid(inApp(options)),
-    // Takes none, but somebody may give it some.
+    // killall has no options. Pass them on nevertheless, so that the engine refuses them.
     killall: async (options?: object) => rs.killall(inApp(options)),
   };
 }

@@ -9,63 +9,66 @@ import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rule
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
 
-/** How the token travels in a cookie. */
+/** Options of the session cookie. */
 export interface CookieOptions {
-  /** The cookie's name. The prefixes `__Host-` and `__Secure-` are held to their rules (RFC 6265bis). Default "rs". */
+  /** The name of the cookie. `__Host-` and `__Secure-` names must keep the rules of RFC 6265bis. Default "rs". */
   name?: string | undefined;
-  /** Default "/". */
+  /** The path that the cookie is sent to. Default "/". */
   path?: string | undefined;
-  /** Default: none, so that the cookie goes to this host only. */
+  /** The domain whose hosts receive the cookie. Default: none, so that only this host receives it. */
   domain?: string | undefined;
-  /** Default "lax": the cookie stays away from POST requests of other sites, and so does CSRF. */
+  /** Whether requests from other sites send the cookie. Default "lax": not those by POST, which prevents CSRF. */
   sameSite?: "strict" | "lax" | "none" | undefined;
   /**
-   * Whether the cookie travels by HTTPS only. Default "auto": when the request did (see Express's `trust proxy`), and
-   * where browsers insist on it (`sameSite: "none"`, `partitioned`). Such a cookie is not set on a request that came
-   * without HTTPS; the first time, a warning says so.
+   * Whether the cookie is sent by HTTPS only. Default "auto": true if the request came by HTTPS (see Express's
+   * `trust proxy`), or if browsers require it (`sameSite: "none"`, `partitioned`). A Secure cookie is not set if the
+   * request came without HTTPS; the process emits a warning the first time.
    */
   secure?: boolean | "auto" | undefined;
-  /** Whether it is kept from the page's JavaScript. Default true. */
+  /** Whether the page's JavaScript cannot read the cookie. Default true. */
   httpOnly?: boolean | undefined;
-  /** Seconds that the browser keeps the cookie after its last use, at most 400 days. Default: until it is closed. */
+  /**
+   * Seconds that the browser keeps the cookie, from its last renewal; at most 400 days. The cookie is renewed with the
+   * first use in each minute. Default: until the browser is closed.
+   */
   maxAge?: number | undefined;
-  /** Keeps the cookie apart for each top-level site (CHIPS). Default false. */
+  /** Whether each top-level site gets its own copy of the cookie (CHIPS). Default false. */
   partitioned?: boolean | undefined;
-  /** Which cookies a full jar gives up first (Chromium). Default: none. */
+  /** Chromium deletes cookies of low priority first if there are too many. Default: none. */
   priority?: "low" | "medium" | "high" | undefined;
 }
 
-/** A token of the right form, a dot, and an HMAC-SHA256 as base64 without padding. All else is no cookie of ours. */
+/** A signed token: the token, a dot, and an HMAC-SHA256 in base64 without padding. */
 const SIGNED = /^[A-Za-z0-9]{64}\.[A-Za-z0-9+/]{43}$/;
 
 /**
- * How many cookies of our name are tried in one request: a good one may stand behind those of another path or of a
- * parent domain, and each costs a signature and a read.
+ * How many cookies with our name are tried in one request. A valid cookie may follow others, for another path or for a
+ * parent domain. The limit exists because each costs a signature check and a read.
  */
 const MAX_TRIED = 4;
 
-/** A cookie of our name whose signature is good. */
+/** A cookie with our name and a valid signature. */
 export interface Verified {
   readonly token: string;
-  /** Whether a secret has signed it that is about to be dropped: another than the first of the list. */
+  /** Whether it is signed with a secret other than the first, so that it must be signed again. */
   readonly isOutdated: boolean;
 }
 
-/** The signed cookie. */
+/** Reads, verifies and writes the signed session cookie. */
 export class SessionCookie implements Transport {
   readonly name: string;
   readonly maxAge: number | undefined;
   readonly #options: ReturnType<typeof omitUndefined<CookieOptions>>;
   readonly #secrets: readonly string[];
-  /** Finds a cookie of our name, whatever its value. */
-  readonly #ours: RegExp;
-  /** Finds those whose value may be a signed token, as it is or percent-encoded. Takes linear time on any text. */
+  /** Matches a cookie with our name and any value. */
+  readonly #anyValue: RegExp;
+  /** Matches a cookie whose value may be a signed token, plain or percent-encoded. Runs in linear time on any text. */
   readonly #candidates: RegExp;
-  /** Cookies that are known by heart: to verify one costs as much as a good part of its request. */
+  /** Verified cookies by their value. Without this cache, verifying would take a large part of a request's time. */
   readonly #verified = new BoundedMap<Verified>();
   #warned = false;
 
-  /** @throws SessionError `invalidValue` for bad options, or without a secret */
+  /** @throws SessionError `invalidValue` if an option is invalid, or the secret is missing */
   constructor(options: CookieOptions, secret: unknown) {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
@@ -73,14 +76,14 @@ export class SessionCookie implements Transport {
     const { path = "/", sameSite = "lax", httpOnly = true } = options;
     this.#options = omitUndefined({ ...options, path, sameSite, httpOnly });
     this.#secrets = checkSecrets(secret);
-    const ours = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
-    this.#ours = new RegExp(ours);
-    this.#candidates = new RegExp(`${ours}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
+    const start = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
+    this.#anyValue = new RegExp(start);
+    this.#candidates = new RegExp(`${start}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
   }
 
   /**
-   * The cookies of our name that verify, in the order of the header, each token once. Another path or a parent domain may
-   * have set one, too, and browsers send the one with the longest path first.
+   * Returns the valid cookies, in the order of the header, each token once. There may be several, for other paths or
+   * for a parent domain; browsers send the one with the longest path first.
    */
   read(req: IncomingMessage): readonly Verified[] {
     const header = req.headers.cookie;
@@ -99,17 +102,18 @@ export class SessionCookie implements Transport {
     return found;
   }
 
-  /** Whether the request has a cookie of our name, be it good or bad. */
+  /** Whether the request has a cookie with our name, valid or not. */
   isIn(req: IncomingMessage): boolean {
-    return this.#ours.test(req.headers.cookie ?? "");
+    return this.#anyValue.test(req.headers.cookie ?? "");
   }
 
+  /** Sets the cookie. Without a token, clears it. */
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
     assertWritable(res);
-    const { secure: wanted = "auto", sameSite, partitioned } = this.#options;
-    const secure = wanted === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : wanted;
+    const { secure: option = "auto", sameSite, partitioned } = this.#options;
+    const secure = option === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : option;
     if (secure && !isSecure(req)) {
-      this.#warn();
+      this.#warnOnce();
       return;
     }
     const cookie = stringifySetCookie({
@@ -123,26 +127,27 @@ export class SessionCookie implements Transport {
   }
 
   #verify(value: string): Verified | undefined {
-    const known = this.#verified.get(value);
-    if (known !== undefined) return known;
+    const cached = this.#verified.get(value);
+    if (cached !== undefined) return cached;
     if (!SIGNED.test(value)) return undefined;
-    const own = copyOf(value);
+    // A substring would keep the whole header in memory for as long as it is cached.
+    const copy = copyOf(value);
     for (const [i, secret] of this.#secrets.entries()) {
-      const token = unsign(own, secret);
+      const token = unsign(copy, secret);
       if (!isToken(token)) continue;
       const verified = { token, isOutdated: i > 0 };
-      this.#verified.set(own, verified);
+      this.#verified.set(copy, verified);
       return verified;
     }
     return undefined;
   }
 
-  #warn(): void {
+  #warnOnce(): void {
     if (this.#warned) return;
     this.#warned = true;
     process.emitWarning(
-      `The cookie "${this.name}" is Secure, but the request did not come by HTTPS, so it is not set. ` +
-        "Behind a proxy that ends TLS, tell Express: app.set('trust proxy', 1); without Express, set req.secure.",
+      `The cookie "${this.name}" is Secure, but the request did not use HTTPS, so the cookie is not set. ` +
+        "If a proxy terminates TLS, call app.set('trust proxy', 1) in Express; without Express, set req.secure.",
       { type: "IoredisSessionsWarning", code: "INSECURE_REQUEST" },
     );
   }
@@ -150,6 +155,7 @@ export class SessionCookie implements Transport {
 
 const NONE: readonly Verified[] = [];
 
+/** Decodes a percent-encoded value. Returns an empty text if it is malformed. */
 function decode(value: string): string {
   if (!value.includes("%")) return value;
   try {
@@ -159,20 +165,20 @@ function decode(value: string): string {
   }
 }
 
-/** Labels of letters, digits and inner hyphens (RFC 1034, 3.5), as the package cookie takes them. */
+/** Labels of letters, digits and inner hyphens (RFC 1034, 3.5), as the package cookie accepts them. */
 const DOMAIN = /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
 
 function checkSecrets(secret: unknown): string[] {
   const secrets = [secret ?? []].flat();
   if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one === "")) {
     throw invalidValue(
-      "sessions needs a secret to sign its cookie: a long random string, or a list whose first signs and all verify",
+      "sessions needs a secret to sign its cookie: a long random string, or a list (the first signs, all verify)",
     );
   }
   return secrets as string[];
 }
 
-/** 400 days, in seconds: browsers keep no cookie longer (RFC 6265bis). What is more was meant to be milliseconds. */
+/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
 const MAX_AGE = 400 * 86_400;
 
 function checkCookieOptions(options: CookieOptions): void {
@@ -189,12 +195,12 @@ function checkCookieOptions(options: CookieOptions): void {
   });
   const { name = "rs", path = "/", domain, sameSite, secure, partitioned } = options;
   if (/^__(Host|Secure)-/i.test(name) && secure !== true) {
-    throw invalidValue(`cookie: browsers take "${name}" with secure: true only`);
+    throw invalidValue(`cookie: browsers accept "${name}" only with secure: true`);
   }
   if (/^__Host-/i.test(name) && (path !== "/" || domain !== undefined)) {
-    throw invalidValue(`cookie: browsers take "${name}" with path "/" and without domain only`);
+    throw invalidValue(`cookie: browsers accept "${name}" only with path "/" and without domain`);
   }
   if ((sameSite === "none" || partitioned === true) && secure === false) {
-    throw invalidValue('cookie: browsers take sameSite "none" and partitioned with secure only');
+    throw invalidValue('cookie: browsers accept sameSite "none" and partitioned only with secure');
   }
 }

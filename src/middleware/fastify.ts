@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Middleware } from "./required.js";
 
-/** Of Fastify's types what is needed here, so that nobody else has to have them. */
+/** The parts of Fastify's types that are used here, so that other users need not install Fastify. */
 interface FastifyRequest {
   readonly raw: IncomingMessage;
   readonly ip: string;
@@ -22,19 +22,19 @@ interface FastifyInstance {
   addHook(name: string, hook: (...args: never[]) => void): unknown;
 }
 
-/** A plugin for Fastify: `app.register(plugin)`. */
+/** A plugin for Fastify: `app.register(auth.fastify)`. */
 export type FastifyPlugin = (app: FastifyInstance, options: object, done: Done) => void;
 
-/** The middleware as a plugin, which gives requests their `rs`. */
+/** Returns a plugin that runs the middleware on every request and adds `rs` to Fastify's requests. */
 export function fastifyPlugin(middleware: Middleware): FastifyPlugin {
   function ioredisSessions(app: FastifyInstance, _options: object, done: Done): void {
     app.addHook("onRequest", (req: FastifyRequest, reply: FastifyReply, next: Done) => {
-      // What Fastify knows of proxies, in Express's words.
+      // Fastify's results of `trustProxy`, under the names that Express uses.
       Object.assign(req.raw, { ip: req.ip, hostname: req.hostname, secure: req.protocol === "https" });
       middleware(req.raw, reply.raw, next as Parameters<Middleware>[2]);
     });
     app.addHook("onSend", (_req: FastifyRequest, reply: FastifyReply, _payload: unknown, next: Done) => {
-      // Fastify's own headers would take the place of those in the response, were there cookies among both.
+      // If Fastify sets cookies as well, its headers would overwrite those of the raw response. Add ours to them.
       const cookies = reply.raw.getHeader("Set-Cookie");
       if (cookies !== undefined) {
         reply.raw.removeHeader("Set-Cookie");
@@ -51,6 +51,6 @@ export function fastifyPlugin(middleware: Middleware): FastifyPlugin {
     }
     done();
   }
-  // For the whole app, not only for what is registered within the plugin (as the package fastify-plugin does it).
+  // Applies the hooks to the whole app instead of the plugin's own routes, as the package fastify-plugin does.
   return Object.assign(ioredisSessions, { [Symbol.for("skip-override")]: true });
 }

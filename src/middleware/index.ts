@@ -1,6 +1,6 @@
 /**
- * Middleware for Express 4 and 5, Connect, node:http and (as a plugin) Fastify: the session's token travels in a signed
- * cookie or a header, and `req.rs` reads, writes, creates and ends the session.
+ * Middleware for Express 4 and 5, Connect and node:http, and a plugin for Fastify. The session's token is in a signed
+ * cookie or a header; `req.rs` reads, writes, creates and ends the session.
  *
  * @example
  * import express from "express";
@@ -21,7 +21,7 @@ import type { Json } from "../types.js";
 import type { RequestSession } from "./request-session.js";
 
 /**
- * The type of the data in `req.rs`. Merge your own into it:
+ * The type of the sessions' data in `req.rs`. Declare your own keys by merging:
  *
  * @example
  * import "ioredis-sessions/middleware";
@@ -29,7 +29,7 @@ import type { RequestSession } from "./request-session.js";
  *   interface SessionData { cart: { sku: string; count: number }[] }
  * }
  */
-// biome-ignore lint/suspicious/noEmptyInterface: it is there to be merged into
+// biome-ignore lint/suspicious/noEmptyInterface: users merge their own keys into it
 export interface SessionData {}
 
 type RequestData = keyof SessionData extends never ? Record<string, Json> : SessionData;
@@ -37,7 +37,7 @@ type RequestData = keyof SessionData extends never ? Record<string, Json> : Sess
 declare global {
   namespace Express {
     interface Request {
-      /** The request's session, by ioredis-sessions. */
+      /** The session of the request, attached by `sessions()` of ioredis-sessions. */
       rs: RequestSession<RequestData>;
     }
   }

@@ -3,54 +3,65 @@ import { anEngine, type RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
 import type { DefaultData, Limits } from "../types.js";
 import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../util/rules.js";
-
 import type { CookieOptions } from "./cookie.js";
 
 /**
- * The app of a request: 3 to 20 of `A-Z a-z 0-9 _ -`. Undefined for a request that has no session. (As all functions
- * here it may ask for more than an IncomingMessage, such as an Express request; TypeScript allows that of a method.)
+ * A function that returns the app of a request: 3 to 20 characters of `A-Z a-z 0-9 _ -`. If it returns undefined, the
+ * request has no session. Its parameter may have a narrower type, such as Express's Request.
  */
 export type AppOf = {
-  /** Returns the app of the request, or a promise of it; undefined for a request that has no session. */
+  /** Returns the app of the request, or a promise of it. Returns undefined if the request has no session. */
   of(req: IncomingMessage): string | undefined | Promise<string | undefined>;
 }["of"];
 
+/** Options of `sessions()`. */
 export interface SessionsOptions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>
   extends Limits {
-  /** The engine. */
+  /** The engine that stores the sessions. */
   rs: RedisSessions<Data>;
-  /** The app that the sessions belong to, or a function of the request, where one server serves many tenants. */
+  /**
+   * The app that the sessions belong to, or a function that returns the app of a request (one server, many tenants).
+   */
   app: App;
   /**
-   * What signs the cookie: a long random string. With a list the first signs and all verify, so that a secret can be
-   * replaced without signing anybody out. Required unless `cookie` is false, or there is `write`.
+   * The secret that signs the cookie: a long random string. Of a list the first signs and all verify, so that you can
+   * replace a secret without signing users out. Required unless `cookie` is false or `write` is set.
    */
   secret?: string | readonly string[] | undefined;
-  /** The token in a cookie; false for none. Default: a cookie named "rs", or none where there is `write`. */
+  /**
+   * Options of the cookie that carries the token, or false for no cookie. Default: a cookie named "rs"; none with
+   * `write`.
+   */
   cookie?: CookieOptions | false | undefined;
   /**
-   * The token in a header: true for `Authorization: Bearer …` (RFC 6750), or the header's name. It goes before the
-   * cookie. Default: none.
+   * The header that carries the token: true for `Authorization: Bearer …` (RFC 6750), or a header's name. A token in
+   * the header takes precedence over the cookie. Default: none.
    */
   header?: true | string | undefined;
-  /** Where else the token comes from; asked first. Default: nowhere. */
+  /** Returns the token of a request, if it comes in another way. Called before the header and the cookie are read. */
   read?(req: IncomingMessage): string | undefined;
-  /** How else the token goes to the browser, instead of the cookie; undefined when it is to be forgotten. */
+  /**
+   * Sends the token to the browser in another way than the cookie. `token` is undefined if the browser must drop it.
+   * Needs `read`.
+   */
   write?(res: ServerResponse, token: string | undefined): void;
-  /** What the user signs in with, up to 64 characters. Default: from the User-Agent, "Firefox on Windows". */
+  /**
+   * Returns the name of the user's device, at most 64 characters. Default: from the User-Agent, "Firefox on Windows".
+   */
   device?(req: IncomingMessage): string | undefined;
   /**
-   * What `get` does while Redis is away: "error" rejects with a SessionError whose `status` is 503, "anonymous" gives
-   * null. Writing rejects in either case. Default "error".
+   * What `get` does while Redis cannot be reached: "error" rejects with a SessionError whose `status` is 503,
+   * "anonymous" returns null. Writes reject in either case. Default "error".
    */
   onOutage?: "error" | "anonymous" | undefined;
 }
 
 const aHeader = textLike("true or the name of a header", /^[\w-]+$/);
 
-const anything: Rule = { be: "given", test: () => true };
+/** For options that other functions check. */
+const anything: Rule = { be: "anything", test: () => true };
 
-/** Checks what is not checked where it is used. */
+/** Checks the options of `sessions()`, except the limits, the app and those of the cookie. */
 export function checkSessionsOptions(options: SessionsOptions<never>): void {
   checkOptions("sessions", options, {
     rs: anEngine,
@@ -70,10 +81,10 @@ export function checkSessionsOptions(options: SessionsOptions<never>): void {
   const { rs, cookie, header, read, write } = options;
   if (rs === undefined) throw invalidValue("sessions needs rs, an engine: new RedisSessions(…)");
   if (cookie === false && header === undefined && read === undefined) {
-    throw invalidValue("sessions needs a way for the token to come: a cookie, a header, or read");
+    throw invalidValue("sessions needs a source for the token: cookie, header or read");
   }
-  if (write !== undefined && read === undefined) throw invalidValue("sessions: write goes with read");
+  if (write !== undefined && read === undefined) throw invalidValue("sessions: write needs read");
   if (write !== undefined && cookie !== undefined && cookie !== false) {
-    throw invalidValue("sessions: the token goes with write, or in a cookie, but not both");
+    throw invalidValue("sessions takes write or cookie, but not both");
   }
 }

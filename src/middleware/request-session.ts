@@ -9,30 +9,32 @@ import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
-import type { Verified } from "./cookie.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, ResponseToken } from "./response-token.js";
+import { SentTokens } from "./sent-tokens.js";
 
-/** Options of the engine's `create` that are the request's own. */
-const REQUESTS_OWN = ["app", "id", "nested", "replaces"] as const;
+/** The options of the engine's `create` that `req.rs.create` sets itself. */
+const SET_BY_REQUEST = ["app", "id", "nested", "replaces"] as const;
 
-const SIGN_IN = [
-  ...OPTION_NAMES.create.filter((name) => !(REQUESTS_OWN as readonly string[]).includes(name)),
+const SIGN_IN_NAMES = [
+  ...OPTION_NAMES.create.filter((name) => !(SET_BY_REQUEST as readonly string[]).includes(name)),
   "crossSite",
 ];
 
 /**
- * What `create` takes beside the user's id: as the engine's, with `ip` and `device` taken from the request, and the
- * request's own session for the one to take the place of.
+ * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id and `replaces`. `ip` and
+ * `device` default to those of the request.
  */
 export type SignInOptions<Data> = {
-  [Name in keyof Omit<CreateOptions<Data>, (typeof REQUESTS_OWN)[number]>]?: CreateOptions<Data>[Name] | undefined;
+  [Name in keyof Omit<CreateOptions<Data>, (typeof SET_BY_REQUEST)[number]>]?: CreateOptions<Data>[Name] | undefined;
 } & {
   /**
-   * Whether a page of another site may send the sign-in by POST, as identity providers do with SAML and with OIDC's
-   * `form_post`. Then check the `state` or `RelayState` that you sent there, so that nobody signs your visitor in as somebody
-   * else. Has no effect where no response sets a token (`cookie: false`). Default false: it is refused with the error `crossSite`.
+   * Whether a page of another site may send this sign-in by POST. Default false: `create` throws `crossSite`.
+   *
+   * Identity providers need it for SAML and for OpenID Connect with `form_post`. Then check the `state` or `RelayState`
+   * that you sent to the provider; otherwise an attacker can sign your visitor in to the attacker's account. Has no
+   * effect if no response sets a token (`cookie: false`).
    */
   crossSite?: boolean | undefined;
 };
@@ -44,174 +46,185 @@ export type Device<Data> = Session<Data> & {
 };
 
 /**
- * What happened to the request's session so far: there is none, it is as it came, it was written (or is new), or it was
- * ended.
+ * The state of the request's session: "none" if there is none, "unmodified" if it is as the request found it,
+ * "modified" if the request wrote, rotated or created it, "ended" if the request ended it.
  */
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
-/** What all requests of a middleware have in common. */
+/** What the requests of one middleware share. */
 export interface Context<Data extends object> extends Channels {
   readonly rs: RedisSessions<Data>;
   readonly app: string | AppOf;
-  /** What a sign-in takes from its request. */
+  /** Returns the options of `create` that are taken from the request, and the middleware's limits. */
   readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
+  /** Whether `get` returns null while Redis cannot be reached. */
   readonly anonymousOnOutage: boolean;
 }
 
-interface Present {
+/** The session that the request names. It may not exist. */
+interface Current {
   app: string;
   token: string;
 }
 
 /**
- * The session of one request, `req.rs`. It asks Redis for nothing before you do. What was written is in Redis when the
- * promise resolves. While Redis is away methods reject with a SessionError whose `status` is 503.
+ * The session of one request, `req.rs`. Sends nothing to Redis until you call a method. A write is in Redis when its
+ * promise resolves. While Redis cannot be reached, methods reject with a SessionError whose `status` is 503.
  */
 export class RequestSession<Data extends object> {
   readonly #context: Context<Data>;
   readonly #req: IncomingMessage;
-  readonly #reply: ResponseToken;
-  readonly #begun = performance.now();
+  readonly #response: ResponseToken;
+  readonly #receivedAt = performance.now();
+  readonly #sent: SentTokens;
   #token: string | undefined;
-  /** The cookies that verify, where there are several of the name; see #choose. */
-  readonly #sent: readonly Verified[];
-  /** Which of them counts, once that is asked for. */
-  #choice: Promise<void> | undefined;
   #state: SessionState;
+  /** The session, once a method has asked for it. */
   #loaded: Promise<Session<Data> | null> | undefined;
-  /** Whether what is loaded has been prolonged. */
+  /** Whether loading `#loaded` also touched the session. */
   #touched = false;
-  #askedApp: Promise<string | undefined> | undefined;
+  #appOfRequest: Promise<string | undefined> | undefined;
 
-  /** @param elsewhere the token that came in another way than the cookie, which goes before it */
-  constructor(context: Context<Data>, req: IncomingMessage, res: ServerResponse, elsewhere: string | undefined) {
+  /** @param token the token from a header or from the option `read`; with one the cookies are ignored */
+  constructor(context: Context<Data>, req: IncomingMessage, res: ServerResponse, token: string | undefined) {
     this.#context = context;
     this.#req = req;
-    const cookie = elsewhere === undefined ? context.cookie : undefined;
-    this.#sent = cookie?.read(req) ?? [];
-    this.#reply = new ResponseToken(context, req, res, cookie);
-    this.#reply.sentIn(this.#sent[0]);
-    this.#token = elsewhere ?? this.#sent[0]?.token;
+    const cookie = token === undefined ? context.cookie : undefined;
+    this.#sent = new SentTokens(cookie?.read(req) ?? []);
+    this.#response = new ResponseToken(context, req, res, cookie);
+    this.#response.setSource(this.#sent.first);
+    this.#token = token ?? this.#sent.first?.token;
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
   /**
-   * The token that the browser sent or is about to get. Says nothing about whether there is such a session. Of several
-   * cookies it is the first one's until a method has looked which of them has a session.
+   * The token that the browser sent or is about to receive. There may be no session with this token. If the request has
+   * several cookies, this is the first one's token until a method has found the cookie that has a session.
    */
   get token(): string | undefined {
     return this.#token;
   }
 
-  /** What happened to the session so far. Before `get`, a token counts as a session. */
+  /** The state of the session. A token counts as a session until a method has asked Redis for it. */
   get state(): SessionState {
     return this.#state;
   }
 
   /**
-   * The session, or null when there is none. Asks Redis once, counts as one read, and prolongs the session; with
-   * `touch: false` it does neither (for requests that come by themselves, and shall not keep a session alive), unless
-   * the request gets it without that, too.
+   * Returns the session, or null if there is none. Asks Redis once per request, counts one read and touches the
+   * session.
+   *
+   * @param options with `touch: false` the call counts no read and does not touch the session. Use it for requests that
+   * must not keep a session alive, such as polling. If the request also calls `get()` without it, the session is
+   * touched.
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
     checkNames("get", options, ["touch"]);
-    const loaded = this.#ask(checkBoolean("touch", options.touch ?? true));
-    return this.#context.anonymousOnOutage ? loaded.catch(noneInOutage) : loaded;
+    const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
+    return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
 
   /**
-   * Merges data into the session, key by key; null removes a key. Values may be any JSON. Gives the session as it is
-   * then, or null when there is none, and then nothing is written.
+   * Merges data into the session, key by key, and returns the changed session. A value may be any JSON; null removes
+   * its key. If there is no session, returns null and writes nothing.
    */
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
-    const present = await this.#present();
-    if (present === null) return null;
-    const session = await this.#written(this.#context.rs.set({ ...present, d, nested: true }));
-    if (this.#token !== present.token) {
-      // This very request has signed in or rotated meanwhile: the next get shall look again.
+    const current = await this.#current();
+    if (current === null) return null;
+    const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true }));
+    if (this.#token !== current.token) {
+      // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
       this.#loaded = undefined;
       return session;
     }
     this.#loaded = Promise.resolve(session);
     this.#touched = true;
     this.#state = session === null ? "none" : "modified";
-    if (session !== null) this.#reply.renew(session, present.token);
+    if (session !== null) this.#response.renew(session, current.token);
     return session;
   }
 
   /**
-   * Signs a user in: ends the present session (of several cookies, those of all), creates one with a new token, and sets the cookie.
-   * @throws SessionError `crossSite` when a page of another site sends it, by another method than GET and HEAD, and
-   * `headersSent` when the response has begun; nobody is signed in then
+   * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
+   * request has several session cookies, the sessions of all are ended.
+   *
+   * @param id the user's id
+   * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
+   * response has begun; nobody is signed in then
    */
   async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    checkNames("create", options, SIGN_IN);
-    const { crossSite = false, ...asked } = options;
-    // Where the app hands the token out by itself, no page of another site gets it into a browser.
+    checkNames("create", options, SIGN_IN_NAMES);
+    const { crossSite = false, ...given } = options;
+    // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
-    this.#reply.assertWritable();
+    this.#response.assertWritable();
     const app = await this.#app();
-    if (app === undefined) throw missingParameter("app", "the app function gave none for this request");
-    const present = await this.#present();
-    const others = this.#others();
-    const replaces = present === null ? {} : { replaces: present.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(asked), ...replaces, app, id, nested: true };
+    if (app === undefined) throw missingParameter("app", "the option app returned undefined for this request");
+    const current = await this.#current();
+    const otherTokens = this.#sent.otherThan(this.#token);
+    const replaces = current === null ? {} : { replaces: current.token };
+    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(given), ...replaces, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
     } catch (error) {
-      // The present session ends before the new one begins, but not where that is refused, nor while Redis is away.
-      if (this.#token !== undefined && !isRefusal(error) && !isOutage(error)) this.#drop();
+      // The script ends the current session first. A refusal or an outage leaves it alone; any other error may not
+      // have.
+      if (this.#token !== undefined && !isRefusal(error) && !isOutage(error)) this.#forgetToken();
       throw error;
     }
     this.#loaded = undefined;
     try {
-      this.#moveTo(created.token);
+      this.#useToken(created.token);
     } catch (error) {
-      // The response has begun meanwhile: nobody will ever have the token.
-      this.#drop();
+      // The response has begun meanwhile, so the token can reach nobody.
+      this.#forgetToken();
       await this.#context.rs.kill({ app, token: created.token });
       throw error;
     }
-    await this.#kill(app, others);
+    await this.#killTokens(app, otherTokens);
     return created;
   }
 
   /**
-   * Gives the session a new token, as one does when privileges change; the old one works for another 10 seconds, for
-   * the other requests of this browser (`grace`: another number of seconds; 0 ends it at once). Gives null when there is
-   * no session, or another request has just rotated it.
-   * @throws SessionError `headersSent` when the response has begun; nothing is changed then, unless it began while Redis
-   * was asked: then nobody has the new token, and the session ends with its grace
+   * Replaces the session's token. Call it when the user's privileges change. Returns null if there is no session, or if
+   * another request has just rotated it.
+   *
+   * @param options `grace`: seconds for which the old token stays valid, for the browser's other requests. Default 10;
+   * 0 ends it at once.
+   * @throws SessionError `headersSent` if the response has begun. Nothing is changed then, unless the response began
+   * during the call: then the new token reaches nobody and the session ends with its grace
    */
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
-    this.#reply.assertWritable();
-    const present = await this.#present();
-    const rotated = present && (await this.#written(this.#context.rs.rotate({ ...options, ...present })));
+    this.#response.assertWritable();
+    const current = await this.#current();
+    const rotated = current && (await this.#written(this.#context.rs.rotate({ ...options, ...current })));
     if (rotated === null) return null;
-    this.#moveTo(rotated.token);
+    this.#useToken(rotated.token);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
-    // Whoever asked for it before knows of the failure already.
+    // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
     return rotated;
   }
 
   /**
-   * Ends the session and clears the cookie. Of a request with several cookies of the name it ends the sessions of all.
-   * @throws SessionError `headersSent` when the response has begun; the session goes on then
+   * Ends the session and clears the cookie. If the request has several session cookies, the sessions of all are ended.
+   *
+   * @throws SessionError `headersSent` if the response has begun; the session is kept then
    */
   async kill(): Promise<Killed> {
-    this.#reply.assertWritable();
-    const present = await this.#present();
-    if (present === null) {
-      if (this.#token === undefined) this.#reply.clearBad();
+    this.#response.assertWritable();
+    const current = await this.#current();
+    if (current === null) {
+      if (this.#token === undefined) this.#response.clearInvalidLater();
       return { kill: 0 };
     }
-    const killed = await this.#written(this.#kill(present.app, [present.token, ...this.#others()]));
-    // In another app the token may be good.
+    const tokens = [current.token, ...this.#sent.otherThan(this.#token)];
+    const killed = await this.#written(this.#killTokens(current.app, tokens));
     if (killed.kill > 0 || typeof this.#context.app === "string") {
       this.#end();
     } else {
+      // The token may belong to a session of another app, so the browser keeps it.
       this.#loaded = undefined;
       this.#state = "none";
     }
@@ -219,21 +232,23 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * The sessions of this session's user, newest first, the present one marked; none when there is no session.
-   * @param part at most `limit` of them (default: all), after the first `offset` (default 0)
+   * Returns the sessions of this session's user, newest first. The session of this request has `current: true`. Returns
+   * an empty list if there is no session.
+   *
+   * @param page `limit`: how many to return at most (default: all); `offset`: how many to skip (default 0)
    */
-  async devices(part: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
-    checkNames("devices", part, ["limit", "offset"]);
+  async devices(page: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
+    checkNames("devices", page, ["limit", "offset"]);
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
-    const { sessions } = await this.#context.rs.soid({ ...part, app, id });
-    return sessions.map((one) => ({ ...one, current: one.ref === ref }));
+    const { sessions } = await this.#context.rs.soid({ ...page, app, id });
+    return sessions.map((session) => ({ ...session, current: session.ref === ref }));
   }
 
-  /** Ends all sessions of this session's user but this one. */
+  /** Ends the other sessions of this session's user. */
   async killOthers(): Promise<Killed> {
-    const user = await this.#user(this.#ask(true));
+    const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#context.rs.killsoid({ app, id, except: ref });
@@ -241,63 +256,70 @@ export class RequestSession<Data extends object> {
 
   /**
    * Ends all sessions of this session's user and clears the cookie.
-   * @throws SessionError `headersSent` when the response has begun; the sessions go on then
+   *
+   * @throws SessionError `headersSent` if the response has begun; the sessions are kept then
    */
   async killAll(): Promise<Killed> {
-    this.#reply.assertWritable();
-    const user = await this.#user(this.#ask(true));
+    this.#response.assertWritable();
+    const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
-    const others = this.#others();
+    const otherTokens = this.#sent.otherThan(this.#token);
     const killed = await this.#written(this.#context.rs.killsoid({ app, id }));
-    // Those of other users, whose cookies the browser has as well.
-    const { kill } = await this.#written(this.#kill(app, others));
+    // The browser's other cookies may belong to other users.
+    const { kill } = await this.#written(this.#killTokens(app, otherTokens));
     this.#end();
     return { kill: killed.kill + kill };
   }
 
-  /** As `get`, but rejects in any case while Redis is away: to those who end sessions "none" would be no answer. */
-  #ask(touch: boolean): Promise<Session<Data> | null> {
+  /**
+   * Loads the session once per request, and once more if it must be touched and was not. Rejects during an outage
+   * whatever `onOutage` says: a method that ends sessions must not report that there were none.
+   */
+  #load(touch: boolean): Promise<Session<Data> | null> {
     if (this.#loaded === undefined || (touch && !this.#touched)) {
       this.#touched = touch;
-      this.#loaded = this.#load(touch);
+      this.#loaded = this.#fetch(touch);
     }
     return this.#loaded;
   }
 
-  async #load(touch: boolean): Promise<Session<Data> | null> {
-    const present = await this.#present();
-    if (present === null) {
-      // There may be a token, but no app that it belongs to.
+  async #fetch(touch: boolean): Promise<Session<Data> | null> {
+    const current = await this.#current();
+    if (current === null) {
+      // The request may have a token, but no app.
       if (this.#state === "unmodified") this.#state = "none";
-      if (this.#token === undefined) this.#reply.clearBad();
+      if (this.#token === undefined) this.#response.clearInvalidLater();
       return null;
     }
-    // On the path of every request: not through `rs.get`, which would check once more what the cookie has passed.
-    const stored = await internalsOf(this.#context.rs).sessions(present.app).get(refOf(present.token), touch);
+    // Almost every request runs this line. `rs.get` would check again what the cookie's signature has proved.
+    const stored = await internalsOf(this.#context.rs).sessions(current.app).get(refOf(current.token), touch);
     const session = stored && toSession<Data>(stored, Date.now());
-    // This very request has signed in or out meanwhile, and set the cookie as it shall be.
-    if (this.#token !== present.token) return session;
+    // A call in the same request has signed in or out meanwhile and has set the cookie.
+    if (this.#token !== current.token) return session;
     if (session === null) {
       this.#state = "none";
-      if (await this.#isForgettable(present)) this.#reply.clear();
-    } else if (touch) this.#reply.renew(session, present.token);
+      if (await this.#mayClearCookie(current)) this.#response.clearLater();
+    } else if (touch) this.#response.renew(session, current.token);
     return session;
   }
 
   /**
-   * Whether a cookie of which the session is gone may be cleared. Not when the session has made way for another since
-   * the request came: the browser has, or is about to get, that one's cookie. That is known for a while only. Nor where
-   * the app depends on the request: in another app the token may be good.
+   * Whether the cookie of a session that no longer exists may be cleared.
+   *
+   * Not if another request replaced the session while this one was running: the browser has the new session's cookie by
+   * now, or is about to receive it. The tombstone that shows this expires, so after REPLACED_TOMBSTONE_TTL nothing is
+   * cleared. Not if the app depends on the request either: the token may belong to another app.
    */
-  async #isForgettable({ app, token }: { app: string; token: string }): Promise<boolean> {
-    if (!this.#reply.isByCookie || typeof this.#context.app === "function") return false;
+  async #mayClearCookie({ app, token }: Current): Promise<boolean> {
+    if (!this.#response.isByCookie || typeof this.#context.app === "function") return false;
     const sessions = internalsOf(this.#context.rs).sessions(app);
-    const marked = await Promise.all([token, ...this.#others()].map((one) => sessions.hasTombstone(refOf(one))));
-    return !marked.includes(true) && performance.now() - this.#begun < REPLACED_TOMBSTONE_TTL;
+    const tokens = [token, ...this.#sent.otherThan(this.#token)];
+    const hasTombstone = await Promise.all(tokens.map((one) => sessions.hasTombstone(refOf(one))));
+    return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
-  /** Waits for a write. Of one that failed nobody may know whether it took effect: the next get looks again. */
+  /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */
   async #written<Result>(writing: Promise<Result>): Promise<Result> {
     try {
       return await writing;
@@ -307,94 +329,67 @@ export class RequestSession<Data extends object> {
     }
   }
 
-  #moveTo(token: string): void {
-    this.#reply.give(token);
+  #useToken(token: string): void {
+    this.#response.setToken(token);
     this.#token = token;
     this.#state = "modified";
   }
 
   #end(): void {
-    this.#reply.forget();
-    this.#drop();
+    this.#response.clear();
+    this.#forgetToken();
   }
 
-  #drop(): void {
+  #forgetToken(): void {
     this.#token = undefined;
     this.#state = "ended";
     this.#loaded = undefined;
   }
 
-  /** The session that the request names, if it names one. */
-  #present(): Present | null | Promise<Present | null> {
+  /** Returns the session that the request names, or null if it names none. Synchronous if nothing must be asked. */
+  #current(): Current | null | Promise<Current | null> {
     const token = this.#token;
     if (token === undefined) return null;
     const app = this.#app();
-    if (this.#sent.length > 1) return this.#presentOfSeveral(app);
+    if (this.#sent.needsChoice) return this.#chosen(app);
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
   }
 
-  async #presentOfSeveral(asked: string | Promise<string | undefined>): Promise<Present | null> {
+  /** As #current, for a request with several session cookies. */
+  async #chosen(asked: string | Promise<string | undefined>): Promise<Current | null> {
     const app = await asked;
     if (app === undefined) return null;
-    this.#choice ??= this.#choose(app);
-    try {
-      await this.#choice;
-    } catch (error) {
-      this.#choice = undefined;
-      throw error;
-    }
+    await this.#sent.choose(internalsOf(this.#context.rs).sessions(app), (cookie) => {
+      this.#token = cookie?.token;
+      this.#response.setSource(cookie);
+    });
     return this.#token === undefined ? null : { app, token: this.#token };
   }
 
-  /**
-   * Finds the first of several cookies whose session lives, in one round trip that leaves no trace in any of them. When
-   * there is none, the first cookie counts.
-   */
-  async #choose(app: string): Promise<void> {
-    const sessions = internalsOf(this.#context.rs).sessions(app);
-    const found = await Promise.all(this.#sent.map(({ token }) => sessions.get(refOf(token), false)));
-    const living = found.findIndex((session) => session !== null);
-    // An old token leads to the session while it has grace, but only the session's own can be rotated.
-    const own = this.#sent.find(({ token }) => refOf(token) === found[living]?.ref);
-    const chosen = own ?? this.#sent[Math.max(living, 0)];
-    this.#token = chosen?.token;
-    this.#reply.sentIn(chosen);
-  }
-
-  /**
-   * The tokens of the request's other cookies. Whoever signs out, or in as somebody else, would still be signed in by one
-   * that the browser sends next time.
-   */
-  #others(): string[] {
-    if (this.#sent.length < 2) return [];
-    return this.#sent.flatMap(({ token }) => (token === this.#token ? [] : token));
-  }
-
-  /** Ends sessions, in one round trip. */
-  async #kill(app: string, tokens: readonly string[]): Promise<Killed> {
+  /** Ends sessions in one round trip. */
+  async #killTokens(app: string, tokens: readonly string[]): Promise<Killed> {
     const all = await Promise.all(tokens.map((token) => this.#context.rs.kill({ app, token })));
     return { kill: all.reduce((sum, { kill }) => sum + kill, 0) };
   }
 
-  /** Whose session the request's is, if it has one. */
-  async #user(asked: Promise<Session<Data> | null>): Promise<{ app: string; id: string; ref: string } | null> {
-    const session = await asked;
-    // What has a session has an app.
+  /** Returns the user of a loaded session, or null if there is no session. */
+  async #user(loaded: Promise<Session<Data> | null>): Promise<{ app: string; id: string; ref: string } | null> {
+    const session = await loaded;
+    // A request that has a session has an app.
     return session && { app: (await this.#app()) as string, id: session.id, ref: session.ref };
   }
 
-  /** The request's app, asked for once; undefined when the app function gives none. */
+  /** Returns the request's app. Calls the option `app` once per request, which may return undefined. */
   #app(): string | Promise<string | undefined> {
     const { app } = this.#context;
     if (typeof app === "string") return app;
-    this.#askedApp ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
-    return this.#askedApp;
+    this.#appOfRequest ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
+    return this.#appOfRequest;
   }
 }
 
-/** For those to whom a session that cannot be asked for is none. */
-function noneInOutage(error: unknown): null {
+function nullIfOutage(error: unknown): null {
   if (isOutage(error)) return null;
   throw error;
 }

@@ -4,23 +4,23 @@ import type { TLSSocket } from "node:tls";
 import Bowser from "bowser";
 import { isToken } from "../engine/validate.js";
 
-/** What Express adds to a request, where it is Express. */
+/** Properties that Express adds to a request, and our plugin for Fastify. */
 interface ExpressRequest {
   secure?: boolean;
   ip?: string;
-  /** The host that the browser asked, by X-Forwarded-Host where the proxy is trusted. */
+  /** The host in the browser's URL: X-Forwarded-Host if the proxy is trusted, otherwise Host. */
   hostname?: string;
 }
 
-/** Whether the browser came by HTTPS. Express knows about proxies, by its setting `trust proxy`. */
+/** Whether the browser used HTTPS. Express takes its setting `trust proxy` into account. */
 export function isSecure(req: IncomingMessage): boolean {
   return (req as ExpressRequest).secure ?? (req.socket as TLSSocket).encrypted === true;
 }
 
-/** The host that the browser asked, maybe with a port; undefined when the request names none. */
+/** Returns the host in the browser's URL, possibly with a port. Returns undefined if the request names none. */
 export function hostOf(req: IncomingMessage): string | undefined {
   const { hostname } = req as ExpressRequest;
-  // HTTP/2 has the second.
+  // HTTP/2 sends `:authority` and no Host.
   return hostname ?? req.headers.host ?? req.headers[":authority"]?.toString();
 }
 
@@ -28,11 +28,11 @@ export function hostOf(req: IncomingMessage): string | undefined {
 const WITH_PORT = /^(?:(\d+\.\d+\.\d+\.\d+):\d+|\[([^\]]+)\](?::\d+)?)$/;
 
 /**
- * The browser's address in its shortest form, without a port. An IPv4 address on an IPv6 socket is returned as IPv4.
- * A proxy may send any text: one that is not an address becomes "unknown", so that it keeps nobody out.
+ * Returns the browser's IP address in its shortest form, without a port. An IPv4 address on an IPv6 socket is returned
+ * as IPv4. Returns "unknown" if a proxy sent something else than an address: such a proxy must not make sign-ins fail.
  */
 export function addressOf(req: IncomingMessage): string {
-  // A socket that is closed by now has no address any more.
+  // A closed socket has no address.
   const text = (req as ExpressRequest).ip || req.socket.remoteAddress || "";
   const [, v4, v6] = WITH_PORT.exec(text) ?? [];
   const address = v4 ?? v6 ?? text;
@@ -40,7 +40,7 @@ export function addressOf(req: IncomingMessage): string {
     case 4:
       return address;
     case 6:
-      // Also drops the zone (`%eth0`), which means nothing beyond this machine.
+      // Also removes the zone (`%eth0`), which is meaningless on other machines.
       return new SocketAddress({ address, family: "ipv6" }).address.replace(/^::ffff:(?=\d+\.)/, "");
     default:
       return "unknown";
@@ -49,22 +49,24 @@ export function addressOf(req: IncomingMessage): string {
 
 const BEARER = /^Bearer +([A-Za-z0-9]{64}) *$/i;
 
-/** The token in `Authorization: Bearer` (RFC 6750) when `header` is true, else in the header of that name. */
+/**
+ * Returns the token in `Authorization: Bearer` (RFC 6750) if `header` is true, otherwise in the header of that name.
+ */
 export function readHeader(req: IncomingMessage, header: true | string): string | undefined {
   if (header === true) return BEARER.exec(req.headers.authorization ?? "")?.[1];
   const value = req.headers[header.toLowerCase()];
   return isToken(value) ? value : undefined;
 }
 
-/** How much of a User-Agent is read, in characters. Real ones are shorter, and to parse 16 KB takes a millisecond. */
+/** How many characters of a User-Agent are read. Real ones are shorter; parsing one of 16 KB takes a millisecond. */
 const MAX_AGENT = 512;
 
-/** What the user signs in with, in words ("Firefox on Windows"), from the User-Agent; undefined when it says nothing. */
+/** Returns a name for the device from the User-Agent ("Firefox on Windows"), or undefined if there is none. */
 export function deviceOf(req: IncomingMessage): string | undefined {
   const agent = req.headers["user-agent"]?.slice(0, MAX_AGENT);
   if (agent === undefined || agent === "") return undefined;
   const { browser, os } = Bowser.parse(agent);
-  // A program names itself first: "curl/8.1".
+  // Programs put their name first: "curl/8.1".
   const name = browser.name || /^[^\s/(;]+/.exec(agent)?.[0];
   if (name === undefined) return os.name;
   return os.name === undefined ? name : `${name} on ${os.name}`;

@@ -2,33 +2,33 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkOptions, textLike } from "../util/rules.js";
 import { isWritable } from "./transport.js";
 
-/** Fastify's takes an Error only, which TypeScript allows of a method. */
+/** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
 type Next = { next(error?: unknown): void }["next"];
 
-/** Middleware as Express, Connect and node:http know it. */
+/** Middleware for Express, Connect and node:http. */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
 /** Options of `auth.required`. */
 export interface RequiredOptions {
-  /** Where to send a browser that is not signed in. Default: it gets the status 401. */
+  /** The URL that a browser without a session is redirected to, with status 303. Default: none, the answer is 401. */
   redirect?: string | undefined;
 }
 
 /**
- * Makes middleware that lets only requests with a session pass.
+ * Returns middleware that refuses requests without a session.
  * @param load loads the request's session
- * @param challenge what a 401 says in `WWW-Authenticate` (RFC 9110, 11.6.1)
+ * @param challenge the header `WWW-Authenticate` of a 401 (RFC 9110, 11.6.1)
  */
-export function guard(
+export function requireSession(
   load: (req: IncomingMessage, res: ServerResponse) => Promise<object | null>,
   challenge: string,
   options: RequiredOptions,
 ): Middleware {
-  checkOptions("required", options, { redirect: textLike('an address, percent-encoded: "/login"', /^[!-~]+$/) });
+  checkOptions("required", options, { redirect: textLike('a percent-encoded URL: "/login"', /^[!-~]+$/) });
   const { redirect } = options;
 
   function refuse(res: ServerResponse): void {
-    // Something else has answered while Redis was asked, such as a time limit.
+    // Something else has answered while Redis was asked, for example a request timeout.
     if (!isWritable(res)) return;
     if (redirect !== undefined) {
       res.writeHead(303, { Location: redirect }).end();

@@ -5,28 +5,31 @@ import type { Session } from "../types.js";
 import type { SessionCookie } from "./cookie.js";
 import { assertWritable, isWritable, type Transport } from "./transport.js";
 
-/** How a middleware's tokens go to browsers. */
+/** How the tokens of one middleware reach browsers. */
 export interface Channels {
-  /** What writes the token; none where the app hands it out by itself. */
+  /** Writes the token: the cookie, or the option `write`. Undefined if the app hands the token out itself. */
   readonly transport: Transport | undefined;
   readonly cookie: SessionCookie | undefined;
 }
 
-/** What one response tells the browser about its token. */
+/** Sets, renews and clears the token of one response. */
 export class ResponseToken {
   readonly #channels: Channels;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
-  /** The cookie, where it is what the request's token came in. */
+  /** The cookie, if the request's token came in it or the request has no token. */
   #cookie: SessionCookie | undefined;
-  /** Whether a secret has signed it that is about to be dropped. */
+  /** Whether the request's cookie is signed with a secret other than the first. */
   #isOutdated = false;
-  /** What the cookie is set to when the headers are sent, unless a call sets it before: a token, or undefined to clear it. */
+  /**
+   * The cookie to set when the headers are sent: a token, or undefined to clear it. A call that writes at once drops
+   * it.
+   */
   #pending: { readonly token: string | undefined } | undefined;
-  /** Whether the headers are waited for. */
-  #isWaiting = false;
+  /** Whether the listener that writes `#pending` is registered. */
+  #isListening = false;
 
-  /** @param cookie the one that the token came in, or would have come in */
+  /** @param cookie undefined if the request's token came in another way */
   constructor(channels: Channels, req: IncomingMessage, res: ServerResponse, cookie: SessionCookie | undefined) {
     this.#channels = channels;
     this.#req = req;
@@ -34,69 +37,76 @@ export class ResponseToken {
     this.#cookie = cookie;
   }
 
-  /** Says which of the request's cookies counts. */
-  sentIn(cookie: { readonly isOutdated: boolean } | undefined): void {
+  /** Sets which of the request's cookies the session comes from. */
+  setSource(cookie: { readonly isOutdated: boolean } | undefined): void {
     this.#isOutdated = cookie?.isOutdated ?? false;
   }
 
-  /** Whether the token came in the cookie, or none came. */
+  /** Whether the request's token came in the cookie, or the request has no token. */
   get isByCookie(): boolean {
     return this.#cookie !== undefined;
   }
 
-  /** @throws SessionError `headersSent` when it is too late for a token to be given or forgotten */
+  /** @throws SessionError `headersSent` if the token can no longer be set or cleared */
   assertWritable(): void {
     if (this.#channels.transport !== undefined) assertWritable(this.#res);
   }
 
-  /** @throws SessionError `headersSent` */
-  give(token: string): void {
+  /**
+   * Sets a new token at once.
+   * @throws SessionError `headersSent` if the response has begun
+   */
+  setToken(token: string): void {
     this.#pending = undefined;
     this.#channels.transport?.write(this.#req, this.#res, token);
     this.#cookie = this.#channels.cookie;
     this.#isOutdated = false;
   }
 
-  /** Makes the browser forget the token, unless that came in another way than it goes, or it is too late. */
-  forget(): void {
+  /**
+   * Clears the token at once. Does nothing if the response has begun, or if the token came in a header: then the cookie
+   * belongs to another session.
+   */
+  clear(): void {
     this.#pending = undefined;
     const { transport, cookie } = this.#channels;
-    const isTheirs = transport !== cookie || this.isByCookie;
-    if (isTheirs && isWritable(this.#res)) transport?.write(this.#req, this.#res, undefined);
+    const isSameWay = transport !== cookie || this.isByCookie;
+    if (isSameWay && isWritable(this.#res)) transport?.write(this.#req, this.#res, undefined);
   }
 
-  /** Clears a cookie that is of no use, where there still is time. */
-  clear(): void {
+  /** Clears the cookie when the headers are sent. */
+  clearLater(): void {
     this.#writeLater(undefined);
   }
 
-  /** The same for a cookie that did not verify, so that the request has no token. */
-  clearBad(): void {
-    if (this.#cookie?.isIn(this.#req)) this.clear();
+  /** Clears a cookie that did not verify when the headers are sent. Call it if the request has no token. */
+  clearInvalidLater(): void {
+    if (this.#cookie?.isIn(this.#req)) this.clearLater();
   }
 
   /**
-   * Sends a cookie that has an end anew, with the first use in each minute of the session's life; and one whose secret is
-   * to be dropped.
+   * Sends the cookie again when the headers are sent, if it is signed with an old secret, or if it has a `maxAge` and
+   * is due (see isRenewalDue).
    */
   renew(session: Session<unknown>, token: string): void {
     const cookie = this.#cookie;
     if (cookie === undefined) return;
     const isDue = cookie.maxAge !== undefined && isRenewalDue(cookie.maxAge, session);
     if (!isDue && !this.#isOutdated) return;
-    // Where another request has rotated the session, the browser has, or is about to get, a newer token than ours.
+    // If another request has rotated the session, the browser has a newer token, or is about to receive one. Keep that.
     if (session.ref === refOf(token)) this.#writeLater(token);
   }
 
   /**
-   * Sets or clears the cookie when the headers are sent, where nobody asked for it: not on a response that a shared cache
-   * may keep, which the handler says only after it has loaded the session.
+   * Sets or clears the cookie when the headers are sent. Skips a response that a shared cache may store, because the
+   * app did not ask for this cookie. Most handlers set Cache-Control after they have loaded the session, so it is read
+   * then.
    */
   #writeLater(token: string | undefined): void {
     if (this.#cookie === undefined || !isWritable(this.#res)) return;
     this.#pending = { token };
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
+    if (this.#isListening) return;
+    this.#isListening = true;
     onHeaders(this.#res, () => {
       if (this.#pending === undefined || mayBeShared(this.#res)) return;
       this.#cookie?.write(this.#req, this.#res, this.#pending.token);
@@ -104,31 +114,31 @@ export class ResponseToken {
   }
 }
 
-/** How often a cookie with `maxAge` is sent anew, in ms. */
-const RENEW_EVERY = 60_000;
+/** How often a cookie with `maxAge` is sent again, in ms. */
+const RENEWAL_INTERVAL = 60_000;
 
 /**
- * Whether this use of a session is the first in its minute of the session's life (or in its half of a shorter
- * `maxAge`), so that the cookie is to be sent anew.
+ * Whether a cookie with `maxAge` must be sent again: with the first use in each minute of the session's age, so that
+ * not every response sets a cookie. If `maxAge` is under two minutes, half of it replaces the minute.
  * @param maxAge seconds
  */
 export function isRenewalDue(maxAge: number, { created, idle }: Session<unknown>): boolean {
-  // Uses within a second leave no trace in the session, so they would all be the first.
+  // Redis stores the last use in seconds. Of many uses in one second, each would count as the first.
   if (idle === 0) return false;
-  const period = Math.min(RENEW_EVERY, (maxAge * 1000) / 2);
+  const interval = Math.min(RENEWAL_INTERVAL, (maxAge * 1000) / 2);
   const age = Date.now() - created;
-  // `idle` is rounded down. To send the cookie twice does no harm, to pass over a minute does.
+  // `idle` is rounded down, so add a second. Sending the cookie twice is harmless, skipping a minute is not.
   const ageAtLastUse = age - (idle + 1) * 1000;
-  return Math.floor(age / period) > Math.floor(ageAtLastUse / period);
+  return Math.floor(age / interval) > Math.floor(ageAtLastUse / interval);
 }
 
 /**
- * Whether a response says that a cache may keep it for others (RFC 9111, 3): `public`, `s-maxage`, a `max-age` without
- * `private`, or without any of these an `Expires` in the future. Set-Cookie does not keep a cache from that (7.3), so
- * whoever is served from it would get the cookie.
+ * Whether the response's headers let a shared cache store it (RFC 9111, 3): `public`, `s-maxage`, a `max-age` above 0
+ * without `private` or `no-store`, or without any of these an `Expires` in the future. Set-Cookie does not prevent that
+ * (7.3), and the cache would send the cookie to other visitors.
  *
- * A response that says nothing, or `no-cache`, might be kept as well, but no cache in use does that to a response that
- * sets a cookie; and a site that never says more could never renew one.
+ * Without Cache-Control, or with `no-cache`, a cache may also store the response. Caches in use do not, if the response
+ * sets a cookie; and a site without these headers could otherwise never renew one.
  */
 export function mayBeShared(res: ServerResponse): boolean {
   const control = String(res.getHeader("Cache-Control") ?? "");

@@ -7,32 +7,49 @@ import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
 import { addressOf, deviceOf, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
-import { guard, type Middleware, type RequiredOptions } from "./required.js";
+import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
 
-/** The data of requests' sessions: any JSON, unless the engine has a type for it. */
+/** The type of the sessions' data in `req.rs`: the engine's type, or any JSON if the engine has none. */
 type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Record<string, Json> : Data;
 
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
-  /** Lists, counts and ends the app's sessions. Where the app is a function of the request, each call names one. */
+  /** Lists, counts and ends the app's sessions. If the option `app` is a function, each call names the app. */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
-  /** The session of a request that went through the middleware, typed by the engine's data. */
+  /**
+   * Returns the request's `rs` of this middleware, with the engine's type for the data. Use it if several middlewares
+   * are installed: `req.rs` is the last one's.
+   * @throws TypeError if the request did not go through this middleware
+   */
   of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
-  /** Makes middleware that lets only requests with a session pass; the others get a 401, or are redirected. */
+  /** Returns middleware that answers 401 to requests without a session, or redirects them. */
   required(options?: RequiredOptions): Middleware;
-  /** Middleware that lets all requests pass. */
+  /** Attaches `req.rs` and lets every request pass. The same as the middleware itself. */
   readonly optional: Middleware;
-  /** The same as a plugin for Fastify, for all of its routes: `app.register(auth.fastify)`. */
+  /** The middleware as a plugin for Fastify, for all routes: `app.register(auth.fastify)`. */
   readonly fastify: FastifyPlugin;
 }
 
 /**
- * Makes the middleware.
+ * Creates middleware that attaches `req.rs`, the session of the request. Nothing is sent to Redis until the request
+ * uses it.
  *
- * @template Data what the sessions hold, as in the engine's type
- * @template App whether there is one app, or a function of the request
- * @throws SessionError `missingParameter`, `invalidFormat`, `invalidValue` for options that are missing, misspelt or bad
+ * @example <caption>One app</caption>
+ * const auth = sessions({ rs, app: "webapp", secret: process.env.SESSION_SECRET });
+ * app.use(auth);
+ * app.get("/account", auth.required({ redirect: "/login" }), async (req, res) => res.json(await req.rs.get()));
+ *
+ * @example <caption>A cookie that outlives the browser's window</caption>
+ * const auth = sessions({ rs, app: "webapp", secret, ttl: 30 * 86_400, cookie: { maxAge: 30 * 86_400 } }); // seconds
+ *
+ * @example <caption>API clients that send the token as a header</caption>
+ * const auth = sessions({ rs, app: "webapp", header: true, cookie: false });
+ *
+ * @template Data the type of the sessions' data, as in the engine's type
+ * @template App `string`, or `AppOf` if the option `app` is a function
+ * @throws SessionError `missingParameter`, `invalidFormat` or `invalidValue` if an option is missing, misspelt or
+ * invalid
  */
 export function sessions<Data extends object = DefaultData>(
   options: SessionsOptions<Data, string>,
@@ -60,17 +77,18 @@ export function sessions<Data extends object = DefaultData, App extends string |
     transport,
     cookie,
     signIn(req) {
-      // Cut off in the midst of an emoji, it would be refused.
+      // The engine refuses a text that was cut in the middle of a character.
       const name = device(req)?.slice(0, 64).toWellFormed();
       return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
     },
     anonymousOnOutage: onOutage === "anonymous",
   };
-  // This middleware's own, where `rs` may be another's by now. (A WeakMap would be a burden for the garbage collector.)
-  const own = Symbol("ioredis-sessions");
+  // `req.rs` may belong to another sessions() middleware. A WeakMap would burden the garbage
+  // collector, so use a symbol.
+  const key = Symbol("ioredis-sessions");
 
   function sessionOf(req: IncomingMessage): RequestSession<Data> | undefined {
-    return (req as { [own]?: RequestSession<Data> })[own];
+    return (req as { [key]?: RequestSession<Data> })[key];
   }
 
   function readToken(req: IncomingMessage): string | undefined {
@@ -78,11 +96,11 @@ export function sessions<Data extends object = DefaultData, App extends string |
     return isToken(token) ? token : header === undefined ? undefined : readHeader(req, header);
   }
 
-  /** Once for a request, however often the middleware is in its way. */
+  /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
-    const attached = req as { [own]?: RequestSession<Data>; rs?: RequestSession<Data> };
-    attached[own] = session;
+    const attached = req as { [key]?: RequestSession<Data>; rs?: RequestSession<Data> };
+    attached[key] = session;
     attached.rs = session;
     return session;
   }
@@ -102,11 +120,11 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {
-      return guard((req, res) => attach(req, res).get(), challenge, required);
+      return requireSession((req, res) => attach(req, res).get(), challenge, required);
     },
     optional: ioredisSessions,
     fastify: fastifyPlugin(ioredisSessions),
   });
-  // Which of the two App says, and TypeScript does not know that DataInRequests is what requests write.
+  // TypeScript cannot see that `app` has the type App, nor that requests write DataInRequests.
   return auth as unknown as Sessions<Data, App>;
 }

@@ -1,23 +1,25 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../errors.js";
 
-/** How a token goes with a response. */
+/** Writes tokens to responses: the cookie, or the option `write`. */
 export interface Transport {
-  /** Hands the browser a token; without one, makes it forget the one it has. */
+  /** Sends a token to the browser. Without a token, makes the browser drop the one it has. */
   write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void;
 }
 
-/** Whether a token can still go with the response. With the `{}` that stands in for one where a WebSocket opens, none can. */
+/**
+ * Whether a token can still be written. False for the `{}` that callers pass as the response when a WebSocket opens.
+ */
 export function isWritable(res: ServerResponse): boolean {
   return res.headersSent === false;
 }
 
-/** @throws SessionError `headersSent` when the response has begun, and with it the chance to write a token */
+/** @throws SessionError `headersSent` if the response has begun, so that no token can be written */
 export function assertWritable(res: ServerResponse): void {
   if (isWritable(res)) return;
   throw new SessionError(
     "headersSent",
-    "The session's cookie cannot be set any more: the response has begun. " +
-      "Call create, rotate and kill before you send, and await them.",
+    "The session's cookie can no longer be set: the response has begun. " +
+      "Call and await create, rotate and kill before you send the response.",
   );
 }

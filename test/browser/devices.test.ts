@@ -15,13 +15,13 @@ const IPHONE =
 const EDGE =
   "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0";
 
-/** Where the screenshots go: look at them when you change the pages. */
+/** The folder for screenshots. Look at them when you change the pages. */
 const SHOTS = join(tmpdir(), "ioredis-sessions-screenshots");
 
 let redis: TestRedis;
 let example: Program;
 let browser: Browser;
-/** What the browser's consoles said, and the errors of the pages. */
+/** The messages of the browsers' consoles, and the errors of the pages. */
 let complaints: string[];
 
 beforeAll(async () => {
@@ -41,7 +41,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-/** A browser of its own, with its own cookies, somewhere in the world. */
+/** Opens a browser with its own cookies, and its own IP address. */
 async function open(userAgent: string, ip: string): Promise<Page> {
   const context: BrowserContext = await browser.newContext({ userAgent, extraHTTPHeaders: { "X-Forwarded-For": ip } });
   context.setDefaultTimeout(5000);
@@ -63,7 +63,7 @@ const devices = (page: Page) => texts(page.getByRole("listitem").getByRole("head
 const notice = (page: Page) => page.getByRole("status").textContent();
 const isLogin = (page: Page) => page.getByRole("heading", { name: "Log in", exact: true }).isVisible();
 
-test("a user sees both devices, ends the other, and ends all others", async () => {
+test("shows both devices of a user, ends the other one and ends all others", async () => {
   const windows = await open(FIREFOX, "203.0.113.7");
   await logIn(windows, "alice");
   expect(await devices(windows)).toEqual(["Firefox on Windows This device"]);
@@ -102,7 +102,7 @@ test("a user sees both devices, ends the other, and ends all others", async () =
   expect(complaints).toEqual([]);
 });
 
-test("a user cannot end the device of another, nor with a form of another site", async () => {
+test("refuses to end the device of another user, and a form of another site", async () => {
   const alice = await open(FIREFOX, "203.0.113.7");
   await logIn(alice, "alice");
   const bob = await open(IPHONE, "198.51.100.23");
@@ -122,7 +122,7 @@ test("a user cannot end the device of another, nor with a form of another site",
   expect(await devices(bobElsewhere)).toHaveLength(2);
 });
 
-test("the admin sees who is active, and signs a user out everywhere", async () => {
+test("shows active users to the admin, who signs a user out everywhere", async () => {
   const [alice, phone, admin] = await Promise.all([
     open(FIREFOX, "203.0.113.7"),
     open(IPHONE, "198.51.100.23"),
@@ -154,7 +154,7 @@ test("the admin sees who is active, and signs a user out everywhere", async () =
   expect(complaints).toEqual([]);
 });
 
-test("the admin's list has pages of 50", async () => {
+test("splits the admin's list into pages of 50", async () => {
   const admin = await open(EDGE, "192.0.2.4");
   await logIn(admin, "admin");
   await Promise.all(Array.from({ length: 55 }, (_, i) => fetchLogin(`user ${i}`)));
@@ -169,7 +169,7 @@ test("the admin's list has pages of 50", async () => {
   expect(await admin.getByText("Sessions 1–50").isVisible()).toBe(true);
 });
 
-test("a name is text, whatever it looks like; a theme is kept in the session", async () => {
+test("escapes names, and keeps the theme in the session", async () => {
   const page = await open(FIREFOX, "203.0.113.7");
   const name = `<img src=x onerror=alert(1)> "딸기" 🍓`;
   await logIn(page, name);
@@ -186,7 +186,7 @@ test("a name is text, whatever it looks like; a theme is kept in the session", a
   expect(complaints).toEqual([]);
 });
 
-test("every page names its language, title, headings, fields and buttons, and fits wide and narrow screens", async () => {
+test("every page has a language, title, headings and labels, and fits wide and narrow screens", async () => {
   const page = await open(FIREFOX, "203.0.113.7");
   const others = await Promise.all([open(IPHONE, "198.51.100.23"), open(EDGE, "2001:db8:85a3::8a2e:370:7334")]);
   const look = async (name: string) => {
@@ -209,10 +209,10 @@ test("every page names its language, title, headings, fields and buttons, and fi
   await Promise.all(["alice@example.com", "bob", "tenant:u9", "Zoë"].map(fetchLogin));
   await page.reload();
   const refs = await page.locator("[name=ref]").evaluateAll((fields) => fields.map(({ value }) => value));
-  for (const [i, ref] of refs.entries()) await rest(ref, 130 * (i + 1));
+  for (const [i, ref] of refs.entries()) await age(ref, 130 * (i + 1));
   await page.goto(`${example.url}/admin`);
   await look("admin");
-  for (const [i, ref] of refs.entries()) await rest(ref, 2400 * (1 + 49 * i));
+  for (const [i, ref] of refs.entries()) await age(ref, 2400 * (1 + 49 * i));
   await page.goto(example.url);
   expect(await texts(page.getByRole("listitem"))).toEqual([
     expect.stringMatching(/This device .* Active now/),
@@ -230,20 +230,20 @@ async function texts(elements: Locator): Promise<string[]> {
   return (await elements.allTextContents()).map((text) => text.replaceAll(/\s+/g, " ").trim());
 }
 
-/** Logs in without a browser. */
+/** Signs in without a browser. */
 async function fetchLogin(name: string): Promise<void> {
   const form = { method: "POST", body: new URLSearchParams({ name }), redirect: "manual" } as const;
   const headers = { "User-Agent": FIREFOX, "X-Forwarded-For": "203.0.113.99" };
   expect((await fetch(`${example.url}/login`, { ...form, headers })).status).toBe(303);
 }
 
-/** Lets a session look as if nobody had used it for some seconds. */
-async function rest(ref: string, seconds: number): Promise<void> {
+/** Changes a session as if it had not been used for some seconds. */
+async function age(ref: string, seconds: number): Promise<void> {
   const earlier = { add: -seconds * 1000 };
   await editFields(redis.client(), `rs:{demo-devices}:s:${ref}`, { la: earlier, created: earlier });
 }
 
-/** Runs in the page: what someone who does not see it would miss. */
+/** Runs in the page and returns its accessibility faults. */
 const problems = `(() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const text = (element) => element.textContent.trim();

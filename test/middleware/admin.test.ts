@@ -3,7 +3,7 @@ import { useSites } from "./support/site.js";
 
 const t = useSites();
 
-test("admin does all that the engine does, in its own app alone", async () => {
+test("admin calls the engine's methods for its own app only", async () => {
   const { admin } = t.auth();
   const create = (app: string, id: string) => t.rs.create({ app, id, ip: "::1" });
   const [first, second, third] = [
@@ -28,7 +28,7 @@ test("admin does all that the engine does, in its own app alone", async () => {
   expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
 });
 
-test("admin refuses another app: its own sessions are not what was meant", async () => {
+test("admin throws invalidValue if the options name another app", async () => {
   const { admin } = t.auth();
   await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   await t.rs.create({ app: "other", id: "alice", ip: "::1" });
@@ -47,7 +47,7 @@ test("admin refuses another app: its own sessions are not what was meant", async
   expect(await admin.killsoid(here)).toEqual({ kill: 1 });
 });
 
-test("admin takes the engine's callbacks' place with promises, and its errors", async () => {
+test("admin rejects with the engine's validation errors", async () => {
   const { admin } = t.auth();
   await expect(admin.soid({ id: "" })).rejects.toMatchObject({ name: "missingParameter", message: "No id supplied" });
   await expect(admin.soapp({ dt: 5 })).rejects.toMatchObject({ name: "invalidValue" });

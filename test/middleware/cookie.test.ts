@@ -18,7 +18,7 @@ const routes: Routes = {
 const VALUE = /^[A-Za-z0-9]{64}\.(?:[A-Za-z0-9]|%2B|%2F)+$/;
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("by default the cookie is rs, signed, HttpOnly, SameSite=Lax, Path=/, and goes with the browser", async () => {
+  test("sets a signed session cookie named rs with HttpOnly, SameSite=Lax and Path=/ by default", async () => {
     const { cookies } = await (await t.open(routes, { server })).browser().post("/login");
     expect(cookies).toHaveLength(1);
     expect(cookies[0]).toMatch(/^rs=/);
@@ -26,7 +26,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(parts(cookies[0])).toEqual(expected);
   });
 
-  test("signing out clears the cookie under the very attributes that it was set with", async () => {
+  test("clears the cookie with the attributes that it was set with", async () => {
     const cookie = { path: "/", domain: "127.0.0.1.nip.io", sameSite: "strict", maxAge: 60, priority: "high" } as const;
     const browser = (await t.open(routes, { server, use: [t.auth({ cookie })] })).browser();
     const [set] = (await browser.post("/login")).cookies;
@@ -47,7 +47,7 @@ test.each<[string, CookieOptions, Record<string, string | true>]>([
   ["priority", { priority: "low" }, { Priority: "Low" }],
   ["name __Host-", { name: "__Host-sid", secure: true }, { Secure: true, Path: "/" }],
   ["name __Secure-", { name: "__Secure-sid", secure: true, domain: "example.com" }, { Secure: true }],
-])("the option %s is on the wire", async (_what, cookie, attributes) => {
+])("sets the attributes of the option %s", async (_what, cookie, attributes) => {
   const site = await t.open(routes, { use: [t.auth({ cookie: { secure: false, ...cookie } })], tls: TLS });
   const [line] = (await site.browser().post("/login")).cookies;
   expect(line?.split("=")[0]).toBe(cookie.name ?? "rs");
@@ -56,13 +56,13 @@ test.each<[string, CookieOptions, Record<string, string | true>]>([
   expect(parts(line)).toHaveProperty("HttpOnly", true);
 });
 
-test("httpOnly: false lets the page's JavaScript see it", async () => {
+test("omits HttpOnly with httpOnly: false", async () => {
   const site = await t.open(routes, { use: [t.auth({ cookie: { httpOnly: false } })] });
   const [line] = (await site.browser().post("/login")).cookies;
   expect(parts(line)).not.toHaveProperty("HttpOnly");
 });
 
-test("other cookies that the response sets survive, and ours is set once, with its last value", async () => {
+test("keeps the response's other cookies, and sets the session cookie once, with its last value", async () => {
   const site = await t.open({
     "/login": async (req, res) => {
       res.setHeader("Set-Cookie", ["theme=dark; Path=/", "rs2=x"]);
@@ -86,26 +86,26 @@ test("other cookies that the response sets survive, and ours is set once, with i
 });
 
 describe("secrets", () => {
-  /** The id that a site with these secrets knows the browser by. */
-  async function known(browser: Browser, secret: string | string[]): Promise<unknown> {
+  /** Returns the id of the user that a site with these secrets sees in the browser's cookie. */
+  async function idOn(browser: Browser, secret: string | string[]): Promise<unknown> {
     const site = await t.open(routes, { use: [t.auth({ secret })] });
     const other = site.browser({ cookie: browser.cookies });
     return ((await other.get("/me")).body as { id: string } | null)?.id;
   }
 
-  test("of a list the first signs and all verify, so that a secret is replaced without signing anybody out", async () => {
+  test("signs with the first secret of a list and verifies with all", async () => {
     const browser = (await t.open(routes, { use: [t.auth({ secret: "old" })] })).browser();
     await browser.post("/login");
-    expect(await known(browser, ["new", "old"])).toBe("alice");
-    expect(await known(browser, ["new"])).toBeUndefined();
+    expect(await idOn(browser, ["new", "old"])).toBe("alice");
+    expect(await idOn(browser, ["new"])).toBeUndefined();
 
     const later = (await t.open(routes, { use: [t.auth({ secret: ["new", "old"] })] })).browser();
     await later.post("/login");
-    expect(await known(later, "new")).toBe("alice");
-    expect(await known(later, "old")).toBeUndefined();
+    expect(await idOn(later, "new")).toBe("alice");
+    expect(await idOn(later, "old")).toBeUndefined();
   });
 
-  test("a cookie that another than the first has signed is signed anew when its session is read", async () => {
+  test("signs a cookie again if a secret other than the first has signed it", async () => {
     const browser = (await t.open(routes, { use: [t.auth({ secret: "old" })] })).browser();
     await browser.post("/login");
     const both = await t.open(routes, { use: [t.auth({ secret: ["new", "old"] })] });
@@ -113,11 +113,11 @@ describe("secrets", () => {
     expect((await moved.get("/me")).cookies).toHaveLength(1);
     expect(moved.token).toBe(browser.token);
     expect((await moved.get("/me")).cookies).toEqual([]);
-    expect(await known(moved, "new")).toBe("alice");
+    expect(await idOn(moved, "new")).toBe("alice");
   });
 });
 
-describe("several cookies of the name", () => {
+describe("several cookies with our name", () => {
   let site: Site;
   const me = async (cookie: string) => {
     site = await t.open(routes);
@@ -128,7 +128,7 @@ describe("several cookies of the name", () => {
     return `rs=${encodeURIComponent(sign(token, secret))}`;
   };
 
-  test("the first that verifies counts, wherever it stands", async () => {
+  test("uses the first valid cookie, at any position", async () => {
     const [alice, bob] = [await cookieOf("alice"), await cookieOf("bob")];
     const bad = await cookieOf("mallory", "another secret");
     expect(await me(`${alice}; ${bob}`)).toBe("alice");
@@ -137,20 +137,20 @@ describe("several cookies of the name", () => {
     expect(await me(`${bad}; rs=${"x".repeat(64)}`)).toBeUndefined();
   });
 
-  test("cookies whose names only look alike do not count", async () => {
+  test("ignores cookies with similar names", async () => {
     const alice = await cookieOf("alice");
     for (const name of ["rs2", "xrs", "RS", "rs.sig", "rs%20", "__Host-rs"]) {
       expect(await me(`${name}${alice.slice(2)}`)).toBeUndefined();
     }
   });
 
-  test("a cookie without the encoding of its signature counts, too", async () => {
+  test("accepts a cookie whose signature is not percent-encoded", async () => {
     const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     expect(await me(`rs=${sign(token, SECRET)}`)).toBe("alice");
   });
 });
 
-test("the cookie holds the session's token, and Redis knows its ref alone", async () => {
+test("keeps the token in the cookie and out of Redis", async () => {
   const browser = (await t.open(routes)).browser();
   await browser.post("/login");
   expect(await t.stored(refOf(`${browser.token}`))).toMatchObject({ id: '"alice"' });

@@ -25,19 +25,19 @@ describe.each(SERVER_NAMES)("a sign-in by POST on %s", (server) => {
   test.each<[string, Record<string, string>, string?]>([
     ["Sec-Fetch-Site is cross-site", { "sec-fetch-site": "cross-site" }],
     [
-      "Sec-Fetch-Site is cross-site, whatever Origin says",
+      "Sec-Fetch-Site is cross-site and Origin is this host",
       { "sec-fetch-site": "cross-site", origin: "http://127.0.0.1" },
     ],
     ["Origin is another host", { origin: "https://evil.example" }],
-    ["Origin is another host of the domain", { origin: "http://evil.site.example", host: "site.example" }],
+    ["Origin is a subdomain of this host", { origin: "http://evil.site.example", host: "site.example" }],
     ["Origin is opaque", { origin: "null" }],
-    ["Origin is none", { origin: "127.0.0.1" }],
+    ["Origin is not a URL", { origin: "127.0.0.1" }],
     [
-      "Origin is another host, and Sec-Fetch-Site nothing known",
+      "Origin is another host and Sec-Fetch-Site has an unknown value",
       { origin: "https://evil.example", "sec-fetch-site": "x" },
     ],
     [
-      "Origin is another host, which a header says that no proxy vouches for",
+      "Origin is another host that only an untrusted X-Forwarded-Host names",
       { origin: "https://evil.example", "x-forwarded-host": "evil.example" },
     ],
   ])("is refused when %s", async (_when, headers) => {
@@ -49,22 +49,22 @@ describe.each(SERVER_NAMES)("a sign-in by POST on %s", (server) => {
   });
 
   test.each<[string, Record<string, string>]>([
-    ["there is neither header", {}],
+    ["the request has neither header", {}],
     ["Sec-Fetch-Site is same-origin", { "sec-fetch-site": "same-origin", origin: "https://behind-a-proxy.example" }],
     ["Sec-Fetch-Site is same-site", { "sec-fetch-site": "same-site", origin: "https://www.site.example" }],
     ["Sec-Fetch-Site is none", { "sec-fetch-site": "none" }],
     ["Origin is this host", { origin: "http://127.0.0.1" }],
-    ["Origin is this host, in other words", { origin: "https://site.example", host: "SITE.example:443" }],
     [
-      "Origin is this host on another port, which shares its cookies",
-      { origin: "http://site.example:8080", host: "site.example" },
+      "Origin is this host with another case and the default port",
+      { origin: "https://site.example", host: "SITE.example:443" },
     ],
-    ["Origin is this host, an IPv6 address", { origin: "http://[::1]:8080", host: "[::1]:8080" }],
-  ])("goes on when %s", async (_when, headers) => {
+    ["Origin is this host on another port", { origin: "http://site.example:8080", host: "site.example" }],
+    ["Origin is this host and an IPv6 address", { origin: "http://[::1]:8080", host: "[::1]:8080" }],
+  ])("is allowed when %s", async (_when, headers) => {
     expect((await (await visitor(server)).post("/login", headers)).body).toEqual(signedIn);
   });
 
-  test("a refused one leaves the session alone that the browser has", async () => {
+  test("keeps the browser's session when it is refused", async () => {
     const browser = await visitor(server);
     await browser.post("/login");
     const { token } = browser;
@@ -73,24 +73,24 @@ describe.each(SERVER_NAMES)("a sign-in by POST on %s", (server) => {
     expect(await t.rs.get({ app: "webapp", token: `${token}` })).not.toBeNull();
   });
 
-  test("is not looked at where no response sets a token", async () => {
+  test("is not checked if no response sets a token", async () => {
     const browser = await visitor(server, { auth: { header: true, cookie: false } });
     expect((await browser.post("/login", { "sec-fetch-site": "cross-site" })).body).toEqual(signedIn);
   });
 
-  test("is refused where the app writes the token itself", async () => {
+  test("is refused if the option write sends the token", async () => {
     const browser = await visitor(server, { auth: { read: () => undefined, write: () => {} } });
     expect((await browser.post("/login", { "sec-fetch-site": "cross-site" })).body).toEqual(refused);
   });
 
-  test("by GET or HEAD goes on, as that of an identity provider that redirects", async () => {
+  test("is allowed by GET and HEAD, with which identity providers redirect", async () => {
     const browser = await visitor(server);
     expect((await browser.get("/login", { "sec-fetch-site": "cross-site" })).body).toEqual(signedIn);
   });
 });
 
 test.each(["Express 4", "Express 5", "Fastify"] as const)(
-  "%s behind a proxy that it trusts: the host is what the browser asked",
+  "compares Origin with X-Forwarded-Host on %s behind a trusted proxy",
   async (server) => {
     const browser = await visitor(server, { trustProxy: true });
     const asked = { "x-forwarded-host": "site.example:8443", host: "10.0.0.9:3000" };
@@ -99,7 +99,7 @@ test.each(["Express 4", "Express 5", "Fastify"] as const)(
   },
 );
 
-test("what an error handler answers is 403", async () => {
+test("makes the server's error handler answer 403", async () => {
   for (const server of ["Express 4", "Express 5", "Connect", "node:http", "Fastify"] as const) {
     const site = await t.open({ "/login": (req) => req.rs.create("alice") }, { server });
     const { status, cookies } = await site.browser().post("/login", { "sec-fetch-site": "cross-site" });
@@ -107,7 +107,7 @@ test("what an error handler answers is 403", async () => {
   }
 });
 
-test("the message says what is wrong, and the hint the way out", async () => {
+test("explains the refusal in the message and the solutions in the hint", async () => {
   let thrown: unknown;
   const site = await t.open({
     "/login": (req) =>
@@ -122,7 +122,7 @@ test("the message says what is wrong, and the hint the way out", async () => {
   });
 });
 
-test("crossSite must be true or false", async () => {
+test("throws invalidValue if crossSite is not a boolean", async () => {
   const site = await t.open({ "/login": (req) => outcome(req.rs.create("alice", { crossSite: "yes" as never })) });
   expect((await site.browser().post("/login")).body).toMatchObject({ error: "invalidValue" });
 });

@@ -19,7 +19,7 @@ async function devices(browser: Browser): Promise<Device<Data>[]> {
 }
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("devices lists the user's sessions, newest first, and marks the present one", async () => {
+  test("devices returns the user's sessions, newest first, with current: true for the request's own", async () => {
     const site = await t.open(routes, { server });
     const [laptop, phone, other] = [site.browser(), site.browser(), site.browser()];
     const [first, second] = [await laptop.post("/login"), await phone.post("/login")].map(
@@ -39,7 +39,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await devices(site.browser())).toEqual([]);
   });
 
-  test("killOthers ends all of the user's sessions but this one, and nobody else's", async () => {
+  test("killOthers ends the user's other sessions and those of no other user", async () => {
     const site = await t.open(routes, { server });
     const browsers = [site.browser(), site.browser(), site.browser()];
     for (const browser of browsers) await browser.post("/login");
@@ -67,7 +67,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-test("devices and killOthers hold on to the present session, whichever of its tokens the request came with", async () => {
+test("devices and killOthers find the current session by a rotated token", async () => {
   const site = await t.open({ ...routes, "/rotate": (req) => req.rs.rotate() });
   const laptop = site.browser();
   await laptop.post("/login");
@@ -78,7 +78,7 @@ test("devices and killOthers hold on to the present session, whichever of its to
   expect((await laptop.get("/me")).body).toMatchObject({ id: "alice" });
 });
 
-test("in the request that rotates, the present session is still marked", async () => {
+test("devices and killOthers find the current session in the request that rotates it", async () => {
   const site = await t.open({
     ...routes,
     "/rotate": async (req) => {

@@ -24,19 +24,19 @@ beforeEach(() => {
 
 afterEach(() => app.close());
 
-/** The names of the cookies that an answer sets. */
+/** Returns the names of the cookies that a response sets. */
 async function cookiesOf(url: string): Promise<string[]> {
   const { headers } = await app.inject({ method: "POST", url });
   return [headers["set-cookie"] ?? []].flat().map((cookie) => cookie.split("=")[0] ?? "");
 }
 
-/** The cookie of one who has just signed in. */
+/** Signs in and returns the cookies. */
 async function signIn(): Promise<string> {
   const { cookies } = await app.inject({ method: "POST", url: "/login" });
   return cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
 }
 
-test("the session's cookie and those that Fastify sets all reach the browser, in whatever order they are set", async () => {
+test("sends the session cookie and Fastify's own cookies, set in any order", async () => {
   app.register(fastifyCookie);
   app.post("/before", async (req, reply) => {
     reply.header("Set-Cookie", "csrf=1").header("Set-Cookie", "lang=de");
@@ -59,7 +59,7 @@ test("the session's cookie and those that Fastify sets all reach the browser, in
   expect(await cookiesOf("/failing")).toEqual(["rs"]);
 });
 
-test("the plugin is there for routes of other plugins, and for those that were declared before it", async () => {
+test("adds rs to routes of other plugins, and to routes declared before it", async () => {
   app = Fastify();
   app.get("/early", (req) => req.rs.get());
   app.register(auth.fastify);
@@ -75,7 +75,7 @@ test("the plugin is there for routes of other plugins, and for those that were d
   }
 });
 
-test("a hook refuses those who are not signed in, in Fastify's own way", async () => {
+test("lets a preHandler refuse requests without a session", async () => {
   app.addHook("onRequest", async (_req, reply) => void reply.header("Access-Control-Allow-Origin", "*"));
   app.post("/login", async (req) => {
     await req.rs.create("alice");
@@ -95,7 +95,7 @@ test("a hook refuses those who are not signed in, in Fastify's own way", async (
   expect((await app.inject({ url: "/account", headers: { cookie } })).json()).toMatchObject([{ current: true }]);
 });
 
-test("with several middlewares each has its own session, and rs is the last one's", async () => {
+test("keeps the sessions of several middlewares apart, and sets rs to the last one's", async () => {
   const admin = t.auth({ app: "admin", cookie: { name: "admin" } });
   app.register(admin.fastify);
   app.post("/login", async (req) => {

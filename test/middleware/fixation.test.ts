@@ -17,7 +17,7 @@ async function id(browser: Browser): Promise<string | undefined> {
 }
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("an attacker's own session, planted in a browser, is not the victim's after sign-in", async () => {
+  test("ends an attacker's planted session when the victim signs in", async () => {
     const site = await t.open(routes, { server });
     const attacker = site.browser();
     await attacker.post("/login?as=mallory");
@@ -29,7 +29,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await id(attacker)).toBeUndefined();
   });
 
-  test("a made-up token, even one that is signed, is not the session's after sign-in", async () => {
+  test("never uses a planted token for the new session, even if its signature is valid", async () => {
     const planted = "A".repeat(64);
     const victim = (await t.open(routes, { server })).browser();
     victim.plant("rs", encodeURIComponent(sign(planted, SECRET)));
@@ -40,7 +40,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await t.rs.get({ app: "webapp", token: planted })).toBeNull();
   });
 
-  test("a token that was planted or stolen dies with rotate: at once with grace: 0, otherwise after the grace", async () => {
+  test("invalidates a stolen token with rotate: at once with grace: 0, otherwise after the grace", async () => {
     const site = await t.open(routes, { server });
     for (const grace of [0, 1]) {
       const victim = site.browser();
@@ -52,7 +52,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     }
   });
 
-  test("while it has grace, an old token cannot buy a new one", async () => {
+  test("refuses to rotate an old token during its grace", async () => {
     const victim = (await t.open(routes, { server })).browser();
     await victim.post("/login?as=alice");
     const thief = victim.copy();
@@ -63,7 +63,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-test("the grace of a rotated token is 10 seconds unless told otherwise", async () => {
+test("keeps a rotated token valid for 10 seconds by default", async () => {
   const victim = (await t.open(routes)).browser();
   await victim.post("/login?as=alice");
   const before = victim.copy();
@@ -75,13 +75,13 @@ test("the grace of a rotated token is 10 seconds unless told otherwise", async (
   expect(await id(before)).toBe("alice");
 });
 
-describe("rotation while 20 requests of the same browser are under way", () => {
-  test.each(SERVER_NAMES)("logs none of them out on %s", async (server) => {
+describe("rotate during 20 requests of the same browser", () => {
+  test.each(SERVER_NAMES)("keeps all of them signed in on %s", async (server) => {
     const site = await t.open(routes, { server });
     const browser = site.browser();
     await browser.post("/login?as=alice");
     for (let round = 0; round < 5; round++) {
-      // They leave with the cookie of this moment; the one in their midst changes it.
+      // Each request sends the cookie that the browser has now. The one in the middle changes it.
       const ten = () => Array.from({ length: 10 }, () => browser.get("/me"));
       const [before, promoted, after] = [ten(), browser.post("/promote"), ten()];
       for (const { body } of await Promise.all([...before, ...after])) expect(body).toMatchObject({ id: "alice" });
@@ -90,7 +90,7 @@ describe("rotation while 20 requests of the same browser are under way", () => {
     }
   });
 
-  test("when all 20 want to rotate, one does, and the browser ends up with its token", async () => {
+  test("rotates once if all 20 call it, and leaves the browser with that token", async () => {
     const browser = (await t.open(routes)).browser();
     await browser.post("/login?as=alice");
     for (let round = 0; round < 10; round++) {

@@ -24,7 +24,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     return (await t.open(routes, { server, use: [t.auth(options)] })).browser();
   }
 
-  test("Authorization: Bearer carries the token; without a cookie none is ever set", async () => {
+  test("reads the token from Authorization: Bearer, and sets no cookie with cookie: false", async () => {
     const client = await open({ header: true, cookie: false });
     const { body, cookies } = await client.post("/login");
     const { token } = body as { token: string };
@@ -40,7 +40,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me", { authorization })).toMatchObject(signedOut);
   });
 
-  test("a header of one's own carries the token, whatever its case", async () => {
+  test("reads the token from a custom header, in any case", async () => {
     const client = await open({ header: "X-Session-Token", cookie: false });
     const { token } = (await client.post("/login")).body as { token: string };
     expect(await client.get("/me", { "x-session-token": token })).toMatchObject(signedIn("alice"));
@@ -49,7 +49,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me", { "x-session-token": `Bearer ${token}` })).toMatchObject(signedOut);
   });
 
-  test("the header goes before the cookie; one that holds no token gives way to it", async () => {
+  test("prefers the header to the cookie, unless it holds no token", async () => {
     const client = await open({ header: true });
     await client.post("/login");
     expect(await client.get("/me")).toMatchObject(signedIn("alice"));
@@ -58,7 +58,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me", { authorization: "Basic YTpi" })).toMatchObject(signedIn("alice"));
   });
 
-  test("a header whose session is gone does not clear the cookie", async () => {
+  test("keeps the cookie if the header's session has ended", async () => {
     const client = await open({ header: true });
     await client.post("/login");
     const authorization = `Bearer ${"x".repeat(64)}`;
@@ -66,7 +66,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me")).toMatchObject(signedIn("alice"));
   });
 
-  test("signing out the header's session leaves the cookie, which is another session's", async () => {
+  test("keeps the cookie when the header's session is killed", async () => {
     const client = await open({ header: true });
     await client.post("/login");
     const authorization = `Bearer ${await tokenOf("bob")}`;
@@ -75,13 +75,13 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await client.get("/me")).toMatchObject(signedIn("alice"));
   });
 
-  test("without the option a header counts for nothing", async () => {
+  test("ignores headers without the option header", async () => {
     const client = await open({});
     const token = await tokenOf("bob");
     expect(await client.get("/me", { authorization: `Bearer ${token}` })).toMatchObject(signedOut);
   });
 
-  test("read and write carry the token wherever the app wants it", async () => {
+  test("reads the token with read and sends it with write", async () => {
     const written: (string | undefined)[] = [];
     const client = await open({
       read: (req) => new URL(`${req.url}`, "http://localhost").searchParams.get("t") ?? undefined,
@@ -104,7 +104,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(written).toEqual([token, rotated.headers["x-token"], undefined]);
   });
 
-  test("read alone goes before header and cookie, and what is no token gives way to them", async () => {
+  test("prefers read to header and cookie, unless it returns no token", async () => {
     const client = await open({ read: (req) => `${req.headers["x-mine"]}`, header: true });
     await client.post("/login");
     const mine = { "x-mine": await tokenOf("carol"), authorization: `Bearer ${await tokenOf("bob")}` };

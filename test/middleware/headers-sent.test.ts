@@ -13,37 +13,40 @@ const calls: [string, Handler][] = [
 ];
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test.each(calls)("%s throws once the response has begun, and changes nothing in Redis", async (_name, call) => {
-    const site = await t.open(
-      {
-        "/login": (req) => req.rs.create("alice"),
-        "/late": async (req, res) => {
-          res.writeHead(200).write(" ");
-          const before = await dump(t.db);
-          const failed = await outcome(Promise.resolve(call(req, res)));
-          res.end(JSON.stringify({ failed, state: req.rs.state, same: isSame(before, await dump(t.db)) }));
+  test.each(calls)(
+    "%s throws headersSent and changes nothing in Redis if the response has begun",
+    async (_name, call) => {
+      const site = await t.open(
+        {
+          "/login": (req) => req.rs.create("alice"),
+          "/late": async (req, res) => {
+            res.writeHead(200).write(" ");
+            const before = await dump(t.db);
+            const failed = await outcome(Promise.resolve(call(req, res)));
+            res.end(JSON.stringify({ failed, state: req.rs.state, same: isSame(before, await dump(t.db)) }));
+          },
+          "/me": (req) => req.rs.get(),
         },
-        "/me": (req) => req.rs.get(),
-      },
-      { server },
-    );
-    const browser = site.browser();
-    await browser.post("/login");
-    const { token } = browser;
-    expect(JSON.parse((await browser.post("/late")).text)).toEqual({
-      failed: expect.objectContaining({
-        error: "headersSent",
-        code: "ERR_HEADERS_SENT",
-        message: expect.stringContaining("the response has begun"),
-      }),
-      state: "unmodified",
-      same: true,
-    });
-    expect(browser.token).toBe(token);
-    expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
-  });
+        { server },
+      );
+      const browser = site.browser();
+      await browser.post("/login");
+      const { token } = browser;
+      expect(JSON.parse((await browser.post("/late")).text)).toEqual({
+        failed: expect.objectContaining({
+          error: "headersSent",
+          code: "ERR_HEADERS_SENT",
+          message: expect.stringContaining("the response has begun"),
+        }),
+        state: "unmodified",
+        same: true,
+      });
+      expect(browser.token).toBe(token);
+      expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
+    },
+  );
 
-  test("reading, writing data and ending the others still work then", async () => {
+  test("get, set and killOthers work after the response has begun", async () => {
     const site = await t.open(
       {
         "/login": (req) => req.rs.create("alice"),
@@ -63,7 +66,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-describe("when the response begins while Redis is asked", () => {
+describe("if the response begins during the call", () => {
   async function begun(call: Handler) {
     const site = await t.open({
       "/login": (req) => req.rs.create("alice"),
@@ -80,7 +83,7 @@ describe("when the response begins while Redis is asked", () => {
     return { answer, alice: await count("alice"), bob: await count("bob") };
   }
 
-  test("create throws, and leaves no session of which nobody has the token", async () => {
+  test("create throws headersSent and ends the session that it created", async () => {
     expect(await begun((req) => req.rs.create("bob"))).toMatchObject({
       answer: [{ error: "headersSent" }, "ended"],
       bob: 0,
@@ -95,7 +98,7 @@ describe("when the response begins while Redis is asked", () => {
   });
 });
 
-test("with a custom write it is the same; where the app hands the token out by itself, headers do not matter", async () => {
+test("throws headersSent with write, but not if no response sets the token", async () => {
   const late: Handler = async (req, res) => {
     res.write(" ");
     res.end(JSON.stringify(await outcome(req.rs.create("alice"))));

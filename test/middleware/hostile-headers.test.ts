@@ -10,7 +10,7 @@ afterEach(() => void vi.restoreAllMocks());
 
 const forged = (i: number) => `rs=${String(i).padStart(64, "A")}.${"A".repeat(43)}`;
 
-/** How often a request with this cookie has something decoded, and how many signatures it has computed. */
+/** Returns how many values a request with this cookie decodes, and how many signatures it computes. */
 async function work(server: (typeof SERVER_NAMES)[number], cookie: string): Promise<[decoded: number, hmacs: number]> {
   const site = await t.open({ "/me": (req) => req.rs.get() }, { server });
   const browser = site.browser({ cookie });
@@ -41,14 +41,14 @@ describe.each(SERVER_NAMES)("a hostile Cookie header on %s", (server) => {
     ]);
   });
 
-  test("computes four signatures at the most", async () => {
+  test("computes at most four signatures", async () => {
     const cookie = Array.from({ length: 100 }, (_, i) => forged(i)).join("; ");
     const [, hmacs] = await work(server, cookie);
     expect(hmacs).toBe(4);
   });
 });
 
-test("finds the good cookie after thousands of impossible ones", async () => {
+test("finds the valid cookie after thousands of malformed ones", async () => {
   const site = await t.open({ "/me": (req) => req.rs.get() });
   const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   const good = `rs=${encodeURIComponent(sign(token, SECRET))}`;
@@ -56,7 +56,7 @@ test("finds the good cookie after thousands of impossible ones", async () => {
   expect((await site.browser({ cookie }).get("/me")).body).toMatchObject({ id: "alice" });
 });
 
-test("takes white space around the name and the value, and a value that is percent-encoded throughout", async () => {
+test("accepts white space around name and value, and a fully percent-encoded value", async () => {
   const site = await t.open({ "/me": (req) => req.rs.get() });
   const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   const signed = sign(token, SECRET);

@@ -25,7 +25,7 @@ async function ask(site: Site, headers: Attempt): Promise<[status: number | unde
   });
 }
 
-/** Any text that Node lets into a header. */
+/** Returns a random text that Node allows in a header. */
 const headerText = fc.string({
   unit: fc
     .integer({ min: 0x20, max: 0xff })
@@ -34,7 +34,7 @@ const headerText = fc.string({
   maxLength: 200,
 });
 
-/** A text with something about it changed. */
+/** Returns the text with one random change. */
 function mutant(original: string): fc.Arbitrary<string> {
   const at = fc.nat(original.length - 1);
   const char = fc.constantFrom(..."abcXYZ019.+/=%-_ ;,\"'\\", "%00", "%0a", "%2E", "%", "é", "\t");
@@ -50,9 +50,9 @@ function mutant(original: string): fc.Arbitrary<string> {
   );
 }
 
-/** Whether a request has a right to its session: the pair rs with the signed token, or the token as Bearer. */
+/** Whether a request carries its token: as a signed cookie, or as a Bearer token. */
 function isLegitimate({ cookie = "", authorization = "" }: Attempt, signed: string): boolean {
-  // Whatever has the form of a token may be asked for: a header is not signed.
+  // A header is not signed, so any well-formed token may be looked up.
   if (/^bearer +[a-z0-9]{64}[ \t]*$/i.test(authorization.trim())) return true;
   return cookie.split(";").some((pair) => {
     const [name, ...value] = pair.split("=");
@@ -68,7 +68,7 @@ function decoded(value: string): string {
   }
 }
 
-test("10,000 random and mutated cookies and headers never crash, never reach Redis, never give a session", async () => {
+test("ignores 10,000 random and mutated cookies and headers without an error, a session or a Redis call", async () => {
   const site = await t.open({ "/me": (req) => req.rs.get() }, { use: [t.auth({ header: true })], server: "node:http" });
   const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   const signed = sign(token, SECRET);
@@ -115,7 +115,7 @@ test("10,000 random and mutated cookies and headers never crash, never reach Red
   expect((await ask(site, { cookie: pair }))[1]).toContain("alice");
 });
 
-test("well-formed and signed, but made up: Redis is asked for the session, and there is none", async () => {
+test("asks Redis for a well-formed, signed token that does not exist, and finds no session", async () => {
   const site = await t.open({ "/me": (req) => req.rs.get() }, { use: [t.auth({ header: true })] });
   const alphabet = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"];
   const madeUp = fc.string({ unit: fc.constantFrom(...alphabet), minLength: 64, maxLength: 64 });
@@ -128,7 +128,7 @@ test("well-formed and signed, but made up: Redis is asked for the session, and t
       expect(await ask(site, i % 2 ? { cookie } : { authorization: `Bearer ${token}` })).toEqual([200, "null"]);
     }
   });
-  // For those in a cookie, also whether it may be cleared.
+  // For a cookie, a second call finds out whether it may be cleared.
   expect(commands.map(([name]) => name).toSorted()).toEqual([...Array(200).fill("evalsha"), ...Array(100).fill("get")]);
   expect(await t.db.dbsize()).toBe(0);
 });

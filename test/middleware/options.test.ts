@@ -5,7 +5,7 @@ import { SECRET, useSites } from "./support/site.js";
 
 const t = useSites();
 
-/** Makes the middleware as JavaScript may, with anything. */
+/** Creates the middleware with any options, as untyped JavaScript can. */
 function make(options: object): unknown {
   return sessions({ rs: t.rs, app: "webapp", secret: SECRET, ...options } as unknown as SessionsOptions);
 }
@@ -19,7 +19,7 @@ function refusal(make: () => unknown): unknown {
   }
 }
 
-describe("sessions refuses", () => {
+describe("sessions throws for", () => {
   test.each<[string, object, string, string]>([
     ["a missing engine", { rs: undefined }, "invalidValue", "sessions needs rs, an engine: new RedisSessions(…)"],
     ["a missing app", { app: undefined }, "missingParameter", "No app supplied"],
@@ -28,9 +28,9 @@ describe("sessions refuses", () => {
     ["an empty secret", { secret: "" }, "invalidValue", "sessions needs a secret"],
     ["an empty list of secrets", { secret: [] }, "invalidValue", "sessions needs a secret"],
     ["a list with an empty secret", { secret: ["good", ""] }, "invalidValue", "sessions needs a secret"],
-    ["a secret that is no string", { secret: 42 }, "invalidValue", "sessions needs a secret"],
-    ["no way for the token to come", { cookie: false }, "invalidValue", "a cookie, a header, or read"],
-    ["write without read", { write: () => {} }, "invalidValue", "write goes with read"],
+    ["a secret that is not a string", { secret: 42 }, "invalidValue", "sessions needs a secret"],
+    ["no source for the token", { cookie: false }, "invalidValue", "a source for the token: cookie, header or read"],
+    ["write without read", { write: () => {} }, "invalidValue", "write needs read"],
     ["write and a cookie", { read: () => "", write: () => {}, cookie: {} }, "invalidValue", "but not both"],
   ])("%s", (_what, options, name, message) => {
     expect(refusal(() => make(options))).toMatchObject({ name, message: expect.stringContaining(message) });
@@ -70,13 +70,13 @@ describe("sessions refuses", () => {
     expect(refusal(() => make({ [name]: value }))).toMatchObject({ name: "invalidValue", message });
   });
 
-  test.each<[unknown]>([[undefined], [null], ["webapp"]])("%j in the place of options", (options) => {
+  test.each<[unknown]>([[undefined], [null], ["webapp"]])("%j instead of options", (options) => {
     const refused = refusal(() => sessions(options as unknown as SessionsOptions));
     expect(refused).toMatchObject({ name: "invalidValue", message: "sessions takes an object of options" });
   });
 });
 
-describe("the cookie's options: refused is", () => {
+describe("sessions throws for the cookie options", () => {
   test.each<[object, string]>([
     [{ sameSit: "lax" }, 'cookie has no option "sameSit". Did you mean "sameSite"?'],
     [{ expires: 5 }, 'cookie has no option "expires". It takes name, path, domain'],
@@ -102,13 +102,16 @@ describe("the cookie's options: refused is", () => {
     [{ maxAge: 30 * 86_400_000 }, "cookie: maxAge must be seconds"],
     [{ partitioned: "yes" }, "cookie: partitioned must be true or false"],
     [{ priority: "urgent" }, 'cookie: priority must be "low" or "medium" or "high"'],
-    [{ name: "__Host-rs" }, 'cookie: browsers take "__Host-rs" with secure: true only'],
-    [{ name: "__Secure-rs", secure: "auto" }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
-    [{ name: "__Secure-rs", secure: false }, 'cookie: browsers take "__Secure-rs" with secure: true only'],
-    [{ name: "__HOST-rs", secure: true, path: "/a" }, 'cookie: browsers take "__HOST-rs" with path "/" and'],
-    [{ name: "__Host-rs", secure: true, domain: "a.com" }, 'cookie: browsers take "__Host-rs" with path "/" and'],
-    [{ sameSite: "none", secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
-    [{ partitioned: true, secure: false }, 'cookie: browsers take sameSite "none" and partitioned with secure only'],
+    [{ name: "__Host-rs" }, 'cookie: browsers accept "__Host-rs" only with secure: true'],
+    [{ name: "__Secure-rs", secure: "auto" }, 'cookie: browsers accept "__Secure-rs" only with secure: true'],
+    [{ name: "__Secure-rs", secure: false }, 'cookie: browsers accept "__Secure-rs" only with secure: true'],
+    [{ name: "__HOST-rs", secure: true, path: "/a" }, 'cookie: browsers accept "__HOST-rs" only with path "/" and'],
+    [
+      { name: "__Host-rs", secure: true, domain: "a.com" },
+      'cookie: browsers accept "__Host-rs" only with path "/" and',
+    ],
+    [{ sameSite: "none", secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
+    [{ partitioned: true, secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
   ])("%j", (cookie, message) => {
     expect(refusal(() => make({ cookie }))).toMatchObject({
       name: "invalidValue",
@@ -127,7 +130,7 @@ describe("the cookie's options: refused is", () => {
   });
 });
 
-test("an option that is undefined is as if it were not there", async () => {
+test("treats an undefined option as absent", async () => {
   const cookie = { name: undefined, path: undefined, sameSite: undefined, httpOnly: undefined, secure: undefined };
   const auth = sessions({
     rs: t.rs,
@@ -145,14 +148,14 @@ test("an option that is undefined is as if it were not there", async () => {
   ]);
 });
 
-test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required refuses to redirect to %j", (redirect) => {
+test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required throws for the redirect %j", (redirect) => {
   expect(refusal(() => t.auth().required({ redirect: redirect as string }))).toMatchObject({
     name: "invalidValue",
-    message: 'required: redirect must be an address, percent-encoded: "/login"',
+    message: 'required: redirect must be a percent-encoded URL: "/login"',
   });
 });
 
-test("required names what it does not know", () => {
+test("required names an unknown option in its error", () => {
   const auth = t.auth();
   expect(refusal(() => auth.required({ redirct: "/" } as object))).toMatchObject({
     name: "invalidValue",
@@ -161,7 +164,7 @@ test("required names what it does not know", () => {
   expect(refusal(() => auth.required({ redirect: 5 } as object))).toMatchObject({ name: "invalidValue" });
 });
 
-test("a cookie needs a secret, a header or read alone does not", () => {
+test("requires a secret with a cookie, but not with header or read alone", () => {
   expect(make({ secret: undefined, cookie: false, header: true })).toBeTypeOf("function");
   expect(make({ secret: undefined, read: () => undefined, write: () => {} })).toBeTypeOf("function");
   expect(refusal(() => make({ secret: undefined, header: true }))).toMatchObject({ name: "invalidValue" });

@@ -4,7 +4,7 @@ import { type Routes, SERVER_NAMES, type ServerName } from "./support/servers.js
 import { outcome, useSites } from "./support/site.js";
 
 const TIMEOUT = 200;
-/** What a busy machine may add. A hang would be many times as long. */
+/** Milliseconds that a busy machine may add. A hang would take many times as long. */
 const SLACK = 1500;
 
 const t = useSites({ timeout: TIMEOUT });
@@ -41,7 +41,7 @@ async function signedIn(server: ServerName, onOutage: "error" | "anonymous"): Pr
   return browser;
 }
 
-/** The status of an answer that has to come within the timeout. */
+/** Returns the status of a response, which must arrive within the timeout. */
 async function timely(browser: Browser, path: string): Promise<number> {
   const began = performance.now();
   const { status, cookies } = await browser.get(path);
@@ -51,7 +51,7 @@ async function timely(browser: Browser, path: string): Promise<number> {
 }
 
 describe.each(SERVER_NAMES)("%s while Redis hangs", (server) => {
-  test('onOutage "error": whatever asks for the session answers 503, through the server\'s own error handling', async () => {
+  test('answers 503 through the server\'s error handling with onOutage "error"', async () => {
     const browser = await signedIn(server, "error");
     t.redis.pause();
     const asking = [...WRITES, "/me", "/private", "/devices", "/kill-others", "/kill-all"];
@@ -60,7 +60,7 @@ describe.each(SERVER_NAMES)("%s while Redis hangs", (server) => {
     expect(await timely(browser, "/hello")).toBe(200);
   });
 
-  test('onOutage "anonymous": get gives null, writes answer 503, and the cookie is kept', async () => {
+  test('returns null from get, answers 503 to writes and keeps the cookie with onOutage "anonymous"', async () => {
     const browser = await signedIn(server, "anonymous");
     t.redis.pause();
     const writes = [...WRITES, "/kill-others", "/kill-all"];
@@ -70,20 +70,20 @@ describe.each(SERVER_NAMES)("%s while Redis hangs", (server) => {
     expect(await browser.get("/devices")).toMatchObject({ status: 200, body: [] });
     expect(await timely(browser, "/private")).toBe(401);
     t.redis.resume();
-    // What was queued is through when this is.
+    // When this call returns, the queued calls have been answered.
     await t.db.ping();
     expect(browser.token).toBeDefined();
   });
 });
 
-test("a Redis that is away, and comes back: requests fail with 503 meanwhile and work afterwards", async () => {
+test("answers 503 while Redis is down and works again when it is back", async () => {
   const browser = await signedIn("Express 5", "error");
   await t.redis.kill();
   for (const path of ["/me", "/login", "/private"]) expect(await timely(browser, path)).toBe(503);
   await t.redis.start();
-  // It may take ioredis up to 2 s to try again.
+  // ioredis may wait up to 2 s before it reconnects.
   await expect.poll(() => browser.get("/me").then(({ status }) => status), { timeout: 10_000 }).toBe(200);
-  // It has come back empty, but for the mark that the login has left, which was still waiting to be sent.
+  // Redis is empty, except for what the queued login has written.
   await t.db.flushdb();
   await browser.get("/me");
   expect(browser.cookies).toBe("");
@@ -91,7 +91,7 @@ test("a Redis that is away, and comes back: requests fail with 503 meanwhile and
   expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
 });
 
-test("what fails is asked once: a request that catches the error and asks again gets it at once, and may go on", async () => {
+test("does not ask Redis again after a failure in the same request", async () => {
   const site = await t.open({
     ...routes,
     "/stubborn": async (req) => {
@@ -109,7 +109,7 @@ test("what fails is asked once: a request that catches the error and asks again 
   expect((await browser.post("/stubborn")).body).toEqual([["timeout", "timeout", "timeout"], true]);
 });
 
-test("after a write of which nobody knows the outcome get looks again", async () => {
+test("loads the session again after a write whose outcome is unknown", async () => {
   const site = await t.open({
     ...routes,
     "/late": async (req) => {
@@ -121,7 +121,7 @@ test("after a write of which nobody knows the outcome get looks again", async ()
       return [error, await req.rs.get()];
     },
   });
-  // Redis learns the script: where it lacks it, a call that is late is not sent again.
+  // Load the script into Redis first. Otherwise a late call is not sent a second time.
   const other = site.browser();
   await other.post("/login");
   await other.post("/logout");
@@ -131,7 +131,7 @@ test("after a write of which nobody knows the outcome get looks again", async ()
   expect(browser.cookies).toBe("");
 });
 
-test("an error that is not an outage stays one, also with onOutage anonymous", async () => {
+test("rejects with other errors, also with onOutage anonymous", async () => {
   const browser = await signedIn("Express 5", "anonymous");
   const [key] = await t.db.keys("rs:{webapp}:s:*");
   await t.db.del(`${key}`);
@@ -139,7 +139,7 @@ test("an error that is not an outage stays one, also with onOutage anonymous", a
   expect((await browser.get("/me")).status).toBe(500);
 });
 
-test("a sign-in that fails because Redis is away leaves the present cookie alone", async () => {
+test("keeps the current cookie if a sign-in fails during an outage", async () => {
   const site = await t.open({
     ...routes,
     "/switch": async (req) => {

@@ -10,17 +10,17 @@ const t = useSites();
 
 const DAY = 24 * 3600;
 
-/** A user as the strategy finds it. */
+/** The user that the strategy returns. */
 type WithUser = Req & { user: { id: string } };
 
-test("Passport finds the user, the middleware signs them in, and the session's ttl is what remembers", async () => {
+test("signs in the user that Passport finds, with a ttl for remember-me", async () => {
   const passport = new Passport();
   passport.use(
     new Strategy({ usernameField: "name" }, (name, password, found) => {
       found(null, password === "open sesame" ? { id: name } : false);
     }),
   );
-  // What Passport reads a form from; express.urlencoded() has it from the body.
+  // Passport reads the form from the body, which express.urlencoded() parses in a real app.
   const form: Middleware = (req, _res, next) => {
     const body = Object.fromEntries(new URL(`${req.url}`, "http://localhost").searchParams);
     next(void Object.assign(req, { body }));

@@ -11,7 +11,7 @@ async function id(browser: Browser): Promise<string | undefined> {
   return ((await browser.get("/me")).body as { id: string } | null)?.id;
 }
 
-/** Something that a request waits for, until the test lets it on. */
+/** A gate that a request waits at until the test opens it. */
 function latch(): { passed: Promise<void>; open: () => void } {
   let open = () => {};
   const passed = new Promise<void>((resolve) => {
@@ -21,7 +21,7 @@ function latch(): { passed: Promise<void>; open: () => void } {
 }
 
 describe("within one request", () => {
-  /** A browser that has signed in as alice, at a site with one page more. */
+  /** Returns a browser that has signed in as alice, on a site with one more page. */
   async function visit(page: Routes[string]): Promise<Browser> {
     const site = await t.open({
       "/login": (req) => req.rs.create("alice"),
@@ -33,10 +33,10 @@ describe("within one request", () => {
     return browser;
   }
 
-  test("a get that is under way while create signs another user in does not clear the new cookie", async () => {
+  test("get does not clear the new cookie if create runs at the same time", async () => {
     for (let round = 0; round < 20; round++) {
       const browser = await visit(async (req) => {
-        // The same pipeline: the old session is ended before it is read, or after.
+        // Both calls share a pipeline: the old session is ended before it is read, or after.
         await Promise.all(round % 2 ? [req.rs.create("bob"), req.rs.get()] : [req.rs.get(), req.rs.create("bob")]);
         return [(await req.rs.get())?.id, req.rs.state];
       });
@@ -45,7 +45,7 @@ describe("within one request", () => {
     }
   });
 
-  test("a set that is under way while create signs another user in is not taken for the new session", async () => {
+  test("get returns the new session if set and create run at the same time", async () => {
     for (let round = 0; round < 20; round++) {
       const browser = await visit(async (req) => {
         const set = req.rs.set({ a: 1 });
@@ -58,7 +58,7 @@ describe("within one request", () => {
     }
   });
 
-  test("after a set that was under way while rotate changed the token, get gives what was set", async () => {
+  test("get returns the written data if set and rotate run at the same time", async () => {
     const browser = await visit(async (req) => {
       await req.rs.get();
       await Promise.all([req.rs.rotate(), req.rs.set({ a: 1 })]);
@@ -68,7 +68,7 @@ describe("within one request", () => {
     expect(await id(browser)).toBe("alice");
   });
 
-  test("a get that is under way while kill signs out leaves the session ended", async () => {
+  test("get does not change the state if kill runs at the same time", async () => {
     const browser = await visit(async (req) => {
       await Promise.all([req.rs.kill(), req.rs.get()]);
       return [req.rs.state, await req.rs.get(), req.rs.state];
@@ -78,7 +78,7 @@ describe("within one request", () => {
     expect(answer.cookies).toEqual([expect.stringMatching(/^rs=;/)]);
   });
 
-  test("sets of different keys at once all win", async () => {
+  test("set keeps all keys of concurrent calls", async () => {
     const browser = await visit(async (req) => {
       await Promise.all(Array.from({ length: 20 }, (_, i) => req.rs.set({ [`key${i}`]: i })));
       return Object.keys((await t.rs.get({ app: "webapp", token: `${req.rs.token}` }))?.d ?? {}).length;
@@ -106,8 +106,8 @@ describe("between requests of one browser", () => {
     });
   }
 
-  // The cookie would be cleared because the old session is gone, and it is the new one by then.
-  test("a request with the old token that ends after create has signed in anew does not sign the browser out", async () => {
+  // Otherwise the response would clear the cookie, which holds the new token by then.
+  test("does not clear the new cookie in a request with the old token that ends after create", async () => {
     const { passed, open: go } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -119,7 +119,7 @@ describe("between requests of one browser", () => {
     expect(await id(browser)).toBe("bob");
   });
 
-  test("a request with the old token never brings the old session back, nor writes to the new one", async () => {
+  test("does not revive the old session or write to the new one with the old token", async () => {
     const { passed, open: go } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -131,7 +131,7 @@ describe("between requests of one browser", () => {
     expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions.map((one) => one.id)).toEqual(["bob"]);
   });
 
-  test("a request that is under way while another rotates keeps the session, and the browser the new token", async () => {
+  test("keeps the session in a request that runs during rotate, and the new token in the browser", async () => {
     const { passed, open: go } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -142,8 +142,8 @@ describe("between requests of one browser", () => {
     expect(browser.token).toBe(token);
   });
 
-  // Its cookie would be cleared, and it is the new one by then.
-  test("one that is under way while another rotates without grace gets no session, and the browser stays signed in", async () => {
+  // Otherwise the response would clear the cookie, which holds the new token by then.
+  test("returns no session in a request that runs during rotate without grace, and keeps the browser signed in", async () => {
     const { passed, open: go } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -154,8 +154,8 @@ describe("between requests of one browser", () => {
     expect(await id(browser)).toBe("alice");
   });
 
-  // What tells of the other sign-in is known for a while only.
-  test("one that takes longer than that is remembered leaves the cookie alone", async () => {
+  // The tombstone of the old session expires.
+  test("keeps the cookie in a request that takes longer than the tombstone exists", async () => {
     const { passed, open: go } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -170,7 +170,7 @@ describe("between requests of one browser", () => {
     expect(await id(browser)).toBe("bob");
   });
 
-  test("signing out with an old token that has grace ends the session and its successor", async () => {
+  test("kill with an old token in its grace ends the rotated session", async () => {
     const { passed } = latch();
     const browser = (await open(passed)).browser();
     await browser.post("/login?as=alice");
@@ -180,7 +180,7 @@ describe("between requests of one browser", () => {
     expect(await id(browser)).toBeUndefined();
   });
 
-  test("two sign-ins at once leave the browser with a session that lives", async () => {
+  test("leaves the browser with a live session after two concurrent sign-ins", async () => {
     const { passed } = latch();
     const site = await open(passed);
     for (let round = 0; round < 10; round++) {

@@ -18,7 +18,7 @@ const routes: Routes = {
 const set = (d: object) => `/set?d=${encodeURIComponent(JSON.stringify(d))}`;
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("a browser that signs in has a session until it signs out", async () => {
+  test("keeps a session from create until kill", async () => {
     const browser = (await t.open(routes, { server })).browser();
     expect((await browser.get("/me")).body).toBeNull();
     const { token, ref } = (await browser.post("/login")).body as { token: string; ref: string };
@@ -31,7 +31,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await t.stored(ref)).toEqual({});
   });
 
-  test("token is what the browser sent, or is about to get", async () => {
+  test("token is the one that the browser sent or is about to receive", async () => {
     const site = await t.open(
       { ...routes, "/sign-in": async (req) => [await req.rs.create("alice"), req.rs.token] },
       { server },
@@ -43,7 +43,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.get("/token")).body).toEqual({ token, state: "unmodified" });
   });
 
-  test("set merges key by key, null removes, and values may be any JSON", async () => {
+  test("set merges key by key, removes a key with null and accepts any JSON value", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login");
     const cart = [{ sku: "a", tags: ["x", { y: null }] }];
@@ -52,7 +52,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(((await browser.get("/me")).body as { d: unknown }).d).toEqual({ cart });
   });
 
-  test("set without a session gives null, and nothing is written", async () => {
+  test("set without a session returns null and writes nothing", async () => {
     const browser = (await t.open(routes, { server })).browser();
     expect((await browser.post(set({ a: 1 }))).body).toBeNull();
     await browser.post("/login");
@@ -61,7 +61,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await t.db.keys("rs:{webapp}:*")).toEqual([]);
   });
 
-  test("get reads once for a request, counts one read, and with touch: false none", async () => {
+  test("get asks Redis once per request and counts one read, or none with touch: false", async () => {
     const site = await t.open(
       { ...routes, "/thrice": (req) => Promise.all([1, 2, 3].map(() => req.rs.get())) },
       { server },
@@ -76,7 +76,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await t.stored(ref)).r).toBe("2");
   });
 
-  test("a misspelt touch is refused: it would keep the session alive for ever", async () => {
+  test("get throws for a misspelt touch, which would keep the session alive", async () => {
     const site = await t.open({
       ...routes,
       "/misspelt": (req) => outcome(req.rs.get({ tuch: false } as object)),
@@ -89,7 +89,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.get("/me")).body).toMatchObject({ r: 1 });
   });
 
-  test("touch: false does not prolong the session, a plain get does", async () => {
+  test("get touches the session, unless touch is false", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login");
     const ref = refOf(`${browser.token}`);
@@ -101,7 +101,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(7_000_000);
   });
 
-  test("a get after one with touch: false prolongs it all the same", async () => {
+  test("get touches the session after a get with touch: false", async () => {
     const site = await t.open(
       {
         ...routes,
@@ -119,7 +119,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await t.stored(ref)).r).toBe("2");
   });
 
-  test("create gives a new token and ends the session that the browser had", async () => {
+  test("create returns a new token and ends the browser's session", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login?as=alice");
     const before = `${browser.token}`;
@@ -130,7 +130,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toHaveLength(1);
   });
 
-  test("create fills in the address and the device, and its options go before them", async () => {
+  test("create takes ip and device from the request, unless the options contain them", async () => {
     const site = await t.open(
       {
         "/login": (req) => req.rs.create("alice"),
@@ -149,7 +149,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.get("/me")).body).toMatchObject(told);
   });
 
-  test("rotate gives a new token for the same session", async () => {
+  test("rotate returns a new token for the same session", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login");
     const before = `${browser.token}`;
@@ -159,7 +159,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.get("/me")).body).toMatchObject({ ref: rotated.ref, id: "alice", d: { cart: 1 } });
   });
 
-  test("rotate without a session gives null and sets no cookie", async () => {
+  test("rotate without a session returns null and sets no cookie", async () => {
     const browser = (await t.open(routes, { server })).browser();
     expect(await browser.post("/rotate")).toMatchObject({ body: null, cookies: [] });
     await browser.post("/login");
@@ -167,7 +167,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await browser.post("/rotate")).toMatchObject({ body: null, cookies: [] });
   });
 
-  test("what was set is there for the next request, also after a redirect right away", async () => {
+  test("set has written when it resolves, so the request after a redirect reads the data", async () => {
     const site = await t.open(
       {
         ...routes,
@@ -187,7 +187,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     }
   });
 
-  test("bad data and a bad id are errors that name what is wrong", async () => {
+  test("set and create reject invalid data and ids with an error that names the cause", async () => {
     const site = await t.open(
       {
         ...routes,

@@ -23,11 +23,11 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     browser = (
       await t.open({ ...routes, "/private": [auth.required(), (req) => req.rs.get()] }, { server, use: [auth] })
     ).browser();
-    // The first calls register the app and load the scripts.
+    // The first calls load the scripts and add the app to the index.
     for (const path of ["/login", "/me", "/set", "/rotate", "/logout", "/login"]) await browser.post(path);
   });
 
-  /** The names of the commands that requests cost. */
+  /** Returns the names of the commands that the requests send. */
   async function cost(...paths: string[]): Promise<(string | undefined)[]> {
     const commands = await t.redis.watch(async () => {
       for (const path of paths) expect((await browser.get(path)).status).toBe(200);
@@ -35,28 +35,28 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     return commands.map(([name]) => name?.toLowerCase());
   }
 
-  test("a request that never asks for its session costs nothing", async () => {
+  test("sends nothing for a request that does not use its session", async () => {
     expect(await cost("/hello", "/hello")).toEqual([]);
   });
 
-  test.each(["/me", "/private", "/set", "/rotate", "/logout"])("%s costs one round trip", async (path) => {
+  test.each(["/me", "/private", "/set", "/rotate", "/logout"])("takes one round trip for %s", async (path) => {
     expect(await cost(path)).toEqual(["evalsha"]);
   });
 
-  test("a browser without a session costs nothing, whatever it asks", async () => {
+  test("sends nothing for a browser without a session", async () => {
     await browser.post("/logout");
     expect(browser.cookies).toBe("");
     expect(await cost("/me", "/set", "/rotate", "/devices", "/logout")).toEqual([]);
   });
 
-  test("signing in costs one round trip, signing in again one more to end the old session", async () => {
+  test("takes one round trip for a sign-in, and one more to end the old session", async () => {
     expect(await cost("/login")).toEqual(["evalsha", "evalsha"]);
     await browser.post("/logout");
     expect(await cost("/login")).toEqual(["evalsha"]);
   });
 });
 
-test("many clients at once: requests that read their sessions cost one round trip each at the most", async () => {
+test("takes at most one round trip for each of many concurrent reads", async () => {
   const site = await t.open(routes);
   const browsers = Array.from({ length: 10 }, () => site.browser());
   for (const browser of browsers) await browser.post("/login");

@@ -18,7 +18,7 @@ const emitWarning = vi.spyOn(process, "emitWarning").mockReturnValue();
 beforeEach(() => void emitWarning.mockClear());
 afterAll(() => emitWarning.mockRestore());
 
-/** What the process was warned of. */
+/** Returns the warnings of the process. */
 function warned(): string[] {
   return emitWarning.mock.calls.map(([message]) => String(message));
 }
@@ -30,7 +30,7 @@ async function openSite(cookie: CookieOptions, options: SiteOptions = {}) {
 const HTTPS_PROXY = { "x-forwarded-proto": "https" };
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("over HTTPS the cookie is Secure by itself, set and cleared", async () => {
+  test("sets and clears a Secure cookie over HTTPS", async () => {
     const browser = (await openSite({}, { server, tls: TLS })).browser();
     expect(parts((await browser.post("/login")).cookies[0])).toHaveProperty("Secure", true);
     expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
@@ -38,26 +38,26 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(browser.cookies).toBe("");
   });
 
-  test("over plain HTTP it is not, whatever a header says that no proxy vouches for", async () => {
+  test("sets a cookie without Secure over HTTP, also with an untrusted X-Forwarded-Proto", async () => {
     const browser = (await openSite({}, { server })).browser(HTTPS_PROXY);
     expect(parts((await browser.post("/login")).cookies[0])).not.toHaveProperty("Secure");
     expect(warned()).toEqual([]);
   });
 
-  test("one that must be Secure is not set over plain HTTP; that is warned of once, with the reason", async () => {
+  test("does not set a Secure cookie over HTTP, and warns once with the reason", async () => {
     const browser = (await openSite({ secure: true }, { server })).browser();
     for (let i = 0; i < 3; i++) expect(await browser.post("/login")).toMatchObject({ status: 200, cookies: [] });
     const messages = warned();
     expect(messages).toHaveLength(1);
-    expect(messages[0]).toMatch(/cookie "rs" is Secure, but the request did not come by HTTPS.*trust proxy/s);
+    expect(messages[0]).toMatch(/cookie "rs" is Secure, but the request did not use HTTPS.*trust proxy/s);
   });
 
-  test("secure: false stays so, also over HTTPS", async () => {
+  test("omits Secure with secure: false, also over HTTPS", async () => {
     const browser = (await openSite({ secure: false }, { server, tls: TLS })).browser();
     expect(parts((await browser.post("/login")).cookies[0])).not.toHaveProperty("Secure");
   });
 
-  test("a cookie that browsers take only when it is Secure is Secure or not set at all", async () => {
+  test("sets a cookie that browsers accept only with Secure over HTTPS, and not over HTTP", async () => {
     for (const cookie of [{ sameSite: "none" }, { partitioned: true }] as const) {
       const secure = (await openSite(cookie, { server, tls: TLS })).browser();
       expect(parts((await secure.post("/login")).cookies[0])).toHaveProperty("Secure", true);
@@ -68,9 +68,9 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-describe.each(["Express 4", "Express 5"] as const)("%s behind a proxy", (server) => {
+describe.each(["Express 4", "Express 5"] as const)("%s behind a trusted proxy", (server) => {
   test.each([[{}], [{ secure: true }], [{ name: "__Host-rs", secure: true }]])(
-    "that it trusts: the cookie of %o is Secure when the browser came by HTTPS",
+    "sets a Secure cookie with %o if the browser used HTTPS",
     async (cookie: CookieOptions) => {
       const site = await openSite(cookie, { server, trustProxy: true });
       const [line] = (await site.browser().post("/login", HTTPS_PROXY)).cookies;
@@ -79,7 +79,7 @@ describe.each(["Express 4", "Express 5"] as const)("%s behind a proxy", (server)
     },
   );
 
-  test("that it trusts: the cookie is not Secure when the browser came by HTTP", async () => {
+  test("sets a cookie without Secure if the browser used HTTP", async () => {
     const site = await openSite({}, { server, trustProxy: true });
     const [line] = (await site.browser().post("/login", { "x-forwarded-proto": "http" })).cookies;
     expect(parts(line)).not.toHaveProperty("Secure");
@@ -87,7 +87,7 @@ describe.each(["Express 4", "Express 5"] as const)("%s behind a proxy", (server)
 });
 
 test.each(["Connect", "node:http"] as const)(
-  "%s behind a proxy: the app says itself that a request is secure",
+  "reads req.secure, which the app sets, on %s behind a proxy",
   async (server) => {
     const auth = t.auth({ cookie: { secure: true } });
     const site = await t.open(routes, {

@@ -22,7 +22,7 @@ const routes: Routes = {
   },
   "/me": async (req, res) => {
     const session = await req.rs.get();
-    // The usual order: first who it is, then what the answer is.
+    // The usual order: handlers load the session before they set headers.
     cacheControl(req, res);
     return session;
   },
@@ -58,7 +58,7 @@ const routes: Routes = {
 
 const at = (path: string, cc: string) => `${path}?cc=${encodeURIComponent(cc)}`;
 
-/** A browser whose cookie is due for renewal. */
+/** Returns a browser whose cookie is due for renewal. */
 async function due(site: Site): Promise<Browser> {
   const browser = site.browser();
   await browser.post("/login");
@@ -71,7 +71,7 @@ const open = (server: ServerName) => t.open(routes, { server, use: [t.auth({ coo
 
 describe.each(SERVER_NAMES)("on %s", (server) => {
   test.each(["/me", "/before", "/set", "/write-head", "/stream"])(
-    "%s renews no cookie on an answer that a shared cache may keep, and renews it on others",
+    "%s renews the cookie, unless a shared cache may store the response",
     async (path) => {
       const site = await open(server);
       const ours = (lines: string[]) => lines.filter((line) => line.startsWith("rs="));
@@ -91,14 +91,14 @@ describe.each(SERVER_NAMES)("on %s", (server) => {
     },
   );
 
-  test("an answer without the header renews it, beside the cookies of others", async () => {
+  test("renews it without Cache-Control, and keeps the response's other cookies", async () => {
     const site = await open(server);
     expect((await (await due(site)).get("/me")).cookies).toHaveLength(1);
     const { cookies } = await (await due(site)).get(at("/write-head", "private"));
     expect(cookies.map((line) => line.split("=")[0]).toSorted()).toEqual(["rs", "theme"]);
   });
 
-  test("no cookie is cleared there that is of no use, nor signed anew", async () => {
+  test("does not clear an invalid cookie or sign one again if a shared cache may store the response", async () => {
     const site = await t.open(routes, { server, use: [t.auth({ secret: ["new", SECRET] })] });
     const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     for (const value of ["nonsense", sign("A".repeat(64), SECRET), sign(token, SECRET)]) {
@@ -108,7 +108,7 @@ describe.each(SERVER_NAMES)("on %s", (server) => {
     }
   });
 
-  test("what a sign-in, a rotation or a sign-out sets goes with any answer, and once", async () => {
+  test("sets the cookie once with create, rotate and kill, also if a shared cache may store the response", async () => {
     const site = await open(server);
     expect((await site.browser().post(at("/login", "public"))).cookies).toHaveLength(1);
     for (const cc of ["public", "private"]) {

@@ -7,7 +7,7 @@ const t = useSites();
 
 const routes: Routes = { "/login": (req) => req.rs.create("alice"), "/me": (req) => req.rs.get() };
 
-/** The session of one who signed in. */
+/** Signs in and returns the session. */
 async function signIn(
   headers: Record<string, string>,
   options: Partial<SessionsOptions<Data, string>> = {},
@@ -39,14 +39,14 @@ describe("the device", () => {
     expect(await signIn({ "user-agent": "" })).not.toHaveProperty("device");
   });
 
-  test("is cut off after 64 characters, and an odd User-Agent keeps nobody out", async () => {
+  test("is cut after 64 characters, and an unusual User-Agent does not make the sign-in fail", async () => {
     expect((await signIn({ "user-agent": "x".repeat(5000) })).device).toBe("x".repeat(64));
     for (const agent of ["/", "(", "\t", "\xff\xfe", ";".repeat(100), "__proto__", '"\\'.repeat(40)]) {
       await signIn({ "user-agent": agent });
     }
   });
 
-  test("may be the app's own, also one that is cut off in the midst of an emoji", async () => {
+  test("comes from the option device, and may be cut in the middle of an emoji", async () => {
     expect((await signIn({}, { device: (req) => `Till ${req.headers["x-till"]}` })).device).toBe("Till undefined");
     const { device } = await signIn({}, { device: () => `${"x".repeat(63)}🍓` });
     expect(device).toMatch(/^x{63}/);
@@ -58,7 +58,7 @@ describe("the device", () => {
 describe("the address", () => {
   const server = ["Express 4", "Express 5"] as const;
 
-  test.each(server)("is that of the socket unless %s trusts the proxy", async (name) => {
+  test.each(server)("is the socket's, unless %s trusts the proxy", async (name) => {
     const headers = { "x-forwarded-for": "203.0.113.7" };
     expect((await signIn(headers, {}, { server: name })).ip).toBe("127.0.0.1");
     expect((await signIn(headers, {}, { server: name, trustProxy: true })).ip).toBe("203.0.113.7");
@@ -67,7 +67,7 @@ describe("the address", () => {
   test.each([
     ["an IPv4 one on an IPv6 socket", "::ffff:203.0.113.7", "203.0.113.7"],
     [
-      "an IPv4 one on an IPv6 socket, in other words",
+      "an IPv4 one on an IPv6 socket, written in full",
       "0000:0000:0000:0000:0000:ffff:192.168.100.228",
       "192.168.100.228",
     ],
@@ -79,23 +79,23 @@ describe("the address", () => {
     ["an IPv4 one on an IPv6 socket with a port", "[::ffff:203.0.113.7]:443", "203.0.113.7"],
     ["an IPv6 one with the name of an interface", "fe80::1%eth0", "fe80::1"],
     ["an empty one", "", "127.0.0.1"],
-    ["a list that begins with nothing", " , 203.0.113.7", "203.0.113.7"],
+    ["a list whose first entry is empty", " , 203.0.113.7", "203.0.113.7"],
     ["a number", "1", "unknown"],
     ["an octal one", "0177.0.0.1", "unknown"],
     ["half of one", "[2001:db8::1", "unknown"],
     ["a name", "unknown", "unknown"],
     ["anything else", "x".repeat(300), "unknown"],
-    ["nearly one, of any length", `${"1:".repeat(200)}%${"x".repeat(200)}`, "unknown"],
+    ["a long text that resembles an address", `${"1:".repeat(200)}%${"x".repeat(200)}`, "unknown"],
   ])("from a proxy may be %s", async (_what, forwarded, ip) => {
     for (const name of [...server, "Fastify"] as const) {
-      if (name === "Fastify" && /^\s*(,|$)/.test(forwarded)) continue; // It takes an empty one as it is.
+      if (name === "Fastify" && /^\s*(,|$)/.test(forwarded)) continue; // Fastify uses an empty address.
       const headers = { "x-forwarded-for": forwarded };
       expect((await signIn(headers, {}, { server: name, trustProxy: true })).ip).toBe(ip);
     }
   });
 });
 
-test("options that are undefined leave those of the middleware as they are", async () => {
+test("undefined options keep the middleware's limits", async () => {
   const site = await t.open(
     {
       "/login": (req) =>
@@ -126,7 +126,7 @@ describe("a sign-in that fails", () => {
     });
   });
 
-  test("because the id is none leaves the present session as it was", async () => {
+  test("keeps the current session if the id is invalid", async () => {
     const site = await t.open({ ...routes, "/bad": (req) => outcome(req.rs.create(undefined as unknown as string)) });
     const browser = site.browser();
     await browser.post("/login");
@@ -135,7 +135,7 @@ describe("a sign-in that fails", () => {
     expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
   });
 
-  test("because the user has too many sessions says so", async () => {
+  test("throws tooManySessions if the user has too many sessions", async () => {
     const site = await t.open(
       { "/login": (req) => outcome(req.rs.create("alice")), "/me": (req) => req.rs.get() },
       { use: [t.auth({ maxPerUser: 1, overflow: "reject" })] },
@@ -144,12 +144,12 @@ describe("a sign-in that fails", () => {
     await laptop.post("/login");
     expect((await phone.post("/login")).body).toMatchObject({ error: "tooManySessions", status: 409 });
     expect(phone.cookies).toBe("");
-    // One's own present session makes room for its successor.
+    // The current session is replaced, so it does not count.
     expect((await laptop.post("/login")).body).toHaveProperty("token");
     expect((await laptop.get("/me")).body).toMatchObject({ id: "alice" });
   });
 
-  test("because the user has too many sessions leaves the present session as it was", async () => {
+  test("keeps the current session if the user has too many sessions", async () => {
     const site = await t.open(
       {
         ...routes,
@@ -169,7 +169,7 @@ describe("a sign-in that fails", () => {
     expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
   });
 
-  test("after the present session was ended clears the cookie, and get gives none", async () => {
+  test("clears the cookie if the current session was ended, and get returns null", async () => {
     const site = await t.open({
       ...routes,
       "/switch": async (req) => [await outcome(req.rs.create("bob")), await req.rs.get()],

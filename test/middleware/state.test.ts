@@ -6,7 +6,7 @@ const t = useSites();
 
 const login: Routes = { "/login": (req) => req.rs.create("alice") };
 
-/** The states that a request of a browser goes through: as it comes, and after each step. */
+/** Returns the states of a request: at its beginning, and after each step. */
 async function states(browser: "signed in" | "signed out" | "gone", ...steps: Handler[]): Promise<unknown> {
   const site = await t.open({
     ...login,
@@ -35,37 +35,42 @@ const killOthers: Handler = (req) => req.rs.killOthers();
 
 test.each<[string, Parameters<typeof states>[0], Handler[], string[]]>([
   [
-    "a browser without a session has none, whatever it asks",
+    "is none without a session, after any call",
     "signed out",
     [get, set, rotate, kill],
     ["none", "none", "none", "none", "none"],
   ],
-  ["reading leaves a session unmodified", "signed in", [get, killOthers], ["unmodified", "unmodified", "unmodified"]],
-  ["writing modifies it", "signed in", [set, get], ["unmodified", "modified", "modified"]],
-  ["a new token modifies it", "signed in", [rotate, get], ["unmodified", "modified", "modified"]],
-  ["signing in modifies it", "signed out", [create, get], ["none", "modified", "modified"]],
+  ["is unmodified after reads", "signed in", [get, killOthers], ["unmodified", "unmodified", "unmodified"]],
+  ["is modified after set", "signed in", [set, get], ["unmodified", "modified", "modified"]],
+  ["is modified after rotate", "signed in", [rotate, get], ["unmodified", "modified", "modified"]],
+  ["is modified after create", "signed out", [create, get], ["none", "modified", "modified"]],
   [
-    "signing in again modifies it",
+    "is modified after a second create",
     "signed in",
     [get, create, get],
     ["unmodified", "unmodified", "modified", "modified"],
   ],
-  ["what is killed has ended, and stays so", "signed in", [kill, get, set], ["unmodified", "ended", "ended", "ended"]],
-  ["killAll ends it, too", "signed in", [set, killAll, get], ["unmodified", "modified", "ended", "ended"]],
   [
-    "signing in after signing out is a session",
+    "is ended after kill, also after further calls",
+    "signed in",
+    [kill, get, set],
+    ["unmodified", "ended", "ended", "ended"],
+  ],
+  ["is ended after killAll", "signed in", [set, killAll, get], ["unmodified", "modified", "ended", "ended"]],
+  [
+    "is modified after kill and create",
     "signed in",
     [kill, create, get],
     ["unmodified", "ended", "modified", "modified"],
   ],
-  ["a session that is gone is none as soon as that is known", "gone", [get], ["unmodified", "none"]],
-  ["a write finds that out, too", "gone", [set], ["unmodified", "none"]],
-  ["so does killAll", "gone", [killAll], ["unmodified", "none"]],
+  ["is none after get if the session has ended", "gone", [get], ["unmodified", "none"]],
+  ["is none after set if the session has ended", "gone", [set], ["unmodified", "none"]],
+  ["is none after killAll if the session has ended", "gone", [killAll], ["unmodified", "none"]],
 ])("state: %s", async (_what, browser, steps, expected) => {
   expect(await states(browser, ...steps)).toEqual(expected);
 });
 
-test("after set, get gives what was written without asking again", async () => {
+test("get after set returns the written data without asking Redis", async () => {
   const site = await t.open({
     ...login,
     "/steps": async (req) => {
@@ -83,7 +88,7 @@ test("after set, get gives what was written without asking again", async () => {
   expect(commands).toHaveLength(2);
 });
 
-test("after create, get gives the new session, and after kill none", async () => {
+test("get returns the new session after create and null after kill", async () => {
   const site = await t.open({
     ...login,
     "/steps": async (req) => {
@@ -100,7 +105,7 @@ test("after create, get gives the new session, and after kill none", async () =>
   expect(browser.cookies).toBe("");
 });
 
-test("after rotate, get gives the session under its new ref", async () => {
+test("get after rotate returns the session with its new ref", async () => {
   const site = await t.open({
     ...login,
     "/steps": async (req) => {

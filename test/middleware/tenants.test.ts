@@ -45,7 +45,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await inGreen.get("/me")).body).toMatchObject({ id: "alice" });
   });
 
-  test("a request whose app is undefined has no session, and cannot get one", async () => {
+  test("has no session and refuses create if the app is undefined", async () => {
     const site = await t.open(routes, { server, use: [tenants(byHeader)] });
     const browser = site.browser();
     await browser.post("/login", blue);
@@ -65,7 +65,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.get("/me", blue)).body).toMatchObject({ id: "alice" });
   });
 
-  test("an app that is none, or a function that fails, is an error of that request alone", async () => {
+  test("rejects in that request only if the app is malformed or the function fails", async () => {
     const failing: AppOf = (req) => {
       if (req.headers["x-tenant"] === "boom") throw new Error("no such tenant");
       return byHeader(req);
@@ -82,7 +82,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-test("the app is asked for once in a request, and not before it is needed", async () => {
+test("calls app once per request, and only when it is needed", async () => {
   let asked = 0;
   const auth = tenants(() => {
     asked++;
@@ -102,7 +102,7 @@ test("the app is asked for once in a request, and not before it is needed", asyn
   expect(asked).toBe(2);
 });
 
-test("admin takes the app with each call", async () => {
+test("admin takes the app as an option of each call", async () => {
   const auth = tenants(byHeader);
   const site = await t.open(routes, { use: [auth] });
   const browsers = [site.browser(blue), site.browser(blue), site.browser(green)] as const;

@@ -16,7 +16,7 @@ function shopAuth() {
   return sessions({ rs, app: "shop", secret: SECRET });
 }
 
-test("auth.of(req) is typed by the engine's data", async () => {
+test("of returns the engine's type of the data", async () => {
   const auth = shopAuth();
   const site = await t.open(
     {
@@ -37,7 +37,7 @@ test("auth.of(req) is typed by the engine's data", async () => {
   expect((await site.browser().post("/page")).body).toMatchObject({ d: { cart: [{ sku: "a", count: 1 }] } });
 });
 
-test("data of another type is a type error", () => {
+test("rejects data of another type at compile time", () => {
   const auth = shopAuth();
   type Rs = ReturnType<typeof auth.of>;
   expectTypeOf<{ currency: "GBP" }>().not.toExtend<Parameters<Rs["set"]>[0]>();
@@ -47,7 +47,7 @@ test("data of another type is a type error", () => {
   expect(auth).toBeTypeOf("function");
 });
 
-test("admin takes an app where the app is a function, and only there", () => {
+test("admin takes an app only if the option app is a function", () => {
   const auth = shopAuth();
   expectTypeOf(auth.admin).toEqualTypeOf<Admin<Shop>>();
   expectTypeOf(auth.admin.soid)
@@ -64,7 +64,7 @@ test("admin takes an app where the app is a function, and only there", () => {
   expectTypeOf(auth.admin.killall).parameters.toEqualTypeOf<[]>();
 });
 
-test("without a type the data is any JSON in req.rs, and primitives in the engine", () => {
+test("defaults the data to any JSON in req.rs, and to primitives in the engine", () => {
   expectTypeOf<Express.Request["rs"]["get"]>().returns.toEqualTypeOf<Promise<Session<Record<string, Json>> | null>>();
   const rs = new RedisSessions({ client: t.db, wipe: 0 });
   expectTypeOf(rs).toEqualTypeOf<RedisSessions<Record<string, string | number | boolean | null>>>();

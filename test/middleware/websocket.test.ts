@@ -31,14 +31,14 @@ function port(): number {
   return (server.address() as AddressInfo).port;
 }
 
-/** What stands in for a response that is never sent. The second is what users of ws give express-session. */
+/** Responses that are never sent. Users of ws pass the second one to express-session. */
 const responses: [string, (req: Req) => ServerResponse][] = [
   ["a response of its own", (req) => new ServerResponse(req)],
   ["an empty object", () => ({}) as ServerResponse],
 ];
 
 describe.each(responses)("ws, with %s", (_name, responseFor) => {
-  /** As in docs/recipes/sockets.md; each socket that is let in says what `greet` gives. */
+  /** As in docs/recipes/sockets.md. Each accepted socket sends the result of `greet`. */
   function serve(greet: (req: Req) => Promise<unknown>): void {
     const sockets = new WebSocketServer({ noServer: true });
     server.on("upgrade", (bare, socket, head) => {
@@ -52,7 +52,7 @@ describe.each(responses)("ws, with %s", (_name, responseFor) => {
     });
   }
 
-  /** The first message of a socket that a browser with this cookie opens. */
+  /** Opens a socket with this cookie and returns its first message. */
   async function open(cookie: string): Promise<unknown> {
     const socket = new WebSocket(`ws://127.0.0.1:${port()}`, { headers: { cookie } });
     const [data] = await once(socket, "message");
@@ -60,7 +60,7 @@ describe.each(responses)("ws, with %s", (_name, responseFor) => {
     return JSON.parse(String(data));
   }
 
-  test("a socket has the session of its cookie, and can write it and see it end", async () => {
+  test("gives a socket the session of its cookie, which it can write and see ended", async () => {
     serve(async (req) => {
       const written = await req.rs.set({ seat: "12A" });
       await t.rs.killsoid({ app: "webapp", id: "alice" });
@@ -72,7 +72,7 @@ describe.each(responses)("ws, with %s", (_name, responseFor) => {
     expect(await open(browser.cookies)).toEqual({ id: "alice", d: { seat: "12A" }, later: null });
   });
 
-  test("one whose session has ended, whose cookie is bad, or that has none, is refused", async () => {
+  test("refuses a socket with an ended session, an invalid cookie or none", async () => {
     serve(async () => "let in");
     const browser = site.browser();
     await browser.post("/login");
@@ -83,7 +83,7 @@ describe.each(responses)("ws, with %s", (_name, responseFor) => {
   });
 });
 
-test("without a response nobody is signed in or out: the cookie could not be set", async () => {
+test("throws headersSent from create, rotate and kill, because no response can set the cookie", async () => {
   const browser = site.browser();
   await browser.post("/login");
   const answers = new Promise((resolve) => {
@@ -103,7 +103,7 @@ test("without a response nobody is signed in or out: the cookie could not be set
   expect((await t.rs.soid({ app: "webapp", id: "bob" })).sessions).toHaveLength(0);
 });
 
-test("socket.io takes the middleware for its engine", async () => {
+test("works as middleware of socket.io's engine", async () => {
   const io = new SocketServer(server);
   io.engine.use(auth);
   io.use(async (socket, next) => {

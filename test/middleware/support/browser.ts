@@ -11,14 +11,14 @@ interface Cookie {
 export interface Answer {
   status: number;
   headers: IncomingHttpHeaders;
-  /** The Set-Cookie headers. */
+  /** The values of the Set-Cookie headers. */
   cookies: string[];
   text: string;
-  /** The answer as JSON, undefined when it is none. */
+  /** The parsed JSON of the response, or undefined if it is not JSON. */
   body: unknown;
 }
 
-/** Keeps the cookies that it is given and sends them again, as a browser does. Follows no redirect. */
+/** Stores cookies and sends them again, as a browser does. Follows no redirects. */
 export class Browser {
   readonly #url: string;
   readonly #headers: Record<string, string>;
@@ -38,25 +38,25 @@ export class Browser {
     return this.#send("POST", path, headers);
   }
 
-  /** What it sends as the header Cookie. */
+  /** The Cookie header that it sends. */
   get cookies(): string {
     const secure = this.#url.startsWith("https:");
     const live = [...this.#jar].filter(([, cookie]) => cookie.expires > Date.now() && (secure || !cookie.secure));
     return live.map(([name, { value }]) => `${name}=${value}`).join("; ");
   }
 
-  /** The token in its cookie; undefined when it has none. */
+  /** The token in its cookie, or undefined if it has none. */
   get token(): string | undefined {
     return /(?:^|; )[\w-]+=([A-Za-z0-9]{64})\./.exec(this.cookies)?.[1];
   }
 
-  /** Takes a cookie, as another site's page or a thief's hand may leave it. */
+  /** Stores a cookie that no response has set, as an attacker could. */
   plant(name: string, value: string): this {
     this.#jar.set(name, { value, expires: Number.POSITIVE_INFINITY, secure: false });
     return this;
   }
 
-  /** A browser with the same cookies at this moment, which then goes its own way. */
+  /** Returns a new browser with a copy of the current cookies. */
   copy(): Browser {
     const other = new Browser(this.#url, this.#headers);
     for (const [name, cookie] of this.#jar) other.#jar.set(name, cookie);
@@ -67,7 +67,7 @@ export class Browser {
     const cookie = this.cookies === "" ? {} : { cookie: this.cookies };
     const all = { ...cookie, ...this.#headers, ...headers };
     const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
-      // No connection is kept: the next site may listen on this one's port while a TLS socket to it still looks alive.
+      // Keep no connection alive: the next site may listen on the same port while an old TLS socket still looks open.
       const options = { method, headers: all, rejectUnauthorized: false, agent: false };
       const send = this.#url.startsWith("https:") ? overHttps : overHttp;
       send(this.#url + path, options, resolve)
@@ -95,7 +95,7 @@ export class Browser {
   }
 }
 
-/** A Set-Cookie header in parts: its value as "value", its attributes by their names. */
+/** Parses a Set-Cookie header: its value as "value", its attributes by their names. */
 export function parts(line: string | undefined): Record<string, string | true> {
   const [pair = "", ...attributes] = (line ?? "").split(/; */);
   const found: Record<string, string | true> = { value: pair.replace(/^[^=]*=/, "") };

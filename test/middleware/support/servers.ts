@@ -13,17 +13,17 @@ import type { Middleware, RequestSession, Sessions } from "../../../src/middlewa
 
 export type Data = Record<string, Json>;
 
-/** What a handler gets, whatever the server. */
+/** The request that handlers receive on every server. */
 export type Req = IncomingMessage & { rs: RequestSession<Data> };
 
-/** Answers with what it gives, as JSON, unless it has answered by itself. */
+/** Its result is sent as JSON, unless it has sent a response itself. */
 export type Handler = (req: Req, res: ServerResponse) => unknown;
 
-/** By path: a handler, maybe with middleware before it. */
+/** Maps a path to a handler, or to middleware followed by a handler. */
 export type Routes = Record<string, Handler | [...Middleware[], Handler]>;
 
 export interface ServerOptions {
-  /** Express's setting of that name, and Fastify's option. */
+  /** Express's setting `trust proxy`, and Fastify's option. */
   trustProxy?: boolean;
 }
 
@@ -41,7 +41,7 @@ async function answer(handler: Handler, req: IncomingMessage, res: ServerRespons
   res.end(JSON.stringify(body ?? null));
 }
 
-/** Runs middleware and, when all let the request pass, the handler. */
+/** Runs the middleware in order, and then `end`. */
 function chain(
   use: readonly Middleware[],
   req: IncomingMessage,
@@ -69,7 +69,7 @@ export const SERVERS = {
     for (const one of use) app.use(one);
     for (const [path, route] of Object.entries(routes)) {
       const { guards, handler } = split(route);
-      // Express 4 does not look at promises.
+      // Express 4 ignores returned promises.
       app.all(path, ...guards, (req, res, next) => void answer(handler, req, res).catch(next));
     }
     return app;

@@ -16,34 +16,34 @@ export const SECRET = "keyboard cat";
 export interface SiteOptions extends ServerOptions {
   /** Default "Express 5". */
   server?: ServerName;
-  /** What every request goes through. Default: the middleware, made by `t.auth()`. */
+  /** The middleware for all requests. Default: `t.auth()`. */
   use?: readonly Middleware[];
-  /** A key and a certificate, for a server that speaks HTTPS. */
+  /** The key and certificate of an HTTPS server. */
   tls?: { key: string; cert: string };
 }
 
-/** A small web site that listens on a port of its own. */
+/** A web site on its own port. */
 export interface Site {
   readonly url: string;
   browser(headers?: Record<string, string>): Browser;
 }
 
-/** What the tests of one file share: one Redis, emptied before each test, and a new engine for each. */
+/** Shared by the tests of one file: one Redis, emptied before each test, and a new engine for each test. */
 export interface TestSites {
   readonly redis: TestRedis;
   readonly db: Redis;
   readonly rs: RedisSessions<Data>;
-  /** The middleware for the app "webapp", with the secret SECRET. */
+  /** Creates middleware for the app "webapp" with the secret SECRET. */
   auth(options?: Partial<SessionsOptions<Data, string>>): Sessions<Data, string>;
-  /** Opens a site; it is closed after the test. */
+  /** Opens a site and closes it after the test. */
   open(routes: Routes, options?: SiteOptions): Promise<Site>;
-  /** The fields of a session in Redis. */
+  /** Returns the fields of a session in Redis. */
   stored(ref: string): Promise<Record<string, string>>;
-  /** Sets fields of a session as if it had been used or made earlier. */
+  /** Changes fields of a session, for example to pretend that it was created earlier. */
   alter(ref: string, fields: Record<string, string | number>): Promise<void>;
 }
 
-/** Call it at the top of a test file. */
+/** Sets the test sites up. Call it at the top of a test file. */
 export function useSites({ timeout = 2000 }: { timeout?: number } = {}): TestSites {
   let redis: TestRedis;
   let db: Redis;
@@ -96,12 +96,12 @@ export function useSites({ timeout = 2000 }: { timeout?: number } = {}): TestSit
   };
 }
 
-/** A parameter of the request's query. */
+/** Returns a parameter of the request's query, or an empty text. */
 export function query(req: Req, name: string): string {
   return new URL(`${req.url}`, "http://localhost").searchParams.get(name) ?? "";
 }
 
-/** What a call gave, or how it failed. */
+/** Returns the result of a call, or its error. */
 export async function outcome(call: Promise<unknown>): Promise<unknown> {
   try {
     return await call;

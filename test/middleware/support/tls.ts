@@ -1,4 +1,4 @@
-/** A self-signed certificate for localhost, good until 2126. The key is no secret: it is for these tests alone. */
+/** A self-signed certificate for localhost, valid until 2126. The key is public: only these tests use it. */
 export const TLS = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcWKNjilfEQDnK7oM

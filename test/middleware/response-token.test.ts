@@ -18,7 +18,7 @@ const routes: Routes = {
   "/hello": () => "hello",
 };
 
-/** A browser that has signed in where cookies have this maxAge. */
+/** Returns a browser that has signed in to a site whose cookies have this maxAge. */
 async function signedIn(maxAge?: number): Promise<Browser> {
   const cookie = maxAge === undefined ? {} : { maxAge };
   const browser = (await t.open(routes, { use: [t.auth({ cookie })] })).browser();
@@ -26,14 +26,14 @@ async function signedIn(maxAge?: number): Promise<Browser> {
   return browser;
 }
 
-/** Moves the session into the past: made so many seconds ago, and last used so many seconds ago. */
+/** Moves the session into the past: created and last used this many seconds ago. */
 async function age(browser: Browser, created: number, used: number): Promise<void> {
   const now = Date.now();
   await t.alter(refOf(`${browser.token}`), { created: now - created * 1000, la: now - used * 1000 });
 }
 
 describe("renewal of a cookie with maxAge", () => {
-  test("the first use in each minute sends it anew, with the same token and the whole maxAge", async () => {
+  test("sends it again with the first use in each minute, with the same token and the full maxAge", async () => {
     const browser = await signedIn(3600);
     const token = browser.token;
     for (const [created, used] of [
@@ -49,7 +49,7 @@ describe("renewal of a cookie with maxAge", () => {
     }
   });
 
-  test("further uses in the same minute do not", async () => {
+  test("does not send it again with further uses in the same minute", async () => {
     const browser = await signedIn(3600);
     expect((await browser.get("/me")).cookies).toEqual([]);
     await age(browser, 50, 30);
@@ -61,26 +61,26 @@ describe("renewal of a cookie with maxAge", () => {
     expect((await browser.get("/me")).cookies).toEqual([]);
   });
 
-  test("of 20 requests at once, one gets it", async () => {
+  test("sends it with one of 20 concurrent requests", async () => {
     const browser = await signedIn(3600);
     await age(browser, 600, 300);
     const answers = await Promise.all(Array.from({ length: 20 }, () => browser.get("/me")));
     expect(answers.filter(({ cookies }) => cookies.length > 0)).toHaveLength(1);
   });
 
-  test("a short maxAge is renewed before it ends", async () => {
+  test("renews a short maxAge before the cookie expires", async () => {
     const browser = await signedIn(20);
     await age(browser, 15, 8);
     expect((await browser.get("/me")).cookies).toHaveLength(1);
   });
 
-  test("however close to the full minute it was last used, the first use after it counts", async () => {
+  test("sends it again if the last use was just before the minute ended", async () => {
     const browser = await signedIn(3600);
     await age(browser, 61.2, 1.5);
     expect((await browser.get("/me")).cookies).toHaveLength(1);
   });
 
-  test("requests that only write renew it as those do that read", async () => {
+  test("renews it with set as with get", async () => {
     const browser = await signedIn(3600);
     expect((await browser.post("/hit")).cookies).toEqual([]);
     await age(browser, 110, 45);
@@ -92,14 +92,14 @@ describe("renewal of a cookie with maxAge", () => {
     expect((await browser.post("/hit")).cookies).toEqual([]);
   });
 
-  test("polling with touch: false, and a request that never asks, do not renew it", async () => {
+  test("does not renew it with touch: false, nor if the request does not load its session", async () => {
     const browser = await signedIn(3600);
     await age(browser, 600, 300);
     expect((await browser.get("/poll")).cookies).toEqual([]);
     expect((await browser.get("/hello")).cookies).toEqual([]);
   });
 
-  test("a cookie without maxAge is never sent anew", async () => {
+  test("never renews a cookie without maxAge", async () => {
     const browser = await signedIn();
     for (const path of ["/me", "/hit"]) {
       await age(browser, 600, 300);
@@ -107,7 +107,7 @@ describe("renewal of a cookie with maxAge", () => {
     }
   });
 
-  test("a request with an old token does not give it back to a browser that has a new one", async () => {
+  test("does not renew an old token after the session was rotated", async () => {
     const browser = await signedIn(3600);
     const late = browser.copy();
     await browser.post("/promote");
@@ -117,7 +117,7 @@ describe("renewal of a cookie with maxAge", () => {
 });
 
 describe.each(SERVER_NAMES)("clearing on %s", (server) => {
-  test("a cookie that does not verify is cleared once, with the first request that asks", async () => {
+  test("clears an invalid cookie once, with the first request that loads its session", async () => {
     for (const value of [
       "nonsense",
       sign("x".repeat(64), "another secret"),
@@ -133,7 +133,7 @@ describe.each(SERVER_NAMES)("clearing on %s", (server) => {
     }
   });
 
-  test("signing out clears it, too", async () => {
+  test("clears an invalid cookie with kill and killAll", async () => {
     for (const path of ["/logout", "/kill-all"]) {
       const browser = (await t.open(routes, { server })).browser().plant("rs", "nonsense");
       expect(await browser.post(path)).toMatchObject({ body: { kill: 0 }, cookies: [expect.stringMatching(/^rs=;/)] });
@@ -141,7 +141,7 @@ describe.each(SERVER_NAMES)("clearing on %s", (server) => {
     }
   });
 
-  test("the cookie of a session that is gone is cleared once", async () => {
+  test("clears the cookie of a session that has ended, once", async () => {
     const browser = (await t.open(routes, { server })).browser();
     await browser.post("/login");
     await t.rs.killall({ app: "webapp" });
@@ -149,7 +149,7 @@ describe.each(SERVER_NAMES)("clearing on %s", (server) => {
     expect((await browser.get("/me")).cookies).toEqual([]);
   });
 
-  test("a response that has begun is left alone", async () => {
+  test("does not change a response that has begun", async () => {
     const site = await t.open(
       {
         "/late": async (req, res) => {

@@ -9,7 +9,7 @@ const t = useSites();
 const login: Routes = { "/login": (req) => req.rs.create("alice") };
 
 describe.each(SERVER_NAMES)("%s", (server) => {
-  test("required lets a request with a session pass, and answers 401 with WWW-Authenticate to the others", async () => {
+  test("required lets a request with a session pass and answers 401 with WWW-Authenticate otherwise", async () => {
     const auth = t.auth();
     let visits = 0;
     const visit: Handler = (req) => {
@@ -30,7 +30,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(visits).toBe(1);
   });
 
-  test("required can redirect instead, with 303, so that a form that was posted is not posted again", async () => {
+  test("required redirects with 303, so that the browser does not post a form again", async () => {
     const auth = t.auth();
     const site = await t.open(
       { ...login, "/private": [auth.required({ redirect: "/login?back=1" }), (req) => req.rs.get()] },
@@ -44,7 +44,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await browser.get("/private")).toMatchObject({ status: 200, body: { id: "alice" } });
   });
 
-  test("required and optional work without the middleware before them, and with it several times", async () => {
+  test("required and optional attach req.rs themselves, and reuse it if it is there", async () => {
     const auth = t.auth();
     const site = await t.open(
       {
@@ -64,7 +64,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(commands).toHaveLength(1);
   });
 
-  test("what an earlier part of the request has created is there for the later ones", async () => {
+  test("required accepts a session that the same request has created", async () => {
     const auth = t.auth();
     const site = await t.open(
       {
@@ -84,7 +84,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await site.browser().post("/login")).body).toEqual(["modified", true]);
   });
 
-  test("required passes an error on", async () => {
+  test("required passes an error to next", async () => {
     const auth = sessions<Data, AppOf>({ rs: t.rs, app: () => Promise.reject(new Error("boom")), secret: SECRET });
     const site = await t.open({ "/private": [auth.required(), () => "never"] }, { server, use: [auth] });
     const token = `${"x".repeat(64)}`;
@@ -97,7 +97,7 @@ describe.each(SERVER_NAMES)("%s", (server) => {
   });
 });
 
-test("the challenge is Bearer where tokens come as such, and names no realm where there are many apps", async () => {
+test("required sends the challenge Bearer with header: true, and no realm if app is a function", async () => {
   const challenge = async (auth: ReturnType<typeof t.auth> | ReturnType<typeof sessions<Data, AppOf>>) => {
     const site = await t.open({ "/private": [auth.required(), () => "never"] }, { use: [] });
     return (await site.browser().get("/private")).headers["www-authenticate"];
@@ -106,7 +106,7 @@ test("the challenge is Bearer where tokens come as such, and names no realm wher
   expect(await challenge(sessions<Data, AppOf>({ rs: t.rs, app: () => "blue", secret: SECRET }))).toBe("Session");
 });
 
-test("a response that was given meanwhile, as by a time limit, stays as it is", async () => {
+test("required does not change a response that a timeout has sent meanwhile", async () => {
   const auth = t.auth();
   const unhandled: unknown[] = [];
   const note = (error: unknown) => void unhandled.push(error);
@@ -130,7 +130,7 @@ test("a response that was given meanwhile, as by a time limit, stays as it is", 
   expect(unhandled).toEqual([]);
 });
 
-test("of tells a request that did not come through this middleware", async () => {
+test("of throws for a request that did not go through this middleware", async () => {
   const [auth, other] = [t.auth(), t.auth()];
   const site = await t.open(
     {
@@ -149,7 +149,7 @@ test("of tells a request that did not come through this middleware", async () =>
   );
 });
 
-test("two middlewares in one server keep their sessions apart", async () => {
+test("keeps the sessions of two middlewares in one server apart", async () => {
   const shop = t.auth({ app: "shop", cookie: { name: "shop" } });
   const staff = t.auth({ app: "staff", cookie: { name: "staff" } });
   const site = await t.open(

@@ -22,7 +22,7 @@ const routes: Routes = {
 
 const token = async (id: string, app = "webapp") => (await t.rs.create({ app, id, ip: "::1" })).token;
 
-/** The token of a session that is gone. */
+/** Returns the token of a session that has ended. */
 async function deadToken(): Promise<string> {
   const dead = await token("somebody");
   await t.rs.kill({ app: "webapp", token: dead });
@@ -33,31 +33,28 @@ const cookieOf = (...tokens: string[]) => tokens.map((one) => `rs=${encodeURICom
 
 const sessionOf = (one: string) => t.rs.get({ app: "webapp", token: one, touch: false });
 
-describe.each(SERVER_NAMES)("two cookies of one name on %s", (server) => {
-  test.each(["/me", "/poll", "/set"])(
-    "%s: the session is that of the cookie that is good, and no cookie is cleared",
-    async (path) => {
-      const [dead, good] = [await deadToken(), await token("alice")];
-      const site = await t.open(routes, { server });
-      for (const order of [
-        [dead, good],
-        [good, dead],
-      ]) {
-        const { body, cookies } = await site.browser({ cookie: cookieOf(...order) }).post(path);
-        expect(body).toMatchObject([{ id: "alice" }, good]);
-        expect(cookies).toEqual([]);
-      }
-    },
-  );
+describe.each(SERVER_NAMES)("two cookies with one name on %s", (server) => {
+  test.each(["/me", "/poll", "/set"])("%s uses the cookie that has a session, and clears none", async (path) => {
+    const [dead, good] = [await deadToken(), await token("alice")];
+    const site = await t.open(routes, { server });
+    for (const order of [
+      [dead, good],
+      [good, dead],
+    ]) {
+      const { body, cookies } = await site.browser({ cookie: cookieOf(...order) }).post(path);
+      expect(body).toMatchObject([{ id: "alice" }, good]);
+      expect(cookies).toEqual([]);
+    }
+  });
 
-  test("rotate, as the first call, gives the good one a new token", async () => {
+  test("rotate as the first call replaces the token of the live session", async () => {
     const [dead, good] = [await deadToken(), await token("alice")];
     const site = await t.open(routes, { server });
     const { body } = await site.browser({ cookie: cookieOf(dead, good) }).post("/rotate");
     expect(await sessionOf((body as { token: string }).token)).toMatchObject({ id: "alice" });
   });
 
-  test("kill, as the first call, ends the good one", async () => {
+  test("kill as the first call ends the live session", async () => {
     const [dead, good] = [await deadToken(), await token("alice")];
     const site = await t.open(routes, { server });
     const { body, cookies } = await site.browser({ cookie: cookieOf(dead, good) }).post("/logout");
@@ -66,7 +63,7 @@ describe.each(SERVER_NAMES)("two cookies of one name on %s", (server) => {
     expect(await sessionOf(good)).toBeNull();
   });
 
-  test("create, as the first call, ends the good one", async () => {
+  test("create as the first call ends the live session", async () => {
     const [dead, good] = [await deadToken(), await token("alice")];
     const site = await t.open(routes, { server });
     await site.browser({ cookie: cookieOf(dead, good) }).post("/create?as=bob");
@@ -74,14 +71,14 @@ describe.each(SERVER_NAMES)("two cookies of one name on %s", (server) => {
     expect((await t.rs.soid({ app: "webapp", id: "bob" })).sessions).toHaveLength(1);
   });
 
-  test("when none is good there is no session, and the cookie is cleared once", async () => {
+  test("returns no session and clears the cookie once if no session is live", async () => {
     const cookie = cookieOf(await deadToken(), await deadToken());
     const { body, cookies } = await (await t.open(routes, { server })).browser({ cookie }).get("/state");
     expect(body).toEqual([null, "none"]);
     expect(cookies).toEqual([expect.stringMatching(/^rs=;/)]);
   });
 
-  test("the cookie of a parent domain's app, which shares name and secret, does not hide this app's session", async () => {
+  test("ignores the cookie of a parent domain's app with the same name and secret", async () => {
     const [parents, good] = [await token("alice", "parent"), await token("alice")];
     const site = await t.open(routes, { server });
     const { body, cookies } = await site.browser({ cookie: cookieOf(parents, good) }).post("/me");
@@ -92,7 +89,7 @@ describe.each(SERVER_NAMES)("two cookies of one name on %s", (server) => {
   });
 });
 
-test("killAll, killOthers and devices are about the user of the good one", async () => {
+test("killAll, killOthers and devices use the live session's user", async () => {
   const site = await t.open(routes);
   const [dead, good] = [await deadToken(), await token("alice")];
   await token("alice");
@@ -102,8 +99,8 @@ test("killAll, killOthers and devices are about the user of the good one", async
   expect((await browser.post("/kill-all")).body).toEqual({ kill: 1 });
 });
 
-describe("which session counts", () => {
-  test("of two that live, the first, and only that is read, counted and prolonged", async () => {
+describe("choice of the cookie", () => {
+  test("uses the first of two live sessions, and reads and touches only that one", async () => {
     const site = await t.open(routes);
     const [alice, bob] = [await token("alice"), await token("bob")];
     expect((await site.browser({ cookie: cookieOf(alice, bob) }).get("/me")).body).toMatchObject([
@@ -117,7 +114,7 @@ describe("which session counts", () => {
     expect([await sessionOf(alice), await sessionOf(bob)]).toMatchObject([{ r: 2 }, { r: 2 }]);
   });
 
-  test("of a rotated token in its grace and the new one, the new one, which can be rotated", async () => {
+  test("prefers the new token to a rotated token in its grace", async () => {
     const site = await t.open(routes);
     const old = await token("alice");
     const { token: fresh = "" } = (await t.rs.rotate({ app: "webapp", token: old })) ?? {};
@@ -128,7 +125,7 @@ describe("which session counts", () => {
     expect((await site.browser({ cookie: cookieOf(old, fresh) }).post("/rotate")).body).toHaveProperty("token");
   });
 
-  test("four are tried, and a fifth is not", async () => {
+  test("tries four cookies and no fifth", async () => {
     const site = await t.open(routes);
     const dead = await Promise.all([1, 2, 3, 4].map(deadToken));
     const good = await token("alice");
@@ -138,7 +135,7 @@ describe("which session counts", () => {
     expect(await me(...dead, good)).toBeUndefined();
   });
 
-  test("before anything was asked, the first token, which is unmodified", async () => {
+  test("uses the first token, with the state unmodified, before any call", async () => {
     const site = await t.open(routes);
     const [dead, good] = [await deadToken(), await token("alice")];
     const commands = await t.redis.watch(async () => {
@@ -149,7 +146,7 @@ describe("which session counts", () => {
   });
 });
 
-test("however many there are, they are looked for together, and the same cookie twice costs nothing more", async () => {
+test("looks up all cookies together, and a repeated cookie once", async () => {
   const site = await t.open(routes);
   const [dead, other, good] = [await deadToken(), await deadToken(), await token("alice")];
   await site.browser({ cookie: cookieOf(good) }).get("/me");
@@ -157,25 +154,25 @@ test("however many there are, they are looked for together, and the same cookie 
     const cookie = cookieOf(...tokens);
     return (await t.redis.watch(() => site.browser({ cookie }).get("/me"))).map(([name]) => name);
   };
-  // The first leaves at once, the others share a run; then the read that counts.
+  // The first lookup is sent at once, the others share a run. The last command is the read.
   expect(await cost(dead, good)).toEqual(["evalsha", "evalsha", "evalsha"]);
   expect(await cost(dead, other, good, good)).toEqual(["evalsha", "evalsha", "evalsha"]);
   expect(await cost(good, good)).toEqual(["evalsha"]);
 });
 
-// The browser would send the other one with its next request, and be signed in again, or still be somebody else.
-describe("where both live", () => {
+// Otherwise the browser would send the other cookie next time, and be signed in again or as another user.
+describe("two cookies with live sessions", () => {
   test.each<[string, string, number]>([
     ["kill", "/logout", 2],
     ["killAll", "/kill-all", 2],
-  ])("%s ends both: the browser is signed out", async (_name, path, kill) => {
+  ])("%s ends both sessions", async (_name, path, kill) => {
     const site = await t.open(routes);
     const [alice, bob] = [await token("alice"), await token("bob")];
     expect((await site.browser({ cookie: cookieOf(alice, bob) }).post(path)).body).toEqual({ kill });
     expect([await sessionOf(alice), await sessionOf(bob)]).toEqual([null, null]);
   });
 
-  test("create ends both: the browser is whom it signed in as", async () => {
+  test("create ends both sessions", async () => {
     const site = await t.open(routes);
     const [alice, bob] = [await token("alice"), await token("bob")];
     const { body } = await site.browser({ cookie: cookieOf(alice, bob) }).post("/create?as=carol");
@@ -184,7 +181,7 @@ describe("where both live", () => {
   });
 });
 
-test("calls at the same moment agree on one session", async () => {
+test("uses one session in concurrent calls", async () => {
   const calls: Handler = async (req) => {
     const all = await Promise.all([req.rs.get(), req.rs.set({ a: 1 }), req.rs.set({ b: 2 }), req.rs.devices()]);
     return [all.flat().map((session) => session?.id), req.rs.token];
@@ -196,15 +193,15 @@ test("calls at the same moment agree on one session", async () => {
   expect(await sessionOf(good)).toMatchObject({ d: { a: 1, b: 2 } });
 });
 
-// The cookie would be cleared because no session is left, and it is the new one by then.
-test("a request with two old cookies that ends after another has signed in does not clear the new one", async () => {
+// Otherwise the response would clear the cookie, which holds the new token by then.
+test("does not clear the new cookie in a request with two old cookies that ends after a sign-in", async () => {
   const site = await t.open(routes);
   const [dead, good] = [await deadToken(), await token("alice")];
   await site.browser({ cookie: cookieOf(good) }).post("/create?as=bob");
   expect((await site.browser({ cookie: cookieOf(dead, good) }).get("/me")).cookies).toEqual([]);
 });
 
-test("a cookie of a secret that is to be dropped is signed anew, once, also beside a dead one", async () => {
+test("signs a cookie with an old secret again, once, also beside a cookie without a session", async () => {
   const auth = t.auth({ secret: ["new", SECRET] });
   const site = await t.open(routes, { use: [auth] });
   const [dead, good] = [await deadToken(), await token("alice")];
@@ -214,7 +211,7 @@ test("a cookie of a secret that is to be dropped is signed anew, once, also besi
   expect((await site.browser({ cookie: both }).get("/me")).cookies).toEqual([]);
 });
 
-test("where the app is a function of the request, the good one of that app counts", async () => {
+test("uses the cookie of the request's app if app is a function", async () => {
   const auth = sessions<Data>({ rs: t.rs, app: async (req) => req.headers["x-tenant"]?.toString(), secret: SECRET });
   const site = await t.open(routes, { use: [auth] });
   const cookie = cookieOf(await token("alice", "blue"), await token("bob", "green"));
