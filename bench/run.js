@@ -46,9 +46,9 @@ for (const name of chosen) {
 const minutes = (performance.now() - start) / 60_000;
 
 console.log(`\n${table(report.rows)}\n`);
-const marked = report.rows.filter(({ met }) => met !== undefined);
-const missed = marked.filter(({ met }) => !met);
-console.log(`${marked.length - missed.length} of ${marked.length} marks met, in ${minutes.toFixed(1)} minutes`);
+const withGoal = report.rows.filter(({ met }) => met !== undefined);
+const missed = withGoal.filter(({ met }) => !met);
+console.log(`${withGoal.length - missed.length} of ${withGoal.length} goals met, in ${minutes.toFixed(1)} minutes`);
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 mkdirSync(here("results"), { recursive: true });

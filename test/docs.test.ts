@@ -1,12 +1,13 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { removePrograms, runBlock, runShell } from "./support/page-runner.js";
-import { readPages } from "./support/pages.js";
+import { readOtherPages, readPages } from "./support/pages.js";
 import { startRedis, type TestRedis } from "./support/redis.js";
 
 const pages = readPages();
-const byPath = new Map(pages.map((page) => [page.path, page]));
+const allPages = [...pages, ...readOtherPages()];
+const byPath = new Map(allPages.map((page) => [page.path, page]));
 
 describe("every page", () => {
   test("is README.md or in docs/", () => {
@@ -14,7 +15,7 @@ describe("every page", () => {
   });
 
   test("has links that lead to a file and a heading", () => {
-    const links = pages.flatMap(({ path, prose }) =>
+    const links = allPages.flatMap(({ path, prose }) =>
       [...prose.matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)/gm)].map(([, link, reference]) => ({
         path,
         link: link ?? reference ?? "",
@@ -32,14 +33,14 @@ describe("every page", () => {
   });
 
   test("has no table row of more than 120 characters", () => {
-    const rows = pages.flatMap(({ path, prose }) =>
+    const rows = allPages.flatMap(({ path, prose }) =>
       prose.split("\n").flatMap((row) => (/^ *\|/.test(row) && row.length > 120 ? [`${path}: ${row}`] : [])),
     );
     expect(rows).toEqual([]);
   });
 
   test("has no phrase that STYLE.md rejects", () => {
-    expect(pages.flatMap(({ path, prose }) => phrasesOf(prose).map((phrase) => `${path}: ${phrase}`))).toEqual([]);
+    expect(allPages.flatMap(({ path, prose }) => phrasesOf(prose).map((phrase) => `${path}: ${phrase}`))).toEqual([]);
   });
 
   test("runs almost all of its code", () => {
@@ -53,7 +54,36 @@ test("README.md has at most 250 lines", () => {
   expect(byPath.get("README.md")?.text.trimEnd().split("\n").length).toBeLessThanOrEqual(250);
 });
 
+describe("ARCHITECTURE.md", () => {
+  const text = byPath.get("ARCHITECTURE.md")?.text ?? "";
+
+  test("names paths that exist", () => {
+    const paths = [...text.matchAll(/`([a-z-]+(?:\/[a-z-]+)*(?:\/|\.ts|\.lua|\.js|\.json))`/g)].map(
+      ([, path = ""]) => path,
+    );
+    expect(paths.length).toBeGreaterThan(30);
+    expect(paths.filter((path) => !existsSync(join("src", path)) && !existsSync(path))).toEqual([]);
+  });
+
+  test("names every script", () => {
+    const scripts = readdirSync("src/lua").filter((file) => file.endsWith(".lua"));
+    expect(scripts.length).toBeGreaterThan(10);
+    expect(scripts.filter((script) => !text.includes(`\`lua/${script}\``))).toEqual([]);
+  });
+});
+
 const troubleshooting = byPath.get("docs/troubleshooting.md");
+
+test("docs/troubleshooting.md has a heading for every warning", () => {
+  const sources = readdirSync("src", { recursive: true, withFileTypes: true })
+    .filter(({ name }) => name.endsWith(".ts"))
+    .map((file) => readFileSync(join(file.parentPath, file.name), "utf8"));
+  const codes = [...new Set(sources.join("\n").match(/"(?:NO|INSECURE)(?:_[A-Z]+)+"/g))].map((code) =>
+    code.slice(1, -1),
+  );
+  expect(codes.length).toBeGreaterThan(2);
+  expect(codes.filter((code) => !troubleshooting?.anchors.includes(code.toLowerCase()))).toEqual([]);
+});
 
 test("docs/troubleshooting.md has a heading for every code of a SessionError", () => {
   const source = readFileSync("src/errors.ts", "utf8");

@@ -50,8 +50,8 @@ ${parts.join("\n")}
 export function panelsOf({ rows, measured }) {
   const spreads = (work) => measured.find((one) => one.work.startsWith(work))?.spreads ?? {};
   const reading = {
-    ...spreads("HTTP, session read on each request, 50 connections: native"),
-    ...spreads("HTTP, session read on each request, 50 connections: RedisStore"),
+    ...spreads("HTTP, session read, 50 connections: native"),
+    ...spreads("HTTP, session read, 50 connections: RedisStore"),
   };
   const names = {
     native: "native middleware",

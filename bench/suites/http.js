@@ -17,7 +17,7 @@ export async function http({ rounds, quick, report }) {
   for (const kind of READERS) servers[kind] = await startServer(kind, redis);
 
   const reading = await loadAll("/read", READERS);
-  const read = "session read on each request, 50 connections";
+  const read = "session read, 50 connections";
   report.throughput({
     work: `HTTP, ${read}: native middleware`,
     figures: pick(reading, ["native", "connect-redis 10", "no session", "connect-redis-sessions 2", "MemoryStore"]),
@@ -35,7 +35,7 @@ export async function http({ rounds, quick, report }) {
   });
 
   const writing = await loadAll("/write", WRITERS, { "native, get before set": ["native", "/get-and-write"] });
-  const written = "one key written on each request";
+  const written = "one key written";
   report.throughput({
     work: `HTTP, ${written}: native middleware`,
     figures: pick(writing, ["native", "connect-redis 10", "no session", "connect-redis 8"]),

@@ -24,7 +24,7 @@ export async function memory({ quick, report }) {
   const rounds = 3;
 
   report.costs({
-    work: "bytes a session (5 data keys, 2 sessions a user, indexes included)",
+    work: "bytes a session (5 data keys, 2 sessions a user, with indexes)",
     unit: "bytes",
     figures: await takeTurns(rounds, {
       "ioredis-sessions": bytes((i) => ours.create(newSession(i))),

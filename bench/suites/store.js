@@ -13,7 +13,7 @@ export async function store({ rounds, quick, report }) {
   const all = { RedisStore: ours, "connect-redis 10": ten.store, "connect-redis 8": eight };
 
   // 10 sessions in turn are those of busy browsers; of 1000 in turn each rests long enough for RedisStore to prolong it.
-  await reading(10, "each used again within 50 ms");
+  await reading(10, "each used within 50 ms");
   await reading(1000, "each prolonged");
   await counting();
 
@@ -34,7 +34,7 @@ export async function store({ rounds, quick, report }) {
       });
     const figures = await takeTurns(rounds, Object.fromEntries(Object.entries(all).map(([n, s]) => [n, subject(s)])));
     report.faster({
-      work: `get + touch of a request that only reads (${sessions} sessions in turn, ${kind})`,
+      work: `get + touch, ${sessions} sessions in turn, ${kind}`,
       unit: "µs",
       figures,
       peers: { "connect-redis 10": 2.2, "connect-redis 8": 1.6 },
