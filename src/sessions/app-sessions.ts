@@ -119,13 +119,26 @@ export class AppSessions {
    * @param touchInterval ms after the last use, after which the session is touched again
    */
   get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
-    return this.#follow(ref, async (at, callDeadline, deadline) => {
-      const input = { ref: at, now: Date.now(), touchInterval: touch ? touchInterval : null };
-      const found = await this.#connection.run(operations.get, this.#keys, input, deadline);
-      if (!(found instanceof operations.LargeSession)) return found;
-      const stored = await this.#large.read(at, callDeadline);
-      return stored instanceof StoredSession ? (stored.withHeader(found.header) ?? null) : stored;
-    });
+    const interval = touch ? touchInterval : null;
+    return this.#follow(
+      ref,
+      (at, deadline) => {
+        const input = { ref: at, now: Date.now(), touchInterval: interval };
+        return this.#connection.run(operations.get, this.#keys, input, deadline);
+      },
+      (found, at, deadline) =>
+        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+    );
+  }
+
+  /** Reads the text of a session, of which a script has returned the header only. */
+  async #readLarge(
+    found: operations.LargeSession,
+    ref: string,
+    deadline: number,
+  ): Promise<StoredSession | Tombstone | null> {
+    const stored = await this.#large.read(ref, deadline);
+    return stored instanceof StoredSession ? (stored.withHeader(found.header) ?? null) : stored;
   }
 
   /**
@@ -149,13 +162,17 @@ export class AppSessions {
 
   /** @throws SessionError `invalidValue` if the session's data would exceed `bounds` */
   set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
-    return this.#follow(ref, async (at, callDeadline, deadline) => {
-      const now = Date.now();
-      const input = { ref: at, now, changes, ...bounds };
-      const written = await this.#connection.run(operations.set, this.#keys, input, deadline);
-      if (written !== operations.TOO_MUCH) return written;
-      return this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, callDeadline);
-    });
+    const now = Date.now();
+    const changeLarge = (at: string, deadline: number) =>
+      this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, deadline);
+    return this.#follow(
+      ref,
+      (at, deadline) => {
+        if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
+        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, ...bounds }, deadline);
+      },
+      (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
+    );
   }
 
   /**
@@ -180,18 +197,22 @@ export class AppSessions {
   async update(
     change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
   ): Promise<boolean> {
-    const deadline = this.#connection.deadline();
-    const written = await this.#connection.run(operations.update, this.#keys, change);
-    if (written !== operations.TOO_MUCH) return written;
     const { ref, id, now, ttl, changes } = change;
+    const deadline = this.#connection.deadline();
+    if (!this.#large.mustChange(ref, changes)) {
+      const written = await this.#connection.run(operations.update, this.#keys, change);
+      if (written !== operations.TOO_MUCH) return written;
+    }
     const changed = await this.#large.change(ref, changes, { now, id, ttl: ttl ?? "keep" }, change, deadline);
     return changed instanceof StoredSession;
   }
 
   /** @param tombstoneTtl ms; see lua/include/leave-tombstone.lua */
   async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref)): Promise<number> {
-    const killed = await this.#follow(ref, (at, _callDeadline, deadline) =>
-      this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
+    const killed = await this.#follow(
+      ref,
+      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
+      (count) => count,
     );
     return killed ?? 0;
   }
@@ -231,27 +252,34 @@ export class AppSessions {
   /**
    * Makes a call with `ref`. As long as the result is a redirect, repeats it with the new ref, at most MAX_REDIRECTS times.
    * Returns null if the redirects form a loop or do not lead to a session. All calls have one deadline.
-   * @param call receives the deadline of the whole call, and once more as `deadline` when it is repeated
+   * @param call receives the deadline only when it is repeated, which keeps the first call in a batch
+   * @param complete turns the reply of a call into its result. It returns a promise only if that takes another round trip.
    */
-  #follow<Result>(
+  #follow<Reply, Result>(
     ref: string,
-    call: (ref: string, callDeadline: number, deadline?: number) => Promise<Result | Tombstone>,
-  ): Promise<Result | null> {
+    call: (ref: string, deadline?: number) => Promise<Reply | Tombstone>,
+    complete: (
+      reply: Exclude<Reply, Tombstone>,
+      ref: string,
+      deadline: number,
+    ) => Result | Tombstone | Promise<Result | Tombstone>,
+  ): Promise<Exclude<Result, Tombstone> | null> {
+    type Final = Exclude<Result, Tombstone> | null;
     const deadline = this.#connection.deadline();
-    const visited = new Set<string>();
-    const arrive = (result: Result | Tombstone): Result | null | Promise<Result | null> => {
-      if (!(result instanceof Tombstone)) return result;
-      if (
-        result.redirect === "" ||
-        result.redirect === ref ||
-        visited.has(result.redirect) ||
-        visited.size === MAX_REDIRECTS
-      )
-        return null;
-      visited.add(result.redirect);
-      return call(result.redirect, deadline, deadline).then(arrive);
+    const visited = [ref];
+    const arrive = (result: Result | Tombstone): Final | Promise<Final> => {
+      if (!(result instanceof Tombstone)) return result as Final;
+      const { redirect } = result;
+      if (redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS) return null;
+      visited.push(redirect);
+      return call(redirect, deadline).then(finish);
     };
-    return call(ref, deadline).then(arrive);
+    const finish = (reply: Reply | Tombstone): Final | Promise<Final> => {
+      if (reply instanceof Tombstone) return arrive(reply);
+      const result = complete(reply as Exclude<Reply, Tombstone>, visited.at(-1) as string, deadline);
+      return result instanceof Promise ? result.then(arrive) : arrive(result);
+    };
+    return call(ref).then(finish);
   }
 }
 

@@ -16,6 +16,12 @@ const PIECE = 512 * 1024;
 /** How long a staged text outlives the deadline of its call, in ms, because Redis may run the script late. */
 const STAGED_AFTER_DEADLINE = 1000;
 
+/** The largest number of keys that a script changes, as in lua/include/search.lua. */
+const MAX_CHANGES = 500;
+
+/** Characters of the shortest change: a line feed, a key in quotation marks and a colon. */
+const MIN_LINE = 4;
+
 /** The number of header lines. */
 const HEADER_LINES = 8;
 
@@ -64,6 +70,16 @@ export class LargeSessions {
   ): Promise<StoredSession | Tombstone | null> {
     const work = () => this.#change(ref, changes, use, bounds, deadline);
     return this.#connection.within(deadline, () => this.#queue.run(ref, work));
+  }
+
+  /**
+   * Whether a change must be made here. That holds for changes of more keys than a script takes, and for all changes of a
+   * session while another is made here: it must not be overtaken.
+   */
+  mustChange(ref: string, changes: string): boolean {
+    return (
+      this.#queue.has(ref) || (changes.length > MIN_LINE * MAX_CHANGES && changes.split("\n").length > MAX_CHANGES)
+    );
   }
 
   async #change(
