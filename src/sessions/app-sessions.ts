@@ -109,7 +109,7 @@ export class AppSessions {
 
   /** Returns whether there is a tombstone under this ref. */
   async hasTombstone(ref: string): Promise<boolean> {
-    // GET does not read much: the callers ask this only if there is no session. (In ioredis-mock, GETRANGE fails without a key.)
+    // This is asked only if there is no session, so GET reads little. (In ioredis-mock, GETRANGE fails without a key.)
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
     return decode(text, ref) instanceof Tombstone;
   }
@@ -204,7 +204,10 @@ export class AppSessions {
     return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, tombstoneTtl });
   }
 
-  /** Registers the app, if necessary, while a session is written. To register first would let the caller's next call overtake the write. */
+  /**
+   * Registers the app, if necessary, while a session is written. If the write waited for that, the caller's next call, such as
+   * the end of the same session, could overtake it.
+   */
   #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
     const registering = this.#register();
     return registering === undefined ? writing : both(writing, registering);
