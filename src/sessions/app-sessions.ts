@@ -115,6 +115,7 @@ export class AppSessions {
   }
 
   /**
+   * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
    */
@@ -147,7 +148,10 @@ export class AppSessions {
     });
   }
 
-  /** @throws SessionError `invalidValue` if the session's data would exceed `bounds` */
+  /**
+   * Merges changes into a session's data, counts the write and touches the session. Returns null if it does not exist.
+   * @throws SessionError `invalidValue` if the session's data would exceed `bounds`
+   */
   set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
     return this.#follow(ref, async (at, callDeadline, deadline) => {
       const now = Date.now();
@@ -188,7 +192,10 @@ export class AppSessions {
     return changed instanceof StoredSession;
   }
 
-  /** @param tombstoneTtl ms; see lua/include/leave-tombstone.lua */
+  /**
+   * Ends a session. Returns 1, or 0 if it does not exist.
+   * @param tombstoneTtl ms; see lua/include/leave-tombstone.lua
+   */
   async kill(ref: string, tombstoneTtl = 0): Promise<number> {
     const killed = await this.#follow(ref, (at, _callDeadline, deadline) =>
       this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
@@ -197,6 +204,7 @@ export class AppSessions {
   }
 
   /**
+   * Moves a session to the ref `to`. Returns whether it was moved; false if it does not exist or was rotated before.
    * @param grace ms that the old ref redirects to the new one
    * @param tombstoneTtl ms that a tombstone is left under the old ref if `grace` is 0
    */
