@@ -109,12 +109,13 @@ export class AppSessions {
 
   /** Returns whether there is a tombstone under this ref. */
   async hasTombstone(ref: string): Promise<boolean> {
-    // GET does not read much: the callers ask this only if there is no session. (In ioredis-mock, GETRANGE fails without a key.)
+    // This is asked only if there is no session, so GET reads little. (In ioredis-mock, GETRANGE fails without a key.)
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
     return decode(text, ref) instanceof Tombstone;
   }
 
   /**
+   * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
    */
@@ -160,7 +161,10 @@ export class AppSessions {
     });
   }
 
-  /** @throws SessionError `invalidValue` if the session's data would exceed `bounds` */
+  /**
+   * Merges changes into a session's data, counts the write and touches the session. Returns null if it does not exist.
+   * @throws SessionError `invalidValue` if the session's data would exceed `bounds`
+   */
   set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
     const now = Date.now();
     const changeLarge = (at: string, deadline: number) =>
@@ -207,7 +211,10 @@ export class AppSessions {
     return changed instanceof StoredSession;
   }
 
-  /** @param tombstoneTtl ms; see lua/include/leave-tombstone.lua */
+  /**
+   * Ends a session. Returns 1, or 0 if it does not exist.
+   * @param tombstoneTtl ms; see lua/include/leave-tombstone.lua
+   */
   async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref)): Promise<number> {
     const killed = await this.#follow(
       ref,
@@ -218,6 +225,7 @@ export class AppSessions {
   }
 
   /**
+   * Moves a session to the ref `to`. Returns whether it was moved; false if it does not exist or was rotated before.
    * @param grace ms that the old ref redirects to the new one
    * @param tombstoneTtl ms that a tombstone is left under the old ref if `grace` is 0
    */
@@ -225,7 +233,10 @@ export class AppSessions {
     return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, tombstoneTtl });
   }
 
-  /** Registers the app, if necessary, while a session is written. To register first would let the caller's next call overtake the write. */
+  /**
+   * Registers the app, if necessary, while a session is written. If the write waited for that, the caller's next call, such as
+   * the end of the same session, could overtake it.
+   */
   #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
     const registering = this.#register();
     return registering === undefined ? writing : both(writing, registering);

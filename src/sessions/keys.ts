@@ -13,7 +13,10 @@ export class Keys {
   readonly userSessions: string;
   /** zset, id and ref → 0: refs that do not fit into a user's field of `userSessions`, sorted by id. */
   readonly userSessionsOverflow: string;
-  /** string with a TTL: the default duration of a bar (ms). It exists while a store of this app takes over sessions of connect-redis. */
+  /**
+   * string with a TTL: the default duration of a bar (ms). It exists while a store of this app takes over sessions of
+   * connect-redis.
+   */
   readonly legacy: string;
   /** The five index keys, in the order in which every script that changes a session takes them first. */
   readonly index: readonly string[];
@@ -38,7 +41,10 @@ export class Keys {
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
-  /** string with a TTL: while it exists, no session of connect-redis is taken over for this user, or for the app if `id` is ANONYMOUS. */
+  /**
+   * string with a TTL: a bar. While it exists, no session of connect-redis is taken over for this user, or for the whole app if
+   * `id` is ANONYMOUS.
+   */
   barred(id: string): string {
     return `${this.base}barred:${id}`;
   }
@@ -54,7 +60,7 @@ export class Keys {
   }
 }
 
-/** zset, app → time of its last registration (ms): the apps that the wipers visit. It is in another slot than the apps' keys. */
+/** zset, app → last registration (ms): the apps that the wipers visit. It is in another slot than the apps' keys. */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }

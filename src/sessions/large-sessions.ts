@@ -64,11 +64,11 @@ export class LargeSessions {
   change(
     ref: string,
     changes: string,
-    use: HeaderChange,
+    headerChange: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
-    const work = () => this.#change(ref, changes, use, bounds, deadline);
+    const work = () => this.#change(ref, changes, headerChange, bounds, deadline);
     return this.#connection.within(deadline, () => this.#queue.run(ref, work));
   }
 
@@ -85,7 +85,7 @@ export class LargeSessions {
   async #change(
     ref: string,
     changes: string,
-    use: HeaderChange,
+    headerChange: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
@@ -97,14 +97,15 @@ export class LargeSessions {
       const { header, data } = split(before);
       const [la, r, w, ttlLine = "", created, id, ip, device] = header as [string, ...string[]];
       const merged = changes === "" ? data : merge(data, changes, bounds);
-      const isTouched = use.ttl !== "keep" && (use.ttl !== "use" || Math.abs(use.now - Number(la)) >= 1000);
+      const isTouched =
+        headerChange.ttl !== "keep" && (headerChange.ttl !== "use" || Math.abs(headerChange.now - Number(la)) >= 1000);
       const lines = [
-        isTouched ? use.now : la,
+        isTouched ? headerChange.now : la,
         padded(r),
         padded(changes === "" ? Number(w) : Number(w) + 1),
-        typeof use.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(use.ttl)) : ttlLine,
+        typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine,
         created,
-        use.id === "" ? id : use.id === ANONYMOUS ? "" : use.id,
+        headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
         ip,
         device,
       ];
@@ -112,7 +113,7 @@ export class LargeSessions {
       const [read, size] = [header.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
-      const input = { ref, to, now: use.now, use: use.ttl, read, size };
+      const input = { ref, to, now: headerChange.now, use: headerChange.ttl, read, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
       if (reply === true) return decode([la, ...lines.slice(1)].join("\n") + merged, ref);
       if (reply !== false) return reply;

@@ -14,7 +14,7 @@ interface ByRef {
 }
 
 export interface Timed extends ByRef {
-  /** ms of our clock */
+  /** ms of this process's clock */
   now: number;
 }
 

@@ -225,7 +225,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
   return session;
 }
 
-/** Parses a JSON string; empty if there is none. Without escapes the quotation marks are cut off, which is faster than JSON.parse. */
+/** Parses a JSON string, or returns an empty text as it is. Cutting off the quotation marks is faster than JSON.parse. */
 function unquote(json: string): string {
   return json.includes("\\") ? String(parseData(json)) : json.slice(1, -1);
 }

@@ -36,7 +36,7 @@ export class Wiper {
     this.#appOf = appOf;
   }
 
-  /** Registers an app, so that the wipers of all servers visit it. Returns undefined if this process did so in the last minute. */
+  /** Registers an app for the wipers of all servers. Returns undefined if this process did so in the last minute. */
   register(app: string): Promise<void> | undefined {
     const since = this.#registered.get(app);
     if (since !== undefined && performance.now() - since < REGISTRATION_TTL) return undefined;

@@ -5,13 +5,13 @@ import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 
 const t = useScripts();
 
-/** Without a trace, and so without a time. */
+/** Reads sessions with an empty touch interval, which needs no time. */
 function list(refs: readonly string[]) {
   return t.run(get, [...INDEX, ...refs], ["", ...refs.flatMap((ref) => [ref, 0])]);
 }
 
-describe("get, without a trace", () => {
-  test("replies for each session its text, where it went, or an empty string, in the order of the keys", async () => {
+describe("get with an empty touch interval", () => {
+  test("replies a text, a redirect or an empty string for each session, in the order of the keys", async () => {
     await plant(t.db, { ref: "a", '"cart"': "3" });
     await t.db.set("b", ">new");
     const before = await dump(t.db);
@@ -21,14 +21,14 @@ describe("get, without a trace", () => {
     expect(await dump(t.db)).toEqual(before);
   });
 
-  test("takes a chunk of 100", async () => {
+  test("reads 100 sessions", async () => {
     for (const ref of HUNDRED) await plant(t.db, { ref, id: `"${ref}"` });
     expect(await list(HUNDRED)).toEqual(HUNDRED.map((ref) => `1000\n1\n1\n100\n1000\n"${ref}"\n"::1"\n`));
   });
 });
 
-describe("owned", () => {
-  test("replies a user's field, and a page of what follows in the crowd", async () => {
+describe("page-user-sessions", () => {
+  test("replies a user's field and a page of the overflow", async () => {
     await t.db.hset("user-sessions", '"a"', "+\nx\ny\n", '"b"', "\nz\n");
     for (const entry of ['"a"1', '"a"2', '"a"3', '"a\\""4', '"b"5'])
       await t.db.zadd("user-sessions-overflow", 0, entry);
@@ -40,10 +40,10 @@ describe("owned", () => {
   });
 });
 
-describe("recent", () => {
-  const page = (place: string, since: number, limit: number) => t.run(pageActive, ["active"], [place, since, limit]);
+describe("page-active", () => {
+  const page = (cursor: string, since: number, limit: number) => t.run(pageActive, ["active"], [cursor, since, limit]);
 
-  test("replies a page of refs, the earliest of them first, behind the place where it ends", async () => {
+  test("replies the cursor of a page and its refs, earliest first", async () => {
     await t.db.zadd("active", 1, "a", 2, "b", 3, "c", 4, "d");
     expect(await page("", 2, 10)).toEqual(["2 b", "b", "c", "d"]);
     expect(await page("", 1, 2)).toEqual(["3 c", "c", "d"]);
@@ -52,21 +52,21 @@ describe("recent", () => {
     expect(await page("1 a", 0, 10)).toEqual([]);
   });
 
-  test("begins behind a place whose member is gone, or was used since", async () => {
+  test("continues after a cursor whose member was removed or used again", async () => {
     await t.db.zadd("active", 1, "a", 2, "b", 2, "d", 9, "c");
     expect(await page("2 c", 0, 10)).toEqual(["1 a", "a", "b"]);
   });
 
-  test("writes activities of this century in full digits", async () => {
+  test("writes the times of cursors in full digits", async () => {
     await t.db.zadd("active", 1_800_000_000_001, "a");
     expect(await page("", 0, 1)).toEqual(["1800000000001 a", "a"]);
   });
 });
 
-describe("queue", () => {
-  const page = (place: string, limit: number) => t.run(pageExpiry, ["expiry"], [place, limit]);
+describe("page-expiry", () => {
+  const page = (cursor: string, limit: number) => t.run(pageExpiry, ["expiry"], [cursor, limit]);
 
-  test("replies the wiper's queue from a place on, whether it is due or not, earliest first", async () => {
+  test("replies the entries after a cursor, expired or not, earliest first", async () => {
     await t.db.zadd("expiry", 5, '"a"x', 9e12, '"b"y', 7, '""z');
     expect(await page("", 2)).toEqual(['7 ""z', '"a"x', '""z']);
     expect(await page('7 ""z', 100)).toEqual(['9000000000000 "b"y', '"b"y']);
@@ -79,43 +79,43 @@ describe("queue", () => {
     ["one score", () => 7],
     ["few scores", (i: number) => Math.floor(i / 9)],
     ["infinite scores", (i: number) => (i % 2 === 0 ? "-inf" : "+inf")],
-  ])("shows each member once, in pages of any size, with %s", async (_, scoreOf) => {
+  ])("returns each member once, in pages of any size, with %s", async (_, scoreOf) => {
     for (let i = 0; i < 40; i++) await t.db.zadd("expiry", scoreOf(i), `"ü%${i}"ref`);
     const all = await t.db.zrange("expiry", "0", "-1");
     for (const size of [1, 3, 10, 39, 40, 41]) {
-      const shown: string[] = [];
-      for (let place = ""; ; ) {
-        const [next = "", ...members] = (await page(place, size)) as string[];
-        shown.push(...members);
+      const returned: string[] = [];
+      for (let cursor = ""; ; ) {
+        const [next = "", ...members] = (await page(cursor, size)) as string[];
+        returned.push(...members);
         if (members.length < size) break;
-        place = next;
+        cursor = next;
       }
-      expect(shown).toEqual(all);
+      expect(returned).toEqual(all);
     }
   });
 
-  test("goes on behind members that are no UTF-8", async () => {
+  test("continues after members that are not UTF-8", async () => {
     for (let i = 0; i < 20; i++) await t.db.zadd("expiry", 0, Buffer.from([0xff, 0x0a, i]));
-    let place = "";
+    let cursor = "";
     let pages = 0;
     for (; pages < 10; pages++) {
-      const [next, ...members] = (await page(place, 5)) as string[];
+      const [next, ...members] = (await page(cursor, 5)) as string[];
       if (next === undefined) break;
       expect(members).toHaveLength(5);
-      place = next;
+      cursor = next;
     }
     expect(pages).toBe(4);
   });
 });
 
-describe("due", () => {
-  test("replies entries whose end may have come, the longest due first", async () => {
+describe("claim-expired", () => {
+  test("replies the entries that may have expired, earliest first", async () => {
     await t.db.zadd("expiry", 9, '"b"y', 5, '"a"x', Date.now() + 60_000, '"c"z');
     expect(await t.run(claimExpired, ["expiry"], [30_000, 100])).toEqual(['"a"x', '"b"y']);
     expect(await t.run(claimExpired, ["none"], [30_000, 100])).toEqual([]);
   });
 
-  test("puts off what it replied by the lease, so that it is not replied to others", async () => {
+  test("postpones the claimed entries by the lease, so that no other wiper claims them", async () => {
     await t.db.zadd("expiry", 5, "x", 6, "y", 7, "z");
     const before = Date.now();
     expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual(["x", "y"]);

@@ -5,13 +5,13 @@ import { readFields } from "../support/session-text.js";
 
 const t = useScripts();
 
-/** A session's data, changed by the scripts that merge. */
+/** The scripts that merge changes into a session's data. */
 const MERGING = [
   ["set", (lines: string) => t.runOne(set, [...INDEX, "ref"], [10_000_000, 100_000, "ref", 1000, lines])],
   ["update", (lines: string) => t.runOne(update, [...INDEX, "ref"], [10_000_000, 100_000, "ref", "", 1000, "", lines])],
 ] as const;
 
-/** What stands behind the first eight lines. */
+/** Reads the data lines, which follow the eight header lines. */
 async function readData(): Promise<string> {
   return String(await t.db.get("ref"))
     .split("\n")
@@ -22,19 +22,19 @@ async function readData(): Promise<string> {
 
 const NAMES = Array.from({ length: 5000 }, (_, i) => `"k${i}"`);
 
-/** What stands beside the data that change. */
+/** Data that does not change. */
 const BULK = [
-  ["in few data", {}],
-  ["in much data", { '"bulk"': `"${"x".repeat(200_000)}"` }],
+  ["in a small session", {}],
+  ["in a large session", { '"bulk"': `"${"x".repeat(200_000)}"` }],
 ] as [string, Record<string, string>][];
 
 describe.each(MERGING)("%s", (_name, merge) => {
   describe.each(BULK)("%s", (_where, bulk) => {
     test.each([
-      ["sets keys where there are none", {}, [['"a"', "1", '"b"', "2"]], '\n"a":1\n"b":2'],
-      ["leaves all as it is for no changes", { '"a"': "1" }, [[]], '\n"a":1'],
+      ["adds keys to empty data", {}, [['"a"', "1", '"b"', "2"]], '\n"a":1\n"b":2'],
+      ["changes nothing for no changes", { '"a"': "1" }, [[]], '\n"a":1'],
       ["removes the only key", { '"a"': "1" }, [[], ['"a"']], ""],
-      ["removes what is not there", { '"a"': "1" }, [[], ['"b"']], '\n"a":1'],
+      ["ignores the removal of a missing key", { '"a"': "1" }, [[], ['"b"']], '\n"a":1'],
       [
         "sets, adds and removes in one call",
         { '"a"': "1", '"b"': "2", '"c"': "3", '"d"': "4" },
@@ -44,58 +44,58 @@ describe.each(MERGING)("%s", (_name, merge) => {
         ],
         '\n"b":9\n"c":3\n"e":5',
       ],
-      ["an empty text is no removal", { '"a"': "1" }, [['"a"', '""', '"b"', '""']], '\n"a":""\n"b":""'],
-      ["an empty key is a key", { '""': "1", '"a"': "2" }, [['""', "3"]], '\n"":3\n"a":2'],
-      ["removes an empty key alone", { '""': "1", '"a"': "2" }, [[], ['""']], '\n"a":2'],
       [
-        "tells keys with a quotation mark or a backslash from those without",
+        "sets an empty string without removing the key",
+        { '"a"': "1" },
+        [['"a"', '""', '"b"', '""']],
+        '\n"a":""\n"b":""',
+      ],
+      ["sets an empty key", { '""': "1", '"a"': "2" }, [['""', "3"]], '\n"":3\n"a":2'],
+      ["removes only the empty key", { '""': "1", '"a"': "2" }, [[], ['""']], '\n"a":2'],
+      [
+        "distinguishes keys with an escaped quotation mark or backslash",
         { '"a\\u0022"': "1", '"a"': "2", '"a\\u005c"': "3", '"\\u0022:b"': "4" },
         [['"a\\u0022"', "9", '"\\u0022:b"', "8"], ['"a"']],
         '\n"a\\u0022":9\n"a\\u005c":3\n"\\u0022:b":8',
       ],
       [
-        "removes a key with a quotation mark in it",
+        "removes a key that contains a quotation mark",
         { '"a\\u0022:\\u0022"': "1", '"a"': "2" },
         [[], ['"a\\u0022:\\u0022"']],
         '\n"a":2',
       ],
       [
-        "takes no value for the line of another key",
+        "does not mistake a value for the line of a key",
         { '"note"': '"\\"visits\\""', '"line"': '"\\"visits\\":7"', '"feed"': '"\\n\\"visits\\":8"', '"visits"': "1" },
         [['"visits"', "2"]],
         '\n"note":"\\"visits\\""\n"line":"\\"visits\\":7"\n"feed":"\\n\\"visits\\":8"\n"visits":2',
       ],
       [
-        "removes no part of a value that looks like the key",
+        "does not remove a part of a value that looks like the key",
         { '"note"': '"\\"visits\\":"', '"visits"': "1", '"object"': '{"visits":3}' },
         [[], ['"visits"']],
         '\n"note":"\\"visits\\":"\n"object":{"visits":3}',
       ],
       [
-        "takes no new value for the line of another key",
+        "does not mistake a new value for the line of a key",
         { '"visits"': "1" },
         [['"note"', '"\\n\\"visits\\":"', '"other"', '"\\"visits\\":5"']],
         '\n"visits":1\n"note":"\\n\\"visits\\":"\n"other":"\\"visits\\":5"',
       ],
       [
-        "tells a key from those that it begins or ends",
+        "distinguishes a key from its prefixes and suffixes",
         { '"ab"': "1", '"b"': "2", '"abc"': "3" },
         [['"b"', "9"], ['"ab"']],
         '\n"b":9\n"abc":3',
       ],
       [
-        "takes what is special in patterns for itself",
+        "does not interpret the special characters of patterns",
         { '"a.c"': "1", '"abc"': "2", '"%d"': '"%1"', '"5"': "3" },
         [['"a.c"', '"%1%%"'], ['"%d"']],
         '\n"a.c":"%1%%"\n"abc":2\n"5":3',
       ],
-      [
-        "takes keys that are named like lines of a session for data",
-        { '"id"': '"x"' },
-        [['"la"', "5"]],
-        '\n"id":"x"\n"la":5',
-      ],
-      ["takes characters of any length", { '"딸기"': '"🍓"' }, [['"🍓"', '"딸기"']], '\n"딸기":"🍓"\n"🍓":"딸기"'],
+      ["merges keys that are named like header fields", { '"id"': '"x"' }, [['"la"', "5"]], '\n"id":"x"\n"la":5'],
+      ["merges multibyte characters", { '"딸기"': '"🍓"' }, [['"🍓"', '"딸기"']], '\n"딸기":"🍓"\n"🍓":"딸기"'],
     ] as [string, Record<string, string>, [string[], string[]?], string][])(
       "%s",
       async (_what, data, change, expected) => {
@@ -113,7 +113,7 @@ describe.each(MERGING)("%s", (_name, merge) => {
     );
   });
 
-  test("takes hundreds of keys of thousands, some set, some added and some removed in the same call", async () => {
+  test("sets, adds and removes hundreds of keys of thousands in one call", async () => {
     await plant(t.db, { ref: "ref", ...Object.fromEntries(NAMES.map((name, i) => [name, i])) });
     const [set, removed, added] = [NAMES.slice(0, 200), NAMES.slice(4800), ['"new1"', '"new2"']];
     await merge(
@@ -127,26 +127,23 @@ describe.each(MERGING)("%s", (_name, merge) => {
   });
 
   test.each([
-    ["more keys than a script looks for", NAMES.slice(0, 501)],
-    [
-      "keys in another order than that of the text, so that it would be searched again and again",
-      NAMES.slice(-90).reverse(),
-    ],
-  ])("is too much work with %s, and changes nothing", async (_what, names) => {
+    ["more changes than the maximum", NAMES.slice(0, 501)],
+    ["keys in the reverse order of the text, which would be searched many times", NAMES.slice(-90).reverse()],
+  ])("replies -3 and changes nothing for %s", async (_what, names) => {
     await plant(t.db, { ref: "ref", ...Object.fromEntries(NAMES.map((name, i) => [name, i])) });
     const before = await readData();
     expect(await merge(changes(names.flatMap((name) => [name, '"x"'])))).toBe(-3);
     expect(await readData()).toBe(before);
   });
 
-  test("is too much work for a session of more than 256 KiB, and changes nothing", async () => {
+  test("replies -3 and changes nothing for a session of more than 256 KiB", async () => {
     await plant(t.db, { ref: "ref", '"big"': `"${"x".repeat(270_000)}"` });
     const before = await readData();
     expect(await merge(changes(['"a"', "1"]))).toBe(-3);
     expect(await readData()).toBe(before);
   });
 
-  test("a session goes on as it was once all of its data have gone", async () => {
+  test("accepts new data after all data was removed", async () => {
     await plant(t.db, { ref: "ref", '"a"': "1" });
     await merge(changes([], ['"a"']));
     await merge(changes(['"b"', "2"]));

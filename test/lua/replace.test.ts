@@ -11,87 +11,86 @@ function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
   const text = textOf({ la: now, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
   return t.run(
     replace,
-    [...INDEX, "ref", ...(mode === "absent" ? ["barred", "allBarred"] : [])],
+    [...INDEX, "ref", ...(mode === "absent" ? ["userBar", "appBar"] : [])],
     ["ref", id, now, ttl, mode, text],
   );
 }
 
-const OWN = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
-const WRITTEN = { ...OWN, '"cart"': "3" };
+const HEADER = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
+const WRITTEN = { ...HEADER, '"cart"': "3" };
 
-describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
-  test("replies 1 and writes session and index where nothing is", async () => {
-    const before = Date.now();
-    expect(await run(mode)).toBe(1);
-    const { expiry, ...rest } = await dump(t.db);
-    expect(rest).toEqual({
-      ref: WRITTEN,
-      active: { ref: "5000" },
-      users: { '"alice"': "5000" },
-      "user-sessions": { '"alice"': "\nref\n" },
+describe("replace", () => {
+  describe.each(["any", "unended", "absent"])("mode %s", (mode) => {
+    test("replies 1 and writes session and index if nothing is stored", async () => {
+      const before = Date.now();
+      expect(await run(mode)).toBe(1);
+      const { expiry, ...rest } = await dump(t.db);
+      expect(rest).toEqual({
+        ref: WRITTEN,
+        active: { ref: "5000" },
+        users: { '"alice"': "5000" },
+        "user-sessions": { '"alice"': "\nref\n" },
+      });
+      expect(Number((expiry as Record<string, string>)['"alice"ref'])).toBeGreaterThanOrEqual(before + 100_000);
+      expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
     });
-    expect(Number((expiry as Record<string, string>)['"alice"ref'])).toBeGreaterThanOrEqual(before + 100_000);
-    expect(await t.db.pttl("ref")).toBeGreaterThan(95_000);
   });
-});
 
-test.each(["any", "unended"])(
-  "mode %s replies 1 over a session that lives, of which its creation is kept, and how often it was written",
-  async (mode) => {
-    await plant(t.db, { ref: "ref", '"old"': "1" });
-    expect(await run(mode)).toBe(1);
-    expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, created: "1000", w: "2" });
-  },
-);
+  test.each(["any", "unended"])(
+    "mode %s replaces an existing session, keeps its time of creation and counts the write",
+    async (mode) => {
+      await plant(t.db, { ref: "ref", '"old"': "1" });
+      expect(await run(mode)).toBe(1);
+      expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, created: "1000", w: "2" });
+    },
+  );
 
-test("mode absent replies 0 over a session that lives, and writes nothing", async () => {
-  await plant(t.db, { ref: "ref" });
-  const before = await dump(t.db);
-  expect(await run("absent")).toBe(0);
-  expect(await dump(t.db)).toEqual(before);
-});
+  test("mode absent replies 0 and writes nothing if the session exists", async () => {
+    await plant(t.db, { ref: "ref" });
+    const before = await dump(t.db);
+    expect(await run("absent")).toBe(0);
+    expect(await dump(t.db)).toEqual(before);
+  });
 
-test.each(["barred", "allBarred"])(
-  "mode absent replies 0 where there is the bar %s, and writes nothing",
-  async (bar) => {
+  test.each(["userBar", "appBar"])("mode absent replies 0 and writes nothing if there is the bar %s", async (bar) => {
     await t.db.set(bar, "1");
     const before = await dump(t.db);
     expect(await run("absent")).toBe(0);
     expect(await dump(t.db)).toEqual(before);
-  },
-);
+  });
 
-test.each(["unended", "absent"])("mode %s replies 0 where a session was ended just now", async (mode) => {
-  await t.db.set("ref", ">");
-  expect(await run(mode)).toBe(0);
-  expect(await dump(t.db)).toEqual({ ref: { to: "" } });
-});
+  test.each(["unended", "absent"])("mode %s replies 0 if there is a tombstone", async (mode) => {
+    await t.db.set("ref", ">");
+    expect(await run(mode)).toBe(0);
+    expect(await dump(t.db)).toEqual({ ref: { to: "" } });
+  });
 
-test("mode any replies 1 even where a session was ended just now", async () => {
-  await t.db.set("ref", ">");
-  expect(await run("any")).toBe(1);
-  expect(await readFields(t.db, "ref")).toEqual(WRITTEN);
-});
+  test("mode any replaces a tombstone", async () => {
+    await t.db.set("ref", ">");
+    expect(await run("any")).toBe(1);
+    expect(await readFields(t.db, "ref")).toEqual(WRITTEN);
+  });
 
-test("a session that changes hands leaves its user's index, and the user when it was the last", async () => {
-  await plant(t.db, { ref: "ref", id: '"bob"' });
-  expect(await run("any")).toBe(1);
-  expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, "user-sessions": { '"alice"': "\nref\n" } });
-  expect(await readOwners(t.db, "")).toEqual(['"alice"ref']);
-  expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
-});
+  test("moves a session to another user, and removes the old user if it was the last session", async () => {
+    await plant(t.db, { ref: "ref", id: '"bob"' });
+    expect(await run("any")).toBe(1);
+    expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, "user-sessions": { '"alice"': "\nref\n" } });
+    expect(await readOwners(t.db, "")).toEqual(['"alice"ref']);
+    expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
+  });
 
-test("a session that gets no user stands in active and expiry only", async () => {
-  await plant(t.db, { ref: "ref" });
-  expect(await run("any", { id: '""' })).toBe(1);
-  expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "ref"]);
-  expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['""ref']);
-});
+  test("lists a session that becomes anonymous in active and expiry only", async () => {
+    await plant(t.db, { ref: "ref" });
+    expect(await run("any", { id: '""' })).toBe(1);
+    expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "ref"]);
+    expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['""ref']);
+  });
 
-test("a ttl may have a fraction, and 0 means without end", async () => {
-  await run("any", { ttl: 0.5 });
-  expect(await t.db.pttl("ref")).toBeLessThanOrEqual(500);
-  expect(await t.db.pttl("ref")).toBeGreaterThan(0);
-  await run("any", { ttl: 0 });
-  expect(await t.db.pttl("ref")).toBe(-1);
+  test("accepts a fractional ttl, and 0 for no expiry", async () => {
+    await run("any", { ttl: 0.5 });
+    expect(await t.db.pttl("ref")).toBeLessThanOrEqual(500);
+    expect(await t.db.pttl("ref")).toBeGreaterThan(0);
+    await run("any", { ttl: 0 });
+    expect(await t.db.pttl("ref")).toBe(-1);
+  });
 });

@@ -7,10 +7,10 @@ import { useScripts } from "../support/scripts.js";
 const t = useScripts();
 const all: Script[] = Object.values(scripts);
 
-/** A key as it was given: `KEYS[1]`, `KEYS[5 + i]`. */
+/** A key of a script: `KEYS[1]`, `KEYS[5 + i]`. */
 const KEY = /^KEYS\[(\d+ \+ )?(\d+|i|from)\]$/;
 
-/** What a script assigns to its variables: `local a, b = KEYS[1], KEYS[2]` gives a and b. */
+/** The variables that a script assigns: `local a, b = KEYS[1], KEYS[2]` assigns a and b. */
 function assignments(source: string): { name: string; value: string; isNew: boolean }[] {
   return [...source.matchAll(/(\blocal )?\b((?:\w+, )*\w+) = (.+)/g)].flatMap(([, local, left = "", right = ""]) => {
     const values = right.split(", ");
@@ -18,12 +18,12 @@ function assignments(source: string): { name: string; value: string; isNew: bool
   });
 }
 
-/** The names that a script gives to keys. */
+/** The names of a script's variables for keys. */
 function keyNames(source: string): string[] {
   return assignments(source).flatMap(({ name, value }) => (KEY.test(value) ? [name] : []));
 }
 
-/** The arguments that commands take for keys; of a list that is unpacked, what the script puts into it. */
+/** The arguments that commands take as keys. For a list that is unpacked these are the values in the list. */
 function keyArguments(source: string): string[] {
   return [...source.matchAll(/redis\.p?call\('(\w+)'(?:, ([^)]+))?/g)].flatMap(([, command = "", rest = ""]) => {
     const args = rest.split(", ").flatMap((arg) => listed(source, /^unpack\((\w+)$/.exec(arg)?.[1]) ?? arg);
@@ -34,7 +34,7 @@ function keyArguments(source: string): string[] {
   });
 }
 
-/** What a script puts into a list, undefined when it puts nothing there. */
+/** The values that a script appends to a list; undefined if there are none. */
 function listed(source: string, list: string | undefined): string[] | undefined {
   const parts = assignments(source.replaceAll(/(\w+)\[#\1 \+ 1\] = /g, "$1_ = ")).filter(
     ({ name }) => name === `${list}_`,
@@ -42,7 +42,7 @@ function listed(source: string, list: string | undefined): string[] | undefined 
   return parts.length > 0 ? parts.map(({ value }) => value) : undefined;
 }
 
-/** What the lists hold that a loop goes through with a variable that is named like a key. */
+/** The values of the lists that a loop iterates with a variable named like a key. */
 function loopedKeys(source: string, names: readonly string[]): string[] {
   return [...source.matchAll(/\bfor (\w+)(?:, (\w+))? (?:=|in)(?: ipairs\((\w+)\))?/g)].flatMap(
     ([loop, first = "", second = "", list]) => {
@@ -52,7 +52,7 @@ function loopedKeys(source: string, names: readonly string[]): string[] {
   );
 }
 
-/** What functions of a script are given in the place of a parameter that is named like a key. */
+/** The arguments that functions of a script receive for a parameter named like a key. */
 function passedKeys(source: string, names: readonly string[]): string[] {
   return [...source.matchAll(/function (\w+)\(([^)]*)\)/g)].flatMap(([, called = "", parameters = ""]) =>
     parameters.split(", ").flatMap((parameter, i) => {
@@ -63,7 +63,7 @@ function passedKeys(source: string, names: readonly string[]): string[] {
   );
 }
 
-test("every .lua file is embedded, under its name", () => {
+test("embeds every .lua file under its name", () => {
   const files = readdirSync(new URL("../../src/lua/", import.meta.url)).filter((file) => file.endsWith(".lua"));
   expect(all.map(({ name }) => `${name}.lua`).sort()).toEqual(files.sort());
 });
@@ -73,25 +73,25 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     expect(await t.db.script("LOAD", script.source)).toBe(script.sha);
   });
 
-  test("says on top what it is for, what it takes and what it replies", () => {
+  test("has a header with purpose, keys, arguments and replies", () => {
     const header = readFileSync(new URL(`../../src/lua/${name}.lua`, import.meta.url), "utf8").split("\n\n")[0];
     expect(header).toMatch(/^-- [A-Z].+\n--\n-- KEYS {3}.+\n-- ARGV {3}.+\n-- Reply {2}/s);
   });
 
-  test("builds no key name: each key of a command is one that KEYS gave", () => {
+  test("passes only keys of KEYS to commands", () => {
     const { source } = script;
     const keys = keyArguments(source);
     const names = keyNames(source);
     expect(keys.length).toBeGreaterThan(0);
     for (const key of [...keys, ...passedKeys(source, names), ...loopedKeys(source, names)])
       expect([...names, "KEYS[1]"]).toContain(key);
-    // A name that once stands for a key never stands for anything else, and KEYS stays what it was.
+    // A variable for a key is never used for anything else, and KEYS is never changed.
     for (const { name, value, isNew } of assignments(source).filter(({ name }) => [...names, "KEYS"].includes(name)))
       expect({ name, value, isNew }).toEqual({ name, value: expect.stringMatching(KEY), isNew: true });
     expect(source).not.toMatch(/KEYS\[[^\]]*\] = /);
   });
 
-  test("calls nothing but plain commands on keys", () => {
+  test("calls only plain commands on keys", () => {
     const commands = [...script.source.matchAll(/\bredis\b(?:\.(\w+)\(('\w+')?)?/g)].map(([, via, command]) => [
       via,
       command,
@@ -105,7 +105,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
   });
 });
 
-test("the user who runs the scripts in these tests is stopped at a key that is not declared", async () => {
+test("stops the Redis user of these tests at a key that is not declared", async () => {
   const trespass = { name: "trespass", sha: "", source: "return redis.call('HGET', ARGV[1], 'id')" };
   await expect(t.run(trespass, ["mine"], ["yours"])).rejects.toThrow(/can't access|no permissions|NOPERM/i);
   expect(await t.run(trespass, ["mine"], ["mine"])).toBeNull();

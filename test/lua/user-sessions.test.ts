@@ -6,7 +6,7 @@ import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
-/** How large the data may become. */
+/** The maximum bytes and keys of the data. */
 const BOUNDS = [10_000_000, 100_000];
 
 const ALICE = '"alice"';
@@ -31,18 +31,18 @@ function end(...refs: string[]) {
   return t.run(kill, [...INDEX, ...refs], [0, ...refs]);
 }
 
-/** In another minute than the one before: all entries are written anew. */
+/** Reads a session in a later minute than its last use, so that all its index entries are written again. */
 function use(ref: string, now = 65_000) {
   return t.runOne(get, [...INDEX, ref], [1000, ref, now]);
 }
 
-/** In chunks, as many as a run takes. */
+/** Runs `work` in chunks of the maximum size of a run. */
 async function inChunks(refs: readonly string[], work: (refs: string[]) => Promise<unknown>) {
   for (let i = 0; i < refs.length; i += 100) await work(refs.slice(i, i + 100));
 }
 
-/** Alice with a full field, and sessions beyond it. */
-async function crowdOf(...more: string[]) {
+/** Creates sessions for a full field of Alice, and `more` sessions in the overflow. */
+async function fillField(...more: string[]) {
   await inChunks(FIELD, add);
   if (more.length > 0) await add(more);
 }
@@ -51,14 +51,14 @@ function field(id = ALICE) {
   return t.db.hget("user-sessions", id);
 }
 
-function crowd() {
+function overflow() {
   return t.db.zrange("user-sessions-overflow", "0", "-1");
 }
 
-test("a field is 4096 bytes long when the crowd begins", async () => {
+test("stores refs in the overflow when the field has 4096 bytes", async () => {
   expect(FULL).toHaveLength(4096);
   expect(new Set(FIELD).size).toBe(273);
-  await crowdOf();
+  await fillField();
   expect(await field()).toBe(FULL);
   expect(await t.db.exists("user-sessions-overflow")).toBe(0);
   await add(["x"]);
@@ -67,64 +67,64 @@ test("a field is 4096 bytes long when the crowd begins", async () => {
 });
 
 test.each([
-  [4095, "takes one more"],
-  [4096, "takes no more"],
-])("a field of %i bytes %s", async (bytes) => {
+  [4095, "to the field"],
+  [4096, "to the overflow"],
+])("adds a ref to a user whose field has %i bytes %s", async (bytes) => {
   const list = `\n${"x".repeat(bytes - 2)}\n`;
   await t.db.hset("user-sessions", ALICE, list);
   await add(["ref"]);
   expect(await field()).toBe(bytes < 4096 ? `${list}ref\n` : `+${list}`);
-  expect(await crowd()).toEqual(bytes < 4096 ? [] : ['"alice"ref']);
+  expect(await overflow()).toEqual(bytes < 4096 ? [] : ['"alice"ref']);
 });
 
-test("one run fills a field and goes on in the crowd", async () => {
+test("fills the field and continues in the overflow within one run", async () => {
   await inChunks(FIELD.slice(0, 270), add);
   expect(await add([...FIELD.slice(270), "x", "y"])).toEqual([1, 1, 1, 1, 1]);
   expect(await field()).toBe(`+${FULL}`);
-  expect(await crowd()).toEqual(['"alice"x', '"alice"y']);
+  expect(await overflow()).toEqual(['"alice"x', '"alice"y']);
 });
 
-test("a full field of one user is none of another's", async () => {
-  await crowdOf("x");
+test("keeps the field of another user separate", async () => {
+  await fillField("x");
   await add(["y"], { id: '"bob"' });
   expect(await field('"bob"')).toBe("\ny\n");
-  expect(await crowd()).toEqual(['"alice"x']);
+  expect(await overflow()).toEqual(['"alice"x']);
 });
 
-test("changes nothing when a session of field or crowd comes again", async () => {
-  await crowdOf("x");
+test("changes nothing if a session in the field or the overflow is created again", async () => {
+  await fillField("x");
   await add([FIELD[0] as string, "x"]);
   expect(await field()).toBe(`+${FULL}`);
-  expect(await crowd()).toEqual(['"alice"x']);
+  expect(await overflow()).toEqual(['"alice"x']);
 });
 
-describe("a limit", () => {
+describe("create with a limit", () => {
   test.each([
     [274, [0, 0]],
     [275, [0, 0]],
     [276, [1, 0]],
     [277, [1, 1]],
-  ])("of %i counts what stands in field and crowd together", async (limit, replies) => {
-    await crowdOf("x", "y");
+  ])("counts field and overflow together, limit %i", async (limit, replies) => {
+    await fillField("x", "y");
     expect(await add(["new1", "new2"], { limit })).toEqual(replies);
     const written = ["new1", "new2"].filter((_, i) => replies[i] === 1);
-    expect(await crowd()).toEqual([...written, "x", "y"].map((ref) => ALICE + ref));
+    expect(await overflow()).toEqual([...written, "x", "y"].map((ref) => ALICE + ref));
     expect(await t.db.exists("new1", "new2")).toBe(written.length);
   });
 
-  test("lets a session in for each that has ended, be it of the field or of the crowd", async () => {
-    await crowdOf("x", "y");
+  test("admits one session for each that has ended, in the field or in the overflow", async () => {
+    await fillField("x", "y");
     for (const ref of ["x", FIELD[7] as string]) {
       expect(await add(["new"], { limit: 275 })).toBe(0);
       await end(ref);
       expect(await add(["new"], { limit: 275 })).toBe(1);
       await end("new");
-      await add([`instead-of-${ref}`]);
+      await add([`replaces-${ref}`]);
     }
   });
 
-  test("counts a session of the crowd once, also after it was used when there was room in the field", async () => {
-    await crowdOf("x", "y");
+  test("counts a session once after it has moved from the overflow to the field", async () => {
+    await fillField("x", "y");
     await end(FIELD[0] as string);
     await use("x");
     expect((await readOwners(t.db, "")).sort()).toEqual([...FIELD.slice(1), "x", "y"].map((ref) => ALICE + ref).sort());
@@ -133,22 +133,22 @@ describe("a limit", () => {
   });
 });
 
-describe("ending sessions", () => {
-  test("takes each out of where it stands, and the user goes with the last of the crowd", async () => {
-    await crowdOf("x", "y");
+describe("ended sessions", () => {
+  test("are removed from field and overflow, and the user with the last one of the overflow", async () => {
+    await fillField("x", "y");
     await end("x");
     expect(await field()).toBe(`+${FULL}`);
-    expect(await crowd()).toEqual(['"alice"y']);
+    expect(await overflow()).toEqual(['"alice"y']);
     await inChunks(FIELD, (refs) => end(...refs));
     expect(await field()).toBe("+\n");
-    expect(await crowd()).toEqual(['"alice"y']);
+    expect(await overflow()).toEqual(['"alice"y']);
     expect(await t.db.zrange("users", "0", "-1")).toEqual([ALICE]);
     await end("y");
     expect(await t.db.dbsize()).toBe(0);
   });
 
-  test("takes each out of where it stands, and the user goes with the last of the field", async () => {
-    await crowdOf("x", "y");
+  test("are removed from field and overflow, and the user with the last one of the field", async () => {
+    await fillField("x", "y");
     await end("x", "y");
     expect(await t.db.exists("user-sessions-overflow")).toBe(0);
     const [last = "", ...rest] = FIELD;
@@ -173,8 +173,8 @@ describe("ending sessions", () => {
         );
       },
     ],
-  ])("leaves nothing, from both in one run: %s", async (_name, work) => {
-    await crowdOf("x", "y");
+  ])("are removed completely from both in one run: %s", async (_name, work) => {
+    await fillField("x", "y");
     await inChunks(FIELD.slice(2), work);
     expect((await readOwners(t.db, "")).sort()).toEqual(
       [...FIELD.slice(0, 2), "x", "y"].map((ref) => ALICE + ref).sort(),
@@ -184,10 +184,10 @@ describe("ending sessions", () => {
   });
 
   test.each([
-    ["of the crowd", (refs: readonly string[]) => refs.toReversed()],
-    ["of the field", (refs: readonly string[]) => [...refs]],
-  ])("leaves nothing of a user who gets new sessions meanwhile, beginning with those %s", async (_where, order) => {
-    await crowdOf("x", "y");
+    ["in the overflow", (refs: readonly string[]) => refs.toReversed()],
+    ["in the field", (refs: readonly string[]) => [...refs]],
+  ])("are removed completely while the user gets new sessions, beginning %s", async (_where, order) => {
+    await fillField("x", "y");
     const refs = order([...FIELD, "x", "y"]);
     await end(...refs.slice(0, 10));
     await add(["new1", "new2"]);
@@ -202,9 +202,9 @@ describe("ending sessions", () => {
     ["update", (ref: string) => t.runOne(update, [...INDEX, ref], [...BOUNDS, ref, "", 9000, 50, ""])],
     ["replace", (ref: string) => t.run(replace, [...INDEX, ref], [ref, ALICE, 9000, 100, "any", textFor(ALICE)])],
     ["sweep", (ref: string) => t.run(sweep, [...INDEX, ref], [ALICE, ref])],
-    ["create, once more", (ref: string) => add([ref])],
-  ])("leaves nothing of one of the crowd that was written anew when there was room: %s", async (_name, work) => {
-    await crowdOf("x");
+    ["create again", (ref: string) => add([ref])],
+  ])("are removed completely after moving from the overflow to the field: %s", async (_name, work) => {
+    await fillField("x");
     await end(FIELD[0] as string);
     await work("x");
     expect((await readOwners(t.db, "")).filter((entry) => entry.endsWith('"x'))).toEqual(['"alice"x']);
@@ -218,7 +218,7 @@ describe("ending sessions", () => {
     expect(await t.db.dbsize()).toBe(0);
   });
 
-  test("ends none of the crowd of neighbours, and takes theirs for none of the user's", async () => {
+  test("do not affect the overflow of users with similar ids", async () => {
     const neighbours = ['"alic"', '"alice\\""', '"alicea"', '"bob"', '"\u{10ffff}"'];
     await plant(t.db, { ref: "ref" });
     await t.db.hset("user-sessions", ALICE, "+\nref\n");
@@ -230,67 +230,68 @@ describe("ending sessions", () => {
     await end("ref");
     expect(Object.keys(await t.db.hgetall("user-sessions")).sort()).toEqual(neighbours.toSorted());
     expect((await t.db.zrange("users", "0", "-1")).sort()).toEqual(neighbours.toSorted());
-    expect((await crowd()).sort()).toEqual(neighbours.map((id) => `${id}x`).sort());
+    expect((await overflow()).sort()).toEqual(neighbours.map((id) => `${id}x`).sort());
   });
 });
 
-describe("moving sessions", () => {
-  test("rotate gives one of the crowd its new ref", async () => {
-    await crowdOf("x");
+describe("moved sessions", () => {
+  test("rotate replaces a ref in the overflow", async () => {
+    await fillField("x");
     expect(await t.run(rotate, [...INDEX, "x", "new"], ["x", "new", 0, 10_000])).toBe(1);
     expect(await field()).toBe(`+${FULL}`);
-    expect(await crowd()).toEqual(['"alice"new']);
+    expect(await overflow()).toEqual(['"alice"new']);
   });
 
-  test("rotate gives one of a full field its new ref", async () => {
-    await crowdOf("x");
+  test("rotate replaces a ref in a full field", async () => {
+    await fillField("x");
     const [first = "", ...rest] = FIELD;
     expect(await t.run(rotate, [...INDEX, first, "new"], [first, "new", 0, 10_000])).toBe(1);
     expect((await readOwners(t.db, "")).sort()).toEqual([...rest, "new", "x"].map((ref) => ALICE + ref).sort());
     await inChunks([...rest, "new", "x"], (refs) => end(...refs));
-    // The mark of the old ref.
+    // The tombstone of the old ref.
     expect(await t.db.keys("*")).toEqual([first]);
   });
 
-  test("update gives one of the crowd to another user, and the last one, too", async () => {
-    await crowdOf("x", "y");
+  test("update assigns sessions in the overflow to another user, including the last one", async () => {
+    await fillField("x", "y");
     await inChunks(FIELD, (refs) => end(...refs));
-    const give = (ref: string) => t.runOne(update, [...INDEX, ref], [...BOUNDS, ref, '"bob"', 6000, 100, changes([])]);
-    await give("x");
+    const assign = (ref: string) =>
+      t.runOne(update, [...INDEX, ref], [...BOUNDS, ref, '"bob"', 6000, 100, changes([])]);
+    await assign("x");
     expect(await t.db.hgetall("user-sessions")).toEqual({ [ALICE]: "+\n", '"bob"': "\nx\n" });
-    expect(await crowd()).toEqual(['"alice"y']);
-    await give("y");
+    expect(await overflow()).toEqual(['"alice"y']);
+    await assign("y");
     expect(await t.db.hgetall("user-sessions")).toEqual({ '"bob"': "\nx\ny\n" });
     expect(await t.db.zrange("users", "0", "-1")).toEqual(['"bob"']);
     expect(await t.db.exists("user-sessions-overflow")).toBe(0);
     expect(await readFields(t.db, "y")).toMatchObject({ id: '"bob"' });
   });
 
-  test("update takes one into the crowd of a user whose field is full", async () => {
-    await crowdOf();
+  test("update adds a session to the overflow of a user whose field is full", async () => {
+    await fillField();
     await plant(t.db, { ref: "x", id: '"bob"' });
     expect(await t.runOne(update, [...INDEX, "x"], [...BOUNDS, "x", ALICE, 6000, 100, ""])).toBe(1);
     expect(await t.db.hgetall("user-sessions")).toEqual({ [ALICE]: `+${FULL}` });
-    expect(await crowd()).toEqual(['"alice"x']);
+    expect(await overflow()).toEqual(['"alice"x']);
   });
 
-  test("one that changes hands to and fro in a run stands where it went last", async () => {
-    await crowdOf("x");
+  test("update lists a session that changes its user several times in a run under the last user", async () => {
+    await fillField("x");
     const turns = ['"bob"', ALICE, '"bob"', ALICE];
     const args = turns.flatMap((id) => ["x", id, 6000, 100, ""]);
     expect(await t.run(update, [...INDEX, ...turns.map(() => "x")], [...BOUNDS, ...args])).toEqual([1, 1, 1, 1]);
     expect(await t.db.hgetall("user-sessions")).toEqual({ [ALICE]: `+${FULL}` });
-    expect(await crowd()).toEqual(['"alice"x']);
+    expect(await overflow()).toEqual(['"alice"x']);
     expect(await t.db.zrange("users", "0", "-1")).toEqual([ALICE]);
   });
 });
 
 describe.each([
   ["the field", () => Promise.resolve(), ""],
-  ["the crowd", () => crowdOf(), "+"],
-])("refs that are alike, in %s", (_where, prepare, mark) => {
+  ["the overflow", () => fillField(), "+"],
+])("similar refs in %s", (_where, prepare, prefix) => {
   const refs = async () => (await readOwners(t.db, "")).map((entry) => entry.slice(ALICE.length));
-  const others = mark === "+" ? FIELD : [];
+  const others = prefix === "+" ? FIELD : [];
 
   test.each([
     ["the end", "b", "ab"],
@@ -298,7 +299,7 @@ describe.each([
     ["the middle", "b", "abc"],
     ["a pattern", "a-c", "aac"],
     ["another pattern", "%a", "xa"],
-  ])("one that is %s of another is not mistaken for it", async (_part, short, long) => {
+  ])("are distinguished if one is %s of the other", async (_part, short, long) => {
     await prepare();
     await add([long]);
     await add([short]);
@@ -311,7 +312,7 @@ describe.each([
     expect(await t.db.zscore("users", ALICE)).toBe("5000");
   });
 
-  test("one that is the end of another, and not there, takes nothing along", async () => {
+  test("are kept if a missing ref that is the end of another is removed", async () => {
     await prepare();
     await add(["ab"]);
     await plant(t.db, { ref: "b", id: '"bob"' });
@@ -322,16 +323,16 @@ describe.each([
   });
 });
 
-test("a crowd that was lost leaves no user behind whose field is empty", async () => {
-  await crowdOf("x");
+test("removes a user whose field is empty after the overflow was lost", async () => {
+  await fillField("x");
   await inChunks(FIELD.slice(1), (refs) => end(...refs));
   await t.db.del("user-sessions-overflow");
   await end(FIELD[0] as string);
   expect(await t.db.exists("user-sessions", "users")).toBe(0);
 });
 
-test("what was lost comes again with the use of each session, and goes with its end", async () => {
-  await crowdOf("x", "y");
+test("restores a lost field as sessions are used, and removes it as they end", async () => {
+  await fillField("x", "y");
   await t.db.del("user-sessions");
   for (const ref of ["x", FIELD[0] as string, "y"]) await use(ref);
   expect((await readOwners(t.db, "")).sort()).toEqual([FIELD[0], "x", "y"].map((ref) => ALICE + ref).sort());

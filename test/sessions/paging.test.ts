@@ -9,7 +9,7 @@ async function collect<Item>(items: AsyncGenerator<Item, void>): Promise<Item[]>
 }
 
 describe.each(["before", "after"] as const)("prefetch, %s", (begin) => {
-  test("gives the same items, each next one begun before the present one is done with", async () => {
+  test("yields the same items, and requests the next one while the caller works on the present one", async () => {
     const begun: number[] = [];
     async function* numbers() {
       for (let i = 0; i < 3; i++) {
@@ -28,7 +28,7 @@ describe.each(["before", "after"] as const)("prefetch, %s", (begin) => {
     expect(seen).toEqual(["0 when 0,1 had begun", "1 when 0,1,2 had begun", "2 when 0,1,2 had begun"]);
   });
 
-  test("a failure comes when its turn has come, and is no unhandled rejection until then", async () => {
+  test("throws a failure when its item is awaited, without an unhandled rejection before", async () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown) => void unhandled.push(reason);
     process.on("unhandledRejection", note);
@@ -50,7 +50,7 @@ describe.each(["before", "after"] as const)("prefetch, %s", (begin) => {
 });
 
 describe("walk", () => {
-  test("begins each page at the cursor where the one before ended, until a page is not full", async () => {
+  test("begins each page at the cursor of the previous one, until a page is not full", async () => {
     const pages = [["a", "b"], ["c", "d"], ["e"]];
     const asked: PageOptions[] = [];
     const read = async (options: PageOptions): Promise<Page> => {
@@ -61,7 +61,7 @@ describe("walk", () => {
     expect(asked.map(({ cursor }) => cursor)).toEqual(["", "after b", "after d"]);
   });
 
-  test("goes through nothing in one look", async () => {
+  test("reads one page of an empty zset", async () => {
     expect(await collect(walk(10, async () => ({ members: [], cursor: "" })))).toEqual([]);
   });
 });
