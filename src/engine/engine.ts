@@ -1,4 +1,3 @@
-import { invalidValue } from "../errors.js";
 import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
@@ -14,7 +13,7 @@ import {
   toSession,
   toSessions,
 } from "../sessions/session-text.js";
-import { createToken, refOf } from "../sessions/token.js";
+import { createToken } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
@@ -41,31 +40,11 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
-import { checkEngineOptions } from "./engine-options.js";
-import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
+import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
-import { checkOptionNames } from "./option-names.js";
-import {
-  checkApp,
-  checkBoolean,
-  checkData,
-  checkDevice,
-  checkExcept,
-  checkId,
-  checkInteger,
-  checkIp,
-  checkLimits,
-  checkPart,
-  checkRef,
-  checkSince,
-  checkSize,
-  checkToken,
-  checkWritable,
-  isToken,
-  MAX_SECONDS,
-} from "./validate.js";
+import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, fixedFieldsOf } from "./options.js";
 
 /** How long an answer over HTTP may be, in characters; one session may make it longer. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -130,16 +109,12 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method(this.#calls, "create", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const id = quoteId(checkId(options.id));
-    const ip = checkIp(options.ip);
-    const { ttl: rest = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
-    const ttl = Math.min(rest, absolute ?? rest);
-    const device = checkDevice(options.device);
-    const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? "" : this.#encode(options, encodeData);
-    const replaces = options.replaces === undefined ? undefined : refOf(checkToken(options.replaces));
+  } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
+    const app = this.#app(options.app);
+    const id = quoteId(options.id);
+    const { ip, device, no_resave } = options;
+    const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
     const now = Date.now();
@@ -155,11 +130,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
-    const touch = checkBoolean("touch", options.touch ?? true);
-    return checked("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
+  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
+    const app = this.#app(name);
+    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
   });
 
   readonly set: {
@@ -171,11 +144,10 @@ export class RedisSessions<Data extends object = DefaultData> {
      * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWritable(checkWhich(options));
-    const changes = this.#encode(options, encodeChanges);
-    return checked("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
+  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
+    const app = this.#app(name);
+    const changes = this.#encode(d, nested, encodeChanges);
+    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
@@ -185,42 +157,38 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
-    return { kill: (await checked("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
+  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
+    const app = this.#app(name);
+    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
   });
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method(this.#calls, "killsoid", async (options) => {
-    const app = checkApp(options.app);
-    const id = checkId(options.id);
-    const spare = checkExcept(options, (except) => (isToken(except) ? refOf(except) : checkRef(except)));
-    return { kill: await this.#app(app).index.killUser(quoteId(id), spare) };
+  } = method(this.#calls, "killsoid", async ({ app, id, except }) => {
+    return { kill: await this.#app(app).index.killUser(quoteId(id), except) };
   });
 
   readonly killall: {
     (options: KillallOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
     (options: KillallOptions): Promise<Killed>;
-  } = method(this.#calls, "killall", async (options) => {
-    return { kill: await this.#app(checkApp(options.app)).index.killAll() };
+  } = method(this.#calls, "killall", async ({ app }) => {
+    return { kill: await this.#app(app).index.killAll() };
   });
 
   readonly soid: {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of a user, newest first. Leaves no trace in them. */
     (options: SoidOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options)));
+  } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options, options)));
 
   readonly soapp: {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
     /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options)));
+  } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options, options)));
 
   /**
    * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
@@ -228,11 +196,9 @@ export class RedisSessions<Data extends object = DefaultData> {
    * @throws SessionError at once for bad input; takes no callback
    */
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
-    // Without options the first check names what is missing.
-    checkOptionNames("sessions", options ?? {});
+    const { app, dt: since } = checkMethodOptions("sessions", options ?? {});
     this.#calls.admit();
-    const app = this.#app(checkApp(options?.app));
-    return eachOf<Data>(app.index.activePages(checkSince(options)));
+    return eachOf<Data>(this.#app(app).index.activePages(since));
   };
 
   readonly activity: {
@@ -243,9 +209,8 @@ export class RedisSessions<Data extends object = DefaultData> {
      * the sessions' `ttl`.
      */
     (options: ActivityOptions): Promise<Activity>;
-  } = method(this.#calls, "activity", async (options) => {
-    const app = checkApp(options.app);
-    return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
+  } = method(this.#calls, "activity", async ({ app, dt: since }) => {
+    return { activity: await this.#app(app).index.countUsers(since) };
   });
 
   readonly rotate: {
@@ -258,10 +223,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * new token, and an old one shall not buy another.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method(this.#calls, "rotate", async (options) => {
-    const app = checkApp(options.app);
-    const old = refOf(checkToken(options.token));
-    const grace = checkInteger("grace", options.grace ?? 10, 0, MAX_SECONDS);
+  } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
     const { token, ref } = createToken();
     return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
   });
@@ -301,22 +263,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#client.disconnect();
   }
 
-  #ofUser(options: SoidOptions, part?: Part): Promise<StoredSession[]> {
-    const app = checkApp(options.app);
-    const id = checkId(options.id);
-    return this.#app(app).index.ofUser(quoteId(id), part ?? checkPart(options));
+  #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
+    return this.#app(app).index.ofUser(quoteId(id), part);
   }
 
-  #active(options: SoappOptions, part?: Part): Promise<StoredSession[]> {
-    const app = checkApp(options.app);
-    const since = checkSince(options);
-    return this.#app(app).index.active(since, part ?? checkPart(options));
+  #active({ app, dt: since }: Checked<"soapp">, part: Part): Promise<StoredSession[]> {
+    return this.#app(app).index.active(since, part);
   }
 
-  /** The data of a call as it goes to Redis. */
-  #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
-    const nested = checkBoolean("nested", options.nested ?? this.#nested);
-    return checkSize(checkData(options.d, nested), encode, this.#bounds);
+  #encode(d: object, nested: boolean | undefined, encode: (entries: DataEntry[]) => string): string {
+    return encodeWithin(this.#bounds, toEntries(d, nested ?? this.#nested), encode);
   }
 
   #app(name: string): AppSessions {
@@ -347,12 +303,8 @@ async function toList<Data>(stored: readonly StoredSession[]): Promise<SessionLi
   return { sessions: await toSessions(stored, Date.now()) };
 }
 
-async function toListPart(
-  options: { limit?: unknown; offset?: unknown },
-  list: (part: Part) => Promise<StoredSession[]>,
-): Promise<ListPart> {
-  const { offset, limit } = checkPart(options);
-  // One more than is shown tells whether there are more.
+async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise<StoredSession[]>): Promise<ListPart> {
+  // One session more than the limit tells whether there is a next part.
   const found = await list({ offset, limit: limit + 1, bytes: LIST_BYTES });
   const shown = found.slice(0, limit);
   const isCut = found.reduce((bytes, { size }) => bytes + size, 0) > LIST_BYTES;
@@ -360,21 +312,14 @@ async function toListPart(
   return found.length > limit || isCut ? { ...answer, next: offset + shown.length } : answer;
 }
 
-/** Makes a call; where its options name what a session has from its creation on, after a look whether it has just that. */
-function checked<Result>(
+/** Makes a call if the fixed fields among its options are the session's own. */
+function ifFixed<Result>(
   method: string,
   app: AppSessions,
   ref: string,
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
-  const fixed = fixedFieldsOf(options);
-  return fixed === undefined ? call() : app.ifSound(ref, (stored) => assertFixed(method, fixed, stored), call);
-}
-
-/** The ref of the session that a call names, by token or by ref. */
-function checkWhich(options: { token?: unknown; ref?: unknown }): string {
-  if (options.ref === undefined) return refOf(checkToken(options.token));
-  if (options.token !== undefined) throw invalidValue("Give a token or a ref, not both");
-  return checkRef(options.ref);
+  const fields = fixedFieldsOf(options);
+  return fields === undefined ? call() : app.ifSound(ref, (stored) => assertFixed(method, fields, stored), call);
 }

@@ -1,6 +1,6 @@
 import type { Callback } from "../types.js";
 import type { OpenCalls } from "./open-calls.js";
-import { checkOptionNames, type MethodName } from "./option-names.js";
+import { type Checked, checkMethodOptions, type MethodName } from "./options.js";
 
 /** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
 interface Method<Options, Result> {
@@ -32,24 +32,23 @@ export function deliver<Result>(
 }
 
 /**
- * Gives a function the second face that redis-sessions users know: a callback as its last argument. What it throws is a
- * rejection, too, as are options that the method does not have.
+ * Makes a method of a function that takes checked options, and as its second argument the options as passed in. The method
+ * rejects, or calls its callback, with the errors of the checks and with what the function throws.
  */
-export function method<Options extends object, Result>(
+export function method<Name extends MethodName, Options extends object, Result>(
   calls: OpenCalls,
-  name: MethodName,
-  answer: (options: Options) => Promise<Result>,
+  name: Name,
+  answer: (checked: Checked<Name>, options: Options) => Promise<Result>,
 ): Method<Options, Result> {
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
-      // Without options the first check names what is missing.
-      const given = options ?? ({} as Options);
       calls.admit();
-      checkOptionNames(name, given);
-      result = calls.track(answer(given));
+      // A call without options is refused for its first missing option.
+      const given = options ?? ({} as Options);
+      result = calls.track(answer(checkMethodOptions(name, given), given));
     } catch (error) {
       result = Promise.reject(error);
     }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
 import type { TLSSocket } from "node:tls";
 import Bowser from "bowser";
-import { isToken } from "../engine/validate.js";
+import { isToken } from "../engine/checks.js";
 
 /** What Express adds to a request, where it is Express. */
 interface ExpressRequest {
