@@ -46,18 +46,18 @@ import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
 import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, fixedFieldsOf } from "./options.js";
 
-/** How long an answer over HTTP may be, in characters; one session may make it longer. */
+/** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
 
-/** An engine, whatever the type of its data. */
+/** An engine with any type of data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
 
 /**
  * Sessions in Redis that belong to an app and a user.
  *
- * Every method takes one options object (or none) and returns a promise (`sessions`: an iterator), or takes a node-style
- * callback as its last argument. Methods are bound: `const { get } = rs` works.
- * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
+ * Every method takes one options object (or none) and returns a promise; with a node-style callback as its last argument it
+ * calls that instead. (`sessions` returns an iterator.) Methods are bound: `const { get } = rs` works.
+ * If a session does not exist, the result is `null` or a count of 0, not an error. Methods reject with a SessionError.
  *
  * @example
  * const rs = new RedisSessions({ client: new Redis() });
@@ -66,7 +66,7 @@ export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
  * await rs.killsoid({ app: "webapp", id: "alice" });
  */
 export class RedisSessions<Data extends object = DefaultData> {
-  /** First: the methods below take it. */
+  /** Must be the first field: the initializers of the methods read it. */
   readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
   readonly #client: Client;
@@ -75,7 +75,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #namespace: string;
   readonly #nested: boolean;
   readonly #bounds: Bounds;
-  /** Names may come from outside. Of two that are made for an app, each lets its own sign-ins take turns. */
+  /** Bounded, because app names may come from visitors. An app that was dropped from it is simply created again. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
 
@@ -105,7 +105,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly create: {
     (options: CreateOptions<Data>, callback: Callback<Created>): void;
     /**
-     * Creates a session for a user. Gives its token, the secret that the browser is to hold, and its ref.
+     * Creates a session for a user. Returns its token, which is the browser's secret, and its ref.
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
@@ -128,7 +128,10 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly get: {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
-    /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
+    /**
+     * Returns a session, or null if it does not exist. Counts the read and resets the idle timeout, unless `touch` is false.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     */
     (options: GetOptions): Promise<Session<Data> | null>;
   } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
     const app = this.#app(name);
@@ -138,8 +141,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly set: {
     (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
     /**
-     * Merges data into a session, key by key, and gives the session as it is then; null when there is none, and then
-     * nothing is written.
+     * Merges data into a session, key by key. Returns the changed session. If the session does not exist, returns null and
+     * writes nothing.
      * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
      * changes `d` only
      */
@@ -153,7 +156,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
     /**
-     * Ends a session. Gives a count of 0 when there is none.
+     * Ends a session. The count is 0 if it does not exist.
      * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
@@ -164,7 +167,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
-    /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
+    /** Ends all sessions of a user, or all but one (`except`). A session that is created during the call may survive. */
     (options: KillsoidOptions): Promise<Killed>;
   } = method(this.#calls, "killsoid", async ({ app, id, except }) => {
     return { kill: await this.#app(app).index.killUser(quoteId(id), except) };
@@ -172,7 +175,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly killall: {
     (options: KillallOptions, callback: Callback<Killed>): void;
-    /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
+    /** Ends all sessions of an app. A session that is created during the call may survive. */
     (options: KillallOptions): Promise<Killed>;
   } = method(this.#calls, "killall", async ({ app }) => {
     return { kill: await this.#app(app).index.killAll() };
@@ -180,20 +183,21 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly soid: {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
-    /** The sessions of a user, newest first. Leaves no trace in them. */
+    /** Returns the sessions of a user, newest first. Does not count as a read and does not reset their idle timeouts. */
     (options: SoidOptions): Promise<SessionList<Data>>;
   } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options, options)));
 
   readonly soapp: {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
-    /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
+    /** Returns the sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
   } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options, options)));
 
   /**
-   * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
-   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a few hundred of them.
-   * @throws SessionError at once for bad input; takes no callback
+   * Iterates over the sessions that `soapp` returns: `for await (const session of rs.sessions({ app, dt }))`. Reads them in
+   * pages, so that a long list blocks neither Redis nor the event loop, and only a few hundred are in memory. Takes no
+   * callback.
+   * @throws SessionError at once (not through the iterator) for bad input
    */
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
     const { app, dt: since } = checkMethodOptions("sessions", options ?? {});
@@ -204,9 +208,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly activity: {
     (options: ActivityOptions, callback: Callback<Activity>): void;
     /**
-     * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
-     * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
-     * the sessions' `ttl`.
+     * Counts the users (not sessions) that were active in the last `dt` seconds and still have a session. Exact for a `dt` up
+     * to the sessions' `ttl`: a user whose sessions have all expired is counted until the wiper's next round.
      */
     (options: ActivityOptions): Promise<Activity>;
   } = method(this.#calls, "activity", async ({ app, dt: since }) => {
@@ -216,11 +219,11 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly rotate: {
     (options: RotateOptions, callback: Callback<Created | null>): void;
     /**
-     * Gives a session a new token, as one does when privileges change. The present token goes on working for `grace`
-     * seconds, so that other requests of the same browser survive; it ends with the session.
+     * Replaces the token of a session, for example when privileges change. The old token keeps working for `grace` seconds,
+     * so that requests of the same browser that are under way do not fail.
      *
-     * Gives `null` when there is no such session, and also when this token was rotated before: whoever did that got the
-     * new token, and an old one shall not buy another.
+     * Returns `null` if the session does not exist, or if this token was rotated before. An old token must not buy a new
+     * one: the caller of the first `rotate` already has it.
      */
     (options: RotateOptions): Promise<Created | null>;
   } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
@@ -230,26 +233,26 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly wipe: {
     (callback: Callback<Wiped>): void;
-    /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
+    /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
     (): Promise<Wiped>;
   } = plainMethod(this.#calls, () => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
   readonly ping: {
     (callback: Callback<string>): void;
-    /** Asks Redis for a sign of life. Gives "PONG". */
+    /** Checks that Redis answers. Returns "PONG". */
     (): Promise<string>;
   } = plainMethod(this.#calls, () => this.#connection.command((client) => client.ping()));
 
   readonly quit: {
     (callback: Callback<void>): void;
     /**
-     * Waits for the calls that are under way, for `timeout` at most, and ends the wiper and the engine's own connection. A
-     * client that was handed in stays open. Later calls are refused with the error `unavailable`. May be called twice.
+     * Stops the wiper, waits for calls under way (at most `timeout`), and closes the engine's own connection. A client that
+     * was passed in stays open. Later calls are refused with the error `unavailable`. A second `quit` does nothing.
      */
     (): Promise<void>;
   } = (callback?: Callback<void>): never => {
     this.#quitting ??= this.#quit();
-    // Both faces of the method, as in plainMethod, which counts its calls and would wait for this one.
+    // Not a plainMethod: that would count this call as under way, and quit would wait for itself.
     return deliver(this.#quitting, callback) as never;
   };
 
@@ -258,7 +261,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
     if (!this.#ownsClient) return;
-    // A Redis that does not answer is left without a goodbye.
+    // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
     this.#client.disconnect();
   }
@@ -285,7 +288,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   }
 }
 
-/** What the doors' option `rs` must be. */
+/** The rule for the option `rs` of the adapters. */
 export const anEngine: Rule = {
   be: "an engine: new RedisSessions(…)",
   test: (value) => value instanceof RedisSessions,

@@ -2,29 +2,29 @@ import type { Callback } from "../types.js";
 import type { OpenCalls } from "./open-calls.js";
 import { type Checked, checkMethodOptions, type MethodName } from "./options.js";
 
-/** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
+/** A method with one options object. Returns a promise, unless its last argument is a callback. */
 interface Method<Options, Result> {
   (options: Options, callback: Callback<Result>): void;
   (options: Options): Promise<Result>;
 }
 
-/** A method without options that returns a promise, or takes a callback. */
+/** A method without options. Returns a promise, unless it is passed a callback. */
 interface PlainMethod<Result> {
   (callback: Callback<Result>): void;
   (): Promise<Result>;
 }
 
 /**
- * Hands a result to a callback where there is one, else gives the promise. The callback is called once; what it throws
- * is an uncaught exception, as anywhere in Node.
+ * Returns the promise, or passes its result to the callback if there is one. The callback is called once. An error that it
+ * throws is an uncaught exception, as in other Node callbacks.
  */
 export function deliver<Result>(
   answer: Promise<Result>,
   callback: Callback<Result> | undefined,
 ): Promise<Result> | void {
-  // What is no function is the index that `map` hands over, or the null of somebody who does not care.
+  // Ignore anything else: `map` passes an index as the second argument, other callers pass null.
   if (typeof callback !== "function") return answer;
-  // By nextTick, out of the promise's reach: it would take what the callback throws for a rejection.
+  // Call it outside of the promise: inside, an error that it throws would become a rejection.
   answer.then(
     (result) => process.nextTick(callback, null, result),
     (error) => process.nextTick(callback, error),
@@ -32,8 +32,8 @@ export function deliver<Result>(
 }
 
 /**
- * Makes a method of a function that takes checked options, and as its second argument the options as passed in. The method
- * rejects, or calls its callback, with the errors of the checks and with what the function throws.
+ * Creates a method from a function that takes the checked options, and as its second argument the options as passed in. A
+ * refused option, or an error that the function throws, becomes a rejection or the callback's error.
  */
 export function method<Name extends MethodName, Options extends object, Result>(
   calls: OpenCalls,
@@ -57,7 +57,7 @@ export function method<Name extends MethodName, Options extends object, Result>(
   return call;
 }
 
-/** The same for a method without options. */
+/** Creates a method without options. */
 export function plainMethod<Result>(calls: OpenCalls, answer: () => Promise<Result>): PlainMethod<Result> {
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;
