@@ -75,7 +75,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #namespace: string;
   readonly #nested: boolean;
   readonly #bounds: Bounds;
-  /** Bounded, because app names may come from visitors. An app that was dropped from it is simply created again. */
+  /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
 
