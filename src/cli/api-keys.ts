@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { checkApp } from "../engine/validate.js";
+import { checkApp } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import { type ApiKey, MIN_KEY_LENGTH } from "../rest/authorize.js";
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
-import { isRef, whichOf } from "../engine/validate.js";
 import { isRefusal, type SessionError } from "../errors.js";
 import { reasonOf } from "../rest/problem.js";
 import type { SessionList } from "../types.js";

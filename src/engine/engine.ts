@@ -1,4 +1,3 @@
-import { invalidValue } from "../errors.js";
 import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
@@ -15,7 +14,7 @@ import {
   toSession,
   toSessions,
 } from "../sessions/session-text.js";
-import { createToken, refOf } from "../sessions/token.js";
+import { createToken } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
@@ -42,44 +41,24 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
-import { checkEngineOptions } from "./engine-options.js";
-import { assertFixed, fixedFieldsOf } from "./fixed-fields.js";
+import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
-import { checkOptionNames } from "./option-names.js";
-import {
-  checkApp,
-  checkBoolean,
-  checkData,
-  checkDevice,
-  checkExcept,
-  checkId,
-  checkInteger,
-  checkIp,
-  checkLimits,
-  checkPart,
-  checkRef,
-  checkSince,
-  checkSize,
-  checkToken,
-  checkWritable,
-  isToken,
-  MAX_SECONDS,
-} from "./validate.js";
+import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, fixedFieldsOf } from "./options.js";
 
-/** How long an answer over HTTP may be, in characters; one session may make it longer. */
+/** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
 
-/** An engine, whatever the type of its data. */
+/** An engine with any type of data. */
 export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
 
 /**
  * Sessions in Redis that belong to an app and a user.
  *
- * Every method takes one options object (or none) and returns a promise (`sessions`: an iterator), or takes a node-style
- * callback as its last argument. Methods are bound: `const { get } = rs` works.
- * What is not there is `null` or a count of 0, never an error. Methods reject with a SessionError.
+ * Every method takes one options object (or none) and returns a promise; with a node-style callback as its last argument it
+ * calls that instead. (`sessions` returns an iterator.) Methods are bound: `const { get } = rs` works.
+ * If a session does not exist, the result is `null` or a count of 0, not an error. Methods reject with a SessionError.
  *
  * @example
  * const rs = new RedisSessions({ client: new Redis() });
@@ -88,7 +67,7 @@ export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
  * await rs.killsoid({ app: "webapp", id: "alice" });
  */
 export class RedisSessions<Data extends object = DefaultData> {
-  /** First: the methods below take it. */
+  /** Must be the first field: the initializers of the methods read it. */
   readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
   readonly #client: Client;
@@ -97,7 +76,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #namespace: string;
   readonly #nested: boolean;
   readonly #bounds: Bounds;
-  /** Names may come from outside. Of two that are made for an app, each lets its own sign-ins take turns. */
+  /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
 
@@ -127,20 +106,16 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly create: {
     (options: CreateOptions<Data>, callback: Callback<Created>): void;
     /**
-     * Creates a session for a user. Gives its token, the secret that the browser is to hold, and its ref.
+     * Creates a session for a user. Returns its token, which is the browser's secret, and its ref.
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method(this.#calls, "create", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const id = quoteId(checkId(options.id));
-    const ip = checkIp(options.ip);
-    const { ttl: rest = 7200, absolute, maxPerUser, overflow } = checkLimits(options);
-    const ttl = Math.min(rest, absolute ?? rest);
-    const device = checkDevice(options.device);
-    const no_resave = checkBoolean("no_resave", options.no_resave ?? false);
-    const data = options.d === undefined ? "" : this.#encode(options, encodeData);
-    const replaces = options.replaces === undefined ? undefined : refOf(checkToken(options.replaces));
+  } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
+    const app = this.#app(options.app);
+    const id = quoteId(options.id);
+    const { ip, device, no_resave } = options;
+    const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
     const now = Date.now();
@@ -155,141 +130,131 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   readonly get: {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
-    /** Reads a session, counts the read and prolongs the session (unless `touch: false`). Gives null when there is none. */
+    /**
+     * Returns a session, or null if it does not exist. Counts the read and resets the idle timeout, unless `touch` is false.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
-    const touch = checkBoolean("touch", options.touch ?? true);
-    return checked("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
+  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
+    const app = this.#app(name);
+    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
   });
 
   readonly set: {
     (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
     /**
-     * Merges data into a session, key by key, and gives the session as it is then; null when there is none, and then
-     * nothing is written.
+     * Merges data into a session, key by key. Returns the changed session. If the session does not exist, returns null and
+     * writes nothing.
      * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
      * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWritable(checkWhich(options));
-    const changes = this.#encode(options, encodeChanges);
-    return checked("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
+  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
+    const app = this.#app(name);
+    const changes = this.#encode(d, nested, encodeChanges);
+    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
     /**
-     * Ends a session. Gives a count of 0 when there is none.
+     * Ends a session. The count is 0 if it does not exist.
      * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async (options) => {
-    const app = this.#app(checkApp(options.app));
-    const ref = checkWhich(options);
-    return { kill: (await checked("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
+  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
+    const app = this.#app(name);
+    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
   });
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
-    /** Ends all sessions of a user, or all but one. Those that are created meanwhile may or may not be among them. */
+    /** Ends all sessions of a user, or all but one (`except`). A session that is created during the call may survive. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method(this.#calls, "killsoid", async (options) => {
-    const app = checkApp(options.app);
-    const id = checkId(options.id);
-    const spare = checkExcept(options, (except) => (isToken(except) ? refOf(except) : checkRef(except)));
-    return { kill: await this.#app(app).index.killUser(quoteId(id), spare) };
+  } = method(this.#calls, "killsoid", async ({ app, id, except }) => {
+    return { kill: await this.#app(app).index.killUser(quoteId(id), except) };
   });
 
   readonly killall: {
     (options: KillallOptions, callback: Callback<Killed>): void;
-    /** Ends all sessions of an app. Those that are created meanwhile may or may not be among them. */
+    /** Ends all sessions of an app. A session that is created during the call may survive. */
     (options: KillallOptions): Promise<Killed>;
-  } = method(this.#calls, "killall", async (options) => {
-    return { kill: await this.#app(checkApp(options.app)).index.killAll() };
+  } = method(this.#calls, "killall", async ({ app }) => {
+    return { kill: await this.#app(app).index.killAll() };
   });
 
   readonly soid: {
     (options: SoidOptions, callback: Callback<SessionList<Data>>): void;
-    /** The sessions of a user, newest first. Leaves no trace in them. */
+    /** Returns the sessions of a user, newest first. Does not count as a read and does not reset their idle timeouts. */
     (options: SoidOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options)));
+  } = method(this.#calls, "soid", async (options) => toList(await this.#ofUser(options, options)));
 
   readonly soapp: {
     (options: SoappOptions, callback: Callback<SessionList<Data>>): void;
-    /** The sessions of an app that were active in the last `dt` seconds, most recently active first. */
+    /** Returns the sessions of an app that were active in the last `dt` seconds, most recently active first. */
     (options: SoappOptions): Promise<SessionList<Data>>;
-  } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options)));
+  } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options, options)));
 
   /**
-   * The same as `soapp`, one after the other, for as long as you ask: `for await (const session of rs.sessions({ app,
-   * dt }))`. However many there are, Redis and the event loop are never held up, and memory holds a few hundred of them.
-   * @throws SessionError at once for bad input; takes no callback
+   * Iterates over the sessions that `soapp` returns: `for await (const session of rs.sessions({ app, dt }))`. Reads them in
+   * pages, so that a long list blocks neither Redis nor the event loop, and only a few hundred are in memory. Takes no
+   * callback.
+   * @throws SessionError at once (not through the iterator) for bad input
    */
   readonly sessions = (options: SessionsOfAppOptions): AsyncGenerator<Session<Data>, void> => {
-    // Without options the first check names what is missing.
-    checkOptionNames("sessions", options ?? {});
+    const { app, dt: since } = checkMethodOptions("sessions", options ?? {});
     this.#calls.admit();
-    const app = this.#app(checkApp(options?.app));
-    return eachOf<Data>(app.index.activePages(checkSince(options)));
+    return eachOf<Data>(this.#app(app).index.activePages(since));
   };
 
   readonly activity: {
     (options: ActivityOptions, callback: Callback<Activity>): void;
     /**
-     * How many users (not sessions) were active in the last `dt` seconds and have not been logged out since. A user
-     * whose sessions have all expired leaves the count with the wiper's next round, so it is exact for a `dt` up to
-     * the sessions' `ttl`.
+     * Counts the users (not sessions) that were active in the last `dt` seconds and still have a session. Exact for a `dt` up
+     * to the sessions' `ttl`: a user whose sessions have all expired is counted until the wiper's next round.
      */
     (options: ActivityOptions): Promise<Activity>;
-  } = method(this.#calls, "activity", async (options) => {
-    const app = checkApp(options.app);
-    return { activity: await this.#app(app).index.countUsers(checkSince(options)) };
+  } = method(this.#calls, "activity", async ({ app, dt: since }) => {
+    return { activity: await this.#app(app).index.countUsers(since) };
   });
 
   readonly rotate: {
     (options: RotateOptions, callback: Callback<Created | null>): void;
     /**
-     * Gives a session a new token, as one does when privileges change. The present token goes on working for `grace`
-     * seconds, so that other requests of the same browser survive; it ends with the session.
+     * Replaces the token of a session, for example when privileges change. The old token keeps working for `grace` seconds,
+     * so that requests of the same browser that are under way do not fail.
      *
-     * Gives `null` when there is no such session, and also when this token was rotated before: whoever did that got the
-     * new token, and an old one shall not buy another.
+     * Returns `null` if the session does not exist, or if this token was rotated before. An old token must not buy a new
+     * one: the caller of the first `rotate` already has it.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method(this.#calls, "rotate", async (options) => {
-    const app = checkApp(options.app);
-    const old = refOf(checkToken(options.token));
-    const grace = checkInteger("grace", options.grace ?? 10, 0, MAX_SECONDS);
+  } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
     const { token, ref } = createToken();
     return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
   });
 
   readonly wipe: {
     (callback: Callback<Wiped>): void;
-    /** Drops what expired sessions have left in the index, now. Gives how many sessions that were. */
+    /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
     (): Promise<Wiped>;
   } = plainMethod(this.#calls, () => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
   readonly ping: {
     (callback: Callback<string>): void;
-    /** Asks Redis for a sign of life. Gives "PONG". */
+    /** Checks that Redis answers. Returns "PONG". */
     (): Promise<string>;
   } = plainMethod(this.#calls, () => this.#connection.command((client) => client.ping()));
 
   readonly quit: {
     (callback: Callback<void>): void;
     /**
-     * Waits for the calls that are under way, for `timeout` at most, and ends the wiper and the engine's own connection. A
-     * client that was handed in stays open. Later calls are refused with the error `unavailable`. May be called twice.
+     * Stops the wiper, waits for calls under way (at most `timeout`), and closes the engine's own connection. A client that
+     * was passed in stays open. Later calls are refused with the error `unavailable`. A second `quit` does nothing.
      */
     (): Promise<void>;
   } = (callback?: Callback<void>): never => {
     this.#quitting ??= this.#quit();
-    // Both faces of the method, as in plainMethod, which counts its calls and would wait for this one.
+    // Not a plainMethod: that would count this call as under way, and quit would wait for itself.
     return deliver(this.#quitting, callback) as never;
   };
 
@@ -298,27 +263,21 @@ export class RedisSessions<Data extends object = DefaultData> {
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
     if (!this.#ownsClient) return;
-    // A Redis that does not answer is left without a goodbye.
+    // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
     this.#client.disconnect();
   }
 
-  #ofUser(options: SoidOptions, part?: Part): Promise<StoredSession[]> {
-    const app = checkApp(options.app);
-    const id = checkId(options.id);
-    return this.#app(app).index.ofUser(quoteId(id), part ?? checkPart(options));
+  #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
+    return this.#app(app).index.ofUser(quoteId(id), part);
   }
 
-  #active(options: SoappOptions, part?: Part): Promise<StoredSession[]> {
-    const app = checkApp(options.app);
-    const since = checkSince(options);
-    return this.#app(app).index.active(since, part ?? checkPart(options));
+  #active({ app, dt: since }: Checked<"soapp">, part: Part): Promise<StoredSession[]> {
+    return this.#app(app).index.active(since, part);
   }
 
-  /** The data of a call as it goes to Redis. */
-  #encode(options: { d?: unknown; nested?: unknown }, encode: (d: DataEntry[]) => string): string {
-    const nested = checkBoolean("nested", options.nested ?? this.#nested);
-    return checkSize(checkData(options.d, nested), encode, this.#bounds);
+  #encode(d: object, nested: boolean | undefined, encode: (entries: DataEntry[]) => string): string {
+    return encodeWithin(this.#bounds, toEntries(d, nested ?? this.#nested), encode);
   }
 
   #app(name: string): AppSessions {
@@ -331,7 +290,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   }
 }
 
-/** What the doors' option `rs` must be. */
+/** The rule for the option `rs` of the adapters. */
 export const anEngine: Rule = {
   be: "an engine: new RedisSessions(…)",
   test: (value) => value instanceof RedisSessions,
@@ -349,12 +308,8 @@ async function toList<Data>(stored: readonly StoredSession[]): Promise<SessionLi
   return { sessions: await toSessions(stored, Date.now()) };
 }
 
-async function toListPart(
-  options: { limit?: unknown; offset?: unknown },
-  list: (part: Part) => Promise<StoredSession[]>,
-): Promise<ListPart> {
-  const { offset, limit } = checkPart(options);
-  // One more than is shown tells whether there are more.
+async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise<StoredSession[]>): Promise<ListPart> {
+  // One session more than the limit tells whether there is a next part.
   const found = await list({ offset, limit: limit + 1, bytes: LIST_BYTES });
   const shown = found.slice(0, limit);
   const isCut = found.reduce((bytes, { size }) => bytes + size, 0) > LIST_BYTES;
@@ -362,21 +317,14 @@ async function toListPart(
   return found.length > limit || isCut ? { ...answer, next: offset + shown.length } : answer;
 }
 
-/** Makes a call; where its options name what a session has from its creation on, after a look whether it has just that. */
-function checked<Result>(
+/** Makes a call if the fixed fields among its options are the session's own. */
+function ifFixed<Result>(
   method: string,
   app: AppSessions,
   ref: string,
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
-  const fixed = fixedFieldsOf(options);
-  return fixed === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fixed, stored), call);
-}
-
-/** The ref of the session that a call names, by token or by ref. */
-function checkWhich(options: { token?: unknown; ref?: unknown }): string {
-  if (options.ref === undefined) return refOf(checkToken(options.token));
-  if (options.token !== undefined) throw invalidValue("Give a token or a ref, not both");
-  return checkRef(options.ref);
+  const fields = fixedFieldsOf(options);
+  return fields === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call);
 }

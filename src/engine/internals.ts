@@ -3,17 +3,17 @@ import type { AppSessions } from "../sessions/app-sessions.js";
 import type { SessionList, SoappOptions, SoidOptions } from "../types.js";
 
 /**
- * How long a tombstone is left where a session was replaced, or rotated without grace, in ms. The browser's other requests
- * may still carry its token until then.
+ * TTL, in ms, of the tombstone of a session that was replaced, or rotated without grace. Other requests of the browser may
+ * still carry the old token for that time.
  */
 export const REPLACED_TOMBSTONE_TTL = 10_000;
 
-/** What the adapters use of an engine beside its public methods. They check their input themselves. */
+/** The parts of an engine that adapters use beside its public methods. Adapters must check their input themselves. */
 export interface Internals {
   readonly connection: Connection;
-  /** An app's sessions by ref, without checks of the input. */
+  /** The sessions of an app. Does not check the name. */
   sessions(app: string): AppSessions;
-  /** `soid` and `soapp` in parts of bounded size. */
+  /** `soid` and `soapp` with results of bounded size. They check their options. */
   readonly lists: Lists;
 }
 
@@ -22,20 +22,20 @@ interface Lists {
   soapp(options: SoappOptions): Promise<ListPart>;
 }
 
-/** A part of a list, which ends where a number of bytes is reached. */
+/** A part of a list. It may have fewer sessions than `limit`, because its size is bounded. */
 export interface ListPart extends SessionList {
-  /** The offset of the next part, where there may be one. */
+  /** The offset of the next part, if there may be one. */
   next?: number;
 }
 
 const internals = new WeakMap<object, Internals>();
 
-/** Called by each engine when it is constructed. */
-export function provideInternals(rs: object, own: Internals): void {
-  internals.set(rs, own);
+/** Every engine calls this in its constructor. */
+export function provideInternals(rs: object, provided: Internals): void {
+  internals.set(rs, provided);
 }
 
-/** The internals of an engine. `rs` must be an engine: the adapters' options are checked for that. */
+/** Returns the internals of an engine. `rs` must be an engine; adapters check that with the rule `anEngine`. */
 export function internalsOf(rs: object): Internals {
   return internals.get(rs) as Internals;
 }

@@ -1,30 +1,30 @@
 import type { Callback } from "../types.js";
 import type { OpenCalls } from "./open-calls.js";
-import { checkOptionNames, type MethodName } from "./option-names.js";
+import { type Checked, checkMethodOptions, type MethodName } from "./options.js";
 
-/** A method that takes one options object and returns a promise, or takes a callback as its last argument. */
+/** A method with one options object. Returns a promise, unless its last argument is a callback. */
 interface Method<Options, Result> {
   (options: Options, callback: Callback<Result>): void;
   (options: Options): Promise<Result>;
 }
 
-/** A method without options that returns a promise, or takes a callback. */
+/** A method without options. Returns a promise, unless it is passed a callback. */
 interface PlainMethod<Result> {
   (callback: Callback<Result>): void;
   (): Promise<Result>;
 }
 
 /**
- * Hands a result to a callback where there is one, else gives the promise. The callback is called once; what it throws
- * is an uncaught exception, as anywhere in Node.
+ * Returns the promise, or passes its result to the callback if there is one. The callback is called once. An error that it
+ * throws is an uncaught exception, as in other Node callbacks.
  */
 export function deliver<Result>(
   answer: Promise<Result>,
   callback: Callback<Result> | undefined,
 ): Promise<Result> | void {
-  // What is no function is the index that `map` hands over, or the null of somebody who does not care.
+  // Ignore anything else: `map` passes an index as the second argument, other callers pass null.
   if (typeof callback !== "function") return answer;
-  // By nextTick, out of the promise's reach: it would take what the callback throws for a rejection.
+  // Call it outside of the promise: inside, an error that it throws would become a rejection.
   answer.then(
     (result) => process.nextTick(callback, null, result),
     (error) => process.nextTick(callback, error),
@@ -32,24 +32,23 @@ export function deliver<Result>(
 }
 
 /**
- * Gives a function the second face that redis-sessions users know: a callback as its last argument. What it throws is a
- * rejection, too, as are options that the method does not have.
+ * Creates a method from a function that takes the checked options, and as its second argument the options as passed in. A
+ * refused option, or an error that the function throws, becomes a rejection or the callback's error.
  */
-export function method<Options extends object, Result>(
+export function method<Name extends MethodName, Options extends object, Result>(
   calls: OpenCalls,
-  name: MethodName,
-  answer: (options: Options) => Promise<Result>,
+  name: Name,
+  answer: (checked: Checked<Name>, options: Options) => Promise<Result>,
 ): Method<Options, Result> {
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
-      // Without options the first check names what is missing.
-      const given = options ?? ({} as Options);
       calls.admit();
-      checkOptionNames(name, given);
-      result = calls.track(answer(given));
+      // A call without options is refused for its first missing option.
+      const given = options ?? ({} as Options);
+      result = calls.track(answer(checkMethodOptions(name, given), given));
     } catch (error) {
       result = Promise.reject(error);
     }
@@ -58,7 +57,7 @@ export function method<Options extends object, Result>(
   return call;
 }
 
-/** The same for a method without options. */
+/** Creates a method without options. */
 export function plainMethod<Result>(calls: OpenCalls, answer: () => Promise<Result>): PlainMethod<Result> {
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;

@@ -1,6 +1,6 @@
 import { quitWasCalled } from "../errors.js";
 
-/** The calls of an engine that are under way. After `close` no more are admitted. */
+/** Counts an engine's calls that are under way, so that `quit` can wait for them. */
 export class OpenCalls {
   #underWay = 0;
   #isClosed = false;
@@ -11,14 +11,14 @@ export class OpenCalls {
     if (this.#isClosed) throw quitWasCalled();
   }
 
-  /** Counts a call until it is settled. */
+  /** Counts a call until its promise is settled. */
   track<Result>(call: Promise<Result>): Promise<Result> {
     this.#underWay++;
     call.then(this.#leave, this.#leave);
     return call;
   }
 
-  /** Admits no more calls. Resolves when those that are under way have ended. */
+  /** Refuses further calls. Resolves when the calls under way have ended. */
   close(): Promise<void> {
     this.#isClosed = true;
     return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 import type { SessionData } from "express-session";
+import { checkApp, checkId } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
-import { checkApp, checkId } from "../engine/validate.js";
 import { invalidValue } from "../errors.js";
 import type { Client } from "../types.js";
 import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";

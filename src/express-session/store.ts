@@ -1,8 +1,8 @@
 import { type SessionData, Store } from "express-session";
+import { checkExcept, checkPart, checkSince } from "../engine/checks.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
-import { checkExcept, checkPart, checkSince } from "../engine/validate.js";
 import type { SessionError } from "../errors.js";
 import { watchOutage } from "../redis/client.js";
 import type { AppSessions } from "../sessions/app-sessions.js";

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { checkApp, checkBoolean } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
-import { OPTION_NAMES } from "../engine/option-names.js";
-import { checkApp, checkBoolean } from "../engine/validate.js";
+import { OPTION_NAMES } from "../engine/options.js";
 import { isOutage, isRefusal, missingParameter } from "../errors.js";
 import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";

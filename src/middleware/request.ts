@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
 import type { TLSSocket } from "node:tls";
 import Bowser from "bowser";
-import { isToken } from "../engine/validate.js";
+import { isToken } from "../engine/checks.js";
 
 /** Properties that Express adds to a request, and our plugin for Fastify. */
 interface ExpressRequest {

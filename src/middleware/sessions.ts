@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkApp, checkLimits, isToken } from "../engine/validate.js";
+import { checkApp, checkLimits, isToken } from "../engine/checks.js";
 import type { DefaultData, Json } from "../types.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Request } from "express";
-import { checkApp } from "../engine/validate.js";
+import { checkApp } from "../engine/checks.js";
 import { invalidValue, type SessionError } from "../errors.js";
 import { isPlainObject } from "../util/objects.js";
 import { aBoolean, checkOptions } from "../util/rules.js";

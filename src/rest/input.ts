@@ -1,5 +1,5 @@
 import type { Request } from "express";
-import { checkInteger, whichOf } from "../engine/validate.js";
+import { checkInteger, whichOf } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import type { CreateOptions, Which } from "../types.js";
 import { checkNames } from "../util/rules.js";

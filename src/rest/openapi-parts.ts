@@ -1,4 +1,4 @@
-import { MAX_SECONDS } from "../engine/validate.js";
+import { MAX_SECONDS } from "../engine/checks.js";
 import { MOST_LISTED } from "./input.js";
 import { CODES } from "./problem.js";
 import type { QueryName } from "./route.js";

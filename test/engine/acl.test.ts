@@ -26,7 +26,7 @@ beforeEach(async () => {
   await t.db.acl("SETUSER", "sessions", "reset", "on", ">secret", ...rules);
 });
 
-test("with the rights that docs/production.md names the engine can do all", async () => {
+test("the engine works with the rights that docs/production.md lists", async () => {
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   await everyMethod(rs);
   const crowd = Array.from({ length: 200 }, () =>
@@ -38,20 +38,23 @@ test("with the rights that docs/production.md names the engine can do all", asyn
   await rs.quit();
 });
 
-test.each([{}, { disableTouch: true }])("so can RedisStore %o, with what connect-redis left", async (options) => {
-  const left = { cookie: { originalMaxAge: 60_000 }, userId: "alice" };
-  await t.db.set("sess:sid", JSON.stringify(left), "PX", 60_000);
-  const store = new RedisStore({ client: t.redis.client(user), ...options });
-  const session = (await store.get("sid")) as SessionData;
-  expect(session).toMatchObject({ userId: "alice" });
-  await store.set("sid", Object.assign(session, { cart: ["tea"] }));
-  await store.touch("sid", session);
-  expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "~sid", d: { cart: ["tea"] } }]);
-  expect(await store.killsoid("alice")).toEqual({ kill: 1 });
-  await store.destroy("sid");
-});
+test.each([{}, { disableTouch: true }])(
+  "RedisStore %o works with them, and takes over sessions of connect-redis",
+  async (options) => {
+    const left = { cookie: { originalMaxAge: 60_000 }, userId: "alice" };
+    await t.db.set("sess:sid", JSON.stringify(left), "PX", 60_000);
+    const store = new RedisStore({ client: t.redis.client(user), ...options });
+    const session = (await store.get("sid")) as SessionData;
+    expect(session).toMatchObject({ userId: "alice" });
+    await store.set("sid", Object.assign(session, { cart: ["tea"] }));
+    await store.touch("sid", session);
+    expect((await store.soid("alice")).sessions).toMatchObject([{ ref: "~sid", d: { cart: ["tea"] } }]);
+    expect(await store.killsoid("alice")).toEqual({ kill: 1 });
+    await store.destroy("sid");
+  },
+);
 
-test("so can a site on RedisStore with its defaults: login, logout, a stale cookie, lists and mass logouts", async () => {
+test("a site on RedisStore with its defaults works with them: login, logout, a stale cookie, lists and mass logouts", async () => {
   const store = new RedisStore({ client: t.redis.client(user) });
   const site = await openSite({ store });
   const browser = site.browser();
@@ -70,7 +73,7 @@ test("so can a site on RedisStore with its defaults: login, logout, a stale cook
   await site.close();
 });
 
-test("so can the middleware and REST", async () => {
+test("the middleware and REST work with them", async () => {
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
   const server = express()
@@ -101,7 +104,7 @@ test("so can the middleware and REST", async () => {
   server.close();
 });
 
-test("without the keys of connect-redis the store's error names them, and legacy: false", async () => {
+test("the store's error names the keys of connect-redis, and legacy: false, if the rights lack them", async () => {
   await t.db.acl("SETUSER", "sessions", "resetkeys", "~rs:*");
   const client = t.redis.client(user);
   const refused = {
@@ -115,7 +118,7 @@ test("without the keys of connect-redis the store's error names them, and legacy
   expect(await new RedisStore({ client, legacy: false }).get("secret-id")).toBeNull();
 });
 
-test("and every command of a script is among them", () => {
+test("every command in a script is in the list", () => {
   const named = Object.values(scripts).flatMap(({ source }) =>
     [...source.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, command]) => `+${command?.toLowerCase()}`),
   );
@@ -127,7 +130,7 @@ test.each([
   ["the command that runs scripts", "-evalsha"],
   ["a command that a script runs", "-zadd"],
   ["the keys", "resetkeys"],
-])("without %s the error says where the rights are listed, and names no key", async (_what, rule) => {
+])("without %s the error says where the rights are listed, and contains no key", async (_what, rule) => {
   await t.db.acl("SETUSER", "sessions", rule);
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   const refused = rs.create({ app: "webapp", id: "alice", ip: "::1" });

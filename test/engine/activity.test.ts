@@ -11,17 +11,17 @@ function at(ms: number): void {
   vi.spyOn(Date, "now").mockReturnValue(ms);
 }
 
-test("gives 0 for an app that nobody knows", async () => {
+test("returns 0 for an app without sessions", async () => {
   expect(await t.rs.activity({ app: "nobody", dt: 10 })).toEqual({ activity: 0 });
 });
 
-test("counts users, not sessions, and those of this app only", async () => {
+test("counts users, not sessions, and only the users of this app", async () => {
   for (const id of ["alice", "alice", "bob"]) await t.create({ id });
   await t.create({ app: "other", id: "carol" });
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
 });
 
-test("counts those who were active within dt, which deltaTime is another name of", async () => {
+test("counts users who were active within dt or deltaTime", async () => {
   at(NOW);
   await t.create({ id: "alice" });
   at(NOW + 30_000);
@@ -31,7 +31,7 @@ test("counts those who were active within dt, which deltaTime is another name of
   expect(await t.rs.activity({ app, deltaTime: 29 })).toEqual({ activity: 1 });
 });
 
-test.each(["get", "set"] as const)("counts a user again who comes back with %s", async (call) => {
+test.each(["get", "set"] as const)("counts a user again after %s", async (call) => {
   at(NOW);
   const { token } = await t.create();
   at(NOW + 60_000);
@@ -40,7 +40,7 @@ test.each(["get", "set"] as const)("counts a user again who comes back with %s",
   expect(await t.rs.activity({ app, dt: 10 })).toEqual({ activity: 1 });
 });
 
-test("goes by the user's latest session", async () => {
+test("uses the user's most recently active session", async () => {
   at(NOW);
   const { token } = await t.create();
   at(NOW + 60_000);
@@ -51,7 +51,7 @@ test("goes by the user's latest session", async () => {
   expect(await t.rs.activity({ app, dt: 10 })).toEqual({ activity: 1 });
 });
 
-test("counts a user no more when the last session is killed", async () => {
+test("does not count a user whose last session was killed", async () => {
   const one = await t.create();
   const two = await t.create();
   await t.rs.kill({ app, token: one.token });
@@ -60,7 +60,7 @@ test("counts a user no more when the last session is killed", async () => {
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 0 });
 });
 
-test("counts a user still whose only session was rotated", async () => {
+test("counts a user whose only session was rotated", async () => {
   const { token } = await t.create();
   await t.rs.rotate({ app, token, grace: 0 });
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });

@@ -31,7 +31,7 @@ test.each([
   ["soid", async () => (await rs.soid({ app, id: "alice" })).sessions.length],
   ["soapp", async () => (await rs.soapp({ app, dt: 60 })).sessions.length],
   ["wipe", async () => (await rs.wipe()).wiped],
-])("%s of many sessions goes in chunks of 100 and never scans", async (name, call) => {
+])("%s of many sessions works in chunks of 100 and never scans", async (name, call) => {
   if (name === "wipe") {
     const queue = await plain.zrange(`rs:{${app}}:expiry`, "0", "-1");
     await plain.zadd(`rs:{${app}}:expiry`, ...queue.flatMap((entry) => [1, entry]));
@@ -42,7 +42,7 @@ test.each([
   for (const [command, ...args] of commands) {
     expect(command?.toLowerCase()).toMatch(/^(evalsha|eval|exists|hget|zrangebylex|zscan)$/);
     if (command?.toLowerCase() === "exists") expect(args.length).toBeLessThanOrEqual(100);
-    // The index, the session to spare, and the sessions.
+    // The index, the excepted session, and the sessions.
     if (command?.toLowerCase().startsWith("eval")) expect(Number(args[1])).toBeLessThanOrEqual(106);
   }
 });

@@ -20,7 +20,7 @@ function calls(run: (callback: (...args: unknown[]) => void) => unknown): Promis
   });
 }
 
-test("what is no function is no callback: a method may be handed to map", async () => {
+test("ignores a callback argument that is not a function, so that a method can be passed to map", async () => {
   const ours = await Promise.all([t.create(), t.create()]);
   const kill = t.rs.kill as (options: object, index: number) => Promise<unknown>;
   expect(await Promise.all(ours.map(({ token }) => ({ app, token })).map(kill))).toEqual([{ kill: 1 }, { kill: 1 }]);
@@ -72,7 +72,7 @@ describe("a callback is called once, with null and the result, by", () => {
   });
 });
 
-test("a callback gets the error alone when a call fails", async () => {
+test("passes only the error to the callback when a call fails", async () => {
   expect(await calls((done) => t.rs.get({ app: "x", token: "y" }, done))).toEqual([
     [expect.objectContaining({ name: "invalidFormat", message: "Invalid app format" })],
   ]);
@@ -82,7 +82,7 @@ test("a callback gets the error alone when a call fails", async () => {
   ]);
 });
 
-test("a callback is never called before the method has returned", async () => {
+test("never calls the callback before the method has returned", async () => {
   for (const token of ["bad", nobody.token]) {
     let returned = false;
     const early = new Promise<boolean>((resolve) => {

@@ -11,7 +11,7 @@ beforeAll(async () => {
 
 afterAll(() => cluster.stop());
 
-test("every method works on a Cluster, with the apps on different nodes", async () => {
+test("every method works on a Cluster with the apps on different nodes", async () => {
   const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
   for (const app of ["shop", "forum", "intranet"]) {
     const { token } = await rs.create({ app, id: "alice", ip: "127.0.0.1", d: { n: 1 } });
@@ -35,7 +35,7 @@ test("every method works on a Cluster, with the apps on different nodes", async 
   expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
 });
 
-test("calls that are made together reach the apps of all nodes", async () => {
+test("calls that are made together reach the apps on all nodes", async () => {
   const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
   const apps = ["shop", "forum", "intranet"];
   const created = await Promise.all(
@@ -53,7 +53,7 @@ test("calls that are made together reach the apps of all nodes", async () => {
   expect(await Promise.all(apps.map((app) => rs.killall({ app })))).toEqual(Array(3).fill({ kill: 10 }));
 });
 
-test("calls go on while the slot of their app moves from node to node", async () => {
+test("calls succeed while their app's slot moves between nodes", async () => {
   const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 10_000 });
   const app = "moving";
   const users = Array.from({ length: 20 }, (_, i) => `user${i}`);
@@ -83,7 +83,7 @@ test("calls go on while the slot of their app moves from node to node", async ()
   expect(await rs.killall({ app })).toEqual({ kill: 20 });
 }, 30_000);
 
-test("calls that meet keys on both nodes are sent again until the move is over", async () => {
+test("calls that find keys on both nodes are sent again until the move is over", async () => {
   const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 15_000 });
   const app = "torn";
   const sessions = await Promise.all(

@@ -6,7 +6,7 @@ import { useEngine } from "../support/engine.js";
 const t = useEngine();
 const app = "webapp";
 
-test("gives a token of 64 letters and digits and the ref that belongs to it, no more", async () => {
+test("returns a token of 64 letters and digits and its ref, and nothing else", async () => {
   const created = await t.create();
   expect(Object.keys(created).sort()).toEqual(["ref", "token"]);
   expect(created.token).toMatch(/^[A-Za-z0-9]{64}$/);
@@ -15,13 +15,13 @@ test("gives a token of 64 letters and digits and the ref that belongs to it, no 
   expect(created.ref).toMatch(/^[\w-]{27}$/);
 });
 
-test("never gives a token twice, and uses all of A-Z a-z 0-9", async () => {
+test("never returns a token twice, and uses all of A-Z a-z 0-9", async () => {
   const tokens = await Promise.all(Array.from({ length: 200 }, async () => (await t.create()).token));
   expect(new Set(tokens).size).toBe(200);
   expect(new Set(tokens.join("")).size).toBe(62);
 });
 
-test("counts the reading and the writing from 1, and lets the session rest for two hours", async () => {
+test("counts reads and writes from 1, and sets a ttl of two hours", async () => {
   const before = Date.now();
   const { token, ref } = await t.create();
   const session = await t.rs.get({ app, token });
@@ -39,7 +39,7 @@ test("counts the reading and the writing from 1, and lets the session rest for t
   expect(session?.created).toBeLessThanOrEqual(Date.now());
 });
 
-test("keeps ip, ttl, device, no_resave and data", async () => {
+test("stores ip, ttl, device, no_resave and data", async () => {
   const { token } = await t.create({
     ip: "2001:db8::1",
     ttl: 10,
@@ -62,7 +62,7 @@ test.each([
   ["an app of 3 characters", { app: "a-_" }],
   ["an app of 20 characters", { app: "A".repeat(20) }],
   ["the longest ttl", { ttl: 9_007_199_254_740 }],
-])("takes %s", async (_what, options) => {
+])("accepts %s", async (_what, options) => {
   const { token } = await t.create(options);
   expect(await t.rs.get({ app, ...options, token })).toMatchObject("app" in options ? {} : options);
   expect(await t.rs.kill({ app, ...options, token })).toEqual({ kill: 1 });
@@ -74,7 +74,7 @@ describe("data", () => {
     expect((await t.rs.get({ app, token }))?.d).toEqual({ b: 1 });
   });
 
-  test("is absent when it holds nothing but null, or when no_resave and device are not given", async () => {
+  test("is absent if all its values are null; so are no_resave and device if they were not set", async () => {
     const { token } = await t.create({ d: { a: null }, no_resave: false });
     const session = await t.rs.get({ app, token });
     for (const name of ["d", "no_resave", "device"]) expect(session).not.toHaveProperty(name);
@@ -88,7 +88,7 @@ describe("data", () => {
   });
 });
 
-test("tells the wiper of the app", async () => {
+test("registers the app with the wiper", async () => {
   await t.create();
   await t.create({ app: "other" });
   expect((await t.db.zrange("rs:apps", "0", "-1")).sort()).toEqual(["other", "webapp"]);

@@ -34,7 +34,7 @@ async function refusal(d: unknown, rs: RedisSessions<object> = t.rs as RedisSess
   return errors[0];
 }
 
-describe("a value comes back unchanged:", () => {
+describe("returns a value unchanged:", () => {
   test.each([
     ["a fraction", 0.1],
     ["a large number", 1e21],
@@ -64,7 +64,7 @@ describe("a value comes back unchanged:", () => {
   });
 });
 
-describe("a key comes back unchanged:", () => {
+describe("returns a key unchanged:", () => {
   test.each([
     "a.b",
     "",
@@ -87,7 +87,7 @@ describe("a key comes back unchanged:", () => {
     for (const d of await roundTrip(given)) expect(Object.entries(d).sort()).toEqual(Object.entries(given).sort());
   });
 
-  test("and is removed under its very name", async () => {
+  test("every key can be removed by its name", async () => {
     const given = { "": 2, "a.b": 3, a: 4 };
     const created = await t.create({ d: given });
     const session = await t.rs.set({
@@ -99,11 +99,11 @@ describe("a key comes back unchanged:", () => {
   });
 });
 
-test("the refusal of an undefined value says what removes a key", async () => {
+test("the error for an undefined value says how to remove a key", async () => {
   expect(await refusal({ bad: undefined })).toMatchObject({ hint: "leave the key out; null removes it" });
 });
 
-describe("a value is refused that is", () => {
+describe("refuses a value that is", () => {
   test.each([
     ["NaN", Number.NaN],
     ["Infinity", Number.POSITIVE_INFINITY],
@@ -112,7 +112,7 @@ describe("a value is refused that is", () => {
     ["a function", () => "x"],
     ["a bigint", 1n],
     ["a symbol", Symbol("x")],
-  ])("%s, with and without nested: true, on top and deep inside", async (_what, value) => {
+  ])("%s, with and without nested: true, at the top and nested", async (_what, value) => {
     const error = { name: "invalidValue", code: "ERR_INVALID_VALUE" };
     expect(await refusal({ ok: 1, bad: value })).toMatchObject({
       ...error,
@@ -150,7 +150,7 @@ describe("a value is refused that is", () => {
     ["an Error", new Error("x")],
     ["a Uint8Array", new Uint8Array(2)],
     ["an ArrayBuffer", new ArrayBuffer(2)],
-  ])("%s, of which JSON would make something else", async (_what, value) => {
+  ])("%s, which JSON would change", async (_what, value) => {
     expect(await refusal({ bad: value }, nested())).toMatchObject({ name: "invalidValue" });
     expect(await refusal({ bad: { deep: value } }, nested())).toMatchObject({ name: "invalidValue" });
   });
@@ -168,11 +168,11 @@ describe("a value is refused that is", () => {
 describe("with nested: true", () => {
   const d = { list: [1, [2, { three: "\n" }], null], object: { a: { b: [] }, "": {} }, text: "x" };
 
-  test("any JSON comes back", async () => {
+  test("any JSON is returned unchanged", async () => {
     for (const back of await roundTrip(d, nested())) expect(back).toEqual(d);
   });
 
-  test("what an object's toJSON gives is what is stored, and measured; null removes the key", async () => {
+  test("stores and measures what an object's toJSON returns; null removes the key", async () => {
     let calls = 0;
     const cart = { toJSON: () => ({ call: ++calls }) };
     const gone = { toJSON: () => null };
@@ -182,7 +182,7 @@ describe("with nested: true", () => {
     expect((await rs.set({ app, token, d: { cart: gone } }))?.d).toBeUndefined();
   });
 
-  test("given to one call, that call alone takes any JSON", async () => {
+  test("accepts any JSON in one call if only that call has the option", async () => {
     const rs = t.rs as RedisSessions<object>;
     const created = await rs.create({ app, id: "alice", ip: "::1", d, nested: true });
     expect((await rs.set({ app, token: created.token, d: { more: [1] }, nested: true }))?.d).toEqual({
@@ -194,7 +194,7 @@ describe("with nested: true", () => {
     expect((await rs.get({ app, token: created.token }))?.d).toMatchObject({ more: [1] });
   });
 
-  test("and nested: false given to one call, that call takes none", async () => {
+  test("refuses nested values in a call with nested: false", async () => {
     const error = await nested()
       .set({ app, token, d, nested: false })
       .catch((error) => error);
@@ -221,7 +221,7 @@ describe('the key "__proto__"', () => {
     expect(await dump(t.db)).toEqual(before);
   });
 
-  test("that an earlier version stored is removed by null", async () => {
+  test("stored by an earlier version is removed by null", async () => {
     const { token, ref } = await t.create({ d: { a: 1 } });
     await t.db.append(`rs:{${app}}:s:${ref}`, '\n"__proto__":1');
     expect((await t.rs.set({ app, token, d: JSON.parse('{"__proto__":null}') }))?.d).toEqual({ a: 1 });
@@ -234,7 +234,7 @@ describe("a message about a key", () => {
     ["that steers a terminal", "\u001b[2J\u009b1m\u202e", String.raw`d["\u001b[2J\u009b1m\u202e"]`],
     ["that is long", "x".repeat(5000), `d["${"x".repeat(40)}…"]`],
     ["that is empty", "", 'd[""]'],
-  ])("%s quotes it, and cuts it", async (_what, key, path) => {
+  ])("quotes and cuts it: %s", async (_what, key, path) => {
     expect(await refusal({ [key]: undefined })).toMatchObject({
       message: `${path} has a forbidden type. ${ONLY_PRIMITIVES}`,
     });
@@ -249,7 +249,7 @@ describe("a message about a key", () => {
 describe("maxBytes", () => {
   const message = (bytes: number) => `d is larger than ${bytes} bytes`;
 
-  test("is 1 MiB unless told otherwise", async () => {
+  test("is 1 MiB by default", async () => {
     expect(await refusal({ a: "x".repeat(1024 * 1024) })).toMatchObject({
       name: "invalidValue",
       message: message(1048576),
@@ -258,7 +258,7 @@ describe("maxBytes", () => {
     expect(back).toEqual({ a: "x".repeat(1024 * 1024 - 100) });
   });
 
-  test("bounds what a session grows to: what goes beyond is refused alone, and what makes it smaller is not", async () => {
+  test("refuses only the change that makes a session too large, and accepts one that makes it smaller", async () => {
     const [small, large] = [nested({ maxBytes: 100 }), nested()];
     const { ref } = await small.create({ app, id: "alice", ip: "::1", d: { a: "x".repeat(40) } });
     const other = await small.create({ app, id: "alice", ip: "::1" });

@@ -27,7 +27,7 @@ async function signIn(rs: RedisSessions, count: number): Promise<number> {
 }
 
 describe("with volatile-lru", () => {
-  test("sign-ins go on when the index has taken all memory", async () => {
+  test("sign-ins succeed when the index has taken all memory", async () => {
     const db = redis.client();
     const rs = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 20_000 });
     expect(await signIn(rs, 15_000)).toBe(0);
@@ -39,7 +39,7 @@ describe("with volatile-lru", () => {
     expect(await db.zcard("rs:{webapp}:expiry")).toBeLessThan(14_000);
   });
 
-  test("so do a store's new sessions", async () => {
+  test("new sessions of a store succeed, too", async () => {
     const rs = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 20_000 });
     const store = new RedisStore({ rs, app, legacy: false });
     await signIn(rs, 15_000);
@@ -51,7 +51,7 @@ describe("with volatile-lru", () => {
   });
 });
 
-test("the wiper drops many dead entries long before their time, and counts them", async () => {
+test("the wiper drops and counts entries of evicted sessions long before they would expire", async () => {
   const db = redis.client();
   const rs = new RedisSessions({ client: redis.client(), wipe: 0 });
   const created = await Promise.all(Array.from({ length: 1000 }, (_, i) => rs.create({ app, id: `user${i}`, ip })));
@@ -62,11 +62,11 @@ test("the wiper drops many dead entries long before their time, and counts them"
   expect(await db.hlen("rs:{webapp}:user-sessions")).toBe(200);
 });
 
-test("the wiper looks at a sample only where all live", async () => {
+test("the wiper reads only a sample if all sessions are alive", async () => {
   const rs = new RedisSessions({ client: redis.client(), wipe: 0 });
   await Promise.all(Array.from({ length: 1000 }, (_, i) => rs.create({ app, id: `user${i}`, ip })));
   await rs.wipe();
   const commands = await redis.watch(() => rs.wipe());
-  // The apps, what is due, a sample and whether those exist.
+  // The apps, the expired entries, a sample, and whether its sessions exist.
   expect(commands.length).toBeLessThanOrEqual(4);
 });

@@ -31,10 +31,10 @@ afterAll(() => redis.stop());
 const key = (name: string) => `rs:{${app}}:${name}`;
 const sessionKey = (ref: string) => key(`s:${ref}`);
 
-/** As if the session had last been used two seconds ago: the next use prolongs it. */
+/** Sets the last use to two seconds ago, so that the next use prolongs the session. */
 const rest = (ref: string) => editFields(plain, sessionKey(ref), { la: { add: -2000 } });
 
-/** What Redis's own clock says, ms. */
+/** Returns the time by Redis's clock, in ms. */
 async function redisTime(): Promise<number> {
   return milliseconds((await plain.time()) as unknown as [string, string]);
 }
@@ -52,7 +52,7 @@ async function endOf(ref: string): Promise<number> {
   return milliseconds(time) + left;
 }
 
-/** The API's shortest ttl is 10 s; this makes 0.4 s of it. Gives when the session ends by Redis's clock. */
+/** The API's shortest ttl is 10 s; this makes 0.4 s of it. Returns when the session ends by Redis's clock. */
 async function shorten(ref: string, ttl = 0.4): Promise<number> {
   await editFields(plain, sessionKey(ref), { ttl });
   await plain.pexpire(sessionKey(ref), ttl * 1000);
@@ -77,7 +77,7 @@ async function useUntilGone(end: number, use: () => Promise<unknown>): Promise<v
   }
 }
 
-test("a session ends exactly ttl after its last use, one with no_resave ttl after its creation", async () => {
+test("a session ends exactly ttl after its last use, or after its creation if it is no_resave", async () => {
   const used = await rs.create({ app, id: "alice", ip, ttl: 10 });
   const rested = await rs.create({ app, id: "alice", ip, ttl: 10 });
   const fixed = await rs.create({ app, id: "alice", ip, ttl: 10, no_resave: true });
@@ -94,7 +94,7 @@ test("a session ends exactly ttl after its last use, one with no_resave ttl afte
 test.each([
   ["get", (token: string) => rs.get({ app, token })],
   ["set", (token: string) => rs.set({ app, token, d: { a: 1 } })],
-])("a no_resave session ends on time however often it is used (%s)", async (_name, use) => {
+])("a no_resave session ends on time in spite of use (%s)", async (_name, use) => {
   const { token, ref } = await rs.create({ app, id: "alice", ip, no_resave: true });
   const end = await shorten(ref);
   await useUntilGone(end, async () => {
@@ -152,7 +152,7 @@ describe.each([
   });
 });
 
-test("an expired session is gone from every result before any wiper came", async () => {
+test("an expired session is in no result, even before the wiper runs", async () => {
   const { token, ref } = await rs.create({ app, id: "alice", ip });
   const other = await rs.create({ app, id: "bob", ip });
   await expire(ref);
@@ -174,7 +174,7 @@ test("killsoid and killall do not count expired sessions and drop their entries"
   expect((await readStored(plain, app)).entries).toBe(0);
 });
 
-test("the wiper drops expired sessions, re-scores living ones and leaves those that are not due", async () => {
+test("the wiper drops expired sessions, updates the scores of living ones, and skips the others", async () => {
   // It also drops what earlier tests left.
   await rs.wipe();
   const expired = await rs.create({ app, id: "alice", ip });
@@ -192,7 +192,7 @@ test("the wiper drops expired sessions, re-scores living ones and leaves those t
   expect(Math.abs(due - (await endOf(prolonged.ref)))).toBeLessThan(10);
 });
 
-test("the wiper's queue is written at creation and left alone by reads and writes", async () => {
+test("the expiry zset is written at creation, not by reads and writes", async () => {
   const { token, ref } = await rs.create({ app, id: "alice", ip, ttl: 100 });
   const due = await plain.zscore(key("expiry"), `"alice"${ref}`);
   expect(Math.abs(Number(due) - (await endOf(ref)))).toBeLessThan(10);
@@ -203,7 +203,7 @@ test("the wiper's queue is written at creation and left alone by reads and write
   expect(await plain.zscore(key("expiry"), `"alice"${ref}`)).toBe(due);
 });
 
-test.each([-1, 1])("an app server whose clock is %i h off changes nothing about when sessions end", async (hours) => {
+test.each([-1, 1])("sessions end on time when the clock of the app server is %i h off", async (hours) => {
   const now = Date.now.bind(Date);
   vi.spyOn(Date, "now").mockImplementation(() => now() + hours * 3_600_000);
   const used = await rs.create({ app, id: "alice", ip, ttl: 600 });

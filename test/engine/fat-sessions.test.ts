@@ -25,7 +25,7 @@ async function countScripts(work: () => Promise<unknown>): Promise<number> {
 describe("maxKeys", () => {
   const hint = "raise maxKeys, or store less: several values under one key";
 
-  test("is 1000 unless told otherwise: create and set refuse more, and write nothing", async () => {
+  test("is 1000 by default: create and set refuse more and write nothing", async () => {
     await expect(t.create({ d: keys(1001) })).rejects.toMatchObject({
       name: "invalidValue",
       message: "d has more than 1000 keys",
@@ -43,7 +43,7 @@ describe("maxKeys", () => {
     expect((await t.rs.set({ app, token, d: { k0: 2, k1: null, more: 1 } }))?.d).toMatchObject({ k0: 2, more: 1 });
   });
 
-  test("does not keep a session that has more from being changed or made smaller", async () => {
+  test("lets a session that has more keys be changed or made smaller", async () => {
     const { token } = await engine({ maxKeys: 5000 }).create({ app, id: "alice", ip: "::1", d: keys(1500) });
     expect((await t.rs.set({ app, token, d: { k0: 2 } }))?.d).toMatchObject({ k0: 2, k1: 1 });
     expect(Object.keys((await t.rs.set({ app, token, d: { k1: null, k2: null, new: 1 } }))?.d ?? {})).toHaveLength(
@@ -52,7 +52,7 @@ describe("maxKeys", () => {
     await expect(t.rs.set({ app, token, d: { another: 1 } })).rejects.toMatchObject({ name: "invalidValue" });
   });
 
-  test("bounds a change of so many keys that no script makes it, too", async () => {
+  test("also limits a change that is too large for one script", async () => {
     const rs = engine({ maxKeys: 1200 });
     const { token } = await rs.create({ app, id: "alice", ip: "::1", d: keys(900) });
     const others = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`n${i}`, 1]));
@@ -61,10 +61,10 @@ describe("maxKeys", () => {
   });
 });
 
-describe("a change that is too much for one script", () => {
+describe("a change that is too large for one script", () => {
   const big = "x".repeat(300_000);
 
-  test("of a large session is made all the same, and answered with the session", async () => {
+  test("is applied to a large session and returns the session", async () => {
     const { token } = await t.create({ d: { a: 1, big, b: "딸기" }, device: "Firefox" });
     expect(await t.rs.get({ app, token })).toMatchObject({ r: 1, w: 1, d: { a: 1, big, b: "딸기" } });
     expect(await t.rs.set({ app, token, d: { a: 2, b: null, c: "🍓" } })).toMatchObject({
@@ -80,13 +80,13 @@ describe("a change that is too much for one script", () => {
     expect((await readStored(t.db, app)).problems).toEqual([]);
   });
 
-  test("of a thousand keys is made all the same", async () => {
+  test("is applied to a thousand keys", async () => {
     const { token } = await t.create({ d: keys(1000) });
     expect((await t.rs.set({ app, token, d: keys(1000, 2) }))?.d).toEqual(keys(1000, 2));
     expect(await t.rs.get({ app, token })).toMatchObject({ w: 2, d: keys(1000, 2) });
   });
 
-  test("loses no update of others, and counts each", async () => {
+  test("loses no concurrent update, and counts each one", async () => {
     const { token } = await t.create({ d: { big } });
     const engines = [engine(), engine(), engine()];
     await Promise.all(
@@ -99,13 +99,13 @@ describe("a change that is too much for one script", () => {
     expect(await t.db.keys("rs:{webapp}:new:*")).toEqual([]);
   });
 
-  test("of one process keeps the order in which changes are made", async () => {
+  test("keeps the order of the changes of one process", async () => {
     const { token } = await t.create({ d: { big } });
     const seen = await Promise.all(Array.from({ length: 20 }, (_, n) => t.rs.set({ app, token, d: { n } })));
     expect(seen.map((session) => session?.d?.n)).toEqual(Array.from({ length: 20 }, (_, n) => n));
   });
 
-  test("brings back no session that was killed meanwhile, and keeps the end of a no_resave session", async () => {
+  test("does not revive a session that was killed in between, and keeps the expiry of a no_resave session", async () => {
     for (let round = 0; round < 10; round++) {
       const { token } = await t.create({ d: { big } });
       await Promise.all([t.rs.set({ app, token, d: { a: 1 } }), engine().kill({ app, token })]);
@@ -118,7 +118,7 @@ describe("a change that is too much for one script", () => {
   });
 });
 
-describe("calls on fat sessions that are made together", () => {
+describe("calls on large sessions that are made together", () => {
   const fat = "x".repeat(200_000);
 
   async function createFat(count: number): Promise<Created[]> {
@@ -147,7 +147,7 @@ describe("calls on fat sessions that are made together", () => {
     expect(after.map((session) => session?.w)).toEqual(created.map((_, n) => (n === 0 ? 3 : 2)));
   });
 
-  test("keep the order of the calls on one session, whatever is left undone", async () => {
+  test("keep the order of the calls on one session, even if some are not executed", async () => {
     const created = await createFat(12);
     const [first] = created as [Created];
     await t.rs.set({ app, token: first.token, d: { n: 0 } });

@@ -3,7 +3,7 @@ import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { editFields } from "../support/session-text.js";
 
-// What somebody else has written into Redis: every loop makes progress, or ends, and nobody else's session suffers.
+// Foreign or damaged data in Redis: every loop must end, and other sessions must not be affected.
 
 const t = useEngine();
 const app = "webapp";
@@ -41,7 +41,7 @@ describe.each(MEMBERS)("a member %s", (_, member) => {
   );
 });
 
-test("600 members of one score that are no UTF-8 keep killall, wipe and killsoid from nothing", async () => {
+test("killall, wipe and killsoid work with 600 members of one score that are not UTF-8", async () => {
   const binary = (i: number) => Buffer.concat([Buffer.from('"alice"'), Buffer.from([0xf1, 0xff, i >> 8, i & 255])]);
   for (let i = 0; i < 600; i++) await t.db.zadd(key("expiry"), 0, binary(i));
   for (let i = 0; i < 600; i++) await t.db.zadd(key("user-sessions-overflow"), 0, binary(i));
@@ -80,7 +80,7 @@ test.each(["", "{}", "no such app", "a}b{c", "x".repeat(100_000)])(
   },
 );
 
-test("a session's key of another type is left out of lists, and ended with the others", async () => {
+test("a session key of another type is left out of lists, and is ended with the others", async () => {
   const { ref } = await t.create();
   const good = await t.create();
   await t.db.del(key(`s:${ref}`));
@@ -92,8 +92,8 @@ test("a session's key of another type is left out of lists, and ended with the o
   expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
 });
 
-describe("a redirect that leads back to itself", () => {
-  test.each(["get", "set", "kill"] as const)("%s finds no session there, after a few commands", async (name) => {
+describe("a redirect that points to itself", () => {
+  test.each(["get", "set", "kill"] as const)("%s finds no session, after a few commands", async (name) => {
     const { token, ref } = await t.create();
     await t.db.set(key(`s:${ref}`), `>${ref}`, "PX", 60_000);
     const call = () =>
@@ -109,7 +109,7 @@ describe("a redirect that leads back to itself", () => {
     await t.rs.killall({ app });
   });
 
-  test("so it is with a circle of two, and with a chain that does not end", async () => {
+  test("the same holds for a circle of two and for an endless chain", async () => {
     const { token, ref } = await t.create();
     const other = "o".repeat(27);
     await t.db.mset(key(`s:${ref}`), `>${other}`, key(`s:${other}`), `>${ref}`);
@@ -123,7 +123,7 @@ describe("a redirect that leads back to itself", () => {
   });
 });
 
-test("a damaged session is left out of lists, and gives its neighbours nothing of its data", async () => {
+test("a damaged session is left out of lists, and its data does not appear in other sessions", async () => {
   const bad = [await t.create({ d: { n: "x" } }), await t.create({ d: { n: "x" } }), await t.create({ d: { n: "x" } })];
   const good = [await t.create({ d: { n: "one" } }), await t.create({ d: { n: "two" } })];
   await editFields(t.db, key(`s:${bad[0]?.ref}`), { '"n"': '"x"},{"n":"injected"' });
@@ -141,7 +141,7 @@ test("a damaged session is left out of lists, and gives its neighbours nothing o
   }
 });
 
-test("keys of the index of another type fail a call, not the process, and not another app", async () => {
+test("index keys of another type fail the call, but neither the process nor another app", async () => {
   for (const name of ["expiry", "active", "user-sessions"]) {
     await t.db.flushdb();
     await t.db.set(key(name), "no index");

@@ -7,20 +7,20 @@ const app = "webapp";
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** Moves this process's clock ahead; Redis's own stays. */
+/** Moves this process's clock ahead, but not Redis's. */
 function later(seconds: number): void {
   const now = Date.now() + seconds * 1000;
   vi.spyOn(Date, "now").mockReturnValue(now);
 }
 
-test("gives the session by token and by ref", async () => {
+test("returns the session by token and by ref", async () => {
   const { token, ref } = await t.create({ d: { cart: 3 } });
   const byToken = await t.rs.get({ app, token, touch: false });
   expect(byToken).toMatchObject({ ref, id: "alice", d: { cart: 3 } });
   expect(await t.rs.get({ app, ref, touch: false })).toEqual(byToken);
 });
 
-test("never gives a token", async () => {
+test("never returns a token", async () => {
   const { token } = await t.create({ d: { cart: 3 } });
   expect(JSON.stringify(await t.rs.get({ app, token }))).not.toContain(token);
 });
@@ -28,32 +28,32 @@ test("never gives a token", async () => {
 test.each([
   ["a token of nobody", { app, token: "x".repeat(64) }],
   ["a ref of nobody", { app, ref: "x".repeat(27) }],
-])("gives null for %s", async (_what, which) => {
+])("returns null for %s", async (_what, which) => {
   await t.create();
   expect(await t.rs.get(which)).toBeNull();
 });
 
-test("gives null for a token of another app", async () => {
+test("returns null for a token of another app", async () => {
   const { token, ref } = await t.create();
   expect(await t.rs.get({ app: "other", token })).toBeNull();
   expect(await t.rs.get({ app: "other", ref })).toBeNull();
 });
 
-test("shows how often it was read before, counting from 1", async () => {
+test("returns the number of reads, counting from 1", async () => {
   const { token, ref } = await t.create();
   expect((await t.rs.get({ app, token }))?.r).toBe(1);
   expect((await t.rs.get({ app, ref }))?.r).toBe(2);
   expect(await t.rs.get({ app, token })).toMatchObject({ r: 3, w: 1 });
 });
 
-test("shows idle seconds since the last use, and rests from 0 again", async () => {
+test("returns the idle time since the last use, and resets it", async () => {
   const { token } = await t.create();
   later(5);
   expect((await t.rs.get({ app, token }))?.idle).toBe(5);
   expect((await t.rs.get({ app, token }))?.idle).toBe(0);
 });
 
-test("shows no idle time below 0 to a server whose clock is behind", async () => {
+test("returns no negative idle time when the clock of the server is behind", async () => {
   const { token } = await t.create();
   later(-60);
   expect((await t.rs.get({ app, token, touch: false }))?.idle).toBe(0);
@@ -68,7 +68,7 @@ test("prolongs the session", async () => {
 });
 
 describe("with touch: false", () => {
-  test("leaves no trace", async () => {
+  test("changes nothing in Redis", async () => {
     const { token, ref } = await t.create({ ttl: 100 });
     await t.db.pexpire(`rs:{webapp}:s:${ref}`, 20_000);
     const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
@@ -79,13 +79,13 @@ describe("with touch: false", () => {
     expect(await t.rs.activity({ app, dt: 70 })).toEqual({ activity: 0 });
   });
 
-  test("gives null for what is not there", async () => {
+  test("returns null if the session does not exist", async () => {
     expect(await t.rs.get({ app, token: "x".repeat(64), touch: false })).toBeNull();
   });
 });
 
-describe("of a no_resave session", () => {
-  test("shows the seconds that are left as ttl and does not prolong it", async () => {
+describe("a no_resave session", () => {
+  test("returns the remaining seconds as ttl and does not prolong the session", async () => {
     const { token, ref } = await t.create({ ttl: 100, no_resave: true });
     await t.db.pexpire(`rs:{webapp}:s:${ref}`, 70_000);
     later(30);
@@ -93,19 +93,19 @@ describe("of a no_resave session", () => {
     expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(70_000);
   });
 
-  test("shows no ttl below 0 to a server whose clock is ahead", async () => {
+  test("returns no negative ttl when the clock of the server is ahead", async () => {
     const { token } = await t.create({ ttl: 10, no_resave: true });
     later(3600);
     expect((await t.rs.get({ app, token }))?.ttl).toBe(0);
   });
 });
 
-test("leaves no ghost of a session that is gone", async () => {
+test("writes nothing for a session that does not exist", async () => {
   await t.rs.get({ app, token: "x".repeat(64) });
   expect(await t.db.dbsize()).toBe(0);
 });
 
-test("calls at once that read the same session are all counted, also when they prolong it", async () => {
+test("counts every one of concurrent reads, also when they prolong the session", async () => {
   const { ref, token } = await t.create();
   for (const [idle, r] of [
     [0, "11"],

@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 const clients: Record<string, () => Client> = {
-  // To TypeScript a class of another version is another class. Users have one version, and its types are ours.
+  // TypeScript treats the class of another version as a different class. Users have only one version.
   "ioredis 5": () => new Redis5(t.redis.port) as unknown as Client,
   "ioredis 5 with auto-pipelining": () =>
     new Redis5({ port: t.redis.port, enableAutoPipelining: true }) as unknown as Client,
@@ -54,7 +54,7 @@ describe.each(Object.keys(clients))("on %s", (name) => {
     expect(await rs.killsoid({ app: "webapp", id: "alice" })).toEqual({ kill: 150 });
   });
 
-  test("what expired is wiped", async () => {
+  test("expired sessions are wiped", async () => {
     const client = open();
     await client.flushall();
     const rs = new RedisSessions({ client, wipe: 0 });

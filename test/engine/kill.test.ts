@@ -4,7 +4,7 @@ import { useEngine } from "../support/engine.js";
 const t = useEngine();
 const app = "webapp";
 
-test.each(["token", "ref"] as const)("ends one session, by %s, and leaves nothing of it", async (by) => {
+test.each(["token", "ref"] as const)("ends one session by %s and leaves nothing in Redis", async (by) => {
   const created = await t.create({ d: { a: 1 } });
   const which = by === "token" ? { token: created.token } : { ref: created.ref };
   expect(await t.rs.kill({ app, ...which })).toEqual({ kill: 1 });
@@ -12,7 +12,7 @@ test.each(["token", "ref"] as const)("ends one session, by %s, and leaves nothin
   expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
-test("gives 0 for a session that is not there, or no longer", async () => {
+test("returns 0 for a session that does not exist or has ended", async () => {
   const { token, ref } = await t.create();
   expect(await t.rs.kill({ app, token: "x".repeat(64) })).toEqual({ kill: 0 });
   expect(await t.rs.kill({ app, ref: "x".repeat(27) })).toEqual({ kill: 0 });
@@ -22,7 +22,7 @@ test("gives 0 for a session that is not there, or no longer", async () => {
   expect(await t.rs.kill({ app, ref })).toEqual({ kill: 0 });
 });
 
-test("lets the user's other sessions be", async () => {
+test("keeps the user's other sessions", async () => {
   const { token } = await t.create();
   const { ref } = await t.create();
   await t.rs.kill({ app, token });

@@ -16,7 +16,7 @@ test("ends all sessions of the app and of no other", async () => {
   expect(await t.rs.get({ app: "other", token: other.token })).not.toBeNull();
 });
 
-test("gives 0 for an app without sessions", async () => {
+test("returns 0 for an app without sessions", async () => {
   expect(await t.rs.killall({ app })).toEqual({ kill: 0 });
 });
 
@@ -26,7 +26,7 @@ test.each([99, 100, 101, 250])("ends %i sessions and leaves nothing of them in R
   expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
-test("does not count an entry whose session is gone, and drops it", async () => {
+test("drops an entry whose session is gone and does not count it", async () => {
   const { ref } = await t.create();
   await t.create({ id: "bob" });
   await t.db.del(`rs:{webapp}:s:${ref}`);

@@ -10,7 +10,7 @@ async function refs(id = "alice"): Promise<string[]> {
   return (await t.rs.soid({ app, id })).sessions.map(({ ref }) => ref);
 }
 
-test("ends the sessions of the user and of nobody else", async () => {
+test("ends the sessions of the user and no others", async () => {
   await t.create();
   await t.create();
   const { ref } = await t.create({ id: "bob" });
@@ -22,7 +22,7 @@ test("ends the sessions of the user and of nobody else", async () => {
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
 });
 
-test("gives 0 for a user without sessions", async () => {
+test("returns 0 for a user without sessions", async () => {
   expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 0 });
   await t.create();
   await t.rs.killsoid({ app, id: "alice" });
@@ -35,7 +35,7 @@ test("ends 250 sessions and leaves nothing of them in Redis", async () => {
   expect((await t.db.keys("*")).sort()).toEqual(["rs:apps", "rs:layout"]);
 });
 
-test("does not count an entry whose session is gone, and drops it", async () => {
+test("drops an entry whose session is gone and does not count it", async () => {
   const { ref } = await t.create();
   await t.create();
   await t.db.del(`rs:{webapp}:s:${ref}`);
@@ -44,7 +44,7 @@ test("does not count an entry whose session is gone, and drops it", async () => 
 });
 
 describe("except", () => {
-  test.each(["token", "ref"] as const)("spares one session, by %s", async (by) => {
+  test.each(["token", "ref"] as const)("keeps one session, named by %s", async (by) => {
     await t.create();
     const mine = await t.create();
     await t.create();
@@ -53,20 +53,20 @@ describe("except", () => {
     expect((await readStored(t.db, app)).problems).toEqual([]);
   });
 
-  test("gives 0 when the session that is spared is the only one", async () => {
+  test("returns 0 if the excepted session is the only one", async () => {
     const { token } = await t.create();
     expect(await t.rs.killsoid({ app, id: "alice", except: token })).toEqual({ kill: 0 });
     expect(await refs()).toHaveLength(1);
   });
 
-  test("spares one among 250", async () => {
+  test("keeps one of 250", async () => {
     const all = await Promise.all(Array.from({ length: 250 }, () => t.create()));
     const mine = all[120] as { token: string; ref: string };
     expect(await t.rs.killsoid({ app, id: "alice", except: mine.token })).toEqual({ kill: 249 });
     expect(await refs()).toEqual([mine.ref]);
   });
 
-  test.each(["token", "ref"] as const)("by the old %s of a rotated session spares it where it is now", async (by) => {
+  test.each(["token", "ref"] as const)("with the old %s of a rotated session keeps the session", async (by) => {
     await t.create();
     const old = await t.create();
     const now = await t.rs.rotate({ app, token: old.token });
@@ -74,7 +74,7 @@ describe("except", () => {
     expect(await refs()).toEqual([now?.ref]);
   });
 
-  test("by the first token of a session that was rotated twice spares it, too", async () => {
+  test("with the first token of a session that was rotated twice keeps the session", async () => {
     await t.create();
     const first = await t.create();
     const second = await t.rs.rotate({ app, token: first.token });
@@ -83,13 +83,13 @@ describe("except", () => {
     expect(await refs()).toEqual([third?.ref]);
   });
 
-  test("by a token that lost its grace spares nothing", async () => {
+  test("with a token whose grace is over keeps nothing", async () => {
     const old = await t.create();
     await t.rs.rotate({ app, token: old.token, grace: 0 });
     expect(await t.rs.killsoid({ app, id: "alice", except: old.token })).toEqual({ kill: 1 });
   });
 
-  test("by the old token of a session that has ended meanwhile spares nothing, and comes to an end", async () => {
+  test("with the old token of an ended session keeps nothing and returns", async () => {
     await t.create();
     const old = await t.create();
     await t.rs.rotate({ app, token: old.token, grace: 600 });
@@ -97,7 +97,7 @@ describe("except", () => {
     expect(await t.rs.killsoid({ app, id: "alice", except: old.token })).toEqual({ kill: 1 });
   });
 
-  test("of another user's session, or of none, spares nothing", async () => {
+  test("with another user's session, or an unknown one, keeps nothing", async () => {
     const bobs = await t.create({ id: "bob" });
     await t.create();
     expect(await t.rs.killsoid({ app, id: "alice", except: bobs.ref })).toEqual({ kill: 1 });
@@ -115,20 +115,20 @@ test("ends a session that was rotated; its old token does not work either", asyn
   expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
 });
 
-test("ends a session that goes from the crowd to the user's field after the first look", async () => {
+test("ends a session that moves from the overflow to the user's field after the first read", async () => {
   const created = await Promise.all(Array.from({ length: 150 }, () => t.create({ id: "dora" })));
   const [entry = ""] = await t.db.zrange("rs:{webapp}:user-sessions-overflow", "0", "-1");
   const { token = "", ref: inCrowd = "" } = created.find(({ ref }) => entry.endsWith(ref)) ?? {};
-  // Room in the field, and a crowd of one.
+  // Make room in the field, and leave one session in the overflow.
   const field = `${await t.db.hget("rs:{webapp}:user-sessions", '"dora"')}`.split("\n");
   for (const { ref } of created) {
     if (ref !== inCrowd && !field.slice(1, 3).includes(ref)) await t.rs.kill({ app: "webapp", ref });
   }
   expect(await t.db.zcard("rs:{webapp}:user-sessions-overflow")).toBe(1);
-  // So that Redis knows the script.
+  // Load the script.
   await t.rs.killsoid({ app: "webapp", id: "erin" });
 
-  // Before the second command leaves, the session of the crowd gets a new token, and so a place in the field.
+  // Before the second command is sent, rotate the session in the overflow, which moves it to the field.
   const other = new RedisSessions({ client: t.redis.client(), wipe: 0 });
   const send = t.db.sendCommand.bind(t.db);
   let sent = 0;

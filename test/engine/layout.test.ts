@@ -9,7 +9,7 @@ const NOW = 1_800_000_000_000;
 
 afterEach(() => void vi.restoreAllMocks());
 
-test("a session and its index lie where the documentation says", async () => {
+test("a session and its index are stored as documented", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
   const { ref } = await t.create({
     id: "tenant:u9",
@@ -49,7 +49,7 @@ test("a session and its index lie where the documentation says", async () => {
   expect(Math.abs(due - (Date.now() + 100_000))).toBeLessThan(5000);
 });
 
-test("a session is the text that the documentation shows", async () => {
+test("the text of a session is as documented", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
   const { token, ref } = await t.create({
     id: 'tenant:"u9"',
@@ -86,7 +86,7 @@ test("a session is the text that the documentation shows", async () => {
   expect(await t.db.get(key)).toBe([...lines, '"more":"x"'].join("\n"));
 });
 
-test("a session without device and data is eight lines, and tells the end that it cannot outlive", async () => {
+test("a session without device and data has eight lines, one of them its absolute end", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
   const { ref } = await t.create({ ttl: 100, absolute: 3600 });
   vi.restoreAllMocks();
@@ -97,7 +97,7 @@ test("a session without device and data is eight lines, and tells the end that i
   expect(Math.abs(Number(end) - (Date.now() + 3_600_000))).toBeLessThan(5000);
 });
 
-test("where a session was there is a mark: the ref that it was rotated to, or nothing when another took its place", async () => {
+test("leaves a redirect to the new ref after rotate, and a tombstone when the session was replaced", async () => {
   const { token, ref } = await t.create();
   const rotated = await t.rs.rotate({ app, token });
   expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toBe(`>${rotated?.ref}`);
@@ -108,14 +108,14 @@ test("where a session was there is a mark: the ref that it was rotated to, or no
 });
 
 describe("the version of the layout", () => {
-  test("is written with the first session of a namespace, and left as it is", async () => {
+  test("is written with the first session of a namespace, and never overwritten", async () => {
     await t.create();
     expect(await t.db.get("rs:layout")).toBe("1");
     await new RedisSessions({ client: t.db, wipe: 0 }).create({ app: "webapp2", id: "alice", ip: "::1" });
     expect(await t.db.get("rs:layout")).toBe("1");
   });
 
-  test("of a newer package refuses a sign-in and names both versions", async () => {
+  test("refuses a sign-in if a newer package wrote it, and names both versions", async () => {
     await t.db.set("rs:layout", "2");
     await expect(t.create()).rejects.toMatchObject({
       name: "redisError",
@@ -126,7 +126,7 @@ describe("the version of the layout", () => {
   });
 });
 
-test("the keys have the types that the documentation says, and only sessions end", async () => {
+test("the keys have the documented types, and only sessions expire", async () => {
   const { ref } = await t.create({ ttl: 100 });
   const types: Record<string, string> = {};
   for (const key of await t.db.keys("*")) {
@@ -161,12 +161,12 @@ test("the sessions of a user can be read with HGET", async () => {
   expect(await t.db.exists("rs:{webapp}:user-sessions-overflow")).toBe(0);
 });
 
-test("those for which a user's field has no room can be read with ZRANGE BYLEX", async () => {
+test("the sessions in the overflow of a user can be read with ZRANGE BYLEX", async () => {
   const refs: string[] = [];
   for (let i = 0; i < 150; i++) refs.push((await t.create({ id: "a" })).ref);
   for (const id of ["ab", 'a"']) await Promise.all(Array.from({ length: 150 }, () => t.create({ id })));
   const field = `${await t.db.hget("rs:{webapp}:user-sessions", '"a"')}`;
-  // The last that is let in begins below 4096 bytes.
+  // The last ref in the field begins below 4096 bytes.
   expect(field).toBe(`+\n${refs.slice(0, 147).join("\n")}\n`);
   expect(field.length - 1 - 28).toBeLessThan(4096);
   const found = await t.db.zrange("rs:{webapp}:user-sessions-overflow", '["a"', '("a"\xff', "BYLEX");
@@ -179,7 +179,7 @@ test("those for which a user's field has no room can be read with ZRANGE BYLEX",
   expect(await t.db.zcard("rs:{webapp}:user-sessions-overflow")).toBe(9);
 });
 
-test("the wiper's queue is not written when a session is used", async () => {
+test("the expiry zset is not written when a session is used", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
   const { token, ref } = await t.create();
   const due = await t.db.zscore("rs:{webapp}:expiry", `"alice"${ref}`);
@@ -191,7 +191,7 @@ test("the wiper's queue is not written when a session is used", async () => {
   expect(await t.db.zscore("rs:{webapp}:expiry", `"alice"${ref}`)).toBe(due);
 });
 
-test("no token is found anywhere in Redis, and every session key ends, all through a session's life", async () => {
+test("no token is ever stored in Redis, and every session key always has a TTL", async () => {
   const tokens: string[] = [];
   async function look(): Promise<void> {
     const everything = JSON.stringify(await dump(t.db));

@@ -20,7 +20,7 @@ async function soundly(): Promise<void> {
 }
 
 describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
-  test("the oldest sessions make room, one after the other", async () => {
+  test("ends the oldest sessions, one after the other", async () => {
     const refs: string[] = [];
     for (let i = 0; i < maxPerUser + 3; i++) {
       refs.unshift((await t.create({ maxPerUser })).ref);
@@ -31,7 +31,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
     await soundly();
   });
 
-  test('overflow "reject" rejects, writes nothing, and lets the user in as soon as there is room', async () => {
+  test('overflow "reject" refuses the session, writes nothing, and accepts one as soon as there is room', async () => {
     const limits = { maxPerUser, overflow: "reject" } as const;
     for (let i = 0; i < maxPerUser; i++) await t.create(limits);
     const before = await living();
@@ -100,7 +100,7 @@ test("maxPerUser counts one user's sessions in one app", async () => {
   expect((await t.rs.soid({ app: "other", id: "alice" })).sessions).toHaveLength(1);
 });
 
-test("a user with far more sessions than the limit is brought down to it, to the youngest", async () => {
+test("ends all but the newest sessions of a user who has far more than the limit", async () => {
   const refs: string[] = [];
   for (let i = 0; i < 350; i++) refs.unshift((await t.create()).ref);
   const now = Date.now();
@@ -110,7 +110,7 @@ test("a user with far more sessions than the limit is brought down to it, to the
   await soundly();
 });
 
-test("a rotated session counts once, and an old token in its grace not at all", async () => {
+test("counts a rotated session once, and not its old token", async () => {
   const first = await t.create({ maxPerUser: 2 });
   await t.rs.rotate({ app, token: first.token });
   await t.create({ maxPerUser: 2, overflow: "reject" });
@@ -133,21 +133,21 @@ test("sign-ins that meet rotations of the user's sessions never leave more", asy
   await soundly();
 });
 
-test("a sign-in that has room costs one command, also with all limits", async () => {
+test("a sign-in within the limits needs one command", async () => {
   await t.create({ maxPerUser: 2 });
   const commands = await t.redis.watch(() => t.create({ maxPerUser: 2, absolute: 60, overflow: "reject" }));
   expect(commands.map(([name]) => name)).toEqual(["evalsha"]);
 });
 
 describe("absolute", () => {
-  test("a session ends so long after its creation, when that is before its ttl", async () => {
+  test("ends a session that many seconds after its creation, if that is before its ttl", async () => {
     const { ref } = await t.create({ ttl: 7200, absolute: 60 });
     expect(await ttl(ref)).toBeLessThanOrEqual(60_000);
     expect(await ttl(ref)).toBeGreaterThan(55_000);
     expect(Number((await readFields(t.db, key(ref))).end)).toBeCloseTo(Date.now() + 60_000, -4);
   });
 
-  test("until then it rests no longer than its ttl", async () => {
+  test("ends it earlier when it is idle for its ttl", async () => {
     const { ref } = await t.create({ ttl: 10, absolute: 60 });
     expect(await ttl(ref)).toBeLessThanOrEqual(10_000);
   });
@@ -192,7 +192,7 @@ describe("absolute", () => {
     expect(await living()).toEqual([]);
   });
 
-  test("where its end has come already, using it does not give it a new life", async () => {
+  test("a session past its absolute end is not prolonged by use", async () => {
     const { ref } = await t.create({ absolute: 60 });
     await editFields(t.db, key(ref), { end: Date.now() - 1000, la: Date.now() - 5000 });
     await t.db.pexpire(key(ref), 5000);
@@ -200,7 +200,7 @@ describe("absolute", () => {
     expect(await ttl(ref)).toBeLessThanOrEqual(5000);
   });
 
-  test("with no_resave the earlier of the two ends it", async () => {
+  test("ends a no_resave session at the earlier of the two", async () => {
     const { ref } = await t.create({ ttl: 20, absolute: 60, no_resave: true });
     await editFields(t.db, key(ref), { la: Date.now() - 5000 });
     await t.rs.get({ app, ref });
@@ -209,12 +209,12 @@ describe("absolute", () => {
     expect(await ttl(other.ref)).toBeLessThanOrEqual(20_000);
   });
 
-  test.each([{}, { no_resave: true }])("the ttl that is shown is no longer than it can live: %o", async (options) => {
+  test.each([{}, { no_resave: true }])("returns a ttl no longer than the remaining lifetime: %o", async (options) => {
     const { ref } = await t.create({ ttl: 3600, absolute: 60, ...options });
     expect(await t.rs.get({ app, ref })).toMatchObject({ ttl: 60 });
   });
 
-  test("what an ended session has left is wiped", async () => {
+  test("the entries of an ended session are wiped", async () => {
     const { ref } = await t.create({ ttl: 7200, absolute: 60 });
     const [score] = (await t.db.zrange("rs:{webapp}:expiry", "0", "-1", "WITHSCORES")).slice(1);
     expect(Number(score)).toBeLessThanOrEqual(Date.now() + 60_000);
@@ -233,19 +233,19 @@ test.each<[Partial<CreateOptions>, string]>([
   [{ maxPerUser: 1.5 }, "maxPerUser must be an integer >= 1"],
   [{ maxPerUser: "2" as unknown as number }, "maxPerUser must be an integer >= 1"],
   [{ overflow: "newest" as "oldest" }, 'overflow must be "oldest" or "reject"'],
-])("create refuses %j, and Redis is not asked", async (options, message) => {
+])("create refuses %j and sends nothing", async (options, message) => {
   const commands = await t.redis.watch(async () => {
     await expect(t.create(options)).rejects.toMatchObject({ name: "invalidValue", message });
   });
   expect(commands).toEqual([]);
 });
 
-describe("an entry whose session somebody has spoilt", () => {
+describe("an entry whose session is damaged", () => {
   test.each([
     ["another text", (ref: string) => t.db.set(key(ref), "no session")],
     ["another type", async (ref: string) => [await t.db.del(key(ref)), await t.db.lpush(key(ref), "x")]],
     ["another user's session", (ref: string) => editFields(t.db, key(ref), { id: '"bob"' })],
-  ])("takes no room: %s", async (_what, spoil) => {
+  ])("does not count towards the limit: %s", async (_what, spoil) => {
     const { ref } = await t.create();
     await spoil(ref);
     const commands = await t.redis.watch(() => t.create({ maxPerUser: 1, overflow: "reject" }));

@@ -5,7 +5,7 @@ import { everyMethod } from "../support/every-method.js";
 
 const t = useEngine();
 
-/** The four of the index, the list of apps, a session, and the marks where everyMethod rotated another twice. */
+/** The four of the index, the list of apps, a session, and the redirects where everyMethod rotated another twice. */
 const KEYS_LEFT = 9;
 
 /** Property names of an object and of what it inherits. */
@@ -38,7 +38,7 @@ describe("with a keyPrefix on the client", () => {
   });
 });
 
-test("namespace stands first in every key", async () => {
+test("the namespace is the first part of every key", async () => {
   const rs = new RedisSessions({ client: t.db, wipe: 0, namespace: "my app:sessions" });
   await everyMethod(rs);
   await rs.create({ app: "webapp", id: "alice", ip: "::1" });
@@ -47,7 +47,7 @@ test("namespace stands first in every key", async () => {
   for (const key of keys) expect(key).toMatch(/^my app:sessions:/);
 });
 
-test("a client that is handed in gets nothing defined on it, nor on its prototypes, and stays open", async () => {
+test("a client that is passed in stays open, and nothing is defined on it or its prototypes", async () => {
   const client = t.redis.client();
   await client.ping();
   const listeners = () => client.eventNames().map((name) => [name, client.listenerCount(name)]);

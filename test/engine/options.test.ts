@@ -19,7 +19,7 @@ function open(options: RedisSessionsOptions): RedisSessions {
   return rs;
 }
 
-/** Constructs as JavaScript may, with anything. Always with a client, so that no connection is opened. */
+/** Constructs as JavaScript may, with any value. Always with a client, so that no connection is opened. */
 function construct(options: object): RedisSessions {
   return new RedisSessions({ client: t.db, ...options } as RedisSessionsOptions);
 }
@@ -60,7 +60,7 @@ describe("the constructor refuses", () => {
     "redis",
     "cachetime",
     "shards",
-  ])("the unknown option %s and lists those that there are", (name) => {
+  ])("the unknown option %s and lists the options", (name) => {
     const error = refusal(() => construct({ [name]: 1 }));
     expect(error).toMatchObject({ name: "invalidValue" });
     expect((error as Error).message).toContain(`RedisSessions has no option "${name}". It takes client, port, host`);
@@ -141,14 +141,14 @@ describe("the constructor refuses", () => {
     });
   });
 
-  test('a client whose keyPrefix contains "{}", and would scatter an app over a Cluster', () => {
+  test('a client whose keyPrefix contains "{}", which would spread an app over a Cluster', () => {
     const client = t.redis.client({ keyPrefix: "my{}:" });
     expect(refusal(() => construct({ client }))).toMatchObject({ name: "invalidValue" });
     client.disconnect();
   });
 });
 
-test("the constructor takes every option at its edge", () => {
+test("the constructor accepts the limits of every option", () => {
   for (const wipe of [0, 10]) {
     for (const options of [{ timeout: 1 }, { nested: true, maxBytes: 1 }, { namespace: "my app:sessions" }]) {
       const rs = construct({ wipe, ...options });
@@ -158,7 +158,7 @@ test("the constructor takes every option at its edge", () => {
   }
 });
 
-describe("an own connection", () => {
+describe("a connection of its own", () => {
   test("goes to port and host", async () => {
     const { ref } = await open({ port: t.redis.port, host: "localhost" }).create({ app, id: "alice", ip: "::1" });
     expect(await t.db.exists(`rs:{webapp}:s:${ref}`)).toBe(1);
@@ -172,7 +172,7 @@ describe("an own connection", () => {
     await third.flushdb();
   });
 
-  test("takes valkey:// for redis://", async () => {
+  test("accepts valkey:// as redis://", async () => {
     const rs = open({ options: { url: t.redis.url.replace("redis:", "valkey:") } });
     expect(await rs.ping()).toBe("PONG");
   });
@@ -195,12 +195,12 @@ describe("an own connection", () => {
     expect(inspect(error)).not.toContain("hunter2");
   });
 
-  test("is handed the other options of ioredis", async () => {
+  test("gets the other options of ioredis", async () => {
     await open({ port: t.redis.port, options: { connectionName: "sessions" } }).ping();
     expect(await t.db.client("LIST")).toContain("name=sessions ");
   });
 
-  test("that finds no Redis ends no process and prints nothing; calls end with an error", async () => {
+  test("does not end the process or print anything when there is no Redis; calls reject", async () => {
     const printed = vi.spyOn(console, "error").mockReturnValue();
     const rs = open({ port: await freePort(), timeout: 100, options: { retryStrategy: () => 10 } });
     const error = await rs.ping().catch((error) => error);

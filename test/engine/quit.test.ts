@@ -29,7 +29,7 @@ describe.each<[string, () => RedisSessions]>([
     expect(Object.keys((await other.get({ app, ref }))?.d ?? {})).toHaveLength(10);
   });
 
-  test("waits for calls of many steps", async () => {
+  test("waits for calls that take many steps", async () => {
     const rs = open();
     await Promise.all(Array.from({ length: 2000 }, () => rs.create({ app, id: "alice", ip })));
     const killing = rs.killsoid({ app, id: "alice" });
@@ -53,7 +53,7 @@ describe.each<[string, () => RedisSessions]>([
     });
   });
 
-  test("refuses later calls, and says why", async () => {
+  test("refuses later calls and says why", async () => {
     const rs = open();
     await rs.ping();
     const quitting = rs.quit();
@@ -83,7 +83,7 @@ describe.each<[string, () => RedisSessions]>([
   });
 });
 
-test("quit tells a callback", async () => {
+test("quit calls a callback", async () => {
   const rs = new RedisSessions({ port: redis.port, wipe: 0 });
   expect(await new Promise((resolve) => rs.quit((error) => resolve(error)))).toBeNull();
 });

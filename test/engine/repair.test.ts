@@ -27,7 +27,7 @@ afterAll(() => redis.stop());
 
 const key = (name: string) => `rs:{${app}}:${name}`;
 
-/** As if the session had last been used a minute ago: the next use writes all of its index entries. */
+/** Sets the last use to a minute ago, so that the next use writes all index entries. */
 async function rest(...refs: string[]): Promise<void> {
   await Promise.all(refs.map((ref) => editFields(plain, key(`s:${ref}`), { la: { add: -60_000 } })));
 }
@@ -46,7 +46,7 @@ async function twoSessions() {
 const indexes = ["active", "users", "expiry", "user-sessions"];
 
 describe.each(indexes)("when %s is lost", (name) => {
-  test("using the sessions writes it anew", async () => {
+  test("using the sessions writes it again", async () => {
     const { first, second, refs } = await twoSessions();
     await plain.del(key(name));
     await rest(...refs);
@@ -55,7 +55,7 @@ describe.each(indexes)("when %s is lost", (name) => {
     expect(await readStored(plain, app)).toMatchObject({ problems: [], entries: 8 });
   });
 
-  test("a single entry of it comes back with the next use", async () => {
+  test("the next use restores a single entry", async () => {
     const { first } = await twoSessions();
     if (name === "user-sessions") await plain.hdel(key(name), '"alice"');
     else await plain.zrem(key(name), first.ref, '"alice"', `"alice"${first.ref}`);
@@ -74,7 +74,7 @@ describe.each(indexes)("when %s is lost", (name) => {
     expect(await readStored(plain, app)).toMatchObject({ sessions: [], entries: 0 });
   });
 
-  test("killsoid and killall come to an end", async () => {
+  test("killsoid and killall return", async () => {
     const { refs } = await twoSessions();
     await plain.del(key(name));
     await rs.killsoid({ app, id: "alice" });
@@ -86,7 +86,7 @@ describe.each(indexes)("when %s is lost", (name) => {
   });
 });
 
-test("a ref that a user's field of owners has lost comes back with the next use", async () => {
+test("the next use restores a ref that is missing in the field of its user", async () => {
   const { first } = await twoSessions();
   const other = await rs.create({ app, id: "alice", ip });
   await plain.hset(key("user-sessions"), '"alice"', `\n${other.ref}\n`);
@@ -155,10 +155,10 @@ describe("when a session is lost (evicted)", () => {
   });
 });
 
-test("entries that no session ever had are dropped and keep nobody waiting", async () => {
+test("drops entries that never had a session, without delay", async () => {
   const { first } = await twoSessions();
   const stray = Array.from({ length: 150 }, (_, i) => `stray${i}`.padEnd(27, "x"));
-  // Half of them in her field, and half of them in the crowd.
+  // Half of them in her field, and half in the overflow.
   async function ownStray(): Promise<void> {
     await plain.hset(key("user-sessions"), '"alice"', `+\n${[first.ref, ...stray.slice(0, 75)].join("\n")}\n`);
     await plain.zadd(key("user-sessions-overflow"), ...stray.slice(75).flatMap((ref) => [0, `"alice"${ref}`]));
@@ -176,14 +176,14 @@ test("entries that no session ever had are dropped and keep nobody waiting", asy
   expect(await readStored(plain, app)).toMatchObject({ sessions: [], entries: 0 });
 });
 
-test("killsoid does not end a session that stands under the wrong user", async () => {
+test("killsoid does not end a session that is listed under the wrong user", async () => {
   const { first, second } = await twoSessions();
   await plain.hset(key("user-sessions"), '"alice"', `\n${first.ref}\n${second.ref}\n`);
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
   expect((await rs.get({ app, token: second.token }))?.id).toBe("bob");
 });
 
-describe("a user with more sessions than a field of owners holds", () => {
+describe("a user with more sessions than one field holds", () => {
   const COUNT = 200;
   let created: Created[];
   let bob: Created;
@@ -270,7 +270,7 @@ describe("a user with more sessions than a field of owners holds", () => {
   });
 
   test.each(["user-sessions", "user-sessions-overflow"])(
-    "when %s is lost, using the sessions writes it anew",
+    "when %s is lost, using the sessions writes it again",
     async (name) => {
       await plain.del(key(name));
       expect((await readStored(plain, app)).problems).not.toEqual([]);
@@ -279,7 +279,7 @@ describe("a user with more sessions than a field of owners holds", () => {
     },
   );
 
-  test("an entry that the crowd has lost comes back with the next use", async () => {
+  test("the next use restores an entry that is missing in the overflow", async () => {
     const [lost] = await crowded();
     await plain.zrem(key("user-sessions-overflow"), `"alice"${lost}`);
     expect((await readStored(plain, app)).problems).toEqual([`user-sessions lacks "alice"${lost}`]);
@@ -288,7 +288,7 @@ describe("a user with more sessions than a field of owners holds", () => {
     await expectNothingLeft(COUNT);
   });
 
-  test("her field alone comes back when it was lost, and what stands in the crowd does, too", async () => {
+  test("her field alone comes back when it was lost, and what is in the overflow does, too", async () => {
     await plain.hdel(key("user-sessions"), '"alice"');
     await useAll();
     await expectAll();

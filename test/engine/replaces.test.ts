@@ -5,7 +5,7 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 
-test("a session that is created instead of another ends that one", async () => {
+test("create ends the replaced session", async () => {
   const old = await t.create();
   const { token } = await t.create({ id: "bob", replaces: old.token });
   expect(await t.rs.get({ app: "webapp", token: old.token })).toBeNull();
@@ -13,7 +13,7 @@ test("a session that is created instead of another ends that one", async () => {
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
 });
 
-test("for input that is refused the other session goes on", async () => {
+test("keeps the replaced session when the input is refused", async () => {
   const old = await t.create();
   for (const bad of [{ id: "" }, { ip: "" }, { ttl: 1 }, { d: {} }, { device: "" }, { maxPerUser: 0 }]) {
     await expect(t.create({ ...bad, replaces: old.token })).rejects.toThrow(/supplied|Invalid|must/);
@@ -22,17 +22,17 @@ test("for input that is refused the other session goes on", async () => {
   expect(await t.rs.get({ app: "webapp", token: old.token })).not.toBeNull();
 });
 
-test("the other session makes room for this one", async () => {
+test("does not count the replaced session towards the limit", async () => {
   const old = await t.create();
   const { token } = await t.create({ replaces: old.token, maxPerUser: 1, overflow: "reject" });
   expect(await t.rs.get({ app: "webapp", token })).not.toBeNull();
 });
 
-describe("where the user has too many sessions and the new one is rejected", () => {
+describe("when the limit refuses the new session", () => {
   const limits = { maxPerUser: 2, overflow: "reject" } as const;
   const rejected = { name: "tooManySessions" };
 
-  test("the other session goes on, be it a guest's or the user's own", async () => {
+  test("keeps the replaced session, a guest's or the user's own", async () => {
     const [guest, first] = [await t.create({ id: "guest" }), await t.create({ id: "bob" })];
     await t.create({ id: "bob" });
     await expect(t.create({ id: "bob", ...limits, replaces: guest.token })).rejects.toMatchObject(rejected);
@@ -52,7 +52,7 @@ describe("where the user has too many sessions and the new one is rejected", () 
     }
   });
 
-  test("one that was rotated meanwhile makes room", async () => {
+  test("a replaced session that was rotated before is not counted", async () => {
     const old = await t.create();
     await t.create();
     await t.rs.rotate({ app: "webapp", token: old.token });
@@ -60,19 +60,19 @@ describe("where the user has too many sessions and the new one is rejected", () 
     expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(2);
   });
 
-  test("one that is none makes no room", async () => {
+  test("a replaced session that does not exist makes no room", async () => {
     await t.create();
     await t.create();
     await expect(t.create({ ...limits, replaces: "x".repeat(64) })).rejects.toMatchObject(rejected);
   });
 });
 
-test("an undefined client is refused: it would open a connection to this machine in silence", () => {
+test("the constructor refuses an undefined client, which would silently connect to this machine", () => {
   const options = { client: undefined } as unknown as { client: typeof t.db };
   expect(() => new RedisSessions(options)).toThrow("client is undefined");
 });
 
-test("both parts of the call have one deadline", async () => {
+test("both parts of the call share one deadline", async () => {
   const client = t.redis.client();
   const rs = new RedisSessions({ client, wipe: 0, timeout: 300 });
   const old = await rs.create({ app: "webapp", id: "alice", ip: "::1" });

@@ -12,7 +12,7 @@ async function rotate(token: string, grace?: number): Promise<Created> {
   return rotated;
 }
 
-test("gives a new token and ref to the same session", async () => {
+test("returns a new token and ref of the same session", async () => {
   const old = await t.create({ d: { cart: 3 }, device: "Firefox", ttl: 99 });
   const before = await t.rs.get({ app, token: old.token, touch: false });
   const rotated = await rotate(old.token);
@@ -22,12 +22,12 @@ test("gives a new token and ref to the same session", async () => {
   expect(await t.rs.get({ app, token: rotated.token, touch: false })).toEqual({ ...before, ref: rotated.ref });
 });
 
-test("gives null for a token of nobody, and writes nothing", async () => {
+test("returns null for an unknown token and writes nothing", async () => {
   expect(await t.rs.rotate({ app, token: "x".repeat(64) })).toBeNull();
   expect(await t.db.dbsize()).toBe(0);
 });
 
-test("gives null for a token that was killed, and for one of another app", async () => {
+test("returns null for a token that was killed, and for one of another app", async () => {
   const { token } = await t.create();
   expect(await t.rs.rotate({ app: "other", token })).toBeNull();
   await t.rs.kill({ app, token });
@@ -35,7 +35,7 @@ test("gives null for a token that was killed, and for one of another app", async
   expect((await readStored(t.db, app)).entries).toBe(0);
 });
 
-test("gives null for a token that was rotated before, whatever grace it has", async () => {
+test("returns null for a token that was rotated before, whatever grace it has", async () => {
   const { token } = await t.create();
   const rotated = await rotate(token);
   expect(await t.rs.rotate({ app, token })).toBeNull();
@@ -45,14 +45,14 @@ test("gives null for a token that was rotated before, whatever grace it has", as
   expect(await t.rs.rotate({ app, token: another })).toBeNull();
 });
 
-test("keeps the index in step, with grace and without", async () => {
+test("updates the index, with and without grace", async () => {
   const { token } = await t.create();
   await t.create({ id: "bob" });
   await rotate((await rotate(token)).token, 0);
   const stored = await readStored(t.db, app);
   expect(stored.problems).toEqual([]);
   expect(stored.sessions).toHaveLength(2);
-  // To the second of its refs, which is marked.
+  // To the second of its refs, which has a tombstone.
   expect(stored.forwards).toHaveLength(2);
 });
 
@@ -77,7 +77,7 @@ describe("while the old token has grace", () => {
     expect((await readStored(t.db, app)).entries).toBe(0);
   });
 
-  test("it follows a session that is rotated again and again", async () => {
+  test("it still leads to a session that is rotated several times", async () => {
     const first = await t.create();
     let last = first;
     for (let i = 0; i < 40; i++) last = await rotate(last.token);
@@ -86,7 +86,7 @@ describe("while the old token has grace", () => {
     expect(await t.rs.get({ app, token: last.token })).toBeNull();
   });
 
-  test("it has ten seconds of it, or as many as were asked for", async () => {
+  test("the grace is ten seconds by default", async () => {
     const one = await t.create();
     await rotate(one.token);
     const two = await t.create();
@@ -104,7 +104,7 @@ test("with a grace of 0 ends the old token at once", async () => {
   expect(await t.rs.get({ app, token })).not.toBeNull();
 });
 
-test("with grace for ages leaves no key without an end", async () => {
+test("a very long grace leaves no key without a TTL", async () => {
   const { token, ref } = await t.create();
   await rotate(token, 9_000_000_000_000);
   expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeGreaterThan(8_999_999_999_999_000);

@@ -3,7 +3,7 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 
-test("sessions() comes to every session of the app once, the most recently active first", async () => {
+test("sessions() returns every session of the app once, most recently active first", async () => {
   const created = await Promise.all(
     Array.from({ length: 250 }, (_, i) => t.rs.create({ app: "webapp", id: `user${i}`, ip: "127.0.0.1" })),
   );
@@ -14,7 +14,7 @@ test("sessions() comes to every session of the app once, the most recently activ
   expect(met.toSorted()).toEqual(created.map(({ ref }) => ref).toSorted());
 });
 
-test("sessions() reads no more than it is asked for, a hundred at a time", async () => {
+test("sessions() reads no more than is iterated, a hundred at a time", async () => {
   await Promise.all(
     Array.from({ length: 250 }, (_, i) => t.rs.create({ app: "webapp", id: `user${i}`, ip: "127.0.0.1" })),
   );
@@ -24,7 +24,7 @@ test("sessions() reads no more than it is asked for, a hundred at a time", async
   expect(commands.length).toBeLessThanOrEqual(4);
 });
 
-test("sessions() refuses bad input at once, and may be handed on by itself", () => {
+test("sessions() refuses bad input at once, and works as an unbound function", () => {
   const { sessions } = t.rs;
   expect(() => sessions({ app: "x", dt: 60 })).toThrow("Invalid app format");
   expect(() => sessions(undefined as never)).toThrow("No app supplied");

@@ -6,14 +6,14 @@ import { editFields } from "../support/session-text.js";
 const t = useEngine();
 const app = "webapp";
 
-test("merges key by key: writes what is named, removes what is null, leaves the rest", async () => {
+test("merges key by key: writes values, removes nulls, keeps other keys", async () => {
   const { token } = await t.create({ d: { old: 1, gone: 2, kept: "x" } });
   const session = await t.rs.set({ app, token, d: { old: 9, gone: null, fresh: true, never: null } });
   expect(session?.d).toEqual({ old: 9, kept: "x", fresh: true });
   expect((await t.rs.get({ app, token }))?.d).toEqual(session?.d);
 });
 
-test("gives the new session, by token and by ref", async () => {
+test("returns the new session, by token and by ref", async () => {
   const { token, ref } = await t.create({ device: "Firefox" });
   const expected = {
     ref,
@@ -36,7 +36,7 @@ test("counts the write, not a read", async () => {
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ r: 2, w: 3 });
 });
 
-test("shows idle seconds since the last use, as get does, and rests from 0 again", async () => {
+test("returns the idle time since the last use, as get does, and resets it", async () => {
   const { token, ref } = await t.create();
   await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: { add: -5000 } });
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toMatchObject({ idle: 5, d: { a: 1 } });
@@ -48,7 +48,7 @@ test("leaves d out when the last key is removed", async () => {
   expect(await t.rs.set({ app, token, d: { a: null } })).not.toHaveProperty("d");
 });
 
-test("with nothing but removals of keys that are not there still counts as a write", async () => {
+test("counts a write even if it only removes keys that do not exist", async () => {
   const { token } = await t.create({ d: { a: 1 } });
   expect(await t.rs.set({ app, token, d: { never: null } })).toMatchObject({ w: 2, d: { a: 1 } });
 });
@@ -60,7 +60,7 @@ test("cannot overwrite the session's own fields", async () => {
   expect(await t.rs.get({ app, token })).toMatchObject({ ref, id: "alice", d });
 });
 
-test("keeps a data value that looks like what forwards or separates", async () => {
+test("stores a data value that looks like a redirect or a separator", async () => {
   const { token } = await t.create();
   const d = { 'to\n"x"': "to\nabc", "a\nb": "\n\n", '"': '"\\"', "\\": "\\", "\\u000a": "\u000a" };
   expect((await t.rs.set({ app, token, d }))?.d).toEqual(d);
@@ -69,12 +69,12 @@ test("keeps a data value that looks like what forwards or separates", async () =
 test.each([
   ["a token of nobody", { app, token: "x".repeat(64) }],
   ["a ref of nobody", { app, ref: "x".repeat(27) }],
-])("gives null for %s and writes nothing", async (_what, which) => {
+])("returns null for %s and writes nothing", async (_what, which) => {
   expect(await t.rs.set({ ...which, d: { a: 1 } })).toBeNull();
   expect(await t.db.dbsize()).toBe(0);
 });
 
-test("gives null for a session that was killed, and does not bring it back", async () => {
+test("returns null for a killed session and does not revive it", async () => {
   const { token } = await t.create();
   await t.rs.kill({ app, token });
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toBeNull();

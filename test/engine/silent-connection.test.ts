@@ -20,7 +20,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** OpenCalls until Redis answers. */
+/** Calls until Redis answers. */
 function untilBack(ms: number) {
   return expect.poll(() => rs.ping().catch(() => undefined), { timeout: ms }).toBe("PONG");
 }

@@ -18,11 +18,11 @@ async function ids(options: { dt?: number; limit?: number; offset?: number } = {
   return sessions.map(({ id }) => id);
 }
 
-test("gives nothing for an app that nobody knows", async () => {
+test("returns an empty list for an app without sessions", async () => {
   expect(await t.rs.soapp({ app: "nobody", dt: 10 })).toEqual({ sessions: [] });
 });
 
-test("gives the sessions of all users of the app, most recently active first", async () => {
+test("returns the sessions of all users of the app, most recently active first", async () => {
   for (const [i, id] of ["carol", "alice", "bob"].entries()) {
     at(NOW + i * 1000);
     await t.create({ id });
@@ -43,7 +43,7 @@ test("moves a session to the top when it is used", async () => {
   expect((await t.rs.soapp({ app: "webapp", dt: 600 })).sessions.map(({ idle }) => idle)).toEqual([2, 3]);
 });
 
-test("gives whole sessions and leaves no trace in them", async () => {
+test("returns whole sessions and does not change them", async () => {
   const { ref } = await t.create({ d: { cart: 3 }, device: "Firefox", ttl: 99 });
   const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
   const { sessions } = await t.rs.soapp({ app: "webapp", dt: 60 });
@@ -64,7 +64,7 @@ test("gives whole sessions and leaves no trace in them", async () => {
   expect(await readFields(t.db, `rs:{webapp}:s:${ref}`)).toEqual(before);
 });
 
-test("shows no session whose last use is longer ago than dt, which deltaTime is another name of", async () => {
+test("leaves out sessions that were last used before dt or deltaTime", async () => {
   at(NOW);
   await t.create({ id: "old" });
   at(NOW + 30_000);
@@ -97,7 +97,7 @@ describe("limit and offset", () => {
     expect(await ids({ offset: 1, limit: 2 })).toEqual(["u1", "u0"]);
   });
 
-  test("do not cost a look for each session that is gone", async () => {
+  test("do not read each session that is gone", async () => {
     at(NOW);
     await t.create({ id: "living" });
     for (let i = 1; i <= 450; i++) {
@@ -122,7 +122,7 @@ describe("limit and offset", () => {
   });
 });
 
-test("drops dead entries from the index as it meets them", async () => {
+test("drops the index entries of gone sessions that it finds", async () => {
   const { ref } = await t.create({ id: "alice" });
   await t.create({ id: "bob" });
   await t.db.del(`rs:{webapp}:s:${ref}`);
@@ -130,7 +130,7 @@ test("drops dead entries from the index as it meets them", async () => {
   expect(await t.db.zscore("rs:{webapp}:active", ref)).toBeNull();
 });
 
-test("misses nobody when 250 sessions share one millisecond", async () => {
+test("misses no session when 250 sessions share one millisecond", async () => {
   at(NOW);
   for (let i = 0; i < 250; i++) await t.create({ id: `u${i}` });
   const found = await ids();
@@ -138,7 +138,7 @@ test("misses nobody when 250 sessions share one millisecond", async () => {
   expect(new Set(found).size).toBe(250);
 });
 
-test("misses nobody when many of those who share one millisecond are dead", async () => {
+test("misses no session when many that share one millisecond are gone", async () => {
   at(NOW);
   for (let i = 0; i < 250; i++) await t.create({ id: `u${i}` });
   const refs = await t.db.zrange("rs:{webapp}:active", "0", "-1");

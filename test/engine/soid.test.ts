@@ -13,11 +13,11 @@ async function refs(id = "alice"): Promise<string[]> {
   return (await t.rs.soid({ app, id })).sessions.map(({ ref }) => ref);
 }
 
-test("gives nothing for a user whom nobody knows", async () => {
+test("returns an empty list for a user without sessions", async () => {
   expect(await t.rs.soid({ app, id: "nobody" })).toEqual({ sessions: [] });
 });
 
-test("gives the user's whole sessions and leaves no trace in them", async () => {
+test("returns the user's whole sessions and does not change them", async () => {
   const { ref } = await t.create({ d: { cart: 3 }, ttl: 99 });
   await t.create({ id: "bob" });
   const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
@@ -29,7 +29,7 @@ test("gives the user's whole sessions and leaves no trace in them", async () => 
   expect(await readFields(t.db, `rs:{webapp}:s:${ref}`)).toEqual(before);
 });
 
-test("gives the newest first, whichever was used last", async () => {
+test("returns the newest first, whichever was used last", async () => {
   const now = Date.now();
   const created = [];
   for (const [i, age] of [3000, 1000, 2000].entries()) {
@@ -42,14 +42,14 @@ test("gives the newest first, whichever was used last", async () => {
   expect(await refs()).toEqual([newest?.ref, middle?.ref, oldest?.ref]);
 });
 
-test("gives the newest first, also of those that were created in the same millisecond", async () => {
+test("returns the newest first, also when they were created in the same millisecond", async () => {
   vi.spyOn(Date, "now").mockReturnValue(Date.now());
   const created: string[] = [];
   for (let i = 0; i < 10; i++) created.unshift((await t.create()).ref);
   expect(await refs()).toEqual(created);
 });
 
-test("gives all of 250 sessions, newest first", async () => {
+test("returns all of 250 sessions, newest first", async () => {
   const now = Date.now();
   const created: string[] = [];
   for (let i = 0; i < 250; i++) {
@@ -59,7 +59,7 @@ test("gives all of 250 sessions, newest first", async () => {
   expect(await refs()).toEqual(created);
 });
 
-test("leaves out a session whose data somebody has spoilt; its own read fails without quoting that", async () => {
+test("leaves out a session with damaged data; get fails and does not quote the data", async () => {
   const good = await t.create({ d: { a: 1 } });
   const bad = await t.create({ d: { secret: "x" } });
   await editFields(t.db, `rs:{webapp}:s:${bad.ref}`, { '"secret"': "hunter2" });
@@ -72,7 +72,7 @@ test("leaves out a session whose data somebody has spoilt; its own read fails wi
   expect(failure.cause).toBeUndefined();
 });
 
-test("leaves out a session whose user somebody has spoilt; its own read is an error of ours, and quotes nothing", async () => {
+test("leaves out a session with a damaged user; get fails with a SessionError and quotes nothing", async () => {
   const good = await t.create({ id: "Zoë" });
   const bad = await t.create({ id: "Zoë" });
   await editFields(t.db, `rs:{webapp}:s:${bad.ref}`, { device: '"hunter2\\"x' });
@@ -84,12 +84,12 @@ test("leaves out a session whose user somebody has spoilt; its own read is an er
   expect(inspect(failure)).not.toContain("hunter2");
 });
 
-test.each([100, 200])("gives all of %i sessions, which fill their chunks", async (count) => {
+test.each([100, 200])("returns all of %i sessions, which fill their chunks", async (count) => {
   await Promise.all(Array.from({ length: count }, () => t.create()));
   expect(new Set(await refs()).size).toBe(count);
 });
 
-test("never shows a session that is gone, and drops all its entries", async () => {
+test("never returns a session that is gone, and drops all its entries", async () => {
   const { ref } = await t.create();
   await t.create({ id: "bob" });
   await t.db.del(`rs:{webapp}:s:${ref}`);
@@ -98,7 +98,7 @@ test("never shows a session that is gone, and drops all its entries", async () =
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
 });
 
-test("shows the living among 250 of which most are gone", async () => {
+test("returns the living ones of 250 sessions of which most are gone", async () => {
   const created = await Promise.all(Array.from({ length: 250 }, () => t.create()));
   const living = created.slice(120, 130).map(({ ref }) => ref);
   const gone = created.map(({ ref }) => ref).filter((ref) => !living.includes(ref));
@@ -107,7 +107,7 @@ test("shows the living among 250 of which most are gone", async () => {
   expect((await readStored(t.db, app)).problems).toEqual([]);
 });
 
-test("shows a rotated session once, under its new ref", async () => {
+test("returns a rotated session once, under its new ref", async () => {
   const { token } = await t.create();
   const rotated = await t.rs.rotate({ app, token });
   expect(await refs()).toEqual([rotated?.ref]);

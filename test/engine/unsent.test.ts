@@ -43,7 +43,7 @@ function open(client: Client): Client {
   return client;
 }
 
-/** OpenCalls again and again for a while, and gives the names of the errors of all calls. */
+/** Calls repeatedly for a while, and returns the names of the errors of all calls. */
 async function callFor(ms: number, call: (i: number) => Promise<unknown>): Promise<(string | undefined)[]> {
   const calls: Promise<string | undefined>[] = [];
   for (const end = performance.now() + ms; performance.now() < end; await sleep(5)) {

@@ -19,7 +19,7 @@ const NAMES = [
   [/./, "invalidValue", "ERR_INVALID_VALUE"],
 ] as const;
 
-/** The refusals of an app that every method has, beside `rest`. */
+/** The refusals of `app` that every method has. `rest` are the other options of the call. */
 function ofApp(rest: object): Refusal[] {
   return [
     ["nothing at all", undefined, "No app supplied"],
@@ -189,7 +189,7 @@ const refusals: Record<MethodName, Refusal[]> = {
   ],
 };
 
-/** OpenCalls as JavaScript may, with anything. */
+/** Calls a method as JavaScript may, with any value. */
 async function refusal(method: MethodName, options: unknown): Promise<unknown> {
   const call = t.rs[method] as (options: unknown) => Promise<unknown>;
   return call(options).then(
@@ -206,7 +206,7 @@ describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (meth
     expect(error).toMatchObject({ name, code, message });
   });
 
-  test("asks Redis nothing and writes nothing when it refuses", async () => {
+  test("sends Redis nothing when it refuses", async () => {
     const commands = await t.redis.watch(async () => {
       for (const [, options] of cases) await refusal(method, options);
     });
@@ -214,7 +214,7 @@ describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (meth
     expect(await t.db.dbsize()).toBe(0);
   });
 
-  test("hands a refusal to the callback, too", async () => {
+  test("passes the error to the callback", async () => {
     const [, options, message] = cases[2] as Refusal;
     const call = t.rs[method] as (options: unknown, callback: (...args: unknown[]) => void) => void;
     const args = await new Promise<unknown[]>((resolve) => call(options, (...given) => resolve(given)));
@@ -222,7 +222,7 @@ describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (meth
   });
 });
 
-test("what a session tells of itself may be handed over with the app", async () => {
+test("methods accept a whole session with the app", async () => {
   const alice = { app, id, ip, ttl: 100, d: { cart: 3 }, device: "Firefox" };
   const { ref } = await t.rs.create({ ...alice, no_resave: true });
   const [session] = (await t.rs.soid(alice)).sessions;
@@ -232,12 +232,12 @@ test("what a session tells of itself may be handed over with the app", async () 
   expect(await t.rs.killsoid({ app, ...session })).toEqual({ kill: 0 });
 });
 
-test("sessions() refuses what it does not have, too", () => {
+test("sessions() refuses an unknown option", () => {
   const options = { app, dt: 60, limit: 5 };
   expect(() => t.rs.sessions(options)).toThrow('sessions has no option "limit". It takes app, dt, deltaTime.');
 });
 
-test("a hint says what would have been right", async () => {
+test("the hint says what would be correct", async () => {
   expect(await refusal("get", { app: "x", token })).toMatchObject({ hint: "3 to 20 of A-Z a-z 0-9 _ -" });
   expect(await refusal("set", { app, token, d: { a: [] } })).toMatchObject({
     hint: "construct RedisSessions with nested: true",

@@ -14,14 +14,14 @@ async function expire(app: string, refs: string[]): Promise<void> {
   }
 }
 
-test("gives 0 when there is nothing to do", async () => {
+test("returns 0 when there is nothing to do", async () => {
   expect(await t.rs.wipe()).toEqual({ wiped: 0 });
   await t.create();
   expect(await t.rs.wipe()).toEqual({ wiped: 0 });
   expect((await readStored(t.db, app)).sessions).toHaveLength(1);
 });
 
-test("drops what expired sessions have left in the index of every app", async () => {
+test("drops the index entries of expired sessions in every app", async () => {
   const mine = await t.create();
   const { ref } = await t.create();
   const other = await t.create({ app: "other" });
@@ -33,7 +33,7 @@ test("drops what expired sessions have left in the index of every app", async ()
   expect(await t.rs.wipe()).toEqual({ wiped: 0 });
 });
 
-test("one app whose keys somebody has spoilt does not keep the others from being wiped; its error comes last", async () => {
+test("wipes the other apps when the keys of one are damaged, and then rejects with its error", async () => {
   const apps = ["one", "two", "three", "four", "five"];
   const refs = await Promise.all(apps.map(async (app) => (await t.create({ app })).ref));
   for (const [i, app] of apps.entries()) await expire(app, [refs[i] as string]);
@@ -77,7 +77,7 @@ test("visits every one of a thousand apps", async () => {
   expect(await t.rs.wipe()).toEqual({ wiped: 1000 });
 });
 
-test("counts a user no more whose sessions have all expired", async () => {
+test("activity does not count a user whose sessions have all expired", async () => {
   const { ref } = await t.create();
   await expire(app, [ref]);
   expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
@@ -95,7 +95,7 @@ test("drops 250 at once", async () => {
   expect((await readStored(t.db, app)).entries).toBe(0);
 });
 
-test("comes again, when it ends, to a session that was prolonged after it was queued", async () => {
+test("checks a prolonged session again when it ends", async () => {
   const { ref } = await t.create();
   await t.db.zadd("rs:{webapp}:expiry", 1, `"alice"${ref}`);
   expect(await t.rs.wipe()).toEqual({ wiped: 0 });
@@ -104,7 +104,7 @@ test("comes again, when it ends, to a session that was prolonged after it was qu
   expect((await readStored(t.db, app)).problems).toEqual([]);
 });
 
-test("serves apps that another process has created, not those of another namespace", async () => {
+test("serves apps that another process created, but not another namespace", async () => {
   const { ref } = await t.create();
   await expire(app, [ref]);
   expect(await new RedisSessions({ client: t.db, wipe: 0, namespace: "other" }).wipe()).toEqual({ wiped: 0 });

@@ -1,0 +1,211 @@
+import { invalidFormat, invalidValue, missingParameter } from "../errors.js";
+import { STORE_REF_PREFIX } from "../sessions/keys.js";
+import type { Part } from "../sessions/paging.js";
+import { refOf } from "../sessions/token.js";
+import type { Limits, Which } from "../types.js";
+import { omitUndefined } from "../util/objects.js";
+
+/**
+ * The checks of single values. Each takes a value from the caller and returns it with its type, or throws the
+ * SessionError that redis-sessions users know. `options.ts` says which option has which check.
+ */
+
+const APP = /^[\w-]{3,20}$/;
+const TOKEN = /^[A-Za-z0-9]{64}$/;
+/** A ref of the engine (27 characters), or a RedisStore session id that holds its ref (32, or 36 for a UUID). */
+const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
+/** Maximum length of a RedisStore session's ref, in characters. The application generates the id in it. */
+const MAX_STORE_REF = 512;
+
+/** Longest TTL or time span, in seconds. Redis refuses a longer one in the middle of a script, because its ms are not exact. */
+export const MAX_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+
+/** Lets a check pass for an option that is left out. */
+function optional<Checked>(check: (value: unknown) => Checked): (value: unknown) => Checked | undefined {
+  return (value) => (value === undefined ? undefined : check(value));
+}
+
+export function checkApp(app: unknown): string {
+  if (isMissing(app)) throw missingParameter("app");
+  if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", "3 to 20 of A-Z a-z 0-9 _ -");
+  return app;
+}
+
+export function checkId(id: unknown): string {
+  return checkText("id", id, 128);
+}
+
+export function checkIp(ip: unknown): string {
+  return checkText("ip", ip, 39);
+}
+
+export const checkDevice = optional((device) => checkText("device", device, 64));
+
+function checkText(item: string, text: unknown, max: number): string {
+  if (isMissing(text)) throw missingParameter(item);
+  // Redis would store U+FFFD for half a surrogate pair, and two different ids would become one.
+  if (typeof text !== "string" || text.length > max || !text.isWellFormed()) {
+    throw invalidFormat(item, `a well-formed string of 1 to ${max} characters`);
+  }
+  return text;
+}
+
+export function checkToken(token: unknown): string {
+  if (isMissing(token)) throw missingParameter("token");
+  if (!isToken(token)) throw invalidFormat("token", "64 of A-Z a-z 0-9");
+  return token;
+}
+
+function checkRef(ref: unknown): string {
+  if (!isRef(ref))
+    throw invalidFormat("ref", `27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id`);
+  return ref;
+}
+
+/** Returns the ref of the session that `token` or `ref` names. */
+export function checkWhich({ token, ref }: { readonly token?: unknown; readonly ref?: unknown }): string {
+  if (ref === undefined) return refOf(checkToken(token));
+  if (token !== undefined) throw invalidValue("Give a token or a ref, not both");
+  return checkRef(ref);
+}
+
+/**
+ * The same for `set`, which refuses a session of RedisStore. Only the store can read the user and the cookie in such
+ * a session's data, so a change by the engine would leave the index out of date.
+ */
+export function checkWritable(which: { readonly token?: unknown; readonly ref?: unknown }): string {
+  const ref = checkWhich(which);
+  if (isStoreRef(ref)) {
+    throw invalidValue(
+      "set does not change a session of RedisStore",
+      "change it through express-session, or end it: kill, killsoid",
+    );
+  }
+  return ref;
+}
+
+/** Returns the ref of a session that is named by its token or by its ref. */
+export function checkTokenOrRef(text: unknown): string {
+  return isToken(text) ? refOf(text) : checkRef(text);
+}
+
+/**
+ * Returns the ref of the session that a mass logout keeps, or undefined if there is no `except`.
+ * @throws SessionError `invalidValue` if `except` is present but undefined: the caller wanted to keep a session
+ */
+export function checkExcept<Except>(
+  options: { readonly except?: Except },
+  refOf: (except: Except) => string,
+): string | undefined {
+  if (!("except" in options)) return undefined;
+  if (options.except === undefined) throw invalidValue("except is undefined: leave it out to end all sessions");
+  return refOf(options.except);
+}
+
+/** Whether a value has the format of a ref. The session need not exist. */
+export function isRef(ref: unknown): ref is string {
+  return typeof ref === "string" && (REF.test(ref) || isStoreRef(ref));
+}
+
+function isStoreRef(ref: string): boolean {
+  const { length } = ref;
+  return (
+    ref.startsWith(STORE_REF_PREFIX) &&
+    length > 1 &&
+    length <= MAX_STORE_REF &&
+    !ref.includes("\n") &&
+    ref.isWellFormed()
+  );
+}
+
+/** Whether a value has the format of a token. The session need not exist. */
+export function isToken(token: unknown): token is string {
+  return typeof token === "string" && TOKEN.test(token);
+}
+
+/**
+ * Names a session by a text that is its token or its ref.
+ * @throws SessionError `invalidFormat` if the text is neither
+ */
+export function whichOf(app: string, text: string): Which {
+  if (isRef(text)) return { app, ref: text };
+  if (text !== "" && !isToken(text)) {
+    // The engine checks the app first.
+    checkApp(app);
+    throw invalidFormat(
+      "token",
+      "64 of A-Z a-z 0-9; or a ref: 27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id",
+    );
+  }
+  return { app, token: text };
+}
+
+/**
+ * Checks a TTL or a time span.
+ * @param item the option's name in redis-sessions, which its message has
+ * @param name the option's name here
+ */
+function checkSeconds(item: string, value: unknown, name = item): number {
+  if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MAX_SECONDS) {
+    throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MAX_SECONDS}`);
+  }
+  return value as number;
+}
+
+/** Returns the start of the time span, in ms since 1970: `dt` seconds ago. `deltaTime` is the name in redis-sessions. */
+export function checkSince({ dt, deltaTime }: { readonly dt?: unknown; readonly deltaTime?: unknown }): number {
+  if (dt !== undefined && deltaTime !== undefined) throw invalidValue("Give dt or deltaTime, not both");
+  return Date.now() - checkSeconds("deltaTime", dt ?? deltaTime, "dt") * 1000;
+}
+
+/** Returns which part of a list to read. */
+export function checkPart({ limit, offset }: { readonly limit?: unknown; readonly offset?: unknown }): Part {
+  return { offset: checkOffset(offset), limit: checkLimit(limit) };
+}
+
+export function checkOffset(offset: unknown): number {
+  return checkInteger("offset", offset ?? 0, 0);
+}
+
+export function checkLimit(limit: unknown): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
+}
+
+/** Checks the limits of sessions. Returns only the ones that are set. */
+export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Limits {
+  return omitUndefined<Limits>({
+    overflow: checkOverflow(overflow),
+    ttl: checkTtl(ttl),
+    absolute: checkAbsolute(absolute),
+    maxPerUser: checkMaxPerUser(maxPerUser),
+  });
+}
+
+export const checkTtl = optional((ttl) => checkSeconds("ttl", ttl));
+
+export const checkAbsolute = optional((absolute) => checkSeconds("absolute", absolute));
+
+export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
+
+export const checkOverflow = optional((overflow): "oldest" | "reject" => {
+  if (overflow === "oldest" || overflow === "reject") return overflow;
+  throw invalidValue('overflow must be "oldest" or "reject"');
+});
+
+export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+    const hint = max === Number.MAX_SAFE_INTEGER ? undefined : `at most ${max}`;
+    throw invalidValue(`${item} must be an integer >= ${min}`, hint);
+  }
+  return value as number;
+}
+
+export function checkBoolean(item: string, value: unknown): boolean {
+  if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`);
+  return value;
+}
+
+/** Whether a required value is absent. An empty string counts as absent, as in redis-sessions. */
+function isMissing(value: unknown): boolean {
+  return value === undefined || value === null || value === "";
+}

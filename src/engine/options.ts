@@ -1,0 +1,239 @@
+import { invalidValue } from "../errors.js";
+import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import { refOf } from "../sessions/token.js";
+import type {
+  ActivityOptions,
+  CreateOptions,
+  GetOptions,
+  KillallOptions,
+  KillOptions,
+  KillsoidOptions,
+  RedisSessionsOptions,
+  RotateOptions,
+  Session,
+  SessionsOfAppOptions,
+  SetOptions,
+  SoappOptions,
+  SoidOptions,
+} from "../types.js";
+import { aBoolean, anInteger, anObject, aString, checkNames, checkOptions, textLike } from "../util/rules.js";
+import {
+  checkAbsolute,
+  checkApp,
+  checkBoolean,
+  checkDevice,
+  checkExcept,
+  checkId,
+  checkInteger,
+  checkIp,
+  checkLimit,
+  checkMaxPerUser,
+  checkOffset,
+  checkOverflow,
+  checkSince,
+  checkToken,
+  checkTokenOrRef,
+  checkTtl,
+  checkWhich,
+  checkWritable,
+  MAX_SECONDS,
+} from "./checks.js";
+import { checkData } from "./data.js";
+
+/** The options of each method that takes options. */
+interface MethodOptions {
+  create: CreateOptions;
+  get: GetOptions;
+  set: SetOptions;
+  kill: KillOptions;
+  killsoid: KillsoidOptions;
+  killall: KillallOptions;
+  soid: SoidOptions;
+  soapp: SoappOptions;
+  sessions: SessionsOfAppOptions;
+  activity: ActivityOptions;
+  rotate: RotateOptions;
+}
+
+export type MethodName = keyof MethodOptions;
+
+/** The names of options. `keyof` a union would have only the names that all its members share. */
+type NameOf<Options> = Options extends unknown ? keyof Options : never;
+
+/** The options of any method, as the caller passed them in. */
+type Unchecked = { readonly [Name in NameOf<MethodOptions[MethodName]>]?: unknown };
+
+/** Returns the checked value of an option, or its default. Throws a SessionError for a bad value. */
+type Check = (options: Unchecked) => unknown;
+
+const app = (options: Unchecked) => checkApp(options.app);
+const id = (options: Unchecked) => checkId(options.id);
+const limit = (options: Unchecked) => checkLimit(options.limit);
+const offset = (options: Unchecked) => checkOffset(options.offset);
+
+/** Either of `token` and `ref` names the session. The checked value is `ref`. */
+const which = { token: () => undefined, ref: checkWhich };
+
+/** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
+const span = { dt: checkSince, deltaTime: () => undefined };
+
+/** Undefined means that the option of the constructor decides. */
+function nested({ nested }: Unchecked): boolean | undefined {
+  return nested === undefined || nested === null ? undefined : checkBoolean("nested", nested);
+}
+
+/**
+ * For each method its options and their checks, in the order in which they run. TypeScript reports an option without a
+ * check, and a check without an option.
+ */
+const CHECKS = {
+  create: {
+    app,
+    id,
+    ip: ({ ip }) => checkIp(ip),
+    ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
+    d: ({ d }) => (d === undefined ? undefined : checkData(d)),
+    nested,
+    no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
+    device: ({ device }) => checkDevice(device),
+    absolute: ({ absolute }) => checkAbsolute(absolute),
+    maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
+    overflow: ({ overflow }) => checkOverflow(overflow),
+    replaces: ({ replaces }) => (replaces === undefined ? undefined : refOf(checkToken(replaces))),
+  },
+  get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
+  set: { app, ...which, ref: checkWritable, d: ({ d }) => checkData(d), nested },
+  kill: { app, ...which },
+  killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
+  killall: { app },
+  soid: { app, id, limit, offset },
+  soapp: { app, ...span, limit, offset },
+  sessions: { app, ...span },
+  activity: { app, ...span },
+  rotate: {
+    app,
+    token: ({ token }) => refOf(checkToken(token)),
+    grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
+  },
+} satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
+
+/** The checked options of a method. */
+export type Checked<Method extends MethodName> = {
+  readonly [Name in keyof (typeof CHECKS)[Method]]: (typeof CHECKS)[Method][Name] extends (
+    ...args: never
+  ) => infer Value
+    ? Value
+    : never;
+};
+
+/** The names of each method's options. */
+export const OPTION_NAMES = mapChecks((checks) => Object.keys(checks));
+
+/** The same table as arrays, which are faster to iterate. */
+const CHECK_LISTS = mapChecks((checks) => Object.entries<Check>(checks));
+
+function mapChecks<Result>(map: (checks: { readonly [name: string]: Check }) => Result): {
+  readonly [Method in MethodName]: Result;
+} {
+  return Object.fromEntries(Object.entries(CHECKS).map(([method, checks]) => [method, map(checks)])) as never;
+}
+
+/** The fields of a session. Methods that take its ref or id also accept the whole session: `kill({ app, ...session })`. */
+const SESSION_FIELDS = Object.keys({
+  ref: true,
+  id: true,
+  ip: true,
+  r: true,
+  w: true,
+  ttl: true,
+  idle: true,
+  created: true,
+  device: true,
+  no_resave: true,
+  d: true,
+} satisfies { readonly [Name in keyof Session]-?: true });
+
+/** Options that a method accepts beside its own, and ignores unless they are fixed fields. */
+const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
+  get: SESSION_FIELDS,
+  set: SESSION_FIELDS,
+  kill: SESSION_FIELDS,
+  killsoid: SESSION_FIELDS,
+  soid: SESSION_FIELDS,
+};
+
+/**
+ * Checks the options of a call. Redis is asked only after all checks have passed.
+ * @throws SessionError for a bad value, and `invalidValue` for an unknown name: a misspelt `except` or `limit` would
+ * otherwise be ignored
+ */
+export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
+  checkNames(method, options, OPTION_NAMES[method], IGNORED[method]);
+  const checked: { [name: string]: unknown } = {};
+  for (const [name, check] of CHECK_LISTS[method]) checked[name] = check(options);
+  return checked as Checked<Method>;
+}
+
+/** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
+const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
+
+type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
+
+/** Returns the fixed fields among a call's options, or undefined if there are none, as in most calls. */
+export function fixedFieldsOf(options: object): FixedFields | undefined {
+  let found: FixedFields | undefined;
+  for (const name of FIXED) {
+    const value = (options as FixedFields)[name];
+    if (value !== undefined) found = { ...found, [name]: value };
+  }
+  return found;
+}
+
+/**
+ * Checks that the fixed fields of a call are the session's own, as in `set({ app, ...session, d })`. Any other value
+ * would be ignored, although the caller wanted to change the session, or to be sure that it has this value.
+ * @throws SessionError `invalidValue` for a value that is not the session's
+ */
+export function assertFixed(method: string, fields: FixedFields, stored: StoredSession): void {
+  const actual: FixedFields = { no_resave: false, ...withoutData(stored, Date.now()) };
+  for (const name of FIXED) {
+    const value = fields[name];
+    if (value === undefined || value === actual[name]) continue;
+    // The ttl of a no_resave session runs down, so one that was read earlier shows a larger value.
+    if (name === "ttl" && stored.no_resave && Number(value) > Number(actual.ttl) && Number(value) <= stored.ttl)
+      continue;
+    throw invalidValue(
+      `${method} does not change ${name}, and the value that is given is not the session's`,
+      `leave ${name} out`,
+    );
+  }
+}
+
+/** The longest delay of a Node timer, in ms. A timer with a longer delay fires at once. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+/** Checks the options of the constructor. @throws SessionError `invalidValue` for a misspelt or bad option */
+export function checkEngineOptions(options: RedisSessionsOptions): void {
+  checkOptions("RedisSessions", options, {
+    client: anObject,
+    port: anInteger(0, 65535),
+    host: aString,
+    options: anObject,
+    namespace: textLike("a string without { and }", /^[^{}]+$/),
+    wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
+    timeout: anInteger(1),
+    nested: aBoolean,
+    maxBytes: anInteger(1),
+    maxKeys: anInteger(1),
+  });
+  const { wipe = 0, timeout = 0 } = options;
+  if (wipe * 1000 > MAX_TIMER || timeout > MAX_TIMER) {
+    throw invalidValue("RedisSessions: wipe (seconds) and timeout (milliseconds) must be less than 24.8 days");
+  }
+  if ("client" in options && options.client === undefined) {
+    throw invalidValue("RedisSessions: client is undefined. Leave it out to open a connection to port and host");
+  }
+  if (options.client !== undefined && (options.port ?? options.host ?? options.options) !== undefined) {
+    throw invalidValue("RedisSessions takes a client, or port, host and options to open one, but not both");
+  }
+}
