@@ -116,7 +116,7 @@ test("with a ttl that counts down to an end, reading puts that off by nothing", 
 test.each([Number.NaN, undefined])("a touch and a save with a ttl of %s are errors, and end nothing", async (ttl) => {
   await t.store().set("sid", withCookie({ note: "kept" }, null));
   const store = t.store({ ttl: () => ttl as number });
-  const refused = { name: "invalidValue", message: "RedisStore: the session's ttl is no number" };
+  const refused = { name: "invalidValue", message: "RedisStore: the session's ttl is not a number" };
   await expect(store.touch("sid", withCookie({}, null))).rejects.toMatchObject(refused);
   await expect(store.set("sid", withCookie({}, null))).rejects.toMatchObject(refused);
   const loaded = await store.get("sid");

@@ -177,7 +177,7 @@ test("a serializer that gives no text is refused, and nothing is written", async
   const serializer = { stringify: () => Buffer.from("text") as never, parse: JSON.parse };
   await expect(t.store({ serializer }).set("new", withCookie({}))).rejects.toMatchObject({
     name: "invalidValue",
-    message: "RedisStore: serializer.stringify must give a string",
+    message: "RedisStore: serializer.stringify must return a string",
   });
   expect(await store.get("new")).toBeNull();
 });

@@ -192,7 +192,7 @@ test.each(["{broken", "null", '"Salted__hunter2"', "7"])(
     await t.db.set("sess:old", text);
     await expect(store.get("old")).rejects.toMatchObject({
       name: "redisError",
-      message: "A session that connect-redis left cannot be read. Was it written with another serializer?",
+      message: "A session that connect-redis wrote cannot be read. Was it written with another serializer?",
     });
     expect(await t.db.exists("sess:old")).toBe(1);
   },
