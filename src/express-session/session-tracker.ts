@@ -96,7 +96,7 @@ export class SessionTracker {
       }
       return this.#writer.update(tracked, session, withCookieJson(tracked.fields, cookie), tracked.id, timeout);
     }
-    // The session was not loaded here, so only its expiry is known to be meant.
+    // The session was not loaded here, so its data may be stale: send the expiry only.
     const ref = this.#refs.of(sid);
     await this.#writer.queue.add(ref, "", (changes) =>
       this.#sessions.update({ ref, id: "", ...timeout, changes, ...this.#settings.bounds }),

@@ -125,7 +125,7 @@ export class SessionWriter {
   }
 
   /**
-   * The text of a session. A large one is written to a key of its own first: then `inline` resolves to an empty text, and
+   * The text of a session. A large text is first written to a separate key: then `inline` resolves to an empty text, and
    * `staged` is that key.
    * @throws SessionError `invalidValue` if it is larger than `maxBytes`
    */

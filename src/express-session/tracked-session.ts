@@ -45,7 +45,7 @@ export class TrackedSession {
     this.#content = content;
   }
 
-  /** The same knowledge for another object that stands for this session. */
+  /** The same state for another object of this session, which is then saved independently. */
   copy(): TrackedSession {
     const copy = new TrackedSession(this.sid, { ...this.#content });
     copy.#write = this.#write;
