@@ -143,7 +143,8 @@ async function live(store: RedisStore, one: Loaded, seed: number): Promise<void>
   expect(listed, `seed ${seed}`).toBe(got?.userId === "alice");
 }
 
-test("a save after a first save whose serializer failed writes the whole session", async () => {
+/** A store whose serializer fails once, at the first save. */
+function storeThatFailsOnce(): RedisStore {
   let failures = 1;
   const serializer: Serializer = {
     parse: JSON.parse,
@@ -152,7 +153,11 @@ test("a save after a first save whose serializer failed writes the whole session
       return JSON.stringify(data);
     },
   };
-  const store = t.store({ serializer });
+  return t.store({ serializer });
+}
+
+test("a save after a first save whose serializer failed writes the whole session", async () => {
+  const store = storeThatFailsOnce();
   const one = begin(store);
   one.a = 1;
   const first = save(one);
@@ -161,6 +166,19 @@ test("a save after a first save whose serializer failed writes the whole session
   await expect(first).rejects.toThrow("the key server is away");
   await second;
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 2 });
+});
+
+test("a save after a first save whose serializer failed does not revive a session that was ended", async () => {
+  const store = storeThatFailsOnce();
+  const one = begin(store);
+  const first = save(one);
+  one.b = 2;
+  const second = save(one);
+  // Is sent right after the second save, which finds no session and then writes the whole one.
+  const ended = store.destroy("sid");
+  await expect(first).rejects.toThrow("the key server is away");
+  await Promise.all([second, ended]);
+  expect(await store.get("sid")).toBeNull();
 });
 
 test("a save after a first save whose script Redis lacked is sent again", async () => {
