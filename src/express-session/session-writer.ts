@@ -42,7 +42,8 @@ export class SessionWriter {
   }
 
   /**
-   * Sends what has changed since the session was loaded or saved. Sends nothing if nothing has, and the expiry is right.
+   * Sends what has changed since the session was loaded or saved. Sends nothing if nothing has changed and the expiry in
+   * Redis is right.
    * @param fields what the session holds now
    * @param id its user; undefined to leave the user that it has
    */
@@ -62,9 +63,9 @@ export class SessionWriter {
       return;
     }
 
-    // If this request has kept the user, another request may be changing it.
+    // Send the user only if this request has changed it. Otherwise it would undo the login of a parallel request.
     const newId = id === undefined || id === tracked.id ? "" : id;
-    // `get` has just prolonged the session. A change of the user needs the expiry, for the index.
+    // Keep the expiry that `get` has just set. If the user changes, the script needs the TTL for the index.
     const keepsExpiry = touches && !needsTouch && newId === "";
     tracked.assumeWritten(id, fields, keepsExpiry ? undefined : expiresAt(timeout));
 
@@ -78,8 +79,8 @@ export class SessionWriter {
     const write = async () => {
       const isWritten = await send();
       if (isWritten || tracked.firstSave === undefined) return;
-      // The session is not in Redis. If its first save has succeeded, that was overtaken: Redis lacked its script, so it
-      // was sent again, behind this update.
+      // The session was not in Redis. Either the first save failed, or this update overtook it: Redis lacked the script of
+      // the first save, so that was sent again, after this update.
       if (await tracked.firstSave) await send();
       else await this.replace(tracked.sid, session, timeout, "unended", userOf(session, userId));
     };

@@ -24,7 +24,7 @@ describe.each(settings)(
       "the engine's killsoid": () => (victim) => t.rs.killsoid({ app: "sess", id: victim.user }),
     };
 
-    test.each(Object.keys(ends))("requests under way do not bring back a session that was ended by %s", async (how) => {
+    test.each(Object.keys(ends))("requests under way do not revive a session that was ended by %s", async (how) => {
       const site = await t.site(setting);
       const end = ends[how]?.() as End;
       expect(await revivals(site, end)).toBe(0);

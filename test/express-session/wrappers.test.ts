@@ -53,7 +53,7 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
     expect((await browser.get("/me")).body).not.toHaveProperty("color");
   });
 
-  test.each(SETTINGS)("requests under way do not bring back who was logged out, %o", async (setting) => {
+  test.each(SETTINGS)("requests under way do not log a user in again who has logged out, %o", async (setting) => {
     const store = wrapped(copy);
     const site = await t.site({ store, ...setting });
     const ends: End[] = [
