@@ -32,8 +32,8 @@ const ENDED_TOMBSTONE_TTL = 60_000;
  * Loads, saves, touches and ends express-session's sessions. It tracks each session object that it returned or saved, so
  * that a save sends the changes only, and does not revive a session that was ended.
  *
- * A save takes this way: `RedisStore.set`, `set` here, which chooses `update` or `replace` of SessionWriter, the queue
- * of that, AppSessions, the script.
+ * The way of a save: `RedisStore.set` calls `set` here, which calls `update` or `replace` of SessionWriter. That puts the
+ * text into the SaveQueue, which calls `update` or `replace` of AppSessions. That runs lua/update.lua or lua/replace.lua.
  */
 export class SessionTracker {
   readonly #sessions: AppSessions;
