@@ -1,5 +1,5 @@
 /**
- * A store for express-session (and @fastify/session) on ioredis, in place of connect-redis.
+ * A store for express-session and @fastify/session on ioredis. It replaces connect-redis.
  *
  * @example
  * import session from "express-session";
@@ -14,6 +14,6 @@
  * @module
  */
 
-export type { Serializer } from "./changes.js";
 export type { RedisStoreOptions, StoredData } from "./options.js";
+export type { Serializer } from "./serializer.js";
 export { type ListedSession, type ListedSessions, RedisStore } from "./store.js";

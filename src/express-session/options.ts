@@ -1,62 +1,98 @@
 import type { SessionData } from "express-session";
-import { checkApp, checkId } from "../engine/checks.js";
+import { checkApp } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
+import type { Bounds } from "../sessions/operations.js";
 import type { Client } from "../types.js";
 import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";
-import type { Serializer } from "./changes.js";
+import type { Serializer } from "./serializer.js";
+import type { Ttl } from "./ttl.js";
+import { defaultUserId, type UserId } from "./user-id.js";
 
-export const DEFAULT_PREFIX = "sess:";
-
-/** Options of RedisStore. Those of connect-redis have its meaning and defaults. */
+/** Options of RedisStore. Those that connect-redis has, too, have the same meaning and default. */
 export interface RedisStoreOptions {
-  /** An ioredis `Redis` or `Cluster`. Give this, or `rs` and `app`. */
+  /** An ioredis `Redis` or `Cluster`. Pass this, or `rs` and `app`. */
   client?: Client | undefined;
-  /** Keeps stores that share a Redis apart, and says where connect-redis left its sessions. Default "sess:". */
+  /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
-  /** The engine to run on, so that a process has one connection and one set of admin tools. Goes with `app`. */
+  /** The engine to run on, so that a process has one connection and one set of admin tools. Requires `app`. */
   rs?: AnyRedisSessions | undefined;
-  /** The engine's app that the sessions belong to. */
+  /** The engine's app that the sessions belong to. Requires `rs`. */
   app?: string | undefined;
   /**
-   * Seconds that a session may rest whose cookie has no `expires`; or a function of the session that is asked for each.
-   * Default 86400, a day.
+   * The idle timeout in seconds of a session whose cookie has no `expires`. A function is called with each session and
+   * returns its idle timeout, whatever its cookie says. Default 86400, a day.
    */
   ttl?: number | ((session: SessionData) => number) | undefined;
-  /** Whether sessions never end by themselves. Default false. */
+  /** Whether sessions have no TTL and so never end by themselves. Default false. */
   disableTTL?: boolean | undefined;
-  /** Whether reading does not prolong a session. Default false. */
+  /** Whether reading a session does not prolong it. Default false. */
   disableTouch?: boolean | undefined;
-  /** Taken for the sake of connect-redis. Nothing is ever scanned. */
+  /** Accepted because connect-redis has it, and ignored: the store never scans. */
   scanCount?: number | undefined;
   /**
-   * KeyedQueue sessions into text and back, for instance to encrypt them; may be asynchronous. It gets the session in
-   * pieces, `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
+   * Turns sessions into text and back, for instance to encrypt them. May be asynchronous. It gets a session in pieces,
+   * `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
    */
   serializer?: Serializer | undefined;
-  /** Whether sessions that connect-redis left under `<prefix><id>` are taken over when they are met. Default true. */
+  /** Whether to take over sessions that connect-redis wrote under `<prefix><id>` when they are used. Default true. */
   legacy?: boolean | undefined;
   /**
-   * Whether Redis knows sessions by a hash of their id only, so that a dump of it is of no use. `ids()` then answers
-   * refs, and `destroy` takes them. Default false, since express-session signs the ids.
+   * Whether Redis holds a hash of each session id and not the id, so that nobody can use the ids of a dump. `ids()` then
+   * returns refs, and `destroy` accepts refs. Default false, because express-session signs the ids.
    */
   hashIds?: boolean | undefined;
   /**
-   * The most bytes that a session may have, as JSON of its top-level keys. A save that would make it larger fails with the
+   * The maximum size of a session in bytes, as JSON of its top-level keys. A save that would exceed it fails with the
    * error `invalidValue`, and the session stays as it was. Default 9437184 (9 MiB).
    */
   maxBytes?: number | undefined;
-  /** The most top-level keys that a session may have. A save that would add more fails in the same way. Default 25000. */
+  /**
+   * The maximum number of top-level keys of a session. A save that would exceed it fails with the error `invalidValue`,
+   * and the session stays as it was. Default 25000.
+   */
   maxKeys?: number | undefined;
   /**
-   * Whose session it is: 1 to 128 characters, a number (which stands for its text), or undefined or null for nobody's.
-   * Anything else fails the save with `invalidFormat` (an empty one with `missingParameter`). Default:
-   * `session.passport.user` when that is such an id, else `session.userId` when it is, else nobody's.
+   * Returns the id of the session's user: 1 to 128 characters, or a number, which is stored as its text. Undefined and
+   * null mean that the session is anonymous. Any other value fails the save with `invalidFormat`, an empty string with
+   * `missingParameter`. Default: `session.passport.user` if it is a valid id, else `session.userId` if that is one, else
+   * anonymous.
    */
   userId?(session: StoredData): string | number | undefined | null;
 }
 
-/** A session's data. What a project adds to SessionData need not be there (yet), as in `req.session`. */
+/** The options with their defaults. */
+export interface StoreSettings {
+  readonly prefix: string;
+  readonly ttl: Ttl;
+  /** Whether sessions have no TTL. */
+  readonly endless: boolean;
+  /** Whether using a session prolongs it. */
+  readonly touches: boolean;
+  readonly legacy: boolean;
+  readonly hashIds: boolean;
+  /** Undefined for JSON. */
+  readonly serializer: Serializer | undefined;
+  readonly userId: UserId;
+  readonly bounds: Bounds;
+}
+
+export function settingsOf(options: RedisStoreOptions): StoreSettings {
+  const endless = options.disableTTL ?? false;
+  return {
+    prefix: options.prefix ?? "sess:",
+    ttl: options.ttl ?? 86_400,
+    endless,
+    touches: !(endless || (options.disableTouch ?? false)),
+    legacy: options.legacy ?? true,
+    hashIds: options.hashIds ?? false,
+    serializer: options.serializer === JSON ? undefined : options.serializer,
+    userId: options.userId ?? defaultUserId,
+    bounds: { maxBytes: options.maxBytes ?? 9 * 1024 * 1024, maxKeys: options.maxKeys ?? 25_000 },
+  };
+}
+
+/** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
 export function checkStoreOptions(options: RedisStoreOptions): void {
@@ -91,29 +127,10 @@ function isSerializer(value: unknown): boolean {
   return typeof parse === "function" && typeof stringify === "function";
 }
 
-/** Default of `userId`. What is no id makes nobody's session: the app has not said that it is one. */
-export function defaultUserId(session: SessionData): string | undefined {
-  const { passport, userId } = session as { passport?: { user?: unknown }; userId?: unknown };
-  return asId(passport?.user) ?? asId(userId);
-}
-
-/** A user's id as callers of the store give it: a number stands in the index as its text. */
-export function idOf(id: unknown): string {
-  return checkId(Number.isFinite(id) ? String(id) : id);
-}
-
-function asId(value: unknown): string | undefined {
-  if (typeof value !== "string" && typeof value !== "number") return undefined;
-  try {
-    return idOf(value);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
- * The app that a prefix stands for: "sess:" is the app "sess", as the engine and its tools name it. Any other text gets
- * a mark that no app has, so that no two prefixes share their sessions, and braces are kept out of the hash tag.
+ * The engine's app for a prefix: "sess:" is the app "sess", as the engine and its tools name it. An app for any other
+ * prefix begins with "=", which no app of the engine does, so that no two prefixes share their sessions. Braces are
+ * escaped, because they would end the hash tag.
  */
 export function appOfPrefix(prefix: string): string {
   const app = /^([\w-]{3,20}):$/.exec(prefix)?.[1];

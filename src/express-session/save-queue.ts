@@ -1,34 +1,34 @@
 import type { Connection } from "../redis/connection.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
-import { SERIALIZER_LATE } from "./changes.js";
+import { SERIALIZER_LATE } from "./serializer.js";
 
 /**
- * Sends what concerns a session in the order in which it was asked for: at once, but where a serializer takes its time
- * over a text.
+ * Sends the calls for a session in the order in which they were made. A call waits only if the text of an earlier one is
+ * not ready, since a serializer or the staging of a large text takes its time.
  */
 export class SaveQueue {
   readonly #connection: Connection;
-  /** Of sessions, by ref, for which a text is not ready yet. */
-  readonly #turns = new KeyedQueue();
+  /** Sessions, by ref, with a call whose text is not ready. */
+  readonly #waiting = new KeyedQueue();
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Sends a text when it is ready, and all has been sent that was asked for before. */
+  /** Sends a text when it is ready, and all earlier calls for the session have been sent. */
   add<Reply>(ref: string, text: string | Promise<string>, send: (text: string) => Promise<Reply>): Promise<Reply> {
     if (typeof text === "string") {
-      if (!this.#turns.has(ref)) return send(text);
+      if (!this.#waiting.has(ref)) return send(text);
     } else {
-      // It may fail before it is waited for.
+      // The text may fail while an earlier call is waited for. That must not be an unhandled rejection.
       text.catch(() => {});
     }
-    return this.#turns.run(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
+    return this.#waiting.run(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
   }
 
   /**
-   * Gives up where the serializer takes too long. Gives the reply within an object: a turn is over when it is sent, not
-   * when it is answered.
+   * Fails if the serializer takes too long. Returns the reply in an object, because the next call may go when this one is
+   * sent, not when it is answered.
    */
   #sendInTime<Reply>(text: string | Promise<string>, send: (text: string) => Promise<Reply>) {
     const deadline = this.#connection.deadline();

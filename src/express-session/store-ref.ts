@@ -2,20 +2,47 @@ import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import { refOf } from "../sessions/token.js";
 
 /**
- * The ref of an express-session session: a mark, and the session's id or the hash of that. No ref of the engine begins
- * with the mark, so no id that a visitor sends can name a session of the engine, and no token or ref one of the store.
+ * The refs of a store's sessions: `~`, then the session's id, or with `hashIds` the hash of the id.
+ *
+ * No ref of the engine begins with `~`. So no id that a visitor sends names a session of the engine, and no token or ref
+ * of the engine names a session of the store.
  */
-export function storeRefOf(sid: string, hashed: boolean): string {
-  // The index keeps refs as lines.
-  return STORE_REF_PREFIX + (hashed ? refOf(sid) : sid.replace(/[\n%]/g, encodeURIComponent));
+export class StoreRefs {
+  readonly #hashIds: boolean;
+
+  constructor(hashIds: boolean) {
+    this.#hashIds = hashIds;
+  }
+
+  /** The ref of an id. As in connect-redis, a value that is not a string is accepted: it names no session. */
+  of(sid: string): string {
+    const text = String(sid);
+    // The index stores refs as lines, so a ref must not contain a line feed.
+    return STORE_REF_PREFIX + (this.#hashIds ? refOf(text) : text.replace(/[\n%]/g, encodeURIComponent));
+  }
+
+  /** The ref of an id or a ref. */
+  ofEither(sidOrRef: string): string {
+    return isStoreRef(sidOrRef) ? sidOrRef : this.of(sidOrRef);
+  }
+
+  /** The id of a ref; with `hashIds`, where Redis does not have the id, the ref itself. */
+  sidOrRef(ref: string): string {
+    return this.#hashIds ? ref : sidOf(ref);
+  }
+
+  /** The id of an id or a ref; undefined for the hash of an id. */
+  sidOfEither(sidOrRef: string): string | undefined {
+    if (!isStoreRef(sidOrRef)) return String(sidOrRef);
+    return this.#hashIds ? undefined : sidOf(sidOrRef);
+  }
 }
 
-/** The id that a ref was made of without a hash. */
-export function idOfStoreRef(ref: string): string {
-  return ref.slice(STORE_REF_PREFIX.length).replace(/%0A|%25/g, decodeURIComponent);
-}
-
-/** Whether a text is a ref of the store. (An id that begins with the mark is taken for a ref, too.) */
+/** Whether a text is a ref of a store. An id that begins with `~` counts as a ref, too. */
 export function isStoreRef(text: string): boolean {
   return String(text).startsWith(STORE_REF_PREFIX);
+}
+
+function sidOf(ref: string): string {
+  return ref.slice(STORE_REF_PREFIX.length).replace(/%0A|%25/g, decodeURIComponent);
 }

@@ -12,112 +12,108 @@ import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
 import { checkNames } from "../util/rules.js";
 import { TimeSlice } from "../util/time-slice.js";
-import {
-  appOfPrefix,
-  checkStoreOptions,
-  DEFAULT_PREFIX,
-  idOf,
-  type RedisStoreOptions,
-  type StoredData,
-} from "./options.js";
+import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
-import { isStoreRef } from "./store-ref.js";
+import { isStoreRef, StoreRefs } from "./store-ref.js";
+import { idOf } from "./user-id.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
 /** A session as `soid` and `soapp` list it. */
 export interface ListedSession extends Omit<Session, "d"> {
-  /** Seconds that it may rest, rounded up; 0 when it has no end. */
+  /** The idle timeout in seconds, rounded up; 0 if the session has no TTL. */
   ttl: number;
   /** The session's data, its cookie included. */
   d: StoredData;
 }
 
-/** The sessions of a user or an app, in the order that the method describes. */
+/** The sessions of a user or an app, in the order that the method documents. */
 export interface ListedSessions {
-  /** Empty when there are none. */
+  /** Empty if there are none. */
   sessions: ListedSession[];
 }
 
 /**
- * A store for express-session that loses no update, revives no session that was ended, and knows whose session it is.
- * It takes the place of connect-redis; @fastify/session takes it as well.
+ * A store for express-session and @fastify/session that replaces connect-redis. It loses no update, revives no session
+ * that was ended, and knows which user a session belongs to.
  *
- * The methods of connect-redis (get, set, touch, destroy, clear, length, ids, all) take a callback, or return a promise;
- * the others return a promise.
+ * The methods that connect-redis has, too (get, set, touch, destroy, clear, length, ids, all), call a callback if there is
+ * one, and otherwise return a promise. The other methods return a promise.
  */
 export class RedisStore extends Store {
   readonly #sessions: AppSessions;
-  readonly #known: SessionTracker;
+  readonly #refs: StoreRefs;
+  readonly #tracker: SessionTracker;
 
-  /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
+  /** @throws SessionError `invalidValue` for an unknown option or a bad value; for a misspelt option it names the right one */
   constructor(options: RedisStoreOptions) {
     super();
     checkStoreOptions(options);
-    const { client, prefix = DEFAULT_PREFIX } = options;
-    const rs = options.rs ?? new RedisSessions({ client: client as Client });
+    const settings = settingsOf(options);
+    const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions } = internalsOf(rs);
-    this.#sessions = sessions(options.app ?? appOfPrefix(prefix));
-    this.#known = new SessionTracker(this.#sessions, connection, options);
-    // Each `session()` that uses the store adds two, and there may be one a router.
+    this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));
+    this.#refs = new StoreRefs(settings.hashIds);
+    this.#tracker = new SessionTracker(this.#sessions, connection, settings, this.#refs);
+    // Each `session()` that uses the store adds two listeners, and each router may have its own `session()`.
     this.setMaxListeners(0);
-    // In between express-session lets requests pass without a session.
+    // Between "disconnect" and "connect" express-session lets requests pass without a session.
     watchOutage(connection.client, this);
   }
 
   override get(sid: string, done: Done<SessionData | null>): void;
   /**
-   * Reads a session and prolongs it (with `disableTouch`, `disableTTL` or a function for `ttl` it does not). Gives null when
-   * there is none.
+   * Reads a session and prolongs it. With `disableTouch`, with `disableTTL` and with a function for `ttl` it does not
+   * prolong. Returns null if the session does not exist.
    */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, done?: Done<SessionData | null>): Promise<SessionData | null> | void {
-    return answer(this.#known.get(sid), done);
+    return answer(this.#tracker.get(sid), done);
   }
 
   override set(sid: string, session: SessionData, done: Done): void;
   /**
-   * Writes a session. One that was loaded through the store is changed key by key, if it still lives; any other is
-   * written whole. One whose cookie has expired is ended.
-   * @throws SessionError `invalidFormat` or `missingParameter` where `userId` gives what is no id
+   * Saves a session. If it was loaded through the store, only the keys that changed are written, and nothing if it was
+   * ended meanwhile. Any other session is written whole. A session whose cookie has expired is ended.
+   * @throws SessionError `invalidFormat` or `missingParameter` if `userId` returns an invalid id
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#known.set(sid, session), isOfFramework(session) ? returnThrown(done) : done);
+    return answer(this.#tracker.set(sid, session), isOfFramework(session) ? returnThrown(done) : done);
   }
 
   override touch(sid: string, session: SessionData, done: Done): void;
-  /** Prolongs a session, if it lives. Costs no round trip when `get` has just done so. */
+  /** Prolongs a session. Nothing happens if it does not exist. Costs no round trip if `get` has just prolonged it. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#known.touch(sid, session), done);
+    return answer(this.#tracker.touch(sid, session), done);
   }
 
   override destroy(sid: string, done: Done): void;
-  /** Ends a session, by its id or its ref. */
+  /** Ends a session, by its id or its ref. Nothing happens if it does not exist. */
   override destroy(sid: string): Promise<void>;
   override destroy(sid: string, done?: Done): Promise<void> | void {
-    return answer(this.#known.destroy(sid), done);
+    return answer(this.#tracker.destroy(sid), done);
   }
 
   override clear(done: Done): void;
-  /** Ends all sessions of the store's app. With `legacy`, those that connect-redis left are refused from now on. */
+  /** Ends all sessions of the store's app. With `legacy`, sessions that connect-redis wrote are refused from now on. */
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return answer(
-      this.#known.killAll().then(() => undefined),
+      this.#tracker.killAll().then(() => undefined),
       done,
     );
   }
 
   override length(done: Done<number>): void;
-  /** Counts the sessions. (One that has ended may count until the wiper of another server is through, 30 s at most.) */
+  /** Counts the sessions. An expired session may count until a wiper has dropped it from the index, at most 30 s. */
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
     return answer(this.#sessions.index.count(), done);
   }
 
-  /** The ids of all sessions, for a callback. */
+  /** Calls back with the ids of all sessions. */
   ids(done: Done<string[]>): void;
   /** The ids of the store's sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(): Promise<string[]>;
@@ -133,17 +129,17 @@ export class RedisStore extends Store {
   }
 
   /**
-   * The handle under which `soid` and `soapp` list a session: `~` and its id; with `hashIds` `~` and a hash of the id. So
-   * `one.ref === store.ref(req.sessionID)` marks the session that the request came with. Says nothing about whether
-   * there is such a session.
+   * The handle under which `soid` and `soapp` list a session: `~` and its id, or with `hashIds` `~` and a hash of the id.
+   * `one.ref === store.ref(req.sessionID)` finds the session of the current request. Does not check that the session
+   * exists.
    */
   ref(sid: string): string {
-    return this.#known.ref(sid);
+    return this.#refs.of(sid);
   }
 
   /**
-   * The sessions of a user, newest first: at most `limit` (default: all), after the first `offset` (default 0). `d` is the
-   * session's data; `ttl` is in whole seconds, rounded up.
+   * Lists the sessions of a user, newest first: at most `limit` (default: all), after the first `offset` (default 0).
+   * `d` is the session's data.
    */
   async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames("soid", part, ["limit", "offset"]);
@@ -151,18 +147,18 @@ export class RedisStore extends Store {
   }
 
   /**
-   * Ends all sessions of a user, or all but the one whose id or ref is `except`. If that is none of theirs, all end. With
-   * `legacy`, those that connect-redis left are refused from now on.
+   * Ends all sessions of a user, except the one whose id or ref is `except`. If `except` is not a session of this user,
+   * all sessions end. With `legacy`, sessions of the user that connect-redis wrote are refused from now on.
    */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames("killsoid", options, ["except"]);
     const except = checkExcept(options, String);
-    return { kill: await this.#known.killUser(quoteId(idOf(id)), except) };
+    return { kill: await this.#tracker.killUser(quoteId(idOf(id)), except) };
   }
 
   /**
-   * The sessions that were active in the last `dt` seconds (at least 10), most recently active first, as `soid` shows
-   * them: at most `limit` (default: all), after the first `offset` (default 0).
+   * Lists the sessions that were active in the last `dt` seconds (at least 10), most recently active first: at most
+   * `limit` (default: all), after the first `offset` (default 0). The sessions look as in `soid`.
    */
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames("soapp", part, ["limit", "offset"]);
@@ -170,24 +166,24 @@ export class RedisStore extends Store {
     return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }
 
-  /** How many users were active in the last `dt` seconds. */
+  /** Counts the users that were active in the last `dt` seconds (at least 10). */
   async activity(dt: number): Promise<Activity> {
     return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };
   }
 
-  /** express-session's moment of handing a loaded session to the request: from here on the store knows it. */
+  /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */
   override createSession(
     req: Parameters<Store["createSession"]>[0],
     data: SessionData,
   ): ReturnType<Store["createSession"]> {
     const created = super.createSession(req, data);
-    this.#known.passOn(req.sessionID, data, created);
+    this.#tracker.passOn(req.sessionID, data, created);
     return created;
   }
 
   async #ids(): Promise<string[]> {
     const refs = await this.#sessions.index.refs();
-    return refs.filter(isStoreRef).map((ref) => this.#known.idOfRef(ref));
+    return refs.filter(isStoreRef).map((ref) => this.#refs.sidOrRef(ref));
   }
 
   async #all(): Promise<SessionData[]> {
@@ -195,11 +191,11 @@ export class RedisStore extends Store {
     const slice = new TimeSlice();
     for await (const page of prefetch(this.#sessions.index.pages(), "before")) {
       for (const stored of page) {
-        // An engine may have sessions in the same app.
+        // An engine may hold sessions in the same app.
         if (!isStoreRef(stored.ref)) continue;
         if (slice.isOver) await slice.yield();
-        const data = await ifSound(async () => this.#known.read(stored));
-        if (data !== undefined) all.push(Object.assign(data, { id: this.#known.idOfRef(stored.ref) }));
+        const data = await ifReadable(async () => this.#tracker.read(stored));
+        if (data !== undefined) all.push(Object.assign(data, { id: this.#refs.sidOrRef(stored.ref) }));
       }
     }
     return all;
@@ -211,9 +207,9 @@ export class RedisStore extends Store {
     const slice = new TimeSlice();
     for (const stored of found) {
       if (slice.isOver) await slice.yield();
-      const listed = await ifSound(async () => {
-        const own = withoutData(stored, now);
-        return { ...own, ttl: Math.ceil(own.ttl), d: await this.#known.read(stored) };
+      const listed = await ifReadable(async () => {
+        const head = withoutData(stored, now);
+        return { ...head, ttl: Math.ceil(head.ttl), d: await this.#tracker.read(stored) };
       });
       if (listed !== undefined) sessions.push(listed);
     }
@@ -222,8 +218,8 @@ export class RedisStore extends Store {
 }
 
 /**
- * Hands a result to a callback, or returns the promise. Where nobody waits (`req.session.destroy()` without a callback)
- * a rejection must not end the process.
+ * Passes a result to the callback, or returns the promise. If nobody awaits the promise (`req.session.destroy()` without
+ * a callback), a rejection must not end the process.
  */
 function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): Promise<Result> | void {
   work.catch(() => {});
@@ -231,9 +227,9 @@ function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): 
 }
 
 /**
- * Gives what a callback throws back to it, as an error. @fastify/session sends the response in the callback of a save;
- * where that fails (a second `reply.send`, a header that is none) it answers 500, or tells the log. Nobody else can: in
- * connect-redis the same happens.
+ * If the callback throws, calls it again with that error. @fastify/session sends the response in the callback of a save.
+ * If that fails (a second `reply.send`, an invalid header), only @fastify/session can answer 500 or log the error.
+ * connect-redis calls back twice, too.
  */
 function returnThrown(done: Done | undefined): Done | undefined {
   if (typeof done !== "function") return done;
@@ -241,15 +237,15 @@ function returnThrown(done: Done | undefined): Done | undefined {
     try {
       done(error, result);
     } catch (thrown) {
-      // What it throws over an error has no other taker.
+      // The callback has already got an error, so nobody would handle this one.
       if (error) throw thrown;
       process.nextTick(done, thrown);
     }
   };
 }
 
-/** What is read of a session in a list; undefined when somebody else has spoilt it, which shall not hide the others. */
-async function ifSound<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
+/** Reads a session of a list. Returns undefined for a malformed one, which must not hide the others. */
+async function ifReadable<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
   try {
     return await read();
   } catch (error) {

@@ -1,4 +1,7 @@
-/** The cookie of a session as it is stored: with short names, since each session has one that is not express-session's default. */
+/**
+ * The cookie of a session as it is stored. The names are short, because every session has a cookie; express-session's
+ * default cookie is not stored at all.
+ */
 
 const SHORT: Readonly<Record<string, string>> = {
   originalMaxAge: "m",
@@ -17,19 +20,17 @@ const LONG: Readonly<Record<string, string>> = Object.fromEntries(
 );
 
 /**
- * Stands for the cookie's `expires`, where that follows from its age. A date that is stored would be wrong as soon as
- * another request prolongs the session, and would make each request a write. A date without an age is stored as it is.
+ * Stored for the cookie's `expires` if that follows from its age. A stored date would be wrong as soon as another request
+ * prolongs the session, and would make each request a write. A date without an age is stored as it is.
  */
 const DERIVED = 1;
 
-/**
- * The cookie of express-session as it is by default, which most sessions have: it is left out. A session that has no
- * cookie is the exception, and says so.
- */
+/** express-session's default cookie. Most sessions have it, so it is left out. */
 const DEFAULT = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
+/** Stored for a session without a cookie. */
 const NONE = 0;
 
-/** The last moment that a Date can stand for, in ms (ECMA-262, 21.4.1.1). */
+/** The latest time that a Date can hold, in ms (ECMA-262, 21.4.1.1). */
 const LAST_DATE = 8.64e15;
 
 export interface CookieData {
@@ -38,8 +39,8 @@ export interface CookieData {
 }
 
 /**
- * JSON of a cookie (express-session's, @fastify/session's, or a plain one) as it is stored; undefined for the one that is
- * left out.
+ * The JSON that is stored for a cookie of express-session or @fastify/session, or a plain object. Undefined for the
+ * default cookie, which is left out.
  */
 export function cookieToJson(cookie: unknown): string | undefined {
   if (cookie === undefined) return JSON.stringify(NONE);
@@ -50,7 +51,10 @@ export function cookieToJson(cookie: unknown): string | undefined {
   return json === DEFAULT_JSON ? undefined : json;
 }
 
-/** The cookie again, with `expires` from the moment that the session ends, in ms; undefined for none. */
+/**
+ * The cookie of a stored session; undefined if it has none.
+ * @param endOf returns when the session ends, in ms, which the cookie's `expires` follows
+ */
 export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) => number): unknown {
   if (stored === undefined) return { ...DEFAULT };
   if (stored === NONE) return undefined;
@@ -63,15 +67,15 @@ export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) 
 }
 
 /**
- * Whether two cookies differ by nothing but a tick of the clock. express-session reads it twice when it prolongs a
- * cookie, and takes the difference for the cookie's age, which so loses a millisecond now and then.
+ * Whether two cookies differ only by a tick of the clock. express-session reads the clock twice when it prolongs a cookie,
+ * and computes the cookie's age from both. So the age loses a millisecond now and then.
  */
 export function isTick(before: string, now: string): boolean {
   const [a, b] = [JSON.parse(before), JSON.parse(now)];
   return Math.abs(a?.m - b?.m) <= 2 && JSON.stringify({ ...a, m: 0 }) === JSON.stringify({ ...b, m: 0 });
 }
 
-/** A name that is as short by itself, or begins with the mark, is marked. */
+/** Another name that equals a short one, or begins with "_", gets a "_" in front. */
 function shortName(name: string): string {
   return SHORT[name] ?? (name in LONG || name.startsWith("_") ? `_${name}` : name);
 }

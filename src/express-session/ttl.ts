@@ -1,9 +1,9 @@
 import type { SessionData } from "express-session";
 import { invalidValue } from "../errors.js";
 
-/** How long a session may rest. */
+/** An idle timeout, and when it starts. */
 export interface IdleTimeout {
-  /** since when, ms */
+  /** ms of our clock */
   now: number;
   /** seconds */
   ttl: number;
@@ -12,29 +12,34 @@ export interface IdleTimeout {
 /** The option `ttl`. */
 export type Ttl = number | ((session: SessionData) => number);
 
-/** A hundred years, in seconds: what lives longer (`ttl: Infinity`) is more than Redis and dates can count. */
+/** A hundred years, in seconds. Redis and dates cannot count a longer TTL, such as `ttl: Infinity`. */
 export const MAX_TTL = 100 * 365 * 86_400;
 
 /**
- * How long a session may rest from `now` (ms) on, as connect-redis has it, but to the millisecond.
- * @throws SessionError `invalidValue` when that is no number
+ * The idle timeout of a session from `now` (ms) on. It follows the rules of connect-redis, but is exact to the millisecond.
+ * @throws SessionError `invalidValue` if it is not a number
  */
-export function idleTimeoutOf(session: SessionData, byDefault: Ttl, now = Date.now()): IdleTimeout {
-  const ttl = typeof byDefault === "function" ? byDefault(session) : (secondsTo(session.cookie, now) ?? byDefault);
+export function idleTimeoutOf(session: SessionData, ttlOption: Ttl, now = Date.now()): IdleTimeout {
+  const ttl = typeof ttlOption === "function" ? ttlOption(session) : (secondsTo(session.cookie, now) ?? ttlOption);
   // connect-redis would end the session.
   if (typeof ttl !== "number" || Number.isNaN(ttl)) {
-    throw invalidValue("RedisStore: the session's ttl is no number", "see the option ttl");
+    throw invalidValue("RedisStore: the session's ttl is not a number", "see the option ttl");
   }
   return { now, ttl: Math.min(ttl, MAX_TTL) };
 }
 
-/** Seconds until a cookie ends; undefined when it has no end. A date that is none is for express-session to report. */
+/** When a session ends that nobody uses, in ms of our clock. */
+export function expiresAt({ now, ttl }: IdleTimeout): number {
+  return now + ttl * 1000;
+}
+
+/** Seconds until a cookie expires; undefined if it does not. express-session reports an invalid date. */
 function secondsTo(cookie: SessionData["cookie"] | null | undefined, now: number): number | undefined {
   const end = cookie?.expires ? new Date(cookie.expires).getTime() : Number.NaN;
   return Number.isNaN(end) ? undefined : (end - now) / 1000;
 }
 
-/** Whether a cookie that ends at a date, rather than so long after its last use, has ended by `now` (ms). */
+/** Whether a cookie has expired by `now` (ms) that ends at a fixed date, and not some time after its last use. */
 export function isPast(cookie: SessionData["cookie"] | undefined, now: number): boolean {
   if (!cookie?.expires || typeof cookie.originalMaxAge === "number") return false;
   return new Date(cookie.expires).getTime() <= now;

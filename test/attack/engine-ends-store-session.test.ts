@@ -38,7 +38,7 @@ describe("a session of RedisStore that the engine ends", () => {
     await browser.get("/login");
     const thief = browser.copy();
     const slow = browser.copy().get("/slow");
-    await gate.crowd(1);
+    await gate.waitFor(1);
     await ends[how]?.(browser.sid);
     gate.open();
     await slow;

@@ -4,16 +4,16 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 type Done<Result> = (error: unknown, result?: Result) => void;
 
-/** OpenCalls a method with a callback and waits for it. */
+/** Calls a method with a callback and waits for it. */
 export function call<Result>(start: (done: Done<Result>) => unknown): Promise<Result | undefined> {
   return new Promise((resolve, reject) => {
     start((error, result) => (error ? reject(error) : resolve(result)));
   });
 }
 
-/** What express-session expects of a store. `open` gives a store of no sessions. */
+/** Checks what express-session expects of a store. `open` returns a store without sessions. */
 export function storeContract(name: string, open: () => Store | Promise<Store>): void {
-  describe(`${name} keeps the contract of express-session:`, () => {
+  describe(`${name} as a store of express-session`, () => {
     let store: Store;
 
     beforeEach(async () => {
@@ -31,18 +31,18 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       return Object.values(sessions ?? {});
     }
 
-    test("a session that was set is got", async () => {
+    test("get returns a session that was set", async () => {
       await set("a", sessionOf({ user: "alice" }));
       expect(await get("a")).toMatchObject({ user: "alice" });
     });
 
-    test("an unknown id gives nothing, and no error", async () => {
+    test("get returns nothing for an unknown id and does not fail", async () => {
       expect(await get("nobody")).toBeFalsy();
       await set("a", sessionOf({}));
       expect(await get("nobody")).toBeFalsy();
     });
 
-    test("setting a session replaces it whole", async () => {
+    test("set replaces the whole session", async () => {
       await set("a", sessionOf({ one: 1, two: 2 }));
       await set("a", sessionOf({ two: 22 }));
       const got = await get("a");
@@ -50,7 +50,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).not.toHaveProperty("one");
     });
 
-    test("what was got is a copy: changing it changes nothing in the store", async () => {
+    test("get returns a copy: changing it changes nothing in the store", async () => {
       await set("a", sessionOf({ list: [1] }));
       Object.assign((await get("a")) ?? {}, { list: [], more: true });
       const got = await get("a");
@@ -58,7 +58,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).not.toHaveProperty("more");
     });
 
-    test("what is changed after it was set changes nothing in the store", async () => {
+    test("set stores a copy: changing the object later changes nothing in the store", async () => {
       const data = sessionOf({ list: [1] });
       const written = set("a", data);
       Object.assign(data, { list: [], more: true });
@@ -73,7 +73,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(Object.getOwnPropertyDescriptor(await get("a"), "value")?.value).toStrictEqual(value);
     });
 
-    test("what JSON has no text for is left out", async () => {
+    test("set leaves out values that JSON cannot represent", async () => {
       await set("a", sessionOf({ gone: undefined, fn: () => 1, symbol: Symbol("s"), here: 1 }));
       expect(Object.keys((await get("a")) ?? {}).sort()).toEqual(["cookie", "here"]);
     });
@@ -97,13 +97,13 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get(`${sid}x`)).toMatchObject({ sid: "another" });
     });
 
-    test("a session of a hundred kilobytes and a thousand keys comes back", async () => {
+    test("get returns a session of a hundred kilobytes and a thousand keys", async () => {
       const many = Object.fromEntries(Array.from({ length: 1200 }, (_, i) => [`key${i}`, "x".repeat(100)]));
       await set("a", sessionOf(many));
       expect(await get("a")).toMatchObject(many);
     });
 
-    test("a session that was destroyed is gone, others are not", async () => {
+    test("destroy ends a session and no other", async () => {
       await set("a", sessionOf({}));
       await set("b", sessionOf({ user: "bob" }));
       await destroy("a");
@@ -111,11 +111,11 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get("b")).toMatchObject({ user: "bob" });
     });
 
-    test("destroying what is not there is no error", async () => {
+    test("destroy does not fail for an unknown id", async () => {
       await expect(destroy("nobody")).resolves.toBeUndefined();
     });
 
-    test("an id whose session was destroyed can be set again, with the same object, too", async () => {
+    test("set works again after destroy, even with the same object", async () => {
       const data = sessionOf({ user: "alice" });
       await set("a", data);
       await destroy("a");
@@ -123,7 +123,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get("a")).toMatchObject({ user: "alice" });
     });
 
-    test("length counts the sessions, all gives them, clear ends them", async () => {
+    test("length counts, all returns and clear ends the sessions", async () => {
       expect(await length()).toBe(0);
       expect(await all()).toEqual([]);
       for (const user of ["alice", "bob", "carol"]) await set(user, sessionOf({ user }));
@@ -137,7 +137,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get("alice")).toBeFalsy();
     });
 
-    test("after clear the same ids can be set again", async () => {
+    test("set works again after clear", async () => {
       await set("a", sessionOf({ round: 1 }));
       await call((done) => store.clear?.(done));
       await set("a", sessionOf({ round: 2 }));
@@ -145,7 +145,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await length()).toBe(1);
     });
 
-    test("a session ends with its cookie, and is no longer counted", async () => {
+    test("a session ends when its cookie expires, and is no longer counted", async () => {
       await set("short", sessionOf({}, 60));
       await set("long", sessionOf({}));
       expect(await get("short")).toBeTruthy();
@@ -155,7 +155,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await all()).toHaveLength(1);
     });
 
-    test("touch prolongs a session by its cookie, and leaves its data alone", async () => {
+    test("touch prolongs a session by its cookie and keeps its data", async () => {
       await set("a", sessionOf({ user: "alice" }, 60));
       await touch("a", sessionOf({ user: "mallory" }));
       await sleep(80);
@@ -168,7 +168,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await length()).toBe(0);
     });
 
-    test("a session without an end of its cookie lives on", async () => {
+    test("a session whose cookie has no expires does not end", async () => {
       await set("a", sessionOf({ user: "alice" }, null));
       const got = await get("a");
       expect(got).toMatchObject({ user: "alice" });
@@ -176,7 +176,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got?.cookie.originalMaxAge).toBeNull();
     });
 
-    test("a loaded session has a cookie with a date, its original age and its settings", async () => {
+    test("load returns a cookie with a date, its original maxAge and its settings", async () => {
       const began = Date.now();
       const expires = new Date(began + 60_000);
       const cookie = { originalMaxAge: 60_000, expires, path: "/shop", httpOnly: true, secure: true, sameSite: "lax" };
@@ -196,11 +196,11 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       });
     });
 
-    test("an unknown session cannot be loaded", async () => {
+    test("load returns nothing for an unknown id", async () => {
       expect(await call((done) => store.load("nobody", done))).toBeUndefined();
     });
 
-    test("a callback is called once, after the method has returned", async () => {
+    test("calls the callback once, after the method has returned", async () => {
       const methods: Record<string, (done: () => void) => unknown> = {
         set: (done) => store.set("a", sessionOf({}), done),
         get: (done) => store.get("a", done),

@@ -8,8 +8,8 @@ import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
-describe("without a callback a method gives a promise", () => {
-  test("of what the callback would have been given", async () => {
+describe("a method without a callback", () => {
+  test("returns a promise of the result", async () => {
     const store = t.store();
     expect(await store.set("sid", withCookie({ color: "red" }))).toBeUndefined();
     expect(await store.get("sid")).toMatchObject({ color: "red" });
@@ -22,7 +22,7 @@ describe("without a callback a method gives a promise", () => {
     expect(await store.clear()).toBeUndefined();
   });
 
-  test("that rejects with a SessionError", async () => {
+  test("returns a promise that rejects with a SessionError", async () => {
     const store = t.store();
     await t.db.hset("rs:{sess}:s:~sid", "no", "text");
     const failed = { name: "redisError", code: "ERR_REDIS" };
@@ -32,15 +32,15 @@ describe("without a callback a method gives a promise", () => {
   });
 });
 
-test("what is no function is no callback", async () => {
+test("ignores a callback argument that is not a function", async () => {
   const store = t.store();
   expect(await store.set("sid", withCookie({ color: "red" }), null as never)).toBeUndefined();
-  // As Koa's session middleware calls it.
+  // Koa's session middleware passes its maxAge here.
   expect(await store.get("sid", 86_400_000 as never)).toMatchObject({ color: "red" });
   expect(await store.destroy("sid", null as never)).toBeUndefined();
 });
 
-test("with a callback a method gives nothing, and its error goes to the callback", async () => {
+test("a method with a callback returns undefined and passes its error to the callback", async () => {
   const store = t.store();
   await t.db.set("rs:{sess}:s:~sid", "no session");
   const error = await new Promise((resolve) => {
@@ -64,8 +64,8 @@ const stores = {
   "connect-redis 8": () => 'import { RedisStore } from "connect-redis8";',
 };
 
-describe("what a callback throws", () => {
-  /** OpenCalls a method with a callback that throws, and tells how often it is called. */
+describe("an error that a callback throws", () => {
+  /** Calls a method with a callback that throws. Returns how often the callback is called. */
   function run(imports: string, call: string): string {
     const program = `
       ${imports}
@@ -98,21 +98,21 @@ describe("what a callback throws", () => {
     "store.ids(done)",
     "store.all(done)",
     "store.clear(done)",
-  ])("at %s is an uncaught exception, and no second call", (call) => {
+  ])("is an uncaught exception, and the callback is not called again: %s", (call) => {
     expect(run(stores.RedisStore(), call)).toBe("uncaught the callback's own\ncalls 1\n");
   });
 
-  test("at an error is an uncaught exception, and no second call", async () => {
+  test("is an uncaught exception, and the callback is not called again, if the call failed", async () => {
     await t.db.set("rs:{sess}:s:~sid", "no session");
     expect(run(stores.RedisStore(), "store.get('sid', done)")).toBe("uncaught the callback's own\ncalls 1\n");
   });
 
-  test("is called twice by connect-redis 8, the control", () => {
+  test("makes connect-redis 8, the control, call back twice", () => {
     expect(run(stores["connect-redis 8"](), "store.set('sid', data, done)")).toContain("calls 2");
   });
 });
 
-test("a call without a callback that nobody awaits leaves the process alive while Redis is away", () => {
+test("a rejection that nobody handles does not end the process while Redis is unreachable", () => {
   const program = `
     ${stores.RedisStore()}
     import { Redis } from "ioredis";
@@ -144,7 +144,7 @@ test("a call without a callback that nobody awaits leaves the process alive whil
   expect(child.stdout + child.stderr).toBe(`${"unavailable\n".repeat(8)}alive\n`);
 });
 
-test("many middlewares use one store without a warning of a leak", async () => {
+test("many middlewares on one store cause no MaxListenersExceededWarning", async () => {
   const warnings: string[] = [];
   const listen = ({ message }: Error) => warnings.push(message);
   process.on("warning", listen);
@@ -156,8 +156,8 @@ test("many middlewares use one store without a warning of a leak", async () => {
   expect(store.listenerCount("disconnect")).toBe(30);
 });
 
-describe("an async handler of Fastify that answers without return", () => {
-  /** Requests of one browser, each with the body or the address that it was answered with, and what else happened. */
+describe("an async Fastify handler that replies without returning", () => {
+  /** Requests the paths with one browser. Returns the path, status and body or location of each, and uncaught errors. */
   function visit(imports: string, routes: string, paths: string[]): string[] {
     const program = `
       ${imports}
@@ -205,7 +205,7 @@ describe("an async handler of Fastify that answers without return", () => {
     });
     app.get("/move", async (req, reply) => { await req.session.regenerate(); reply.redirect("/there"); });`;
 
-  test.each(Object.keys(stores) as (keyof typeof stores)[])("is answered, and the process lives: %s", (name) => {
+  test.each(Object.keys(stores) as (keyof typeof stores)[])("is answered, and the process survives: %s", (name) => {
     const paths = ["/send", "/send", "/same", "/redirect", "/regenerate", "/send", "/move", "/same"];
     expect(visit(stores[name](), handlers, paths)).toEqual([
       '/send 200 {"n":1}',
@@ -220,7 +220,7 @@ describe("an async handler of Fastify that answers without return", () => {
   });
 
   test.each(Object.keys(stores) as (keyof typeof stores)[])(
-    "what Fastify cannot send is answered with 500, and the process lives: %s",
+    "gets 500 for an invalid response, and the process survives: %s",
     (name) => {
       const routes = `
         app.get("/header", async (req, reply) => { reply.header("x-name", "line\\nfeed"); return "hello"; });
@@ -233,7 +233,7 @@ describe("an async handler of Fastify that answers without return", () => {
   );
 });
 
-test("a save that has nothing to add is answered after the one that is under way, and fails with it", async () => {
+test("a save without changes waits for the save under way and fails with it", async () => {
   const store = t.store();
   await store.set("sid", withCookie({}));
   const one = (await call<SessionData>((ready) => store.load("sid", ready))) as SessionData & { color?: string };

@@ -14,8 +14,8 @@ beforeEach(async () => {
 });
 
 /**
- * Runs a method and looks at what it sends: nothing that scans, no command that concerns more sessions than a
- * chunk, no more than a page of the index at once.
+ * Runs a method and checks its commands: none scans, none concerns more sessions than a chunk, and none reads more than
+ * a page of the index.
  */
 async function inChunks<Result>(work: () => Promise<Result>): Promise<Result> {
   let result: Result | undefined;
@@ -38,11 +38,11 @@ test("length counts a thousand sessions", async () => {
   expect(await inChunks(() => store.length())).toBe(COUNT);
 });
 
-test("ids gives a thousand ids, each once", async () => {
+test("ids returns a thousand ids, each once", async () => {
   expect((await inChunks(() => store.ids())).sort()).toEqual([...sids].sort());
 });
 
-test("all gives a thousand sessions, each once", async () => {
+test("all returns a thousand sessions, each once", async () => {
   const all = await inChunks(() => store.all());
   expect(all.map((one) => (one as { sid?: string }).sid).sort()).toEqual([...sids].sort());
 });
@@ -54,18 +54,18 @@ test("clear ends a thousand sessions", async () => {
   expect(await store.activity(60)).toEqual({ activity: 0 });
 });
 
-test("soid and killsoid do with a thousand sessions of one user", async () => {
+test("soid lists and killsoid ends a thousand sessions of one user", async () => {
   expect((await inChunks(() => store.soid("alice"))).sessions).toHaveLength(COUNT);
   expect(await inChunks(() => store.killsoid("alice", { except: "sid7" }))).toEqual({ kill: COUNT - 1 });
   expect(await store.ids()).toEqual(["sid7"]);
 });
 
-test("soapp gives a thousand sessions in pages", async () => {
+test("soapp returns a thousand sessions in pages", async () => {
   expect((await inChunks(() => store.soapp(60))).sessions).toHaveLength(COUNT);
   expect((await inChunks(() => store.soapp(60, { limit: 250, offset: 900 }))).sessions).toHaveLength(100);
 });
 
-test("sessions that have expired are neither counted nor listed", async () => {
+test("expired sessions are neither counted nor listed", async () => {
   for (const sid of sids.slice(0, 500)) await t.db.pexpire(`rs:{sess}:s:~${sid}`, 0);
   const due = sids.slice(0, 500).flatMap((sid) => [1, `"alice"~${sid}`]);
   await t.db.zadd("rs:{sess}:expiry", ...due);
@@ -74,7 +74,7 @@ test("sessions that have expired are neither counted nor listed", async () => {
   expect(await inChunks(() => store.ids())).toHaveLength(500);
 });
 
-test("other keys of the same Redis are left alone", async () => {
+test("clear leaves other keys of the same Redis alone", async () => {
   await t.db.mset("sess", "1", "other:key", "2", "rs:{other}:s:x", "3");
   await store.clear();
   expect(await t.db.mget("sess", "other:key", "rs:{other}:s:x")).toEqual(["1", "2", "3"]);

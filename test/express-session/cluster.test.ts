@@ -16,14 +16,14 @@ beforeAll(async () => {
 
 afterAll(() => cluster.stop());
 
-/** A store with a prefix of its own, so that it has no sessions and lies in a slot of its own. */
+/** A store with a new prefix, so that it has no sessions and its keys have their own slot. */
 const open = (options: RedisStoreOptions = {}) =>
   new RedisStore({ client: cluster.client, prefix: `app${stores++}:`, ...options });
 
 storeContract("RedisStore on a Cluster", () => open());
 
 describe("on a Cluster", () => {
-  test("users are listed, counted and logged out", async () => {
+  test("lists, counts and logs out users", async () => {
     const store = open();
     for (const sid of ["a", "b", "c"]) await store.set(sid, withCookie({ userId: "alice" }));
     await store.set("d", withCookie({ userId: "bob" }));
@@ -38,7 +38,7 @@ describe("on a Cluster", () => {
     expect(await store.length()).toBe(1);
   });
 
-  test("250 sessions are listed and cleared in chunks", async () => {
+  test("lists and clears 250 sessions in chunks", async () => {
     const store = open();
     await Promise.all(Array.from({ length: 250 }, (_, i) => store.set(`sid${i}`, withCookie({ userId: "alice" }))));
     expect(await store.length()).toBe(250);
@@ -47,7 +47,7 @@ describe("on a Cluster", () => {
     expect(await store.length()).toBe(0);
   });
 
-  test("a session of connect-redis is taken over, though it lies in another slot", async () => {
+  test("takes over a session of connect-redis from another slot", async () => {
     const left = JSON.stringify({ cookie: { originalMaxAge: null }, userId: "alice" });
     const store = open({ prefix: "legacy:" });
     for (let i = 0; i < 10; i++) {
@@ -58,7 +58,7 @@ describe("on a Cluster", () => {
     expect(await store.killsoid("alice")).toEqual({ kill: 10 });
   });
 
-  test("no session is revived and no key lost", async () => {
+  test("revives no session and loses no key", async () => {
     const store = open();
     const site = await openSite({ store, resave: true });
     try {

@@ -89,14 +89,14 @@ test("a session is created, read, changed and destroyed", async () => {
   expect((await thief.get("/me")).body).toEqual({});
 });
 
-test("regenerating ends the old session and begins a new one", async () => {
+test("regenerate ends the old session and creates a new one", async () => {
   const thief = browser.copy();
   await browser.get("/regenerate");
   expect(browser.sid).not.toBe(thief.sid);
   expect((await thief.get("/me")).body).toEqual({});
 });
 
-test("the sessions belong to their users", async () => {
+test("sessions are listed and ended by user", async () => {
   const store = t.store();
   await new Browser(site.url).get("/login/alice");
   expect((await store.soid("alice")).sessions).toHaveLength(2);
@@ -104,7 +104,7 @@ test("the sessions belong to their users", async () => {
   expect((await browser.get("/me")).body).toEqual({ userId: "alice" });
 });
 
-test("a session lives as long as its cookie says, and each request prolongs it", async () => {
+test("each request prolongs the session by its cookie's maxAge", async () => {
   const key = `rs:{sess}:s:~${browser.sid}`;
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
   await t.db.pexpire(key, 5000);
@@ -112,7 +112,7 @@ test("a session lives as long as its cookie says, and each request prolongs it",
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
 });
 
-test("with disableTTL a session is still there at the next request", async () => {
+test("disableTTL keeps the session for the next request", async () => {
   const endless = new Browser((await open({ store: t.store({ disableTTL: true }), rolling: false })).url);
   await endless.get("/login/alice");
   expect((await endless.get("/me")).body).toEqual({ userId: "alice" });
@@ -121,7 +121,10 @@ test("with disableTTL a session is still there at the next request", async () =>
 
 type End = (victim: { sid: string; user: string; other: Browser }) => Promise<unknown>;
 
-/** Requests that have loaded the session wait, it is ended, they go on. Gives how often the old cookie still works. */
+/**
+ * Ends a session while requests that have loaded it wait, and then lets them continue. Returns how often the old cookie
+ * still works.
+ */
 async function revivals(at: FastifySite, end: End, rounds: number): Promise<number> {
   const paths = ["/me", "/paint", "/save"];
   let revived = 0;
@@ -131,7 +134,7 @@ async function revivals(at: FastifySite, end: End, rounds: number): Promise<numb
     await victim.get(`/login/${user}`);
     const thief = victim.copy();
     const under = paths.map((path) => victim.copy().get(`/gate${path}`));
-    await at.gate.crowd(paths.length);
+    await at.gate.waitFor(paths.length);
     await end({ sid: victim.sid, user, other: victim.copy() });
     at.gate.open();
     await Promise.all(under);
@@ -141,14 +144,14 @@ async function revivals(at: FastifySite, end: End, rounds: number): Promise<numb
   return revived;
 }
 
-describe("requests under way do not bring back a session that was ended", () => {
+describe("requests under way do not revive a session that was ended", () => {
   const logout: End = ({ other }) => other.get("/logout");
 
   test.each([true, false])("by its own logout, rolling %s", async (rolling) => {
     expect(await revivals(await open({ rolling }), logout, 30)).toBe(0);
   });
 
-  test("by the logout on another app server", async () => {
+  test("by a logout on another app server", async () => {
     const elsewhere = await open({ store: t.store({ client: t.redis.client() }) });
     const end: End = ({ other }) => other.copy(elsewhere.url).get("/logout");
     expect(await revivals(site, end, 100)).toBe(0);
@@ -172,7 +175,7 @@ describe("requests under way do not bring back a session that was ended", () => 
     expect(await revivals(hashed, ({ user }) => store.killsoid(user), 20)).toBe(0);
   });
 
-  test("but with connect-redis 8, the control, they do", async () => {
+  test("but revive it on connect-redis 8, the control", async () => {
     const control = await open({ store: t.connectRedis() as unknown as fastifySession.SessionStore });
     expect(await revivals(control, logout, 5)).toBeGreaterThan(0);
   });

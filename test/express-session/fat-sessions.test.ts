@@ -28,7 +28,7 @@ function keys(count: number, value = 1): Record<string, number> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, value]));
 }
 
-describe("a session that connect-redis would take", () => {
+describe("a session that connect-redis would accept", () => {
   test("of 8 MB in one key is saved, loaded, changed and ended", async () => {
     const store = open();
     const big = "x".repeat(8 * 1024 * 1024);
@@ -56,7 +56,7 @@ describe("a session that connect-redis would take", () => {
     expect({ ...((await store.get("sid")) as Fat) }).toMatchObject({ ...keys(20_000), ...keys(count, 2) });
   });
 
-  test("is taken over where it was left, and is in its user's index", async () => {
+  test("is taken over from connect-redis, and is in its user's index", async () => {
     const big = "x".repeat(2_000_000);
     await redis.client().set("sess:old", JSON.stringify(fat({ big, userId: "alice" })), "EX", 1000);
     const store = open();
@@ -69,7 +69,7 @@ describe("a session that connect-redis would take", () => {
 describe("a large session", () => {
   const big = "x".repeat(400_000);
 
-  test("changes hands and lives as long as its cookie says", async () => {
+  test("moves to another user and gets the TTL of its cookie", async () => {
     const store = open();
     await store.set("sid", fat({ big, userId: "alice" }));
     const session = (await store.get("sid")) as Fat;
@@ -97,7 +97,7 @@ describe("a large session", () => {
     expect(await store.get("sid")).toMatchObject({ big, a: 0, b: 1, c: 2, d: 3, e: 4 });
   });
 
-  test("that is destroyed after a save without waiting stays gone", async () => {
+  test("stays ended if it is destroyed before its save is answered", async () => {
     const store = open({ legacy: false });
     const saved = store.set("sid", fat({ big }));
     const destroyed = store.destroy("sid");
@@ -106,8 +106,8 @@ describe("a large session", () => {
   });
 });
 
-describe("bounds", () => {
-  test("maxBytes and maxKeys refuse a save, and the session stays as it was", async () => {
+describe("maxBytes and maxKeys", () => {
+  test("refuse a save and leave the session as it was", async () => {
     const store = open({ maxBytes: 1000, maxKeys: 10 });
     await store.set("sid", fat({ a: 1 }));
     const session = (await store.get("sid")) as Fat;
@@ -129,7 +129,7 @@ describe("bounds", () => {
     expect(await store.get("new")).toBeNull();
   });
 
-  test("a session of connect-redis that is larger is served and taken over, and can only shrink", async () => {
+  test("let a larger session of connect-redis be taken over, but not grow", async () => {
     await redis.client().set("sess:old", JSON.stringify(fat({ big: "x".repeat(2000) })), "EX", 1000);
     const store = open({ maxBytes: 1000 });
     const session = (await store.get("old")) as Fat;

@@ -7,7 +7,7 @@ import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
-/** Writes a session as connect-redis does, which nobody meets after the swap. */
+/** Writes a session as connect-redis does. No request brings its id. */
 async function leave(sid: string, data: object, prefix?: string): Promise<void> {
   const left = t.connectRedis(prefix === undefined ? {} : { prefix });
   await call((ready) => left.set(sid, withCookie(data) as SessionData, ready));
@@ -19,7 +19,7 @@ beforeEach(() => {
   store = t.store();
 });
 
-describe("a session of connect-redis that nobody has met since the swap", () => {
+describe("a session of connect-redis that was not taken over yet", () => {
   const ends: Record<string, () => Promise<unknown>> = {
     "store.killsoid": () => store.killsoid("alice"),
     "store.killsoid of another server": () => t.store({ client: t.redis.client() }).killsoid("alice"),
@@ -30,7 +30,7 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
 
   test.each(Object.keys(ends))("is refused and removed after %s", async (how) => {
     await leave("sid", { userId: "alice" });
-    // Of an engine the store has to tell first: some visitor has come.
+    // An engine sets a bar only if a store has announced itself, which it does at its first load.
     await store.get("somebody");
     await ends[how]?.();
     expect(await store.get("sid")).toBeNull();
@@ -40,7 +40,7 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
     expect(await store.soid("alice")).toEqual({ sessions: [] });
   });
 
-  test("is refused by a browser's request, which begins anew and can sign in", async () => {
+  test("is refused after killsoid and clear, and the browser can sign in again", async () => {
     const before = await t.site({ store: t.connectRedis() });
     const old = before.browser();
     await old.get("/login/alice");
@@ -52,7 +52,7 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
     expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
   });
 
-  test("of another user is taken over after killsoid, and refused after clear", async () => {
+  test("is taken over after the killsoid of another user, and refused after clear", async () => {
     await leave("bob's", { userId: "bob" });
     await leave("nobody's", { color: "red" });
     await store.killsoid("alice");
@@ -63,7 +63,7 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
     expect(await store.get("late")).toBeNull();
   });
 
-  test("is refused for 400 days, and with disableTTL for as long as there is", async () => {
+  test("is refused for 400 days, and with disableTTL for a hundred years", async () => {
     const days = async () => Math.round((await t.db.pttl('rs:{sess}:barred:"alice"')) / 86_400_000);
     await store.killsoid("alice");
     expect(await days()).toBe(400);
@@ -81,7 +81,7 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
     },
   );
 
-  test("is refused where the engine and the store share an app", async () => {
+  test("is refused after the killsoid of an engine that shares the app", async () => {
     const rs = t.rs;
     const onEngine = t.store({ rs, app: "webapp" });
     await leave("sid", { userId: "alice" });
@@ -100,18 +100,18 @@ describe("a session of connect-redis that nobody has met since the swap", () => 
     expect(await store.get("other")).toBeNull();
   });
 
-  test("that a server on connect-redis wrote once more after the take-over does not come back", async () => {
+  test("does not come back if a server on connect-redis writes it again after the take-over", async () => {
     await leave("sid", { userId: "alice" });
     await store.get("sid");
     await leave("sid", { userId: "alice" });
     expect(await store.killsoid("alice")).toEqual({ kill: 1 });
-    // The mark of the ended session has gone.
+    // The tombstone of the ended session has expired.
     await t.db.del("rs:{sess}:s:~sid");
     expect(await store.get("sid")).toBeNull();
   });
 });
 
-test("a race of take-overs and killsoid never ends with a live session", async () => {
+test("a race of take-overs and killsoid never leaves a session", async () => {
   const servers = Array.from({ length: 3 }, () => t.store({ client: t.redis.client() })) as [
     RedisStore,
     RedisStore,
@@ -130,13 +130,13 @@ test("a race of take-overs and killsoid never ends with a live session", async (
     expect(await servers[0].get(sid)).toBeNull();
     expect(await t.db.exists(`sess:${sid}`)).toBe(0);
   }
-  // Both orders have happened, so the race was one.
+  // Both orders have happened, so the test had a race.
   expect(Math.min(tally.sawIt, tally.missedIt)).toBeGreaterThan(0);
   expect((await readStored(t.db, "sess")).sessions).toEqual([]);
 });
 
-test("a take-over that has read the old session when killsoid begins is refused by the script that would write it", async () => {
-  // A client whose EVALSHA of the take-over comes late: the user is logged out by then.
+test("the script refuses a take-over that had read the old session when killsoid began", async () => {
+  // Delays the EVALSHA of the take-over until the user is logged out.
   const late = t.redis.client();
   const get = late.get.bind(late);
   late.get = (async (key: string) => {
@@ -149,8 +149,8 @@ test("a take-over that has read the old session when killsoid begins is refused 
   expect(await store.ids()).toEqual([]);
 });
 
-describe("where no store takes sessions over", () => {
-  test("a mass logout leaves nothing behind", async () => {
+describe("without a store that takes sessions over", () => {
+  test("a mass logout leaves no keys", async () => {
     const off = t.store({ legacy: false });
     await off.set("sid", withCookie({ userId: "alice" }));
     await off.killsoid("alice");

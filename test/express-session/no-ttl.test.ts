@@ -9,7 +9,7 @@ const t = useStores();
 const key = "rs:{sess}:s:~sid";
 
 describe("with disableTTL", () => {
-  test("sessions have no TTL in Redis, whatever writes them", async () => {
+  test("no write gives a session a TTL in Redis", async () => {
     const store = t.store({ disableTTL: true });
     await store.set("sid", withCookie({}, 1000));
     expect(await t.db.pttl(key)).toBe(-1);
@@ -23,7 +23,7 @@ describe("with disableTTL", () => {
     expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 
-  test("the wiper leaves them, and they are counted and listed", async () => {
+  test("the wiper keeps the sessions, and they are counted and listed", async () => {
     const store = t.store({ disableTTL: true });
     for (const sid of ["a", "b", "c"]) await store.set(sid, withCookie({ userId: "alice" }));
     expect(await t.rs.wipe()).toEqual({ wiped: 0 });
@@ -37,7 +37,7 @@ describe("with disableTTL", () => {
     expect(await store.length()).toBe(0);
   });
 
-  test("a loaded session's cookie is still to come, not past", async () => {
+  test("a loaded session's cookie expires in the future", async () => {
     const store = t.store({ disableTTL: true });
     await store.set("sid", withCookie({}, 5000));
     const left = Number((await call<SessionData>((done) => store.load("sid", done)))?.cookie.expires);
@@ -54,7 +54,7 @@ describe("with disableTTL", () => {
     expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 
-  test("destroy still ends a session, and the mark that it leaves goes by itself", async () => {
+  test("destroy ends a session and leaves a tombstone that expires", async () => {
     const store = t.store({ disableTTL: true });
     await store.set("sid", withCookie({}));
     await store.destroy("sid");
@@ -76,34 +76,34 @@ describe("with disableTouch", () => {
     expect(await t.db.pttl(key)).toBeLessThanOrEqual(1000);
   });
 
-  test("nor do requests, until one writes", async () => {
+  test("only requests that write prolong a session", async () => {
     const store = t.store({ disableTouch: true });
     const browser = (await t.site({ store, cookie: { maxAge: 60_000 }, rolling: true })).browser();
     await browser.get("/login/alice");
-    const own = `rs:{sess}:s:~${browser.sid}`;
-    await editFields(t.db, own, { la: Date.now() - 5000 });
-    await t.db.pexpire(own, 10_000);
+    const key = `rs:{sess}:s:~${browser.sid}`;
+    await editFields(t.db, key, { la: Date.now() - 5000 });
+    await t.db.pexpire(key, 10_000);
     await browser.get("/me");
-    expect(await t.db.pttl(own)).toBeLessThanOrEqual(10_000);
+    expect(await t.db.pttl(key)).toBeLessThanOrEqual(10_000);
     await browser.get("/set/color/red");
-    expect(await t.db.pttl(own)).toBeGreaterThan(59_000);
+    expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
   });
 });
 
-test("with disableTouch each save prolongs a session all the same, as in connect-redis", async () => {
+test("with disableTouch each save prolongs a session, as in connect-redis", async () => {
   const store = t.store({ disableTouch: true });
   const load = async () =>
     (await call<SessionData>((done) => store.load("sid", done))) as unknown as Session & SessionData;
   await store.set("sid", withCookie({ color: "red" }, 60_000));
   await store.set("sid", await load());
-  // As if that had been half a minute ago.
+  // The last use was half a minute ago.
   await editFields(t.db, key, { la: { add: -30_000 } });
   await t.db.pexpire(key, 30_000);
   await store.set("sid", (await load()).touch());
   expect(await t.db.pttl(key)).toBeGreaterThan(55_000);
 });
 
-test("with a ttl that counts down to an end, reading puts that off by nothing", async () => {
+test("reading does not prolong a session whose ttl function counts down to a fixed end", async () => {
   const end = Date.now() + 100_000;
   const store = t.store({ ttl: () => (end - Date.now()) / 1000 });
   await store.set("sid", withCookie({}, null));
@@ -116,7 +116,7 @@ test("with a ttl that counts down to an end, reading puts that off by nothing", 
 test.each([Number.NaN, undefined])("a touch and a save with a ttl of %s are errors, and end nothing", async (ttl) => {
   await t.store().set("sid", withCookie({ note: "kept" }, null));
   const store = t.store({ ttl: () => ttl as number });
-  const refused = { name: "invalidValue", message: "RedisStore: the session's ttl is no number" };
+  const refused = { name: "invalidValue", message: "RedisStore: the session's ttl is not a number" };
   await expect(store.touch("sid", withCookie({}, null))).rejects.toMatchObject(refused);
   await expect(store.set("sid", withCookie({}, null))).rejects.toMatchObject(refused);
   const loaded = await store.get("sid");
@@ -124,7 +124,7 @@ test.each([Number.NaN, undefined])("a touch and a save with a ttl of %s are erro
   expect(await t.store().get("sid")).toMatchObject({ note: "kept" });
 });
 
-test("a cookie that ends when time does comes back", async () => {
+test("a cookie that expires at the latest possible date is loaded", async () => {
   const store = t.store({ disableTTL: true });
   const cookie = new session.Cookie() as SessionData["cookie"];
   cookie.expires = new Date(8.64e15);

@@ -11,7 +11,7 @@ const rs = new RedisSessions({ client, wipe: 0 });
 
 afterAll(() => client.disconnect());
 
-describe("options that are bad are refused at once, with a message that helps:", () => {
+describe("the constructor refuses bad options with a helpful message:", () => {
   const bad: [string, unknown, string][] = [
     ["none", undefined, "RedisStore takes an object of options"],
     ["neither client nor engine", {}, "RedisStore takes a client"],
@@ -21,19 +21,23 @@ describe("options that are bad are refused at once, with a message that helps:",
     ["a misspelt option", { client, disableTtl: true }, 'has no option "disableTtl". Did you mean "disableTTL"?'],
     ["another misspelt option", { client, hashIDs: true }, 'Did you mean "hashIds"?'],
     ["an unknown option", { client, collection: "sessions" }, "It takes client, prefix, rs, app, ttl"],
-    ["a client that is none", { client: { get: () => {}, scanIterator: () => {} } }, "an ioredis Redis or Cluster"],
-    ["a client that is no object", { client: "redis://localhost" }, "client must be an object"],
-    ["an engine that is none", { rs: {}, app: "webapp" }, "rs must be an engine: new RedisSessions(…)"],
-    ["an app that is none", { rs, app: "a b" }, "Invalid app format"],
-    ["a prefix that is no string", { client, prefix: 1 }, "prefix must be a string"],
+    [
+      "an object that is not a client",
+      { client: { get: () => {}, scanIterator: () => {} } },
+      "an ioredis Redis or Cluster",
+    ],
+    ["a client that is not an object", { client: "redis://localhost" }, "client must be an object"],
+    ["an rs that is not an engine", { rs: {}, app: "webapp" }, "rs must be an engine: new RedisSessions(…)"],
+    ["an invalid app", { rs, app: "a b" }, "Invalid app format"],
+    ["a prefix that is not a string", { client, prefix: 1 }, "prefix must be a string"],
     ["a ttl of 0", { client, ttl: 0 }, "ttl must be a number of seconds > 0"],
     ["a ttl in words", { client, ttl: "1d" }, "ttl must be a number of seconds > 0"],
-    ["a ttl that is no number", { client, ttl: Number.NaN }, "ttl must be a number of seconds > 0"],
-    ["a switch that is no switch", { client, disableTTL: "yes" }, "disableTTL must be true or false"],
+    ["a ttl that is not a number", { client, ttl: Number.NaN }, "ttl must be a number of seconds > 0"],
+    ["a switch that is not a boolean", { client, disableTTL: "yes" }, "disableTTL must be true or false"],
     ["another one", { client, legacy: 0 }, "legacy must be true or false"],
-    ["a user id that is no function", { client, userId: "userId" }, "userId must be a function"],
+    ["a userId that is not a function", { client, userId: "userId" }, "userId must be a function"],
     [
-      "a serializer that is none",
+      "a serializer without its functions",
       { client, serializer: "json" },
       "serializer must be an object with the functions parse and stringify",
     ],
@@ -49,13 +53,13 @@ describe("options that are bad are refused at once, with a message that helps:",
   });
 });
 
-test("options that are undefined are as if left out", async () => {
+test("options that are undefined get their defaults", async () => {
   const store = new RedisStore({ client: t.db, prefix: undefined, ttl: undefined, app: undefined } as never);
   await store.set("sid", withCookie({}, null));
   expect(await t.db.pttl("rs:{sess}:s:~sid")).toBeGreaterThan(86_390_000);
 });
 
-test("a prefix with the form of an app is that app, as the engine knows it", async () => {
+test("a prefix in the form of an app name is that app in the engine", async () => {
   await t.store({ prefix: "myapp:" }).set("sid", withCookie({ userId: "alice" }));
   expect((await t.rs.soid({ app: "myapp", id: "alice" })).sessions).toHaveLength(1);
 });
@@ -89,7 +93,7 @@ test("stores of the same prefix share their sessions", async () => {
   expect(await t.store({ client: t.redis.client() }).get("sid")).toMatchObject({ userId: "alice" });
 });
 
-test("scanCount is taken, JSON is a serializer", async () => {
+test("accepts scanCount, and JSON as a serializer", async () => {
   const store = t.store({ scanCount: 100, serializer: JSON });
   await store.set("sid", withCookie({ color: "red" }));
   expect(await readFields(t.db, "rs:{sess}:s:~sid")).toMatchObject({ '"color"': '"red"' });

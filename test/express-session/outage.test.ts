@@ -44,11 +44,11 @@ afterAll(() => {
   process.off("unhandledRejection", note).off("uncaughtException", note);
 });
 
-test("the store tells once that Redis is gone, and once that it is back", async () => {
+test("the store emits disconnect and connect once each", async () => {
   const gone = once(store, "disconnect");
   await redis.kill();
   await gone;
-  await sleep(150); // time for several vain attempts
+  await sleep(150); // time for several failed attempts
   expect(events).toEqual(["disconnect"]);
   const back = once(store, "connect");
   await redis.start();
@@ -57,7 +57,7 @@ test("the store tells once that Redis is gone, and once that it is back", async 
   expect(events).toEqual(["disconnect", "connect"]);
 });
 
-test("while Redis is gone requests pass without a session, and then with one again", async () => {
+test("requests have no session while Redis is unreachable, and have one again after that", async () => {
   const browser = site.browser();
   await browser.get("/login/alice");
   const gone = once(store, "disconnect");
@@ -73,7 +73,7 @@ test("while Redis is gone requests pass without a session, and then with one aga
   expect((await browser.get("/me")).body).toMatchObject({ userId: "bob" });
 });
 
-test("sessions that Redis has kept are back with it", async () => {
+test("sessions that Redis has saved to disk are back after its restart", async () => {
   const browser = site.browser();
   await browser.get("/login/alice");
   const back = once(store, "connect");
@@ -83,43 +83,43 @@ test("sessions that Redis has kept are back with it", async () => {
   expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
 });
 
-test("a Redis that hangs fails requests within the engine's timeout, and then serves the session again", async () => {
+test("requests fail within the engine's timeout while Redis hangs, and succeed after that", async () => {
   const browser = site.browser();
   await browser.get("/login/alice");
   redis.pause();
   const answer = await browser.get("/me");
-  // Express answers with the error's status; connect-redis's errors have none, which is a 500.
+  // Express answers with the error's status. Errors of connect-redis have none, so Express answers 500.
   expect(answer.status).toBe(503);
   expect(answer.text).toContain("Redis did not answer within 300 ms");
   redis.resume();
   expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
 });
 
-test("a Redis that hangs while a request is under way fails its save, and the response still ends", async () => {
+test("a response ends though its save fails because Redis hangs", async () => {
   const browser = site.browser();
   await browser.get("/login/alice");
   const under = browser.get("/gate/save/color/red");
-  await site.gate.crowd(1);
+  await site.gate.waitFor(1);
   redis.pause();
   site.gate.open();
   expect(await under).toMatchObject({ status: 500, body: { error: expect.stringContaining("did not answer") } });
 });
 
-test("what an app takes back of a save of which nobody knows the outcome is taken back", async () => {
+test("a change that is undone after a save with an unknown outcome is undone in Redis", async () => {
   await store.set("sid", withCookie({ color: "red" }));
   const loaded = (await store.get("sid")) as SessionData & { userId?: string };
   loaded.userId = "alice";
   redis.pause();
   await expect(store.set("sid", loaded)).rejects.toMatchObject({ name: "timeout" });
   redis.resume();
-  // The late write is through when this is.
+  // The late write has been executed when this is answered.
   await client.ping();
   delete loaded.userId;
   await store.set("sid", loaded);
   expect(await store.get("sid")).not.toHaveProperty("userId");
 });
 
-test("calls fail with a SessionError, as promise and as callback", async () => {
+test("calls fail with a SessionError, by promise and by callback", async () => {
   redis.pause();
   await expect(store.get("sid")).rejects.toMatchObject({ name: "timeout" });
   const error = await new Promise((resolve) => store.set("sid", withCookie({}), resolve));
@@ -127,7 +127,7 @@ test("calls fail with a SessionError, as promise and as callback", async () => {
   await expect(store.length()).rejects.toMatchObject({ name: "timeout" });
 });
 
-test("a serializer that never reads a text fails the call, as a Redis that hangs does", async () => {
+test("a serializer that never resolves fails the call with timeout", async () => {
   await store.set("sid", withCookie({ userId: "alice" }));
   await client.set("sess:left", JSON.stringify(withCookie({})));
   const serializer = { stringify: JSON.stringify, parse: () => new Promise<object>(() => {}) };
@@ -140,15 +140,15 @@ test("a serializer that never reads a text fails the call, as a Redis that hangs
   expect(await client.exists("sess:left")).toBe(1);
 });
 
-test("a destroy that nobody waits for does not end the process when Redis is away", async () => {
+test("a rejected destroy that nobody awaits does not end the process", async () => {
   redis.pause();
-  // As `req.session.destroy()` does, which express-session allows.
+  // express-session allows `req.session.destroy()` without a callback.
   Reflect.apply(store.destroy, store, ["sid", undefined]);
   await sleep(400);
   expect(uncaught).toEqual([]);
 });
 
-test("many stores on one client are told each, and are no leak in Node's eyes", async () => {
+test("many stores on one client each emit the outage, without a MaxListenersExceededWarning", async () => {
   const warnings: Error[] = [];
   const warn = (warning: Error) => void warnings.push(warning);
   process.on("warning", warn);
@@ -165,7 +165,7 @@ test("many stores on one client are told each, and are no leak in Node's eyes", 
   expect(warnings).toEqual([]);
 
   await redis.kill();
-  await sleep(150); // time for several vain attempts
+  await sleep(150); // time for several failed attempts
   expect(seen).toEqual(Array.from({ length: 20 }, (_, i) => `disconnect ${i}`));
   const back = once(last, "connect");
   await redis.start();
@@ -173,7 +173,7 @@ test("many stores on one client are told each, and are no leak in Node's eyes", 
   expect(seen.slice(20)).toEqual(Array.from({ length: 20 }, (_, i) => `connect ${i}`));
 });
 
-test("a store that is made after another has told the outage tells it, too", async () => {
+test("a store that is created during an outage emits disconnect, too", async () => {
   const gone = once(store, "disconnect");
   await redis.kill();
   await gone;
@@ -188,7 +188,7 @@ test("a store that is made after another has told the outage tells it, too", asy
   expect(events).toEqual(["disconnect", "connect"]);
 });
 
-test("a store that is made while Redis is gone tells when it is there", async () => {
+test("a store that is created while Redis is unreachable emits connect when Redis is back", async () => {
   await redis.kill();
   const early = redis.client({ retryStrategy: () => 30 });
   const late = new RedisStore({ client: early });
@@ -203,9 +203,9 @@ test("a store that is made while Redis is gone tells when it is there", async ()
   expect(await late.get("sid")).toMatchObject({ color: "red" });
 });
 
-test("a first save that Redis did not answer is not repeated over a session that was ended since", async () => {
+test("a first save with an unknown outcome is not repeated over a session that was ended since", async () => {
   const Session = session.Session as unknown as new (req: object, data: object) => SessionData;
-  // The wipers know the app from here on.
+  // Registers the app, so that the next save does not.
   await store.set("other", withCookie({}));
   const saved = new Session({ sessionID: "new", sessionStore: store }, withCookie({ userId: "alice" }));
   redis.pause();

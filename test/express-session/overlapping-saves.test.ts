@@ -12,7 +12,7 @@ const t = useStores();
 
 type Loaded = session.Session & SessionData & Record<string, unknown>;
 
-/** A cipher that takes the longer the less there is to encrypt, so that texts are ready in another order. */
+/** A cipher that takes longer for shorter texts, so that texts are ready in another order. */
 const uneven: Serializer = {
   parse: JSON.parse,
   async stringify(data) {
@@ -22,7 +22,7 @@ const uneven: Serializer = {
   },
 };
 
-/** A session as express-session makes it for a new visitor. */
+/** A session as express-session creates it for a new visitor. */
 function begin(store: RedisStore, sid = "sid"): Loaded {
   const Session = session.Session as unknown as new (req: object, data: object) => Loaded;
   return new Session({ sessionID: sid, sessionStore: store }, withCookie({}));
@@ -47,13 +47,13 @@ const ways: [string, { serializer?: Serializer }][] = [
   ["by a slow serializer", { serializer: uneven }],
 ];
 
-describe.each(kinds)("a session that is %s", (_kind, make) => {
-  describe.each(ways)("and written %s", (_way, options) => {
-    test("is as it was at the last save, though that undoes one that is under way", async () => {
+describe.each(kinds)("a %s session", (_kind, make) => {
+  describe.each(ways)("that is written %s", (_way, options) => {
+    test("has the state of the last save, though that undoes a save under way", async () => {
       const store = t.store(options);
       const one = await make(store);
       one.a = 1;
-      // Begins when the first save is over, while the second is on its way.
+      // Begins when the first save is answered and the second is under way.
       const third = save(one).then(() => {
         one.a = 1;
         delete one.userId;
@@ -68,7 +68,7 @@ describe.each(kinds)("a session that is %s", (_kind, make) => {
       expect((await store.soid("alice")).sessions).toEqual([]);
     });
 
-    test("has what the second of two saves wrote and removed", async () => {
+    test("has the changes and removals of the second of two saves", async () => {
       const store = t.store(options);
       const one = await make(store);
       one.userId = "al";
@@ -81,7 +81,7 @@ describe.each(kinds)("a session that is %s", (_kind, make) => {
       expect(got).not.toHaveProperty("userId");
     });
 
-    test("is ended by a destroy that does not wait for the save before", async () => {
+    test("is ended by a destroy that does not wait for the save before it", async () => {
       const store = t.store(options);
       const one = await make(store);
       one.userId = "alice";
@@ -90,14 +90,14 @@ describe.each(kinds)("a session that is %s", (_kind, make) => {
       expect((await store.soid("alice")).sessions).toEqual([]);
     });
 
-    test("is reloaded as it was saved just before", async () => {
+    test("is loaded with a save that is not answered yet", async () => {
       const store = t.store(options);
       const one = await make(store);
       one.a = 1;
       await Promise.all([save(one), store.get("sid").then((got) => expect(got).toMatchObject({ a: 1 }))]);
     });
 
-    test("is after any saves, touches and ends what it was to be", async () => {
+    test("has the expected state after random saves, touches and ends", async () => {
       const store = t.store(options);
       for (let seed = 1; seed <= 30; seed++) await live(store, await make(store, `sid${seed}`), seed);
       expect((await readStored(t.db, "sess")).problems).toEqual([]);
@@ -105,7 +105,7 @@ describe.each(kinds)("a session that is %s", (_kind, make) => {
   });
 });
 
-/** A life of a session in which little waits for anything, and what should have come of it. */
+/** Saves, touches and ends a session at random, mostly without waiting, and checks the result. */
 async function live(store: RedisStore, one: Loaded, seed: number): Promise<void> {
   let state = seed;
   const chance = () => {
@@ -126,7 +126,7 @@ async function live(store: RedisStore, one: Loaded, seed: number): Promise<void>
         calls.push(save(one).then(() => (chance() < 0.3 ? act() : undefined)));
       }
       if (chance() < 0.05) {
-        // What was never saved can be ended and then begin.
+        // A session that was never saved can still be saved for the first time after destroy.
         ended ||= expected !== null;
         expected = null;
         calls.push(store.destroy(one.id));
@@ -143,7 +143,8 @@ async function live(store: RedisStore, one: Loaded, seed: number): Promise<void>
   expect(listed, `seed ${seed}`).toBe(got?.userId === "alice");
 }
 
-test("a save goes on from a first save whose text failed: it writes the session whole", async () => {
+/** A store whose serializer fails once, at the first save. */
+function storeThatFailsOnce(): RedisStore {
   let failures = 1;
   const serializer: Serializer = {
     parse: JSON.parse,
@@ -152,7 +153,11 @@ test("a save goes on from a first save whose text failed: it writes the session 
       return JSON.stringify(data);
     },
   };
-  const store = t.store({ serializer });
+  return t.store({ serializer });
+}
+
+test("a save after a first save whose serializer failed writes the whole session", async () => {
+  const store = storeThatFailsOnce();
   const one = begin(store);
   one.a = 1;
   const first = save(one);
@@ -163,12 +168,25 @@ test("a save goes on from a first save whose text failed: it writes the session 
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 2 });
 });
 
-test("a save goes on from a first save that Redis lacked the script for", async () => {
+test("a save after a first save whose serializer failed does not revive a session that was ended", async () => {
+  const store = storeThatFailsOnce();
+  const one = begin(store);
+  const first = save(one);
+  one.b = 2;
+  const second = save(one);
+  // Is sent right after the second save, which finds no session and then writes the whole one.
+  const ended = store.destroy("sid");
+  await expect(first).rejects.toThrow("the key server is away");
+  await Promise.all([second, ended]);
+  expect(await store.get("sid")).toBeNull();
+});
+
+test("a save after a first save whose script Redis lacked is sent again", async () => {
   const store = t.store();
   const other = await load(store, "other");
   await t.db.script("FLUSH");
   other.a = 1;
-  // Now it has the script that changes, but not the one that writes whole.
+  // Now Redis has the script update, but not replace.
   await save(other);
   const one = begin(store);
   one.userId = "alice";
@@ -179,7 +197,7 @@ test("a save goes on from a first save that Redis lacked the script for", async 
   expect(await store.soid("alice")).toEqual({ sessions: [] });
 });
 
-describe("a serializer that is late", () => {
+describe("a serializer that takes longer than the timeout", () => {
   let finish: (() => void)[];
   let store: RedisStore;
 
@@ -196,7 +214,7 @@ describe("a serializer that is late", () => {
     store = new RedisStore({ rs, app: "webapp", serializer });
   });
 
-  test("fails its save in time, and holds up no other call for good", async () => {
+  test("fails its save with timeout and does not block other calls", async () => {
     const one = await load(store);
     one.late = true;
     const late = expect(save(one)).rejects.toMatchObject({ name: "timeout" });
@@ -204,7 +222,7 @@ describe("a serializer that is late", () => {
     expect(got).not.toBeNull();
   });
 
-  test("brings back no session that was ended meanwhile", async () => {
+  test("revives no session that was ended meanwhile", async () => {
     const one = begin(store);
     one.late = true;
     await expect(save(one)).rejects.toMatchObject({ name: "timeout" });

@@ -68,7 +68,7 @@ async function logIn(user: string): Promise<Browser> {
   return browser;
 }
 
-test("passport's user is logged in, and out", async () => {
+test("Passport logs a user in and out", async () => {
   const browser = await logIn("alice");
   expect((await browser.get("/me")).body).toEqual({ id: "alice" });
   const thief = browser.copy();
@@ -78,13 +78,13 @@ test("passport's user is logged in, and out", async () => {
   expect(await store.soid("alice")).toEqual({ sessions: [] });
 });
 
-test("a wrong password begins no session of a user", async () => {
+test("a wrong password creates no session of a user", async () => {
   const browser = new Browser(site.url);
   expect((await browser.get("/login?username=alice&password=guess")).status).toBe(401);
   expect(await store.activity(60)).toEqual({ activity: 0 });
 });
 
-test("logging in gives a new session id, and the one before opens nothing", async () => {
+test("login changes the session id, and the old id opens nothing", async () => {
   const browser = await logIn("alice");
   const before = browser.copy();
   await browser.get("/login?username=bob&password=open+sesame");
@@ -94,7 +94,7 @@ test("logging in gives a new session id, and the one before opens nothing", asyn
   expect((await store.soid("bob")).sessions.map(({ ref }) => ref)).toEqual([`~${browser.sid}`]);
 });
 
-test("soid and killsoid go by passport's user", async () => {
+test("soid and killsoid find Passport's user", async () => {
   const [phone, laptop] = [await logIn("alice"), await logIn("alice")];
   await logIn("bob");
   expect((await store.soid("alice")).sessions.map(({ ref }) => ref).sort()).toEqual(
@@ -114,12 +114,12 @@ test("a user may be a number", async () => {
   expect((await browser.get("/me")).body).toEqual({});
 });
 
-test("a request under way does not bring back who has logged out", async () => {
+test("a request under way does not log a user in again who has logged out", async () => {
   for (let round = 0; round < 30; round++) {
     const browser = await logIn("alice");
     const thief = browser.copy();
     const under = browser.copy().get("/gate");
-    await gate.crowd(1);
+    await gate.waitFor(1);
     if (round % 2 === 0) await browser.get("/logout");
     else await store.killsoid("alice");
     gate.open();

@@ -24,7 +24,7 @@ describe.each(settings)(
       "the engine's killsoid": () => (victim) => t.rs.killsoid({ app: "sess", id: victim.user }),
     };
 
-    test.each(Object.keys(ends))("requests under way do not bring back a session that was ended by %s", async (how) => {
+    test.each(Object.keys(ends))("requests under way do not revive a session that was ended by %s", async (how) => {
       const site = await t.site(setting);
       const end = ends[how]?.() as End;
       expect(await revivals(site, end)).toBe(0);
@@ -34,31 +34,31 @@ describe.each(settings)(
   },
 );
 
-test("a request under way does not bring back a session that was ended by unset: destroy", async () => {
+test("a request under way does not revive a session that unset: destroy has ended", async () => {
   const site = await t.site({ unset: "destroy" });
   expect(await revivals(site, ({ other }) => other.get("/unset"), 10)).toBe(0);
 });
 
-test("a request under way does not bring back a session that has expired", async () => {
+test("a request under way does not revive a session that has expired", async () => {
   const site = await t.site({ resave: true, rolling: true });
   const expire: End = ({ sid }) => t.db.pexpire(`rs:{sess}:s:~${sid}`, 0);
   expect(await revivals(site, expire, 5)).toBe(0);
 });
 
-test("a request under way does not bring back a session whose ids are hashed", async () => {
+test("a request under way does not revive a session with a hashed id", async () => {
   const store = t.store({ hashIds: true });
   const site = await t.site({ store, resave: true });
   expect(await revivals(site, ({ other }) => other.get("/logout"), 5)).toBe(0);
   expect(await revivals(site, ({ user }) => store.killsoid(user), 5)).toBe(0);
 });
 
-test("a request under way does not bring back a session that was ended on another server", async () => {
+test("a request under way does not revive a session that was ended on another server", async () => {
   const [one, other] = [await t.site({ resave: true }), await t.site({ store: t.store({ client: t.redis.client() }) })];
   const elsewhere: End = (victim) => victim.other.copy(other.url).get("/logout");
   expect(await revivals(one, elsewhere, 20)).toBe(0);
 });
 
-test("sessions that are ended without the gate, at any moment, stay dead", async () => {
+test("sessions that are ended at any moment of a request stay ended", async () => {
   const site = await t.site({ resave: true, rolling: true });
   for (let round = 0; round < 200; round++) {
     const browser = site.browser();
@@ -70,24 +70,24 @@ test("sessions that are ended without the gate, at any moment, stay dead", async
   }
 });
 
-test("a request under way learns from reload that its session was ended", async () => {
+test("reload tells a request under way that its session was ended", async () => {
   const site = await t.site();
   const browser = site.browser();
   await browser.get("/login/alice");
   const under = browser.copy().get("/gate/reload");
-  await site.gate.crowd(1);
+  await site.gate.waitFor(1);
   await browser.get("/logout");
   site.gate.open();
   expect(await under).toMatchObject({ status: 500, body: { error: "Error: failed to load session" } });
 });
 
-test("a request under way that regenerates gets a new session after its old one was ended", async () => {
+test("regenerate gives a request under way a new session after its old one was ended", async () => {
   const site = await t.site({ saveUninitialized: true });
   const browser = site.browser();
   await browser.get("/login/alice");
   const { sid } = browser;
   const under = browser.get("/gate/regenerate");
-  await site.gate.crowd(1);
+  await site.gate.waitFor(1);
   await t.store().killsoid("alice");
   site.gate.open();
   await under;
@@ -96,7 +96,7 @@ test("a request under way that regenerates gets a new session after its old one 
   expect(await t.store().ids()).toEqual([browser.sid]);
 });
 
-describe("the control, connect-redis 8,", () => {
+describe("connect-redis 8, the control,", () => {
   const loggedOut: End = ({ other }) => other.get("/logout");
 
   test.each(SETTINGS)("revives sessions with resave $resave, rolling $rolling", async (setting) => {
@@ -109,7 +109,7 @@ describe("the control, connect-redis 8,", () => {
     expect(await revivals(site, ({ other }) => other.get("/regenerate"), 3)).toBeGreaterThan(0);
   });
 
-  test("revives a session even by a request that only reads, with resave", async () => {
+  test("revives a session by a request that only reads, with resave", async () => {
     const site = await t.site({ store: t.connectRedis(), resave: true });
     expect(await revivals(site, loggedOut, 3, ["/me"])).toBeGreaterThan(0);
   });

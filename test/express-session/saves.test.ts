@@ -25,7 +25,7 @@ async function load(from = store, sid = "sid"): Promise<Loaded> {
   return loaded as Loaded;
 }
 
-test("the cookie that express-session gives by default takes no room, and comes back all the same", async () => {
+test("does not store express-session's default cookie, but loads it", async () => {
   const cookie = new session.Cookie() as SessionData["cookie"];
   await store.set("usual", { cookie, color: "red" } as never);
   expect(await readFields(t.db, "rs:{sess}:s:~usual")).not.toHaveProperty('"cookie"');
@@ -36,13 +36,13 @@ test("the cookie that express-session gives by default takes no room, and comes 
 test.each([
   ["no cookie", { color: "red" }],
   ["a cookie of null", { cookie: null, color: "red" }],
-])("a session with %s comes back as it was", async (_which, data) => {
+])("loads a session with %s as it was saved", async (_which, data) => {
   await store.set("bare", data as never);
   expect(await store.get("bare")).toEqual(data);
 });
 
-describe("a session that is saved twice without waiting", () => {
-  test("is as it was at the second save, also where that undoes the first", async () => {
+describe("two saves of a session without waiting", () => {
+  test("store the state of the second, though it undoes the first", async () => {
     const loaded = await load();
     loaded.color = "blue";
     const first = done((ready) => loaded.save(ready));
@@ -52,7 +52,7 @@ describe("a session that is saved twice without waiting", () => {
     expect(await store.get("sid")).toMatchObject({ color: "red" });
   });
 
-  test("keeps a key that the first removed and the second wrote again", async () => {
+  test("keep a key that the first removed and the second wrote again", async () => {
     const loaded = await load();
     delete loaded.color;
     const first = done((ready) => loaded.save(ready));
@@ -62,7 +62,7 @@ describe("a session that is saved twice without waiting", () => {
   });
 });
 
-test("a save that failed is made up for by the next one", async () => {
+test("a save sends the changes of a failed save again", async () => {
   const loaded = await load();
   const text = `${await t.db.get("rs:{sess}:s:~sid")}`;
   await t.db.rename("rs:{sess}:active", "aside");
@@ -72,7 +72,7 @@ test("a save that failed is made up for by the next one", async () => {
   loaded.userId = "alice";
   await expect(done((ready) => loaded.save(ready))).rejects.toMatchObject({ name: "redisError" });
   await t.db.rename("aside", "rs:{sess}:active");
-  // What the failed script has written is taken back, as if it had never arrived.
+  // Undo what the failed script has written, as if Redis had never received it.
   await t.db.set("rs:{sess}:s:~sid", text, "KEEPTTL");
 
   await done((ready) => loaded.save(ready));
@@ -82,7 +82,7 @@ test("a save that failed is made up for by the next one", async () => {
   expect((await store.soid("alice")).sessions).toHaveLength(1);
 });
 
-test("a touch that failed is made up for by the next one", async () => {
+test("a touch sends the changes of a failed touch again", async () => {
   const loaded = await load();
   loaded.cookie.maxAge = 400_000;
   const evalsha = vi.spyOn(t.db, "evalsha").mockRejectedValueOnce(new Error("ERR lost"));
@@ -94,8 +94,8 @@ test("a touch that failed is made up for by the next one", async () => {
   expect(await t.db.pttl("rs:{sess}:s:~sid")).toBeLessThanOrEqual(400_000);
 });
 
-describe("dead sessions:", () => {
-  test("a loaded session is not saved after its end, and that is no error", async () => {
+describe("after destroy", () => {
+  test("a save of a loaded session does nothing and does not fail", async () => {
     const loaded = await load();
     await store.destroy("sid");
     loaded.color = "blue";
@@ -103,26 +103,26 @@ describe("dead sessions:", () => {
     expect(await store.get("sid")).toBeNull();
   });
 
-  test("a plain object that was got from the store is not saved after its end", async () => {
+  test("a save of a plain object that the store returned does nothing", async () => {
     const got = (await store.get("sid")) as SessionData;
     await store.destroy("sid");
     await store.set("sid", Object.assign(got, { color: "blue" }));
     expect(await store.get("sid")).toBeNull();
   });
 
-  test("a plain object of the caller's own is", async () => {
+  test("a plain object of the caller is saved", async () => {
     await store.destroy("sid");
     await store.set("sid", withCookie({ color: "blue" }));
     expect(await store.get("sid")).toMatchObject({ color: "blue" });
   });
 
-  test("touching one with a session of unknown origin does not bring it back", async () => {
+  test("a touch with an untracked session does not revive it", async () => {
     await store.destroy("sid");
     await store.touch("sid", withCookie({}));
     expect(await store.get("sid")).toBeNull();
   });
 
-  test("the mark of one is neither counted nor listed, and is gone after a minute", async () => {
+  test("the tombstone is neither counted nor listed, and expires after a minute", async () => {
     await store.destroy("sid");
     expect(await readFields(t.db, "rs:{sess}:s:~sid")).toEqual({ to: "" });
     const left = await t.db.pttl("rs:{sess}:s:~sid");
@@ -134,13 +134,13 @@ describe("dead sessions:", () => {
   });
 });
 
-test("a session that is saved under another id is written whole there", async () => {
+test("a save under another id writes the whole session there", async () => {
   const got = (await store.get("sid")) as SessionData;
   await store.set("copy", got);
   expect(await store.get("copy")).toMatchObject({ color: "red", cart: ["tea"] });
 });
 
-test("writing a session whole keeps when it was created", async () => {
+test("replacing a session keeps its creation time", async () => {
   const { created } = await readFields(t.db, "rs:{sess}:s:~sid");
   expect(created).toMatch(/^\d+$/);
   await new Promise((resolve) => setTimeout(resolve, 5));
@@ -148,7 +148,7 @@ test("writing a session whole keeps when it was created", async () => {
   expect((await readFields(t.db, "rs:{sess}:s:~sid")).created).toBe(created);
 });
 
-test("with a serializer the parts are merged key by key as well", async () => {
+test("merges key by key with a serializer, too", async () => {
   const secret = t.store({ serializer: rot13 });
   await secret.set("sid", withCookie({ color: "red", note: "hello" }));
   const [one, other] = [await load(secret), await load(secret)];
@@ -161,7 +161,7 @@ test("with a serializer the parts are merged key by key as well", async () => {
   expect(got).not.toHaveProperty("note");
 });
 
-test("what a serializer throws fails the call, and nothing is written", async () => {
+test("an error of the serializer fails the call, and nothing is written", async () => {
   const broken = t.store({
     serializer: { stringify: () => "", parse: () => Promise.reject(new Error("wrong key")) },
   });
@@ -173,16 +173,16 @@ test("what a serializer throws fails the call, and nothing is written", async ()
   expect(await store.get("new")).toBeNull();
 });
 
-test("a serializer that gives no text is refused, and nothing is written", async () => {
+test("a serializer that does not return a string fails the call, and nothing is written", async () => {
   const serializer = { stringify: () => Buffer.from("text") as never, parse: JSON.parse };
   await expect(t.store({ serializer }).set("new", withCookie({}))).rejects.toMatchObject({
     name: "invalidValue",
-    message: "RedisStore: serializer.stringify must give a string",
+    message: "RedisStore: serializer.stringify must return a string",
   });
   expect(await store.get("new")).toBeNull();
 });
 
-test("the touch of a request that only reads leaves data that a Session hides", async () => {
+test("a touch keeps data that a Session hides", async () => {
   await store.set("sid", withCookie({ id: "x", save: true, color: "red" }));
   const loaded = await load();
   loaded.cookie.maxAge = 90_000;
@@ -195,7 +195,7 @@ test("the touch of a request that only reads leaves data that a Session hides", 
   });
 });
 
-test("a session that JSON cannot write is refused, and what is stored stays", async () => {
+test("a session that JSON cannot represent is refused, and the stored one is kept", async () => {
   const loop: Record<string, unknown> = {};
   loop.self = loop;
   await expect(store.set("sid", withCookie({ loop }))).rejects.toThrow(TypeError);
@@ -203,8 +203,8 @@ test("a session that JSON cannot write is refused, and what is stored stays", as
   expect(await store.get("sid")).toMatchObject({ color: "red" });
 });
 
-describe("calls that are made without waiting keep their order", () => {
-  test("a session that is ended right after its first save is ended", async () => {
+describe("calls without waiting keep their order", () => {
+  test("a destroy after the first save ends the session", async () => {
     for (const fresh of [t.store({ prefix: "fresh:" }), store]) {
       await fresh.set("warm", withCookie({}));
       const saved = fresh.set("brief", withCookie({ userId: "alice" }));
@@ -221,7 +221,7 @@ describe("calls that are made without waiting keep their order", () => {
     expect(again).toMatchObject({ color: "blue" });
   });
 
-  test("of two saves the second wins, also where its text is ready first", async () => {
+  test("the second of two saves wins, though its text is ready first", async () => {
     const slow = t.store({
       serializer: {
         parse: JSON.parse,
@@ -240,7 +240,7 @@ describe("calls that are made without waiting keep their order", () => {
   });
 });
 
-test.each([undefined, null, 7])("an id of %s, which is none, finds and ends nothing", async (sid) => {
+test.each([undefined, null, 7])("an id of %s finds and ends nothing", async (sid) => {
   expect(await store.get(sid as never)).toBeNull();
   await store.destroy(sid as never);
   expect(await store.length()).toBe(1);

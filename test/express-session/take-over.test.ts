@@ -11,7 +11,7 @@ import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
-/** A site on connect-redis where alice is logged in, and the same site after the swap. */
+/** A site on connect-redis where alice is logged in, and the same site on RedisStore. */
 let browser: Browser;
 let swapped: Site;
 let store: RedisStore;
@@ -26,13 +26,13 @@ beforeEach(async () => {
   browser = old.copy(swapped.url);
 });
 
-test("who is logged in with connect-redis is so after the swap, with all data", async () => {
+test("keeps the login and data of a session that connect-redis wrote", async () => {
   expect((await browser.get("/me")).body).toMatchObject({ userId: "alice", cart: ["tea"], id: browser.sid });
   await browser.get("/push/cake");
   expect((await browser.get("/me")).body).toMatchObject({ userId: "alice", cart: ["tea", "cake"] });
 });
 
-test("a session that was taken over is gone from the old place, and stands in the index", async () => {
+test("removes the old key and adds the session to the index", async () => {
   expect(await t.db.keys("sess:*")).toHaveLength(1);
   await browser.get("/me");
   expect(await t.db.keys("sess:*")).toEqual([]);
@@ -41,12 +41,12 @@ test("a session that was taken over is gone from the old place, and stands in th
   expect((await readStored(t.db, "sess")).problems).toEqual([]);
 });
 
-test("ten first requests at once are all logged in", async () => {
+test("ten parallel first requests are all logged in", async () => {
   const answers = await Promise.all(Array.from({ length: 10 }, () => browser.copy().get("/me")));
   expect(answers.map(({ body }) => body.userId)).toEqual(Array(10).fill("alice"));
 });
 
-test("first requests to several servers at once are all logged in, in hundreds of rounds", async () => {
+test("parallel first requests to several servers are all logged in, in hundreds of rounds", async () => {
   const servers = Array.from({ length: 4 }, () => t.store({ client: t.redis.client() }));
   const left = t.connectRedis();
   for (let round = 0; round < 200; round++) {
@@ -62,8 +62,8 @@ test("first requests to several servers at once are all logged in, in hundreds o
   }
 });
 
-test("one that finds nothing in either place, because it was taken over between its two looks, is logged in", async () => {
-  // A client whose GET comes late: another server has taken the session over by then.
+test("a request is logged in though another takes the session over between its two reads", async () => {
+  // Delays the GET until another server has taken the session over.
   const late = t.redis.client();
   const get = late.get.bind(late);
   late.get = (async (key: string) => {
@@ -73,32 +73,32 @@ test("one that finds nothing in either place, because it was taken over between 
   expect(await t.store({ client: late }).get(browser.sid)).toMatchObject({ userId: "alice" });
 });
 
-test("writers among the first requests lose nothing", async () => {
+test("parallel first requests that write lose no key", async () => {
   await Promise.all(Array.from({ length: 8 }, (_, i) => browser.copy().get(`/set/key${i}/1`)));
   const { body } = await browser.get("/me");
   expect(body).toMatchObject({ userId: "alice", cart: ["tea"] });
   expect(Object.keys(body).filter((key) => key.startsWith("key"))).toHaveLength(8);
 });
 
-test("logging out right after the swap ends it for good", async () => {
+test("a logout at the first request ends the session", async () => {
   const thief = browser.copy();
   await browser.get("/logout");
   expect((await thief.get("/me")).body).not.toHaveProperty("userId");
   expect(await t.db.keys("sess:*")).toEqual([]);
 });
 
-test("destroying one that nobody has met since the swap ends it for good", async () => {
+test("destroy ends a session that was not taken over yet", async () => {
   await store.destroy(browser.sid);
   expect(await t.db.keys("sess:*")).toEqual([]);
   expect((await browser.copy().get("/me")).body).not.toHaveProperty("userId");
 });
 
-test("one that is replaced whole, unmet, leaves nothing that could come back when it was ended", async () => {
+test("set removes the old key, so the old session does not come back after destroy", async () => {
   await store.set(browser.sid, { cookie: { originalMaxAge: null }, userId: "alice" });
   expect(await t.db.keys("sess:*")).toEqual([]);
 });
 
-test("a race of take-over and destroy never ends with a live session", async () => {
+test("a race of take-over and destroy never leaves a session", async () => {
   const servers = Array.from({ length: 3 }, () => t.store({ client: t.redis.client() }));
   const left = t.connectRedis();
   const tally = { alive: 0, sawIt: 0, missedIt: 0 };
@@ -115,11 +115,11 @@ test("a race of take-over and destroy never ends with a live session", async () 
     if ((await one.get(sid)) !== null || (await t.db.exists(`sess:${sid}`)) === 1) tally.alive++;
   }
   expect(tally.alive).toBe(0);
-  // Both orders have happened, so the race was one.
+  // Both orders have happened, so the test had a race.
   expect(Math.min(tally.sawIt, tally.missedIt)).toBeGreaterThan(0);
 });
 
-test("a session that is taken over lives as long as its cookie's age from then on, not from its last write", async () => {
+test("the session's TTL is its cookie's maxAge, from the take-over on", async () => {
   const key = `sess:${browser.sid}`;
   const left = JSON.parse(`${await t.db.get(key)}`);
   left.cookie.expires = new Date(Date.now() - 30_000).toISOString();
@@ -130,10 +130,10 @@ test("a session that is taken over lives as long as its cookie's age from then o
   expect(pttl).toBeLessThanOrEqual(60_000);
 });
 
-describe("with disableTouch one that is taken over", () => {
-  test("lives as long as was left to it, and shows so", async () => {
+describe("with disableTouch a session that is taken over", () => {
+  test("keeps the TTL of its old key and shows it in its cookie", async () => {
     await t.db.pexpire(`sess:${browser.sid}`, 5000);
-    // express-session itself loses a millisecond of its age now and then.
+    // express-session loses a millisecond of the cookie's age now and then.
     const { originalMaxAge } = JSON.parse(`${await t.db.get(`sess:${browser.sid}`)}`).cookie;
     const began = Date.now();
     const got = await t.store({ disableTouch: true }).get(browser.sid);
@@ -145,7 +145,7 @@ describe("with disableTouch one that is taken over", () => {
     expect(got).toMatchObject({ userId: "alice", cookie: { originalMaxAge } });
   });
 
-  test("does so without a date of its cookie, and with a function for the ttl", async () => {
+  test("keeps the TTL of its old key without a cookie date and with a function for the ttl", async () => {
     for (const options of [{}, { ttl: () => 100 }]) {
       await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null } }), "PX", 5000);
       await t.store({ disableTouch: true, ...options }).get("old");
@@ -154,14 +154,14 @@ describe("with disableTouch one that is taken over", () => {
     }
   });
 
-  test("gets the ttl of the store when its key had no end", async () => {
+  test("gets the store's ttl if its old key had no TTL", async () => {
     await t.db.persist(`sess:${browser.sid}`);
     await t.store({ disableTouch: true }).get(browser.sid);
     expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBeGreaterThan(59_000);
   });
 
-  test("is none when its key expires between the two looks at it", async () => {
-    // A client whose PTTL comes late.
+  test("is not loaded if its old key expires between the two reads", async () => {
+    // Delays the PTTL.
     const late = t.redis.client();
     const pttl = late.pttl.bind(late);
     late.pttl = (async (key: string) => {
@@ -173,14 +173,14 @@ describe("with disableTouch one that is taken over", () => {
   });
 });
 
-test("one whose end has come, though its key has none, is not taken over but removed", async () => {
+test("removes an expired session whose key has no TTL", async () => {
   const cookie = { originalMaxAge: null, expires: new Date(Date.now() - 1000) };
   await t.db.set("sess:old", JSON.stringify({ cookie, userId: "alice" }));
   expect(await store.get("old")).toBeNull();
   expect(await t.db.exists("sess:old")).toBe(0);
 });
 
-test("one without an end of its cookie gets the ttl of the store", async () => {
+test("a session whose cookie has no expires gets the store's ttl", async () => {
   await t.db.set("sess:old", JSON.stringify({ cookie: { originalMaxAge: null, expires: null }, userId: "alice" }));
   expect(await t.store({ ttl: 100 }).get("old")).toMatchObject({ userId: "alice" });
   expect(await t.db.pttl("rs:{sess}:s:~old")).toBeGreaterThan(99_000);
@@ -192,20 +192,20 @@ test.each(["{broken", "null", '"Salted__hunter2"', "7"])(
     await t.db.set("sess:old", text);
     await expect(store.get("old")).rejects.toMatchObject({
       name: "redisError",
-      message: "A session that connect-redis left cannot be read. Was it written with another serializer?",
+      message: "A session that connect-redis wrote cannot be read. Was it written with another serializer?",
     });
     expect(await t.db.exists("sess:old")).toBe(1);
   },
 );
 
-describe("the options that matter:", () => {
-  test("legacy: false takes nothing over", async () => {
+describe("with the options", () => {
+  test("legacy: false, takes nothing over", async () => {
     const site = await t.site({ store: t.store({ legacy: false }) });
     expect((await browser.copy(site.url).get("/me")).body).not.toHaveProperty("userId");
     expect(await t.db.keys("sess:*")).toHaveLength(1);
   });
 
-  test("a prefix, with the form of an app or not", async () => {
+  test("prefix, takes over, whether or not it has the form of an app", async () => {
     for (const prefix of ["myapp:", "a/b{c}"]) {
       await call((ready) =>
         t.connectRedis({ prefix }).set("sid", withCookie({ userId: "alice" }) as SessionData, ready),
@@ -216,41 +216,41 @@ describe("the options that matter:", () => {
     }
   });
 
-  test("hashIds", async () => {
+  test("hashIds, takes over", async () => {
     const hashed = t.store({ hashIds: true });
     expect(await hashed.get(browser.sid)).toMatchObject({ userId: "alice" });
     expect((await t.db.keys(`*${browser.sid}*`)).length).toBe(0);
   });
 
-  test("an engine and its app, with connect-redis's prefix", async () => {
+  test("rs and app, takes over from connect-redis's prefix", async () => {
     const onEngine = t.store({ rs: t.rs, app: "webapp" });
     expect(await onEngine.get(browser.sid)).toMatchObject({ userId: "alice" });
     expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(1);
   });
 
-  test("a serializer, as connect-redis used it for the whole session", async () => {
+  test("serializer, takes over a session that connect-redis serialized as a whole", async () => {
     await t.db.set("sess:old", await rot13.stringify(withCookie({ userId: "alice", note: "hello" })));
     const secret = new RedisStore({ client: t.db, serializer: rot13 });
     expect(await secret.get("old")).toMatchObject({ userId: "alice", note: "hello" });
     expect((await readFields(t.db, "rs:{sess}:s:~old"))['"note"']).not.toContain("hello");
   });
 
-  test("disableTTL", async () => {
+  test("disableTTL, takes over", async () => {
     expect(await t.store({ disableTTL: true }).get(browser.sid)).toMatchObject({ userId: "alice" });
     expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 });
 
-test("a request that holds a session which was taken over cannot revive it", async () => {
+test("a request under way cannot revive a session that was taken over", async () => {
   const under = browser.copy().get("/gate/set/color/red");
-  await swapped.gate.crowd(1);
+  await swapped.gate.waitFor(1);
   await store.killsoid("alice");
   swapped.gate.open();
   await under;
   expect((await browser.get("/me")).body).not.toHaveProperty("userId");
 });
 
-test("a loaded session can be reloaded and saved right after the take-over", async () => {
+test("a session can be reloaded and saved right after the take-over", async () => {
   const loaded = await call<SessionData>((ready) => store.load(browser.sid, ready));
   const { session } = { session: loaded as SessionData & { save(ready: (error?: unknown) => void): void } };
   session.cart = ["cake"];
@@ -258,13 +258,13 @@ test("a loaded session can be reloaded and saved right after the take-over", asy
   expect(await store.get(browser.sid)).toMatchObject({ cart: ["cake"] });
 });
 
-test("a session that userId finds no user for is taken over as nobody's", async () => {
+test("a session whose userId is invalid is taken over as anonymous", async () => {
   await call((ready) => t.connectRedis().set("anonymous", withCookie({ color: "red" }) as SessionData, ready));
   const strict = t.store({ userId: () => "" });
   expect(await strict.get("anonymous")).toMatchObject({ color: "red" });
 });
 
-test("what a userId function throws by itself is not taken for that", async () => {
+test("an error that the userId function throws fails the call", async () => {
   await call((ready) => t.connectRedis().set("anonymous", withCookie({ color: "red" }) as SessionData, ready));
   const broken = t.store({
     userId: () => {
@@ -275,7 +275,7 @@ test("what a userId function throws by itself is not taken for that", async () =
   expect(await t.db.exists("sess:anonymous")).toBe(1);
 });
 
-test("with disableTTL one is taken over whatever its cookie's date is", async () => {
+test("with disableTTL a session is taken over even if its cookie has expired", async () => {
   const past = { cookie: { originalMaxAge: null, expires: new Date(Date.now() - 1000) }, color: "red" };
   await t.db.set("sess:old", JSON.stringify(past));
   expect(await t.store({ disableTTL: true }).get("old")).toMatchObject({ color: "red" });

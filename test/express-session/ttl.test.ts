@@ -10,51 +10,51 @@ import { useStores, withCookie } from "./support/stores.js";
 const t = useStores();
 const key = "rs:{sess}:s:~sid";
 
-/** Expects that a session which is written now ends in `life` ms, but for the time that this takes. */
-async function expectLife(life: number, data: object, options?: RedisStoreOptions): Promise<void> {
+/** Expects that a session that is written now ends in `ttl` ms, minus the time that the check takes. */
+async function expectTtl(ttl: number, data: object, options?: RedisStoreOptions): Promise<void> {
   const began = Date.now();
   await t.store(options).set("sid", data as SessionData);
   const left = await t.db.pttl(key);
-  expect(left).toBeGreaterThanOrEqual(life - (Date.now() - began) - 2);
-  expect(left).toBeLessThanOrEqual(life);
+  expect(left).toBeGreaterThanOrEqual(ttl - (Date.now() - began) - 2);
+  expect(left).toBeLessThanOrEqual(ttl);
 }
 
-describe("the life of a session is", () => {
+describe("the TTL of a session is", () => {
   test("that of its cookie, to the millisecond", async () => {
-    await expectLife(300, withCookie({}, 300));
+    await expectTtl(300, withCookie({}, 300));
   });
 
-  test("that of its cookie when that is a date in text", async () => {
+  test("that of its cookie, if the date is a string", async () => {
     const expires = new Date(Date.now() + 1500).toISOString();
-    await expectLife(1500, { cookie: { originalMaxAge: 1500, expires } });
+    await expectTtl(1500, { cookie: { originalMaxAge: 1500, expires } });
   });
 
-  test("a day when the cookie has no end", async () => {
-    await expectLife(86_400_000, withCookie({}, null));
-    await expectLife(86_400_000, { data: "but no cookie" });
+  test("a day, if the cookie has no expires", async () => {
+    await expectTtl(86_400_000, withCookie({}, null));
+    await expectTtl(86_400_000, { data: "but no cookie" });
   });
 
-  test("the option ttl when the cookie has no end, in seconds and parts of them", async () => {
-    await expectLife(5000, withCookie({}, null), { ttl: 5 });
-    await expectLife(250, withCookie({}, null), { ttl: 0.25 });
-    await expectLife(60_000, withCookie({}, 60_000), { ttl: 5 });
+  test("the option ttl in seconds, with fractions, if the cookie has no expires", async () => {
+    await expectTtl(5000, withCookie({}, null), { ttl: 5 });
+    await expectTtl(250, withCookie({}, null), { ttl: 0.25 });
+    await expectTtl(60_000, withCookie({}, 60_000), { ttl: 5 });
   });
 
-  test("what the function ttl says, whatever the cookie says", async () => {
+  test("the result of the function ttl, whatever the cookie says", async () => {
     const ttl = (session: SessionData) => (session.userId === "admin" ? 10 : 100);
-    await expectLife(10_000, withCookie({ userId: "admin" }), { ttl });
-    await expectLife(100_000, withCookie({ userId: "alice" }), { ttl });
+    await expectTtl(10_000, withCookie({ userId: "admin" }), { ttl });
+    await expectTtl(100_000, withCookie({ userId: "alice" }), { ttl });
   });
 
-  test("a hundred years where more was asked for", async () => {
+  test("a hundred years at most", async () => {
     const century = 100 * 365 * 86_400_000;
-    await expectLife(century, withCookie({}, null), { ttl: Number.POSITIVE_INFINITY });
-    await expectLife(century, withCookie({}), { ttl: () => Number.MAX_VALUE });
+    await expectTtl(century, withCookie({}, null), { ttl: Number.POSITIVE_INFINITY });
+    await expectTtl(century, withCookie({}), { ttl: () => Number.MAX_VALUE });
     expect(await t.store().get("sid")).toMatchObject({ cookie: { originalMaxAge: 60_000 } });
   });
 });
 
-test("a session whose cookie lives 300 ms is there before, and gone after that", async () => {
+test("a session with a maxAge of 300 ms exists before, and not after that", async () => {
   const site = await t.site({ cookie: { maxAge: 300 } });
   const browser = site.browser();
   await browser.get("/login/alice");
@@ -66,7 +66,7 @@ test("a session whose cookie lives 300 ms is there before, and gone after that",
   expect(await t.store().length()).toBe(0);
 });
 
-test("a session of a short life that is used all the time lives on", async () => {
+test("a session with a short TTL that is used all the time does not end", async () => {
   const site = await t.site({ cookie: { maxAge: 400 }, rolling: true });
   const browser = site.browser();
   await browser.get("/login/alice");
@@ -76,26 +76,28 @@ test("a session of a short life that is used all the time lives on", async () =>
   }
 });
 
-describe("the date that a loaded session shows is when Redis ends it", () => {
-  async function expectAgreement(store: RedisStore, sid: string): Promise<void> {
-    const began = Date.now();
+describe("the cookie date of a loaded session is when Redis ends it", () => {
+  /** @param began before the last use: the store dates it when it sends the call, and Redis when the call arrives */
+  async function expectAgreement(store: RedisStore, sid: string, began: number): Promise<void> {
     const expires = Date.parse(`${(await store.get(sid))?.cookie.expires}`);
     const ends = Date.now() + (await t.db.pttl(`rs:{sess}:s:~${sid}`));
     expect(Math.abs(expires - ends)).toBeLessThanOrEqual(Date.now() - began + 2);
   }
 
-  test("after it was written", async () => {
+  test("after a write", async () => {
     const store = t.store();
+    const began = Date.now();
     await store.set("sid", withCookie({}, 5000));
-    await expectAgreement(store, "sid");
+    await expectAgreement(store, "sid", began);
   });
 
-  test("after a touch, here and by another store", async () => {
+  test("after a touch by this and by another store", async () => {
     const store = t.store();
     await store.set("sid", withCookie({}, 5000));
     await sleep(50);
+    const began = Date.now();
     await t.store().touch("sid", withCookie({}, 90_000));
-    await expectAgreement(store, "sid");
+    await expectAgreement(store, "sid", began);
     expect(await t.db.pttl(key)).toBeGreaterThan(89_000);
   });
 
@@ -107,34 +109,37 @@ describe("the date that a loaded session shows is when Redis ends it", () => {
     const { sid } = browser;
     const first = Date.parse(`${(await browser.get("/me")).body.expires}`);
     await sleep(1050);
+    const began = Date.now();
     await browser.get("/me");
-    await expectAgreement(store, sid);
+    await expectAgreement(store, sid, began);
     const second = Date.parse(`${(await store.get(sid))?.cookie.expires}`);
     expect(second - first).toBeGreaterThan(1000);
   });
 
   test("with a function for the ttl", async () => {
     const store = t.store({ ttl: () => 7 });
+    const began = Date.now();
     await store.set("sid", withCookie({}, 60_000));
-    await expectAgreement(store, "sid");
+    await expectAgreement(store, "sid", began);
     expect(await t.db.pttl(key)).toBeLessThanOrEqual(7000);
   });
 
-  test("at a read that comes a second after the last", async () => {
+  test("at a read a second after the last", async () => {
     const store = t.store();
     await store.set("sid", withCookie({}, 5000));
     for (const ago of [990, 999, 1000, 1001, 1500, -990, -1500]) {
-      await editFields(t.db, key, { la: Date.now() - ago });
+      const began = Date.now();
+      await editFields(t.db, key, { la: began - ago });
       await t.db.pexpire(key, 5000 - ago);
-      await expectAgreement(store, "sid");
+      await expectAgreement(store, "sid", began);
     }
   });
 });
 
-describe("the date that a session was written with is the one that is read, to the millisecond, for 2000 of them", () => {
+describe("2000 sessions are loaded with the cookie date with which they were saved, to the millisecond,", () => {
   const ages = Array.from({ length: 2000 }, (_, i) => 60_000 + i);
 
-  test("when reading does not prolong", async () => {
+  test("if reading does not prolong", async () => {
     const store = t.store({ disableTouch: true });
     const drifts = new Set<number>();
     for (const age of ages) {
@@ -146,7 +151,7 @@ describe("the date that a session was written with is the one that is read, to t
     expect([...drifts]).toEqual([0]);
   });
 
-  test("when a loaded session is changed, and when reading prolongs where it is late", async () => {
+  test("if a loaded session is changed, and unless a late read prolongs", async () => {
     const store = t.store();
     await store.set("sid", withCookie({}));
     let exact = 0;
@@ -159,13 +164,13 @@ describe("the date that a session was written with is the one that is read, to t
       const got = await store.get("sid");
       const drift = Date.parse(`${got?.cookie.expires}`) - Number(loaded.cookie.expires);
       if (drift === 0) exact++;
-      // The read was prolonging: that is no drift, it is the date's purpose.
+      // This read prolonged the session, so the date has to move.
       else expect(drift).toBeGreaterThanOrEqual(50);
     }
     expect(exact).toBeGreaterThan(1000);
   });
 
-  test("when the clock ticks at each look at it", async () => {
+  test("if the clock ticks at each reading", async () => {
     const store = t.store({ disableTouch: true });
     let tick = Date.now();
     const now = vi.spyOn(Date, "now").mockImplementation(() => tick++);
@@ -189,7 +194,7 @@ test("reading prolongs a session by its ttl", async () => {
   expect(await t.db.pttl(key)).toBeGreaterThan(59_000);
 });
 
-test("a session that was shortened is counted until its new end, and not after it", async () => {
+test("a session whose TTL was shortened is counted until its new end only", async () => {
   const store = t.store();
   await store.set("sid", withCookie({}, 60_000));
   await store.touch("sid", withCookie({}, 60));
@@ -198,7 +203,7 @@ test("a session that was shortened is counted until its new end, and not after i
   expect(await store.length()).toBe(0);
 });
 
-describe("an end in the past destroys", () => {
+describe("a cookie date in the past ends the session", () => {
   test("at set", async () => {
     const store = t.store();
     await store.set("sid", withCookie({ userId: "alice" }));
@@ -214,7 +219,7 @@ describe("an end in the past destroys", () => {
     expect(await store.get("sid")).toBeNull();
   });
 
-  test.each([0, -5])("when the function for the ttl says %s", async (seconds) => {
+  test.each([0, -5])("if the ttl function returns %s", async (seconds) => {
     const store = t.store({ ttl: () => seconds });
     await store.set("sid", withCookie({}));
     expect(await store.get("sid")).toBeNull();
@@ -231,7 +236,7 @@ describe("an end in the past destroys", () => {
   });
 });
 
-describe("a cookie that ends at a date, and has no age", () => {
+describe("a cookie with a fixed date and no maxAge", () => {
   const until = (ms: number) => ({ cookie: { originalMaxAge: null, expires: new Date(Date.now() + ms), path: "/" } });
 
   test("keeps its date, however often the session is used", async () => {
@@ -244,7 +249,7 @@ describe("a cookie that ends at a date, and has no age", () => {
     }
   });
 
-  test("ends then, also when it was read in between", async () => {
+  test("ends the session at that date, even if the session was read meanwhile", async () => {
     const store = t.store();
     await store.set("sid", until(300) as unknown as SessionData);
     await sleep(200);
@@ -253,7 +258,7 @@ describe("a cookie that ends at a date, and has no age", () => {
     expect(await store.get("sid")).toBeNull();
   });
 
-  test("with disableTTL the session goes on, and is not lost by a save", async () => {
+  test("with disableTTL does not end the session, and a save keeps it", async () => {
     const store = t.store({ disableTTL: true });
     await store.set("sid", { ...until(60_000), n: 1 } as unknown as SessionData);
     await store.set("sid", (await store.get("sid")) as SessionData);
@@ -261,14 +266,14 @@ describe("a cookie that ends at a date, and has no age", () => {
   });
 });
 
-test("a Redis without memory still prolongs the session of a slow request, and refuses what would be new", async () => {
+test("a Redis that is out of memory prolongs the session of a slow request, and refuses new data", async () => {
   const store = t.store();
   await store.set("sid", withCookie({ userId: "alice" }, 5000));
   const loaded = (await store.get("sid")) as SessionData;
   await sleep(1050);
   await t.db.config("SET", "maxmemory", "1");
   try {
-    // As express-session does at the end of a request.
+    // express-session does this at the end of a request.
     loaded.cookie.expires = new Date(Date.now() + 5000);
     await store.touch("sid", loaded);
     expect(await t.db.pttl(key)).toBeGreaterThan(4500);
@@ -281,7 +286,7 @@ test("a Redis without memory still prolongs the session of a slow request, and r
   }
 });
 
-test("a cookie whose expires is no date is no error of the store: the session has the ttl of the store", async () => {
+test("a session whose cookie has an invalid date gets the store's ttl", async () => {
   const store = t.store({ ttl: 100 });
   const cookie = Object.assign(new session.Cookie(), { expires: new Date(Number.NaN) });
   const data = { cookie, color: "red" } as unknown as SessionData;

@@ -25,10 +25,10 @@ const IDS = [
   "딸기 {x}",
 ];
 
-describe.each(shared)("an engine and a store share an app by %s", (_how, open) => {
+describe.each(shared)("an engine and a store that share an app by %s", (_how, open) => {
   const admin = { app: APP, id: "admin", ip: "::1" };
 
-  test("the store does not open a session of the engine, neither by its ref nor by its token", async () => {
+  test("the store opens no session of the engine, neither by ref nor by token", async () => {
     const { token, ref } = await t.rs.create({ ...admin, d: { role: "admin" } });
     const store = open();
     for (const sid of [ref, token, `~${ref}`]) expect(await store.get(sid)).toBeNull();
@@ -38,7 +38,7 @@ describe.each(shared)("an engine and a store share an app by %s", (_how, open) =
     expect(await t.rs.get({ app: APP, token })).toMatchObject({ id: "admin", d: { role: "admin" } });
   });
 
-  test("a public ref that another endpoint signed with the same secret is no session of a site", async () => {
+  test("a ref that another endpoint signed with the same secret opens no session", async () => {
     const { ref } = await t.rs.create({ ...admin, d: { userId: "admin" } });
     const site = await t.site({ store: open() });
     const signature = createHmac("sha256", "keyboard cat").update(ref).digest("base64").replace(/=+$/, "");
@@ -57,7 +57,7 @@ describe.each(shared)("an engine and a store share an app by %s", (_how, open) =
     }
   });
 
-  test("the engine lists and ends sessions of the store by their refs, whatever their ids look like", async () => {
+  test("the engine lists and ends sessions of the store by ref, whatever their ids look like", async () => {
     const store = open();
     for (const sid of IDS) await store.set(sid, withCookie({ userId: "alice" }));
     const { sessions } = await t.rs.soid({ app: APP, id: "alice" });
@@ -71,7 +71,7 @@ describe.each(shared)("an engine and a store share an app by %s", (_how, open) =
     expect(await store.get("~tilde")).toMatchObject({ userId: "alice" });
   });
 
-  test("ids and all show the sessions of the store only", async () => {
+  test("ids and all return the sessions of the store only", async () => {
     await t.rs.create(admin);
     const store = open();
     for (const sid of IDS) await store.set(sid, withCookie({ userId: "alice" }));
@@ -81,7 +81,7 @@ describe.each(shared)("an engine and a store share an app by %s", (_how, open) =
     expect((await store.all()).map((one) => (one as { id?: string }).id).sort()).toEqual(expected);
   });
 
-  test("the engine's set on a session of the store is refused, and the index stays right", async () => {
+  test("the engine refuses set on a session of the store, and the index stays correct", async () => {
     const store = open();
     await store.set("sid", withCookie({ userId: "alice" }));
     await expect(t.rs.set({ app: APP, ref: store.ref("sid"), d: { userId: "bob" } })).rejects.toMatchObject({
@@ -93,7 +93,7 @@ describe.each(shared)("an engine and a store share an app by %s", (_how, open) =
     expect(await store.killsoid("alice")).toEqual({ kill: 1 });
   });
 
-  test("destroy and except take a ref as well as an id", async () => {
+  test("destroy and except accept a ref and an id", async () => {
     const store = open();
     for (const sid of IDS) await store.set(sid, withCookie({ userId: "alice" }));
     expect(await store.killsoid("alice", { except: store.ref("a:b/c?d#e") })).toEqual({ kill: IDS.length - 1 });

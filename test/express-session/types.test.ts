@@ -20,8 +20,8 @@ declare module "express-session" {
 
 const t = useStores();
 
-describe("to TypeScript", () => {
-  test("it is a store for express-session and @fastify/session", () => {
+describe("types", () => {
+  test("RedisStore is a store for express-session and @fastify/session", () => {
     const store = t.store();
     expectTypeOf(store).toExtend<session.Store>();
     expectTypeOf(store).toExtend<fastifySession.SessionStore>();
@@ -29,7 +29,7 @@ describe("to TypeScript", () => {
     expect(session({ store, secret: "x", resave: false, saveUninitialized: false })).toBeTypeOf("function");
   });
 
-  test("what a project adds to SessionData is known in what the store gives", async () => {
+  test("results have the properties that a project adds to SessionData", async () => {
     const store = t.store();
     await store.set("sid", withCookie({ theme: "dark" as const, userId: "alice" }));
     const got = await store.get("sid");
@@ -44,7 +44,7 @@ describe("to TypeScript", () => {
     expect((await store.all()).map(({ theme }) => theme)).toEqual(["dark"]);
   });
 
-  test("methods take a callback and give nothing, or give a promise", () => {
+  test("methods return void with a callback, and a promise without", () => {
     expectTypeOf<ReturnType<RedisStore["length"]>>().toEqualTypeOf<Promise<number>>();
     expectTypeOf<ReturnType<RedisStore["ids"]>>().toEqualTypeOf<Promise<string[]>>();
     expectTypeOf<ReturnType<RedisStore["killsoid"]>>().toEqualTypeOf<Promise<{ kill: number }>>();
@@ -54,7 +54,7 @@ describe("to TypeScript", () => {
     expect(store.get("nobody", callback)).toBeUndefined();
   });
 
-  test("options are what they are documented to be", () => {
+  test("options have the documented types", () => {
     expectTypeOf<RedisStoreOptions["client"]>().toEqualTypeOf<Redis | Cluster | undefined>();
     expectTypeOf<RedisSessions<{ cart: number }>>().toExtend<NonNullable<RedisStoreOptions["rs"]>>();
     expectTypeOf<RedisSessions>().toExtend<NonNullable<RedisStoreOptions["rs"]>>();
@@ -62,14 +62,14 @@ describe("to TypeScript", () => {
     expectTypeOf<RedisStoreOptions["ttl"]>().toEqualTypeOf<number | ((data: SessionData) => number) | undefined>();
     const userId: RedisStoreOptions["userId"] = ({ theme }) => theme;
     expect(new RedisStore({ client: t.db, userId })).toBeInstanceOf(RedisStore);
-    // @ts-expect-error there is no such option
+    // @ts-expect-error unknown option
     expect(() => new RedisStore({ client: t.db, disableTtl: true })).toThrow();
     expect(new RedisStore({ client: t.db, userId: () => 17 })).toBeInstanceOf(RedisStore);
-    // @ts-expect-error a user is text or a number
+    // @ts-expect-error a user's id is a string or a number
     expect(new RedisStore({ client: t.db, userId: () => true })).toBeInstanceOf(RedisStore);
   });
 
-  test("no any comes out of it", async () => {
+  test("no result is any", async () => {
     const store = t.store();
     expectTypeOf(await store.all()).not.toBeAny();
     expectTypeOf(await store.soapp(60)).not.toBeAny();

@@ -27,7 +27,7 @@ beforeEach(async () => {
     res.json({});
   });
   site = await serve(app);
-  // As WebSocket servers do it: no Express, a bare request, and a response that is never sent.
+  // WebSocket servers do this without Express: a plain request, and a response that is never sent.
   upgraded = new Promise((resolve, reject) => {
     site.server.on("upgrade", (req: IncomingMessage, socket) => {
       const bare = req as Request;
@@ -44,7 +44,7 @@ beforeEach(async () => {
 
 afterEach(() => site.close());
 
-/** Asks for an upgrade, and gives the request as the server has it. */
+/** Requests an upgrade. Returns the request as the server sees it. */
 async function upgrade(cookie: string): Promise<Request> {
   const socket = connect(Number(new URL(site.url).port), "127.0.0.1");
   socket.write(
@@ -56,19 +56,19 @@ async function upgrade(cookie: string): Promise<Request> {
   return req;
 }
 
-test("the middleware gives a socket's request the session of its cookie", async () => {
+test("the middleware loads the session of an upgrade request", async () => {
   const req = await upgrade(browser.cookies);
   expect(req.sessionID).toBe(browser.sid);
   expect(req.session.userId).toBe("alice");
 });
 
-test("a cookie that opens nothing gives a new session, which is not stored", async () => {
+test("an unknown cookie gets a new session, which is not stored", async () => {
   const req = await upgrade("connect.sid=nonsense");
   expect(req.session.userId).toBeUndefined();
   expect(await store.ids()).toEqual([browser.sid]);
 });
 
-test("a socket that lives long reloads, changes and saves its session, and overwrites nothing", async () => {
+test("a long-lived socket reloads, changes and saves its session, and overwrites nothing", async () => {
   const req = await upgrade(browser.cookies);
   req.session.cart = ["from the socket"];
   const other = await call<session.SessionData>((ready) => store.load(browser.sid, ready));
@@ -78,7 +78,7 @@ test("a socket that lives long reloads, changes and saves its session, and overw
   expect(req.session).toMatchObject({ userId: "alice", cart: ["from the socket"], note: "from a page" });
 });
 
-test("a socket learns from reload that its session was ended, and cannot revive it", async () => {
+test("reload tells a socket that its session was ended, and the socket cannot revive it", async () => {
   const req = await upgrade(browser.cookies);
   await store.killsoid("alice");
   req.session.cart = ["tea"];
@@ -89,11 +89,11 @@ test("a socket learns from reload that its session was ended, and cannot revive 
 
 test("a session that is loaded by its id alone can be changed, saved and destroyed", async () => {
   const loaded = await call<session.SessionData>((ready) => store.load(browser.sid, ready));
-  const own = loaded as session.Session & session.SessionData;
-  own.cart = ["tea"];
-  await done((ready) => own.save(ready));
+  const typed = loaded as session.Session & session.SessionData;
+  typed.cart = ["tea"];
+  await done((ready) => typed.save(ready));
   expect(await store.get(browser.sid)).toMatchObject({ userId: "alice", cart: ["tea"] });
-  await done((ready) => own.destroy(ready));
+  await done((ready) => typed.destroy(ready));
   expect(await store.get(browser.sid)).toBeNull();
   expect(await call((ready) => store.load(browser.sid, ready))).toBeUndefined();
 });

@@ -24,14 +24,14 @@ test("soid lists a user's sessions, newest first, with their data", async () => 
   expect(await store.soid("nobody")).toEqual({ sessions: [] });
 });
 
-test("soid shows the cookie of each session as a load would", async () => {
+test("soid returns the cookie of each session as a load would", async () => {
   const store = t.store();
   await store.set("sid", withCookie({ userId: "alice" }));
   const began = Date.now();
   const [listed] = (await store.soid("alice")).sessions;
   const got = await store.get("sid");
   const apart = Math.abs(Date.parse(`${listed?.d?.cookie.expires}`) - Date.parse(`${got?.cookie.expires}`));
-  // Reading may prolong it, if the look at the list took as long as that.
+  // Reading may prolong the session, if listing took longer than the touch interval.
   expect(apart).toBeLessThanOrEqual(Date.now() - began + 2);
 });
 
@@ -53,7 +53,7 @@ test.each([false, true])("ref marks the present session in a list; hashIds: %s",
   expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(laptop.sid)]);
 });
 
-test("a session that somebody has spoilt is missing in the lists, and hides no other", async () => {
+test("a malformed session is left out of the lists and hides no other", async () => {
   const store = t.store();
   for (const sid of ["sound", "spoilt", "cookieless", "nobody's"])
     await store.set(sid, withCookie({ userId: "alice" }));
@@ -67,17 +67,17 @@ test("a session that somebody has spoilt is missing in the lists, and hides no o
   await expect(store.get("spoilt")).rejects.toMatchObject({ name: "redisError" });
 });
 
-test("soid and soapp show the ttl in whole seconds, rounded up", async () => {
+test("soid and soapp return the ttl in whole seconds, rounded up", async () => {
   const store = t.store();
   const shown = async () => [...(await store.soid("alice")).sessions, ...(await store.soapp(60)).sessions];
-  for (const [life, ttl] of [
+  for (const [left, ttl] of [
     [60_000, 60],
     [59_900, 60],
     [59_500, 60],
     [900, 1],
   ]) {
-    const expires = new Date(Date.now() + Number(life));
-    await store.set("sid", { cookie: { originalMaxAge: Number(life), expires }, userId: "alice" });
+    const expires = new Date(Date.now() + Number(left));
+    await store.set("sid", { cookie: { originalMaxAge: Number(left), expires }, userId: "alice" });
     const got = (await shown()).map((one) => one.ttl);
     expect(got).toEqual([ttl, ttl]);
   }
@@ -85,7 +85,7 @@ test("soid and soapp show the ttl in whole seconds, rounded up", async () => {
   expect((await shown()).map((one) => one.ttl)).toEqual([0, 0]);
 });
 
-test("a user whose id is a number is found by the number and by its text", async () => {
+test("a user with a numeric id is found by the number and by its text", async () => {
   const store = t.store();
   await store.set("a", withCookie({ userId: 42 }));
   await store.set("b", withCookie({ userId: "42" }));
@@ -110,7 +110,7 @@ test("killsoid logs a user out everywhere, and nobody else", async () => {
   expect(await store.killsoid("alice")).toEqual({ kill: 0 });
 });
 
-test("killsoid spares the session that the request came from", async () => {
+test("killsoid keeps the session of the current request with except", async () => {
   const store = t.store();
   const site = await t.site({ store });
   const [phone, laptop] = [site.browser(), site.browser()];
@@ -137,7 +137,7 @@ test("soapp lists the sessions by their last activity, in pages", async () => {
   expect(await refs(10)).toEqual(["~alice", "~bob"]);
 });
 
-test("activity counts users, not sessions, and no anonymous ones", async () => {
+test("activity counts users, not sessions, and ignores anonymous sessions", async () => {
   const store = t.store();
   await store.set("a1", withCookie({ userId: "alice" }));
   await store.set("a2", withCookie({ userId: "alice" }));
@@ -157,7 +157,7 @@ test("bad arguments are refused", async () => {
   await expect(store.activity(1.5)).rejects.toMatchObject({ name: "invalidValue" });
 });
 
-test("the engine sees the sessions of the store, and the store what the engine has killed", async () => {
+test("the engine lists sessions of the store, and the store misses those that the engine ended", async () => {
   const store = t.store({ rs: t.rs, app: "webapp" });
   await store.set("sid", withCookie({ userId: "alice" }));
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref: "~sid", id: "alice" }]);
@@ -166,7 +166,7 @@ test("the engine sees the sessions of the store, and the store what the engine h
   expect(await store.get("sid")).toBeNull();
 });
 
-test("with a serializer the tools show the data in clear", async () => {
+test("the tools return deserialized data", async () => {
   const store = t.store({ serializer: rot13 });
   await store.set("sid", withCookie({ userId: "alice", cart: ["tea"] }));
   expect((await readFields(t.db, "rs:{sess}:s:~sid"))['"cart"']).not.toContain("tea");
@@ -177,7 +177,7 @@ test("with a serializer the tools show the data in clear", async () => {
 describe("with hashed ids", () => {
   const sid = "a-session-id-that-express-session-made";
 
-  test("Redis holds no id, and ids() answers refs", async () => {
+  test("Redis holds no id, and ids() returns refs", async () => {
     const store = t.store({ hashIds: true });
     const site = await t.site({ store });
     const browser = site.browser();
@@ -195,7 +195,7 @@ describe("with hashed ids", () => {
     expect(await store.all()).toMatchObject([{ id: store.ref(browser.sid) }]);
   });
 
-  test("destroy takes ids and refs", async () => {
+  test("destroy accepts ids and refs", async () => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({}));
     await store.destroy(sid);
@@ -215,7 +215,7 @@ describe("with hashed ids", () => {
   test.each([
     ["id", sid],
     ["ref", `~${refOf(sid)}`],
-  ])("killsoid spares a session by its %s", async (_by, except) => {
+  ])("killsoid keeps a session by its %s", async (_by, except) => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({ userId: "alice" }));
     await store.set("another", withCookie({ userId: "alice" }));
@@ -224,7 +224,7 @@ describe("with hashed ids", () => {
   });
 });
 
-test("a misspelt option is refused, and nobody's session ended", async () => {
+test("a misspelt option is refused, and no session is ended", async () => {
   const store = t.store();
   await store.set("sid", withCookie({ userId: "alice" }));
   await expect(store.killsoid("alice", { excpt: "sid" } as object)).rejects.toThrow(

@@ -10,7 +10,7 @@ const t = useStores();
 type Done = (error: unknown, session?: SessionData | null) => void;
 type Copy = (session: SessionData) => SessionData;
 
-/** A store that hands out copies, as wrappers that cache, trace or validate sessions do. */
+/** A store that returns copies, like wrappers that cache, trace or validate sessions. */
 function wrapped(copy: Copy, options: RedisStoreOptions = {}): RedisStore {
   class Wrapped extends RedisStore {
     override get(sid: string, done?: Done): Promise<SessionData | null> & void {
@@ -32,7 +32,7 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
     const browser = site.browser();
     await browser.get("/login/alice");
     const writes = Array.from({ length: 8 }, (_, i) => browser.copy().get(`/gate/set/key${i}/1`));
-    await site.gate.crowd(8);
+    await site.gate.waitFor(8);
     site.gate.open();
     await Promise.all(writes);
     const { body } = await browser.get("/me");
@@ -40,20 +40,20 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
     expect(body).toMatchObject({ userId: "alice" });
   });
 
-  test("a key that one request removes stays removed", async () => {
+  test("a removed key stays removed", async () => {
     const site = await t.site({ store: wrapped(copy) });
     const browser = site.browser();
     await browser.get("/login/alice");
     await browser.get("/set/color/red");
     const slow = browser.copy().get("/gate/set/key/1");
-    await site.gate.crowd(1);
+    await site.gate.waitFor(1);
     await browser.get("/delete/color");
     site.gate.open();
     await slow;
     expect((await browser.get("/me")).body).not.toHaveProperty("color");
   });
 
-  test.each(SETTINGS)("requests under way do not bring back who was logged out, %o", async (setting) => {
+  test.each(SETTINGS)("requests under way do not log a user in again who has logged out, %o", async (setting) => {
     const store = wrapped(copy);
     const site = await t.site({ store, ...setting });
     const ends: End[] = [
@@ -64,13 +64,13 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
     for (const end of ends) expect(await revivals(site, end, 5)).toBe(0);
   });
 
-  test("a request that changes nothing leaves the index to one that logs in as another user", async () => {
+  test("a request without changes does not undo the login of a parallel request in the index", async () => {
     const store = wrapped(copy);
     const site = await t.site({ store });
     const browser = site.browser();
     await browser.get("/login/alice");
     const slow = browser.copy().get("/gate/set/color/red");
-    await site.gate.crowd(1);
+    await site.gate.waitFor(1);
     await browser.get("/login/bob");
     site.gate.open();
     await slow;
@@ -79,7 +79,7 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
     expect((await readStored(t.db, "sess")).problems).toEqual([]);
   });
 
-  test("a session is prolonged by a visit, and its cookie's date moves on", async () => {
+  test("a request prolongs the session and moves its cookie's date", async () => {
     const site = await t.site({ store: wrapped(copy), cookie: { maxAge: 60_000 } });
     const browser = site.browser();
     await browser.get("/login/alice");
@@ -90,12 +90,12 @@ describe.each(COPIES)("behind a wrapper that copies by %s", (_how, copy) => {
   });
 });
 
-test("a wrapper that answers from a cache writes what a request changed, and nothing that is stale", async () => {
+test("a save through a wrapper that caches writes the changes only, and no stale keys", async () => {
   const cache = new Map<string, SessionData>();
   class Cached extends RedisStore {
     override get(sid: string, done?: Done): Promise<SessionData | null> & void {
-      const known = cache.get(sid);
-      if (known !== undefined) return process.nextTick(() => done?.(null, structuredClone(known))) as never;
+      const cached = cache.get(sid);
+      if (cached !== undefined) return process.nextTick(() => done?.(null, structuredClone(cached))) as never;
       return super.get(sid, (error, session) => {
         if (session) cache.set(sid, structuredClone(session));
         done?.(error, session && structuredClone(session));

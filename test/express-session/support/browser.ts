@@ -28,7 +28,7 @@ interface Cookie {
   expires: number;
 }
 
-/** Keeps the cookies that it is given and sends them again until they expire, as a browser does. */
+/** Stores cookies and sends them until they expire, as a browser does. */
 export class Browser {
   readonly #url: string;
   readonly #jar = new Map<string, Cookie>();
@@ -37,7 +37,7 @@ export class Browser {
     this.#url = url;
   }
 
-  /** Fetches a page. The cookies of the answer are taken. */
+  /** Fetches a page and stores the cookies of the response. */
   async get(path: string): Promise<Answer> {
     const response = await fetch(this.#url + path, { headers: { cookie: this.cookies }, redirect: "manual" });
     for (const line of response.headers.getSetCookie()) this.#take(line);
@@ -51,7 +51,7 @@ export class Browser {
     };
   }
 
-  /** What it sends as the header Cookie. */
+  /** The header Cookie. */
   get cookies(): string {
     const now = Date.now();
     // The date of a cookie is rounded down to a second.
@@ -59,13 +59,13 @@ export class Browser {
     return live.map(([name, { value }]) => `${name}=${value}`).join("; ");
   }
 
-  /** The id in the cookie of express-session or @fastify/session; "" when there is none. */
+  /** The id in the cookie of express-session or @fastify/session; "" without a cookie. */
   get sid(): string {
     const [, value = ""] = /=(?:s%3A)?([^;]+)/.exec(this.cookies) ?? [];
     return decodeURIComponent(value).replace(/\.[^.]*$/, "");
   }
 
-  /** A browser with the same cookies at this moment, which then goes its own way: a thief, or a second app's. */
+  /** Another browser with a copy of the cookies: a thief, or a browser of a second app. */
   copy(url = this.#url): Browser {
     const other = new Browser(url);
     for (const [name, cookie] of this.#jar) other.#jar.set(name, cookie);
@@ -84,6 +84,6 @@ export interface Answer {
   /** The Set-Cookie headers. */
   cookies: string[];
   text: string;
-  /** The answer as JSON, {} when it is none. */
+  /** The body as JSON; {} if it is not JSON. */
   body: Record<string, unknown>;
 }

@@ -1,4 +1,4 @@
-/** Where requests wait until the test lets them on. */
+/** Holds requests until the test opens it. */
 export class Gate {
   #waiting: (() => void)[] = [];
   #noticed: (() => void) | undefined;
@@ -11,8 +11,8 @@ export class Gate {
     });
   }
 
-  /** For the test: waits until so many requests stand at the gate. */
-  async crowd(count: number): Promise<void> {
+  /** For the test: waits until this many requests wait at the gate. */
+  async waitFor(count: number): Promise<void> {
     while (this.#waiting.length < count) {
       await new Promise<void>((resolve) => {
         this.#noticed = resolve;
@@ -20,7 +20,7 @@ export class Gate {
     }
   }
 
-  /** Lets on those who wait. The next ones wait again. */
+  /** Lets the waiting requests continue. Later requests wait again. */
   open(): void {
     for (const go of this.#waiting.splice(0)) go();
   }

@@ -1,7 +1,7 @@
 import type { Browser } from "./browser.js";
 import type { Site } from "./site.js";
 
-/** What a request may do that is under way while its session is ended. */
+/** What a request may do while its session is ended. */
 export const UNDER_WAY = ["/me", "/set/color/red", "/delete/note", "/push/tea", "/save/color/blue", "/reload"];
 
 /** Ends the session of `victim`; `other` is another tab of the same browser. */
@@ -10,8 +10,8 @@ export type End = (victim: { sid: string; user: string; other: Browser }) => Pro
 let users = 0;
 
 /**
- * Logs a user in, lets requests load the session and wait, ends the session, lets them go on, and then looks whether
- * the old cookie opens anything. Gives how many times it does.
+ * Logs a user in, ends the session while requests that have loaded it wait, and lets them continue. Returns how often the
+ * old cookie still opens a session.
  */
 export async function revivals(site: Site, end: End, rounds = 1, paths = UNDER_WAY): Promise<number> {
   let revived = 0;
@@ -25,7 +25,7 @@ export async function revivals(site: Site, end: End, rounds = 1, paths = UNDER_W
     const tabs = paths.map(() => browser.copy());
 
     const under = paths.map((path, i) => tabs[i]?.get(`/gate${path}`));
-    await site.gate.crowd(paths.length);
+    await site.gate.waitFor(paths.length);
     await end({ sid, user, other: browser.copy() });
     site.gate.open();
     await Promise.all(under);
@@ -36,7 +36,7 @@ export async function revivals(site: Site, end: End, rounds = 1, paths = UNDER_W
   return revived;
 }
 
-/** Eight requests at once that each write their own key. Gives how many keys are lost, of `8 * rounds`. */
+/** Sends eight parallel requests that each write their own key. Returns how many of `8 * rounds` keys are lost. */
 export async function lostKeys(site: Site, rounds: number): Promise<number> {
   const keys = Array.from({ length: 8 }, (_, i) => `key${i}`);
   let lost = 0;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Serializer } from "../../../src/express-session/index.js";
 
-/** Encrypts letters, slowly. Stands for a cipher whose keys come from elsewhere. */
+/** Encrypts letters, slowly, like a cipher that fetches its keys. */
 export const rot13: Serializer = {
   async stringify(data) {
     await sleep(1);

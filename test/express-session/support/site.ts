@@ -19,7 +19,7 @@ export interface SiteOptions extends Omit<SessionOptions, "secret" | "store"> {
   express?: ExpressName;
 }
 
-/** A small web site with sessions. */
+/** A small site with sessions. */
 export interface Site {
   readonly url: string;
   /** Where requests to paths that begin with /gate wait. */
@@ -55,7 +55,7 @@ async function answer(req: Request, res: Response, act: Page): Promise<void> {
 
 type Page = (req: Request) => unknown;
 
-/** What a visitor can do. Each page answers with the session as it then is. */
+/** The site's pages. Each answers with the session as it is after the request. */
 const pages: Record<string, Page> = {
   "/me": () => {},
   "/login/:user": ({ session, params }) => {

@@ -6,21 +6,21 @@ import { RedisSessions } from "../../../src/index.js";
 import { startRedis, type TestRedis } from "../../support/redis.js";
 import { openSite, type Site, type SiteOptions } from "./site.js";
 
-/** What the tests of one file share: one Redis, emptied before each test. */
+/** What the tests of one file share: a Redis that is emptied before each test. */
 export interface TestStores {
   readonly redis: TestRedis;
-  /** A client to look into the database with, and the stores' own unless they are given another. */
+  /** A client for looking into the database. Stores use it, too, unless a test passes another. */
   readonly db: Redis;
   /** An engine on the same Redis. Its app "sess" is that of a store with the default prefix. */
   readonly rs: RedisSessions;
   store(options?: RedisStoreOptions): RedisStore;
-  /** The control. */
+  /** connect-redis, the control. */
   connectRedis(options?: { prefix?: string; ttl?: number }): ConnectRedis;
   /** A web site that is closed after the test. */
   site(options?: Partial<SiteOptions>): Promise<Site>;
 }
 
-/** Call it at the top of a test file. */
+/** Call this at the top of a test file. */
 export function useStores(): TestStores {
   let redis: TestRedis;
   let db: Redis;
@@ -30,7 +30,7 @@ export function useStores(): TestStores {
     db = redis.client();
   });
   beforeEach(() => {
-    // A wiper begins at a random moment: here never within a test, some of which watch what Redis is sent.
+    // A wiper starts at a random time. Some tests watch the commands, so no wiper may run.
     vi.spyOn(Math, "random").mockReturnValue(1);
     return db.flushdb();
   });
@@ -60,7 +60,7 @@ export function useStores(): TestStores {
   };
 }
 
-/** Session data with a cookie as express-session makes it. */
+/** Session data with a cookie as express-session creates it. */
 export function withCookie<Data extends object>(
   data: Data,
   maxAge: number | null = 60_000,

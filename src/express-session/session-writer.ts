@@ -1,0 +1,158 @@
+import { tooLarge, tooManyKeys } from "../errors.js";
+import type { Connection } from "../redis/connection.js";
+import type { AppSessions } from "../sessions/app-sessions.js";
+import { ANONYMOUS } from "../sessions/keys.js";
+import type { Bounds, ReplaceMode } from "../sessions/operations.js";
+import { encodeHeader } from "../sessions/session-text.js";
+import { isPlainObject } from "../util/objects.js";
+import { isEmpty, removalLines, type Snapshot, snapshot, toLines } from "./changes.js";
+import type { StoreSettings } from "./options.js";
+import { SaveQueue } from "./save-queue.js";
+import type { StoreRefs } from "./store-ref.js";
+import { TrackedSession, type Tracking } from "./tracked-session.js";
+import { expiresAt, type IdleTimeout } from "./ttl.js";
+import { userOf } from "./user-id.js";
+
+const UNBOUNDED: Bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.POSITIVE_INFINITY };
+
+/**
+ * Writes sessions: `update` sends what has changed in a tracked session (lua/update.lua), `replace` sends a whole session
+ * (lua/replace.lua). TrackedSession describes when the store uses which.
+ */
+export class SessionWriter {
+  /** Everything that concerns one session is sent through this queue. */
+  readonly queue: SaveQueue;
+  readonly #sessions: AppSessions;
+  readonly #settings: StoreSettings;
+  readonly #refs: StoreRefs;
+  readonly #tracking: Tracking;
+
+  constructor(
+    sessions: AppSessions,
+    connection: Connection,
+    settings: StoreSettings,
+    refs: StoreRefs,
+    tracking: Tracking,
+  ) {
+    this.#sessions = sessions;
+    this.queue = new SaveQueue(connection);
+    this.#settings = settings;
+    this.#refs = refs;
+    this.#tracking = tracking;
+  }
+
+  /**
+   * Sends what has changed since the session was loaded or saved. Sends nothing if nothing has changed and the expiry in
+   * Redis is right.
+   * @param fields what the session holds now
+   * @param id its user; undefined to leave the user that it has
+   */
+  async update(
+    tracked: TrackedSession,
+    session: object,
+    fields: Snapshot,
+    id: string | undefined,
+    timeout: IdleTimeout,
+  ): Promise<void> {
+    const { endless, touches, serializer, bounds, userId } = this.#settings;
+    const changes = tracked.changesTo(fields);
+    const needsTouch = !endless && tracked.needsTouch(timeout);
+    if (isEmpty(changes) && !needsTouch) {
+      // An earlier save has sent this state. This save succeeds or fails with that one.
+      await tracked.write;
+      return;
+    }
+
+    // Send the user only if this request has changed it. Otherwise it would undo the login of a parallel request.
+    const newId = id === undefined || id === tracked.id ? "" : id;
+    // Keep the expiry that `get` has just set. If the user changes, the script needs the TTL for the index.
+    const keepsExpiry = touches && !needsTouch && newId === "";
+    tracked.assumeWritten(id, fields, keepsExpiry ? undefined : expiresAt(timeout));
+
+    const ref = this.#refs.of(tracked.sid);
+    const head = { ref, id: newId, now: timeout.now, ttl: keepsExpiry ? null : this.#storedTtl(timeout) };
+    const removals = removalLines(changes);
+    const send = () =>
+      this.queue.add(ref, toLines(changes.changed, serializer), (lines) =>
+        this.#sessions.update({ ...head, changes: removals + lines, ...bounds }),
+      );
+    const sendAfterFirstSave = async (firstSave: Promise<boolean>) => {
+      if (await send()) return;
+      // The session was not in Redis. Either the first save failed, or this update overtook it: Redis lacked the script of
+      // the first save, so that was sent again, after this update.
+      if (await firstSave) await send();
+      else await this.replace(tracked.sid, session, timeout, "unended", userOf(session, userId));
+    };
+    const { firstSave } = tracked;
+    try {
+      // Most sessions were loaded, so they have no first save.
+      await tracked.trackWrite<unknown>(firstSave === undefined ? send() : sendAfterFirstSave(firstSave));
+    } catch (error) {
+      tracked.markUncertain(changes);
+      throw error;
+    }
+  }
+
+  /**
+   * Sends a whole session, and tracks it from now on.
+   * @param mode what it may be written over
+   */
+  async replace(sid: string, session: object, timeout: IdleTimeout, mode: ReplaceMode, id: string): Promise<void> {
+    const fields = snapshot(session);
+    // A session of connect-redis is taken over whatever its size. Otherwise every request of its user would fail.
+    const bounds = mode === "absent" ? UNBOUNDED : this.#settings.bounds;
+    if (fields.size > bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", bounds.maxKeys);
+    const ttl = this.#storedTtl(timeout);
+    const head = encodeHeader(timeout.now, ttl, { id: id === ANONYMOUS ? undefined : id });
+    const text = this.#textOf(head, fields, bounds);
+    const tracked = new TrackedSession(sid, { id, fields, expires: expiresAt(timeout) });
+    // A plain object belongs to the caller, and replaces the session the next time, too.
+    if (!isPlainObject(session)) this.#tracking.addFirstSave(session, tracked);
+    const ref = this.#refs.of(sid);
+    const write = tracked.trackWrite(
+      this.queue.add(ref, text.inline, (inline) =>
+        this.#sessions.replace({ ref, id, now: timeout.now, ttl, mode, text: inline, staged: text.staged }),
+      ),
+    );
+    tracked.trackFirstSave(
+      write.then(
+        () => true,
+        () => {
+          this.#tracking.remove(session, tracked);
+          return false;
+        },
+      ),
+    );
+    await write;
+  }
+
+  /**
+   * The text of a session. A large text is first written to a separate key: then `inline` resolves to an empty text, and
+   * `staged` is that key.
+   * @throws SessionError `invalidValue` if it is larger than `maxBytes`
+   */
+  #textOf(head: string, fields: Snapshot, { maxBytes }: Bounds): SessionText {
+    const stageIfLarge = (lines: string): string | Promise<string> => {
+      if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
+      const staging = this.#sessions.stageIfLarge(head + lines);
+      if (staging === undefined) return head + lines;
+      return staging.then((key) => {
+        text.staged = key;
+        return "";
+      });
+    };
+    const text: SessionText = { inline: "", staged: undefined };
+    const lines = toLines(fields, this.#settings.serializer);
+    text.inline = typeof lines === "string" ? stageIfLarge(lines) : lines.then(stageIfLarge);
+    return text;
+  }
+
+  #storedTtl({ ttl }: IdleTimeout): number {
+    return this.#settings.endless ? 0 : ttl;
+  }
+}
+
+interface SessionText {
+  inline: string | Promise<string>;
+  staged: string | undefined;
+}
