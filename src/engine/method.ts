@@ -47,8 +47,8 @@ export function method<Name extends MethodName, Options extends object, Result>(
     try {
       calls.admit();
       // A call without options is refused for its first missing option.
-      const given = options ?? ({} as Options);
-      result = calls.track(answer(checkMethodOptions(name, given), given));
+      const passed = options ?? ({} as Options);
+      result = calls.track(answer(checkMethodOptions(name, passed), passed));
     } catch (error) {
       result = Promise.reject(error);
     }

@@ -203,7 +203,7 @@ export function assertFixed(method: string, fields: FixedFields, stored: StoredS
     if (name === "ttl" && stored.no_resave && Number(value) > Number(actual.ttl) && Number(value) <= stored.ttl)
       continue;
     throw invalidValue(
-      `${method} does not change ${name}, and the value that is given is not the session's`,
+      `${method} does not change ${name}, and the value passed in is not the session's`,
       `leave ${name} out`,
     );
   }

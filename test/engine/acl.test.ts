@@ -29,10 +29,10 @@ beforeEach(async () => {
 test("the engine works with the rights that docs/production.md lists", async () => {
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
   await everyMethod(rs);
-  const crowd = Array.from({ length: 200 }, () =>
+  const created = Array.from({ length: 200 }, () =>
     rs.create({ app: "webapp", id: "alice", ip: "::1", maxPerUser: 190 }),
   );
-  await Promise.all(crowd);
+  await Promise.all(created);
   expect((await rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(190);
   expect(await rs.killsoid({ app: "webapp", id: "alice" })).toEqual({ kill: 190 });
   await rs.quit();

@@ -83,13 +83,13 @@ describe("returns a key unchanged:", () => {
     "-0",
     "x".repeat(5000),
   ])("%j", async (key) => {
-    const given = { [key]: "value", other: 1 };
-    for (const d of await roundTrip(given)) expect(Object.entries(d).sort()).toEqual(Object.entries(given).sort());
+    const input = { [key]: "value", other: 1 };
+    for (const d of await roundTrip(input)) expect(Object.entries(d).sort()).toEqual(Object.entries(input).sort());
   });
 
   test("every key can be removed by its name", async () => {
-    const given = { "": 2, "a.b": 3, a: 4 };
-    const created = await t.create({ d: given });
+    const input = { "": 2, "a.b": 3, a: 4 };
+    const created = await t.create({ d: input });
     const session = await t.rs.set({
       app,
       token: created.token,

@@ -16,7 +16,7 @@ function engine(options = {}): RedisSessions {
   return new RedisSessions({ client: t.redis.client(), wipe: 0, ...options });
 }
 
-/** How many scripts were run meanwhile. */
+/** How many scripts were run during the call. */
 async function countScripts(work: () => Promise<unknown>): Promise<number> {
   const commands = await t.redis.watch(work);
   return commands.filter(([name]) => /^eval/i.test(name ?? "")).length;

@@ -35,7 +35,7 @@ describe.each(METHODS)("%s", (name, call) => {
     const before = await dump(t.db);
     await expect(call({ app, ref, ...{ [field]: value } })).rejects.toMatchObject({
       name: "invalidValue",
-      message: `${name} does not change ${field}, and the value that is given is not the session's`,
+      message: `${name} does not change ${field}, and the value passed in is not the session's`,
       hint: `leave ${field} out`,
     });
     expect(await dump(t.db)).toEqual(before);

@@ -12,7 +12,7 @@ const living = async (id = "alice") => (await t.rs.soid({ app, id })).sessions.m
 const key = (ref: string) => `rs:{webapp}:s:${ref}`;
 const ttl = (ref: string) => t.db.pttl(key(ref));
 
-/** Ends a session as time does, and leaves the index to notice. */
+/** Makes a session expire, which leaves its index entries. */
 const expire = (ref: string) => t.db.pexpire(key(ref), 0);
 
 async function soundly(): Promise<void> {
@@ -24,7 +24,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
     const refs: string[] = [];
     for (let i = 0; i < maxPerUser + 3; i++) {
       refs.unshift((await t.create({ maxPerUser })).ref);
-      // Within a millisecond there is no older and younger.
+      // Sessions of one millisecond have no order by age.
       await sleep(2);
       expect(await living()).toEqual(refs.slice(0, maxPerUser));
     }
@@ -254,7 +254,7 @@ describe("an entry whose session is damaged", () => {
   });
 });
 
-test("300 sign-ins of one user at once all succeed, and leave as many as they may", async () => {
+test("300 concurrent sign-ins of one user all succeed, and leave maxPerUser sessions", async () => {
   const logins = Array.from({ length: 300 }, () => t.create({ maxPerUser: 5 }));
   const created = (await Promise.all(logins)).map(({ ref }) => ref);
   const left = await living();
@@ -263,7 +263,7 @@ test("300 sign-ins of one user at once all succeed, and leave as many as they ma
   await soundly();
 });
 
-test("a sign-in at its limit ends with its deadline, and leaves no session that nobody has the token of", async () => {
+test("a sign-in at the limit ends with its deadline, and leaves no session whose token nobody has", async () => {
   const client = t.redis.client();
   const rs = new RedisSessions({ client, wipe: 0, timeout: 400 });
   for (let i = 0; i < 3; i++) await t.create();
@@ -283,7 +283,7 @@ test("a sign-in at its limit ends with its deadline, and leaves no session that 
   expect(before).toEqual(expect.arrayContaining(await living()));
 });
 
-test("a sign-in that is too late to make room ends nobody's session", async () => {
+test("a sign-in that is too late to make room ends no session", async () => {
   const client = t.redis.client();
   const rs = new RedisSessions({ client, wipe: 0, timeout: 200 });
   const alice = { app: "webapp", id: "alice", ip: "::1", maxPerUser: 1 };

@@ -3,14 +3,14 @@ import { describe, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 
-// Lists of many sessions, or of long ones.
+// Lists of many sessions, or of large ones.
 
 const t = useEngine();
 const app = "webapp";
 const id = "alice";
 const key = (ref: string) => `rs:{webapp}:s:${ref}`;
 
-/** Writes sessions of alice's straight into Redis, the i-th created i ms after 1970 and never used. */
+/** Writes sessions of alice directly to Redis, the i-th created i ms after 1970 and never used. */
 async function plant(count: number, ids = (_i: number) => id, data = ""): Promise<string[]> {
   const refs = Array.from({ length: count }, (_, i) => `${i}`.padStart(27, "r"));
   for (let from = 0; from < count; from += 5000) {
@@ -31,7 +31,7 @@ async function plant(count: number, ids = (_i: number) => id, data = ""): Promis
 }
 
 describe("soid", () => {
-  test("limit and offset choose among the newest, and read no other session", async () => {
+  test("limit and offset select from the newest sessions, and no other session is read", async () => {
     const refs = (await plant(1200)).reverse();
     const list = async (part: { limit?: number; offset?: number }) =>
       (await t.rs.soid({ app, id, ...part })).sessions.map(({ ref }) => ref);
@@ -44,16 +44,16 @@ describe("soid", () => {
     expect(await list({ limit: 2, offset: 699 })).toEqual([refs[700], refs[702]]);
   });
 
-  test("limit bounds what Redis sends, however long the sessions are", async () => {
+  test("limit bounds what Redis sends, also for large sessions", async () => {
     await plant(100, undefined, `\n"text":"${"x".repeat(200_000)}"`);
     const sent = async () => Number(/total_net_output_bytes:(\d+)/.exec(await t.db.info("stats"))?.[1]);
     const before = await sent();
     expect((await t.rs.soid({ app, id, limit: 2 })).sessions).toHaveLength(2);
-    // Two sessions, and those that fit into the same step.
+    // Two sessions, and the ones that fit into the same step.
     expect((await sent()) - before).toBeLessThan(1_000_000);
   });
 
-  test("reads long sessions in steps, each alone where it is longer than a step", async () => {
+  test("reads large sessions in steps, one alone if it is larger than a step", async () => {
     await plant(40, undefined, `\n"text":"${"x".repeat(1_000_000)}"`);
     const commands = await t.redis.watch(async () => {
       const { sessions } = await t.rs.soid({ app, id });
@@ -63,7 +63,7 @@ describe("soid", () => {
     expect(reads.map((read) => read.length)).toEqual(Array(40).fill(2));
   });
 
-  test("of long sessions lets the event loop breathe", { timeout: 60_000 }, async () => {
+  test("of large sessions does not block the event loop", { timeout: 60_000 }, async () => {
     await plant(60, undefined, `\n"list":[${Array.from({ length: 100_000 }, (_, i) => i)}]`);
     const rs = new RedisSessions({ client: t.db, wipe: 0, nested: true, timeout: 30_000 });
     let longest = 0;
@@ -71,7 +71,7 @@ describe("soid", () => {
     let [last, lastCpu] = [performance.now(), process.cpuUsage()];
     const look = () => {
       const { user, system } = process.cpuUsage(lastCpu);
-      // On a busy machine the process has to wait: that is no stall of ours.
+      // Subtract the time that the process waits for a busy machine.
       longest = Math.max(longest, Math.min(performance.now() - last, (user + system) / 1000));
       [last, lastCpu] = [performance.now(), process.cpuUsage()];
       if (!isOver) setImmediate(look);
@@ -86,7 +86,7 @@ describe("soid", () => {
 });
 
 describe("soapp", () => {
-  test("an offset counts the sessions before it, and does not read them", async () => {
+  test("an offset counts sessions without reading them", async () => {
     const refs = (await plant(3000, (i) => `user${i}`)).reverse();
     const commands = await t.redis.watch(async () => {
       const { sessions } = await t.rs.soapp({ app, dt: 600, limit: 2, offset: 2500 });
@@ -96,7 +96,7 @@ describe("soapp", () => {
     expect(commands.length).toBeLessThan(20);
   });
 
-  test("an offset does not count sessions that are gone, and drops their entries", async () => {
+  test("an offset skips sessions that are gone, and drops their entries", async () => {
     const refs = (await plant(1000, (i) => `user${i}`)).reverse();
     await t.db.del(...refs.slice(100, 400).map(key));
     const { sessions } = await t.rs.soapp({ app, dt: 600, limit: 2, offset: 500 });
@@ -104,7 +104,7 @@ describe("soapp", () => {
     expect(await t.db.zcard("rs:{webapp}:active")).toBe(700);
   });
 
-  test("one score for all keeps each page as short as any other", async () => {
+  test("pages are as short as usual if all sessions have one score", async () => {
     await plant(3000, (i) => `user${i}`);
     const refs = await t.db.zrange("rs:{webapp}:active", "0", "-1");
     await t.db.zadd("rs:{webapp}:active", ...refs.flatMap((ref) => [Date.now(), ref]));
@@ -118,14 +118,14 @@ describe("soapp", () => {
 });
 
 describe("create with maxPerUser", () => {
-  test("makes room among very many sessions, of which it keeps the newest", { timeout: 60_000 }, async () => {
+  test("ends the oldest of very many sessions and keeps the newest", { timeout: 60_000 }, async () => {
     const refs = (await plant(5000)).reverse();
     const rs = new RedisSessions({ client: t.db, wipe: 0, timeout: 30_000 });
     const { ref } = await rs.create({ app, id, ip: "::1", maxPerUser: 100 });
     expect((await rs.soid({ app, id })).sessions.map((one) => one.ref)).toEqual([ref, ...refs.slice(0, 99)]);
   });
 
-  test("that has too little time ends some, so that trying again succeeds", { timeout: 60_000 }, async () => {
+  test("ends some sessions when its time is too short, so that a retry succeeds", { timeout: 60_000 }, async () => {
     await plant(20_000);
     const rs = new RedisSessions({ client: t.db, wipe: 0, timeout: 150 });
     let left = 20_000;
@@ -139,7 +139,7 @@ describe("create with maxPerUser", () => {
     expect(left).toBeLessThanOrEqual(100);
   });
 
-  test('"reject" ends none of very many, and looks at no more than it must', async () => {
+  test('"reject" ends none of very many sessions, and reads no more than needed', async () => {
     await plant(5000);
     const commands = await t.redis.watch(() =>
       expect(t.rs.create({ app, id, ip: "::1", maxPerUser: 100, overflow: "reject" })).rejects.toMatchObject({

@@ -14,7 +14,7 @@ const SPAN = 3600;
 
 type Data = Changes<DefaultData>;
 
-/** `pick` chooses one of the sessions so far, living or not. `by` is how it is named. */
+/** `pick` chooses one of the sessions so far, alive or not. `by` is how it is named. */
 type Step =
   | {
       call: "create";
@@ -22,7 +22,7 @@ type Step =
       id: string;
       d: Data | undefined;
       maxPerUser: number | undefined;
-      /** the session that this one takes the place of */
+      /** the session that this one replaces */
       replaces: number | undefined;
     }
   | { call: "get"; app: string; pick: number; by: "token" | "ref"; touch: boolean }
@@ -87,19 +87,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ call: call("wipe") }) },
 );
 
-/** The engine beside the model, and the tokens that the model's names stand for. */
+/** The engine, the model, and the token for each name in the model. */
 class World {
   readonly #rs: RedisSessions;
   readonly #model = new Model();
   readonly #created = new Map<Name, Created>();
-  /** How many sessions have expired since the wiper was there. */
+  /** How many sessions have expired since the last wipe. */
   #expired = 0;
 
   constructor(rs: RedisSessions) {
     this.#rs = rs;
   }
 
-  /** Does the same in both and compares what they give. */
+  /** Does the same in both and compares the results. */
   async play(step: Step): Promise<void> {
     const [rs, model] = [this.#rs, this.#model];
     switch (step.call) {
@@ -121,13 +121,13 @@ class World {
       }
       case "get": {
         const { name, which } = this.#pick(step.pick, step.by);
-        const given = await rs.get({ app: step.app, touch: step.touch, ...which });
-        return this.#expectSession(given, model.get(step.app, name, step.touch));
+        const actual = await rs.get({ app: step.app, touch: step.touch, ...which });
+        return this.#expectSession(actual, model.get(step.app, name, step.touch));
       }
       case "set": {
         const { name, which } = this.#pick(step.pick, step.by);
-        const given = await rs.set({ app: step.app, d: step.d, ...which });
-        return this.#expectSession(given, model.set(step.app, name, step.d));
+        const actual = await rs.set({ app: step.app, d: step.d, ...which });
+        return this.#expectSession(actual, model.set(step.app, name, step.d));
       }
       case "kill": {
         const { name, which } = this.#pick(step.pick, step.by);
@@ -139,10 +139,10 @@ class World {
       }
       case "rotate": {
         const { name, created } = this.#pick(step.pick, "token");
-        const given = await rs.rotate({ app: step.app, token: created.token, grace: step.grace });
+        const actual = await rs.rotate({ app: step.app, token: created.token, grace: step.grace });
         const next = model.rotate(step.app, name, step.grace > 0);
-        expect(given === null).toBe(next === null);
-        if (given !== null && next !== null) this.#created.set(next, given);
+        expect(actual === null).toBe(next === null);
+        if (actual !== null && next !== null) this.#created.set(next, actual);
         return;
       }
       case "killsoid": {
@@ -151,8 +151,8 @@ class World {
           return expect(await rs.killsoid({ app, id })).toEqual({ kill: model.killsoid(app, id) });
         }
         const { name, created } = this.#pick(except, step.by);
-        const given = await rs.killsoid({ app, id, except: created[step.by] });
-        return expect(given).toEqual({ kill: model.killsoid(app, id, name) });
+        const actual = await rs.killsoid({ app, id, except: created[step.by] });
+        return expect(actual).toEqual({ kill: model.killsoid(app, id, name) });
       }
       case "killall":
         return expect(await rs.killall({ app: step.app })).toEqual({ kill: model.killall(step.app) });
@@ -182,7 +182,7 @@ class World {
     for (const { name } of before) if (!left.includes(this.#refOf(name))) this.#model.kill(app, name);
   }
 
-  /** Ends a session as time does, and lets the wiper know. */
+  /** Makes a session expire, and updates the expiry zset. */
   async #expire(app: string, name: Name, id: string): Promise<void> {
     const ref = this.#refOf(name);
     this.#model.kill(app, name);
@@ -220,21 +220,21 @@ class World {
     return { name, created, which: by === "token" ? { token: created.token } : { ref: created.ref } };
   }
 
-  #expectSession(given: Session | null, expected: { name: Name; session: object } | null): void {
-    expect(given === null ? null : { ref: given.ref, ...show(given) }).toEqual(
+  #expectSession(actual: Session | null, expected: { name: Name; session: object } | null): void {
+    expect(actual === null ? null : { ref: actual.ref, ...show(actual) }).toEqual(
       expected === null ? null : { ref: this.#refOf(expected.name), ...expected.session },
     );
   }
 
   #expectSessions(sessions: Session[], app: string, id?: string): void {
-    const given = new Map(sessions.map((session) => [session.ref, show(session)]));
-    expect(given.size).toBe(sessions.length);
+    const actual = new Map(sessions.map((session) => [session.ref, show(session)]));
+    expect(actual.size).toBe(sessions.length);
     const expected = this.#model.sessions(app, id);
-    expect(given).toEqual(new Map(expected.map(({ name, session }) => [this.#refOf(name), session])));
+    expect(actual).toEqual(new Map(expected.map(({ name, session }) => [this.#refOf(name), session])));
   }
 }
 
-test("whatever is called in whatever order, the engine does as the model does, and the index is right", async () => {
+test("the engine returns what the model returns, for any sequence of calls, and the index is correct", async () => {
   const longest = fc.array(step, { minLength: 1, maxLength: 40, size: "max" });
   await fc.assert(
     fc

@@ -9,14 +9,14 @@ import { useEngine } from "../support/engine.js";
 const t = useEngine();
 const app = "webapp";
 
-/** An engine whose client is within a MULTI that is no pipeline. */
+/** Creates an engine whose client is inside a MULTI without pipeline. */
 async function withinMulti(): Promise<RedisSessions> {
   const client = t.redis.client();
   await client.multi({ pipeline: false });
   return new RedisSessions({ client, wipe: 0 });
 }
 
-test("a client within MULTI: every call ends with an error that says so, and none with an answer", async () => {
+test("a client inside MULTI: every call rejects with an error that says so", async () => {
   const { token } = await t.create();
   const rs = await withinMulti();
   const calls: Record<string, () => Promise<unknown>> = {
@@ -42,7 +42,7 @@ test("a client within MULTI: every call ends with an error that says so, and non
   await expect(store.length()).rejects.toMatchObject({ name: "redisError" });
 });
 
-test("the middleware clears no cookie because of it", async () => {
+test("the middleware keeps the cookie", async () => {
   const secret = "s".repeat(32);
   const serve = async (rs: RedisSessions) => {
     const server = express()

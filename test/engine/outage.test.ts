@@ -8,11 +8,11 @@ import { startRedis, type TestRedis } from "../support/redis.js";
 
 const ip = "127.0.0.1";
 const app = "webapp";
-/** Where no Redis listens. */
+/** A port without a Redis. */
 const NOWHERE = { host: "127.0.0.1", port: 1 };
 
 const TIMEOUT = 300;
-/** What a busy machine may add. */
+/** Margin for a busy machine. */
 const SLACK = 300;
 
 const uncaught: unknown[] = [];
@@ -98,7 +98,7 @@ describe.each([
     ({ token } = await rs.create({ app, id: "alice", ip }));
   });
 
-  test("a Redis that hangs: every call ends within the timeout, and the next works when Redis does", async () => {
+  test("Redis hangs: every call ends within the timeout, and the next works when Redis does", async () => {
     redis.pause();
     await Promise.all(everyCall(token).map((call) => expectOutage(call())));
     redis.resume();
@@ -107,7 +107,7 @@ describe.each([
     expect((await rs.get({ app, token: created.token }))?.id).toBe("alice");
   });
 
-  test("a Redis that is away: every call ends within the timeout, and the next works when Redis does", async () => {
+  test("Redis is down: every call ends within the timeout, and the next works when Redis does", async () => {
     await redis.kill();
     await Promise.all(everyCall(token).map((call) => expectOutage(call())));
     await redis.start();
@@ -116,7 +116,7 @@ describe.each([
     expect((await rs.get({ app, token: created.token }))?.id).toBe("alice");
   });
 
-  test("a Redis that hangs, dies and restarts under load: every call ends within the timeout", async () => {
+  test("Redis hangs, dies and restarts under load: every call ends within the timeout", async () => {
     let busy = true;
     const results: { took: number; error?: unknown }[] = [];
     const loops = Array.from({ length: 50 }, async (_, i) => {
@@ -159,7 +159,7 @@ describe.each([
   });
 });
 
-test("killsoid and killall of many sessions end within the timeout when Redis hangs on the way", async () => {
+test("killsoid and killall of many sessions end within the timeout when Redis hangs in between", async () => {
   rs = new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT });
   const maker = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 10_000 });
   await Promise.all(Array.from({ length: 3000 }, (_, i) => maker.create({ app, id: i % 2 ? "alice" : "bob", ip })));
@@ -179,7 +179,7 @@ test("killsoid and killall of many sessions end within the timeout when Redis ha
   expect((await rs.soapp({ app, dt: 60 })).sessions).toEqual([]);
 });
 
-test("an engine that is made before Redis runs works as soon as it does", async () => {
+test("an engine that is constructed before Redis starts works as soon as Redis runs", async () => {
   await redis.kill();
   rs = new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT });
   await expect(rs.create({ app, id: "alice", ip })).rejects.toMatchObject({
@@ -191,7 +191,7 @@ test("an engine that is made before Redis runs works as soon as it does", async 
   expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
 });
 
-test("a database that Redis does not have: the engine's own connection ends rather than use another", async () => {
+test("the engine's own connection is closed if its database does not exist, and does not use another one", async () => {
   rs = new RedisSessions({ port: redis.port, options: { db: 99 }, wipe: 0, timeout: TIMEOUT });
   await once(redis.client(), "ready");
   await expect(rs.create({ app, id: "alice", ip })).rejects.toMatchObject({
@@ -201,7 +201,7 @@ test("a database that Redis does not have: the engine's own connection ends rath
   expect(await redis.client().keys("*")).toEqual([]);
 });
 
-test("the error of an own connection that cannot be made says why", async () => {
+test("the error of a connection that cannot be opened says why", async () => {
   await redis.kill();
   rs = new RedisSessions({ port: redis.port, options: { maxRetriesPerRequest: 0 }, wipe: 0, timeout: 5000 });
   await expect(rs.ping()).rejects.toMatchObject({
@@ -238,7 +238,7 @@ test.each<[string, () => Cluster | Redis]>([
   client.disconnect();
 });
 
-describe("a Redis that cannot write now: the error is unavailable, and names Redis's reason, where it", () => {
+describe("a Redis that cannot write now: the error is unavailable and has Redis's reason, when it", () => {
   const refusals: [what: string, reason: string, refuse: (plain: Redis) => Promise<unknown>][] = [
     ["is a replica, as after a failover", "READONLY", (plain) => plain.replicaof("127.0.0.1", redis.port)],
     ["lacks replicas", "NOREPLICAS", (plain) => plain.config("SET", "min-replicas-to-write", "1")],
@@ -268,7 +268,7 @@ describe("a Redis that cannot write now: the error is unavailable, and names Red
     }
   });
 
-  /** Takes away the directory that Redis saves to. */
+  /** Removes the directory that Redis saves to. */
   async function failToSave(plain: Redis): Promise<void> {
     const [, dir] = (await plain.config("GET", "dir")) as [string, string];
     rmSync(dir, { recursive: true });

@@ -27,7 +27,7 @@ let known: TrackedSession[] = [];
 beforeAll(async () => {
   redis = await startRedis();
   plain = redis.client();
-  // A connection each: over one alone nothing overtakes anything.
+  // One connection for each: calls on a single connection never overtake each other.
   engines = Array.from({ length: 5 }, () => new RedisSessions({ client: redis.client(), wipe: 0, timeout: 10_000 }));
 });
 
@@ -92,7 +92,7 @@ const calls: ((rs: RedisSessions, one: TrackedSession, key: string) => Promise<u
   async (rs) => void (await rs.wipe()),
 ];
 
-/** Ends some of the living as time does, which leaves their entries in the index. */
+/** Makes some sessions expire, which leaves their entries in the index. */
 async function expireSome(): Promise<void> {
   const refs = (await readStored(plain, app)).sessions.filter(() => below(4) === 0);
   for (const ref of refs) await plain.pexpire(`rs:{${app}}:s:${ref}`, 0);
@@ -106,7 +106,7 @@ async function tidyUp(): Promise<void> {
   await pick(engines).wipe();
 }
 
-test("whatever overlaps, no call hangs or fails, the dead stay dead, and index and sessions agree", async () => {
+test("overlapping calls never hang or fail, ended sessions stay ended, and index and sessions agree", async () => {
   await signIn({ id: "alice" });
   for (let round = 0; round < ROUNDS; round++) {
     await Promise.all(

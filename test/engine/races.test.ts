@@ -6,7 +6,7 @@ import { readStored } from "../support/index-check.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 import { editFields } from "../support/session-text.js";
 
-/** Engines with a connection each: over one connection alone nothing overtakes anything. */
+/** Engines with one connection each: calls on a single connection never overtake each other. */
 const CONNECTIONS = 8;
 const ip = "127.0.0.1";
 
@@ -42,7 +42,7 @@ async function expectAgreement(app: string) {
   return stored;
 }
 
-test("writers of different keys all win", async () => {
+test("keeps every change when writers set different keys", async () => {
   const app = "sets";
   const { token } = await engine(0).create({ app, id: "alice", ip });
   for (let round = 1; round <= 200; round++) {
@@ -54,12 +54,12 @@ test("writers of different keys all win", async () => {
   await expectAgreement(app);
 });
 
-test("a killed session is not revived by reads and writes under way", async () => {
+test("reads and writes under way do not revive a killed session", async () => {
   const app = "kill-use";
   const outcomes = { before: 0, after: 0 };
   for (let round = 0; round < 200; round++) {
     const { token, ref } = await engine(round).create({ app, id: "alice", ip });
-    // Older than a second, so that whoever uses it prolongs it and writes index entries.
+    // Older than a second, so that any use prolongs it and writes index entries.
     await editFields(plain, `rs:{${app}}:s:${ref}`, { la: { add: -2000 } });
     const used = await race([
       async () => void expect(await engine(0).kill({ app, token })).toEqual({ kill: 1 }),
@@ -75,7 +75,7 @@ test("a killed session is not revived by reads and writes under way", async () =
   expect(Math.min(outcomes.before, outcomes.after)).toBeGreaterThan(0);
 });
 
-test("killsoid also ends a session that is rotated meanwhile", async () => {
+test("killsoid ends a session that is rotated at the same time", async () => {
   const app = "rotate-kill";
   const outcomes = { rotated: 0, dead: 0 };
   for (let round = 0; round < 200; round++) {
@@ -97,7 +97,7 @@ test("killsoid also ends a session that is rotated meanwhile", async () => {
   expect(Math.min(outcomes.rotated, outcomes.dead)).toBeGreaterThan(0);
 });
 
-test("of many that rotate one token exactly one gets the new one", async () => {
+test("exactly one of many concurrent calls of rotate gets the new token", async () => {
   const app = "rotate-rotate";
   for (let round = 0; round < 200; round++) {
     const { token } = await engine(round).create({ app, id: "alice", ip });
@@ -110,8 +110,8 @@ test("of many that rotate one token exactly one gets the new one", async () => {
   }
 });
 
-test("killsoid spares the excepted session also when that is rotated meanwhile", async () => {
-  const app = "spare";
+test("killsoid keeps the excepted session when it is rotated at the same time", async () => {
+  const app = "except";
   for (let round = 0; round < 150; round++) {
     const { token: first } = await engine(round).create({ app, id: "alice", ip });
     for (let i = 0; i < 3; i++) await engine(i).create({ app, id: "alice", ip });
@@ -129,7 +129,7 @@ test("killsoid spares the excepted session also when that is rotated meanwhile",
   }
 });
 
-test("a session created during killall is afterwards wholly there or wholly gone", async () => {
+test("a session that is created during killall is afterwards complete or completely gone", async () => {
   const app = "create-killall";
   const outcomes = { there: 0, gone: 0 };
   for (let round = 0; round < 200; round++) {
@@ -148,7 +148,7 @@ test("a session created during killall is afterwards wholly there or wholly gone
   expect(Math.min(outcomes.there, outcomes.gone)).toBeGreaterThan(0);
 });
 
-test("killsoid and killall come to an end while sessions are created all the time", async () => {
+test("killsoid and killall return while sessions are created all the time", async () => {
   const app = "busy";
   let busy = true;
   const creators = engines.slice(2).map(async (rs) => {
@@ -178,7 +178,7 @@ async function endOrGiveUp<Result>(call: Promise<Result>): Promise<Result | "sti
   return Promise.race([call, late]).finally(() => clearTimeout(timer));
 }
 
-test("of many that kill one session exactly one has killed it", async () => {
+test("exactly one of many concurrent calls of kill counts the session", async () => {
   const app = "kill-kill";
   for (let round = 0; round < 300; round++) {
     const { token, ref } = await engine(round).create({ app, id: "alice", ip });

@@ -32,7 +32,7 @@ async function rest(...refs: string[]): Promise<void> {
   await Promise.all(refs.map((ref) => editFields(plain, key(`s:${ref}`), { la: { add: -60_000 } })));
 }
 
-/** Makes the wiper look at every session that stands in its queue. */
+/** Makes the wiper look at every session in its queue. */
 async function makeDue(): Promise<void> {
   for (const entry of await plain.zrange(key("expiry"), "0", "-1")) await plain.zadd(key("expiry"), 1, entry);
 }
@@ -98,16 +98,13 @@ test("the next use restores a ref that is missing in the field of its user", asy
 });
 
 // The wiper's own queue is not among them: a session that it lost comes back with its next use.
-test.each(["active", "users", "user-sessions"])(
-  "the wiper writes %s anew for sessions that nobody uses",
-  async (name) => {
-    await twoSessions();
-    await plain.del(key(name));
-    await makeDue();
-    expect(await rs.wipe()).toEqual({ wiped: 0 });
-    expect((await readStored(plain, app)).problems).toEqual([]);
-  },
-);
+test.each(["active", "users", "user-sessions"])("the wiper writes %s again for unused sessions", async (name) => {
+  await twoSessions();
+  await plain.del(key(name));
+  await makeDue();
+  expect(await rs.wipe()).toEqual({ wiped: 0 });
+  expect((await readStored(plain, app)).problems).toEqual([]);
+});
 
 describe("when a session is lost (evicted)", () => {
   test("no result shows it, and what meets its entries drops them", async () => {
@@ -194,7 +191,7 @@ describe("a user with more sessions than one field holds", () => {
   });
 
   const refsOf = (sessions: readonly { ref: string }[]) => sessions.map(({ ref }) => ref).sort();
-  const crowded = async () =>
+  const overflowing = async () =>
     (await plain.zrange(key("user-sessions-overflow"), "0", "-1")).map((entry) => entry.slice('"alice"'.length));
   const listed = async () => `${await plain.hget(key("user-sessions"), '"alice"')}`.split("\n").slice(1, -1);
 
@@ -207,7 +204,7 @@ describe("a user with more sessions than one field holds", () => {
 
   async function useAll(): Promise<void> {
     await rest(...refsOf([...created, bob]));
-    // The last that were created first: the crowd's before those of her field.
+    // Newest first: the overflow before the field.
     for (const { token } of [bob, ...created.toReversed()]) expect(await rs.get({ app, token })).not.toBeNull();
   }
 
@@ -221,7 +218,7 @@ describe("a user with more sessions than one field holds", () => {
   }
 
   test("has all of them listed, counted as one user, and ended, and nothing is left", async () => {
-    expect((await crowded()).length).toBeGreaterThan(0);
+    expect((await overflowing()).length).toBeGreaterThan(0);
     expect((await listed()).length).toBeGreaterThan(100);
     await expectAll();
     expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
@@ -230,8 +227,8 @@ describe("a user with more sessions than one field holds", () => {
 
   test.each([
     ["her field", listed],
-    ["the crowd", crowded],
-  ])("killsoid spares the excepted session, which stands in %s", async (_where, refs) => {
+    ["the overflow", overflowing],
+  ])("killsoid keeps the excepted session, which is in %s", async (_where, refs) => {
     const there = await refs();
     const spared = created.find(({ ref }) => there.includes(ref)) as Created;
     expect(await rs.killsoid({ app, id: "alice", except: spared.token })).toEqual({ kill: COUNT - 1 });
@@ -252,14 +249,14 @@ describe("a user with more sessions than one field holds", () => {
     await expectNothingLeft(0);
   });
 
-  test("using the sessions changes nothing of where they stand", async () => {
-    const before = [await listed(), await crowded()];
+  test("using the sessions does not move them", async () => {
+    const before = [await listed(), await overflowing()];
     await useAll();
-    expect([await listed(), await crowded()]).toEqual(before);
+    expect([await listed(), await overflowing()]).toEqual(before);
     await expectAll();
   });
 
-  test("a session of the crowd is there once, also when it is used while her field has room again", async () => {
+  test("a session of the overflow is listed once, also when it is used after her field has room again", async () => {
     for (const ref of (await listed()).slice(0, 60)) {
       await rs.kill({ app, ref });
       created = created.filter((one) => one.ref !== ref);
@@ -280,7 +277,7 @@ describe("a user with more sessions than one field holds", () => {
   );
 
   test("the next use restores an entry that is missing in the overflow", async () => {
-    const [lost] = await crowded();
+    const [lost] = await overflowing();
     await plain.zrem(key("user-sessions-overflow"), `"alice"${lost}`);
     expect((await readStored(plain, app)).problems).toEqual([`user-sessions lacks "alice"${lost}`]);
     await useAll();
@@ -296,7 +293,7 @@ describe("a user with more sessions than one field holds", () => {
   });
 
   test.each(["user-sessions", "user-sessions-overflow"])(
-    "the wiper writes %s anew for sessions that nobody uses",
+    "the wiper writes %s again for unused sessions",
     async (name) => {
       await plain.del(key(name));
       await makeDue();
@@ -307,7 +304,7 @@ describe("a user with more sessions than one field holds", () => {
   );
 
   test.each(["kill", "wipe", "soid"])("what meets sessions that were lost drops their entries (%s)", async (how) => {
-    const gone = [...(await listed()).slice(0, 140), ...(await crowded()).slice(0, 40)];
+    const gone = [...(await listed()).slice(0, 140), ...(await overflowing()).slice(0, 40)];
     await plain.del(gone.map((ref) => key(`s:${ref}`)));
     created = created.filter(({ ref }) => !gone.includes(ref));
     if (how === "wipe") {

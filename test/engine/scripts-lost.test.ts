@@ -31,10 +31,10 @@ function lowerCase(commands: string[][]): string[] {
   return commands.map(([name]) => name?.toLowerCase() ?? "");
 }
 
-describe("a Redis that forgot the scripts", () => {
+describe("a Redis that has lost the scripts", () => {
   const forget = () => plain.script("FLUSH");
 
-  test("is given each of them again, between any two calls", async () => {
+  test("gets each of them again, between any two calls", async () => {
     await forget();
     const { token } = await rs.create({ app, id: "alice", ip });
     await forget();
@@ -115,7 +115,7 @@ describe("a Redis without memory that evicts nothing", () => {
     return () => plain.config("SET", "maxmemory", "0");
   });
 
-  test("refuses new sessions and new data, once, and keeps what is there", async () => {
+  test("refuses new sessions and new data, once, and keeps the stored ones", async () => {
     await fill();
     const create = await redis.watch(() => expect(rs.create({ app, id: "bob", ip })).rejects.toMatchObject(full));
     const set = await redis.watch(() => expect(rs.set({ app, token, d: { b: 2 } })).rejects.toMatchObject(full));
@@ -128,7 +128,7 @@ describe("a Redis without memory that evicts nothing", () => {
     expect(await readStored(plain, app)).toMatchObject({ sessions: [ref], problems: [] });
   });
 
-  test("still reads a session, and the session lives on", async () => {
+  test("reads and prolongs a session", async () => {
     await editFields(plain, key(), { la: { add: -2000 } });
     await plain.pexpire(key(), 50_000);
     await fill();
@@ -137,7 +137,7 @@ describe("a Redis without memory that evicts nothing", () => {
     expect(await rs.get({ app, token })).toMatchObject({ r: 2, idle: 0 });
   });
 
-  test("still reads a no_resave session, which ends when it would have", async () => {
+  test("reads a no_resave session and keeps its expiry", async () => {
     await editFields(plain, key(), { no_resave: 1, la: { add: -2000 } });
     await plain.pexpire(key(), 50_000);
     await fill();
@@ -150,7 +150,7 @@ describe("a Redis without memory that evicts nothing", () => {
     await expect(rs.get({ app, token })).rejects.toMatchObject({ name: "redisError" });
   });
 
-  test("still ends sessions, also when it has lost the scripts", async () => {
+  test("ends sessions, even if it has lost the scripts", async () => {
     for (let i = 0; i < 150; i++) await rs.create({ app, id: "bob", ip });
     await rs.create({ app, id: "carol", ip });
     await fill();
@@ -162,14 +162,14 @@ describe("a Redis without memory that evicts nothing", () => {
     expect((await readStored(plain, app)).entries).toBe(0);
   });
 
-  test("still gives a session a new token", async () => {
+  test("rotates a session", async () => {
     await fill();
     const rotated = await rs.rotate({ app, token });
     expect((await rs.get({ app, token }))?.ref).toBe(rotated?.ref);
     expect((await readStored(plain, app)).problems).toEqual([]);
   });
 
-  test("is still wiped, which is what gives it memory back", async () => {
+  test("is wiped, which frees memory", async () => {
     for (let i = 0; i < 150; i++) await rs.create({ app, id: "bob", ip });
     const queue = await plain.zrange(`rs:{${app}}:expiry`, "0", "-1");
     await plain.zadd(`rs:{${app}}:expiry`, ...queue.flatMap((entry) => [1, entry]));

@@ -23,7 +23,7 @@ async function failure(call: () => Promise<unknown>): Promise<unknown> {
   );
 }
 
-test("a refusal tells neither the token nor the data", async () => {
+test("a validation error contains neither the token nor the data", async () => {
   const token = `${"s3cr3t".repeat(10)}-abc`;
   const refusals = [
     () => t.rs.get({ app, token }),
@@ -38,7 +38,7 @@ test("a refusal tells neither the token nor the data", async () => {
   for (const call of refusals) expect(written(await failure(call))).not.toContain("s3cr3t");
 });
 
-test("an error of Redis tells neither token, key nor data", async () => {
+test("an error of Redis contains neither token, key nor data", async () => {
   const calls = [
     (token: string) => t.rs.get({ app, token }),
     (token: string) => t.rs.set({ app, token, d }),
@@ -59,7 +59,7 @@ test("an error of Redis tells neither token, key nor data", async () => {
   }
 });
 
-test("nor does that of a Redis that does not know the command, and quotes it", async () => {
+test("neither does an error in which Redis quotes an unknown command", async () => {
   const redis = await startRedis(["--rename-command", "EVALSHA", ""]);
   const rs = new RedisSessions({ client: redis.client(), wipe: 0 });
   try {
@@ -71,7 +71,7 @@ test("nor does that of a Redis that does not know the command, and quotes it", a
   }
 });
 
-test("an error that the connection raises tells none of them either", async () => {
+test("neither does an error of the connection", async () => {
   const client = t.redis.client();
   const rs = new RedisSessions({ client, wipe: 0 });
   const { token, ref } = await rs.create({ app, id: "s3cr3t", ip: "::1" });

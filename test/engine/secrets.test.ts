@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-test("no command that Redis is sent holds a token, nor a part of it", async () => {
+test("no command contains a token or a part of one", async () => {
   const tokens: string[] = [];
   const commands = await redis.watch(async () => {
     const { token } = await rs.create({ app, id: "alice", ip, d: { a: 1 } });

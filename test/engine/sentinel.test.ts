@@ -113,14 +113,14 @@ async function promotion(redis: TestRedis): Promise<number> {
   return performance.now();
 }
 
-/** The facts that do not hold on a server. */
+/** Returns the facts that do not hold on a server. */
 async function broken(facts: Fact[], redis: TestRedis): Promise<Fact[]> {
   const db = redis.client();
   const exist = await Promise.all(facts.map(({ app, ref }) => db.exists(`rs:{${app}}:s:${ref}`)));
   return facts.filter(({ kind }, i) => (exist[i] === 1) !== (kind === "login"));
 }
 
-/** Puts a load on all clients, lets `change` replace the master, and checks what the calls have promised. */
+/** Runs a load on all clients, lets `change` replace the master, and checks what the calls have promised. */
 async function expectNothingLost(change: (master: TestRedis) => Promise<void>, comesBack: boolean): Promise<void> {
   const master = await sentinel.master();
   const replica = await sentinel.replica();
@@ -165,7 +165,7 @@ describe("on a Sentinel's client with failoverDetector, where the master has min
   }, 60_000);
 });
 
-test("warns once of a Sentinel's client without failoverDetector, and of no other", async () => {
+test("warns once about a Sentinel client without failoverDetector, and about no other client", async () => {
   const client = open(new Redis({ ...options(), failoverDetector: false }));
   for (let i = 0; i < 2; i++) new RedisSessions({ client, wipe: 0 });
   await new Promise(setImmediate);

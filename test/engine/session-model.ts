@@ -16,7 +16,7 @@ export interface Shown {
   d: [key: string, value: unknown][];
 }
 
-/** What a test knows a session by. Tokens differ from run to run, so the model names them itself. */
+/** The name of a session in a test. Tokens differ from run to run, so the model has its own names. */
 export type Name = number;
 
 /**
@@ -24,7 +24,7 @@ export type Name = number;
  * leading to its session when it was rotated with grace.
  */
 export class Model {
-  /** The living sessions. */
+  /** The sessions that are alive. */
   readonly #names = new Map<Name, ModelSession>();
   /** Where names lead that were rotated with grace. */
   readonly #leadsTo = new Map<Name, Name>();

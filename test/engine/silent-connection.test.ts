@@ -25,7 +25,7 @@ function untilBack(ms: number) {
   return expect.poll(() => rs.ping().catch(() => undefined), { timeout: ms }).toBe("PONG");
 }
 
-test("the engine's own connection is replaced when it has died without a word", async () => {
+test("the engine's own connection is replaced when it has died silently", async () => {
   rs = new RedisSessions({ port: proxy.port, wipe: 0, timeout: 500 });
   await rs.ping();
   proxy.swallow();
@@ -34,7 +34,7 @@ test("the engine's own connection is replaced when it has died without a word", 
   expect(proxy.accepted).toBe(2);
 }, 15_000);
 
-test("socketTimeout may be chosen for the engine's own connection", async () => {
+test("socketTimeout can be set for the engine's own connection", async () => {
   rs = new RedisSessions({ port: proxy.port, options: { socketTimeout: 200 }, wipe: 0, timeout: 1000 });
   await rs.ping();
   proxy.swallow();
@@ -42,7 +42,7 @@ test("socketTimeout may be chosen for the engine's own connection", async () => 
   expect(await rs.ping()).toBe("PONG");
 });
 
-test("an own connection that is only idle is kept", async () => {
+test("the engine's own connection is kept when it is only idle", async () => {
   rs = new RedisSessions({ port: proxy.port, options: { socketTimeout: 100 }, wipe: 0 });
   await rs.ping();
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -50,7 +50,7 @@ test("an own connection that is only idle is kept", async () => {
   expect(proxy.accepted).toBe(1);
 });
 
-test("a caller's connection that has died: the hint names socketTimeout, and a warning does once", async () => {
+test("a caller's connection that has died: the hint and one warning name socketTimeout", async () => {
   const client = new Redis({ port: proxy.port });
   client.on("error", () => {});
   const warnings: (Error & { code?: string })[] = [];

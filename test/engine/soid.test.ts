@@ -115,10 +115,10 @@ test("returns a rotated session once, under its new ref", async () => {
 
 test("a session of a long list is there once, also when it is rotated after its page was read", async () => {
   const created = await Promise.all(Array.from({ length: 1000 }, () => t.create()));
-  const crowd = (await t.db.zrange("rs:{webapp}:user-sessions-overflow", "0", "-1")).map((entry) =>
+  const overflow = (await t.db.zrange("rs:{webapp}:user-sessions-overflow", "0", "-1")).map((entry) =>
     entry.slice('"alice"'.length),
   );
-  const first = crowd.slice(0, 100);
+  const first = overflow.slice(0, 100);
   const mget = t.db.mget.bind(t.db) as (keys: string[]) => Promise<unknown>;
   let rotated = false;
   vi.spyOn(t.db, "mget").mockImplementation((async (keys: string[]) => {

@@ -73,7 +73,7 @@ describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
     rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
   });
 
-  test("never sends a call that was told timeout, and answers at once when Redis is back", async () => {
+  test("never sends a call that ended with timeout, and answers at once when Redis is back", async () => {
     await rs.create({ app, id: "first", ip });
     await redis.kill();
     const names = await callFor(1500, (i) => rs.create({ app, id: `user${i}`, ip }));
@@ -118,7 +118,7 @@ test("a lazy client is connected by the first call", async () => {
   expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
 });
 
-test("a client that may not PING works", async () => {
+test("a client without the right to PING works", async () => {
   await redis.client().acl("SETUSER", "app", "on", ">secret", "~*", "+@all", "-ping");
   const client = open(new Redis({ port: redis.port, username: "app", password: "secret" }));
   rs = new RedisSessions({ client, wipe: 0, timeout: 1000 });
@@ -126,7 +126,7 @@ test("a client that may not PING works", async () => {
   expect((await rs.create({ app, id: "alice", ip })).token).toHaveLength(64);
 });
 
-test("a wrong password is told at once, not after the timeout", async () => {
+test("a wrong password rejects calls at once, not after the timeout", async () => {
   await redis.client().acl("SETUSER", "app", "on", ">secret", "~*", "+@all");
   const client = open(new Redis({ port: redis.port, username: "app", password: "wrong" }));
   rs = new RedisSessions({ client, wipe: 0, timeout: 10_000 });
@@ -136,7 +136,7 @@ test("a wrong password is told at once, not after the timeout", async () => {
   });
 });
 
-test("a call that was not sent says so", async () => {
+test("the error of a call that was not sent says so", async () => {
   rs = new RedisSessions({ client: open(clients["ioredis 6"]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
   await rs.ping();
   await redis.kill();
@@ -146,7 +146,7 @@ test("a call that was not sent says so", async () => {
   });
 });
 
-test("a Redis that hangs: calls wait while it is silent, and those that were told timeout are not sent", async () => {
+test("a Redis that hangs: calls wait, and calls that ended with timeout are never sent", async () => {
   const timeout = 500;
   rs = new RedisSessions({ client: open(new Redis(redis.port)), wipe: 0, timeout });
   await rs.create({ app, id: "first", ip });
@@ -178,7 +178,7 @@ test("a run whose script Redis has lost is not sent again after its deadline", a
   expect(await maker.get({ app, token })).not.toHaveProperty("d");
 });
 
-test("a mass logout that was told timeout does not go on when Redis is back", async () => {
+test("a mass logout that ended with timeout does not continue when Redis is back", async () => {
   rs = new RedisSessions({ client: open(new Redis({ port: redis.port, retryStrategy })), wipe: 0, timeout: TIMEOUT });
   await rs.ping();
   await redis.kill();
@@ -189,7 +189,7 @@ test("a mass logout that was told timeout does not go on when Redis is back", as
   expect(watched.filter(([name]) => /^(evalsha|eval|hget|zscan)$/i.test(name ?? ""))).toEqual([]);
 });
 
-test("RedisStore never sends a save that was told timeout", async () => {
+test("RedisStore never sends a save that ended with timeout", async () => {
   rs = new RedisSessions({ client: open(new Redis({ port: redis.port, retryStrategy })), wipe: 0, timeout: TIMEOUT });
   const store = new RedisStore({ rs, app });
   store.on("error", () => {});
@@ -237,7 +237,7 @@ test("the middleware's sign-ins that were answered with 503 leave no session", a
   }
 });
 
-test("a Cluster that is not reached yet: calls that were told timeout are never sent", async () => {
+test("a Cluster that is not reached yet: calls that ended with timeout are never sent", async () => {
   const cluster = await startCluster();
   try {
     const nodes = cluster.nodes.map(({ port }) => ({ port, host: "127.0.0.1" }));

@@ -5,7 +5,7 @@ import { readStored } from "../support/index-check.js";
 const t = useEngine();
 const app = "webapp";
 
-/** Ids that are hard to keep apart in an index, or to write as JSON. */
+/** Ids that are easily confused in an index, or hard to write as JSON. */
 const IDS = [
   "a",
   "ab",
@@ -47,7 +47,7 @@ const IDS = [
   '"'.repeat(128),
 ];
 
-test("each user has sessions of their own, whatever their ids look like", async () => {
+test("keeps the sessions of users with similar ids apart", async () => {
   const refs = new Map<string, string[]>();
   for (const id of [...IDS, ...IDS]) {
     const { ref, token } = await t.create({ id });
@@ -62,7 +62,7 @@ test("each user has sessions of their own, whatever their ids look like", async 
   }
 });
 
-test("killsoid ends the sessions of that very user, whatever the others are called", async () => {
+test("killsoid ends the sessions of exactly that user", async () => {
   for (const id of IDS) await t.create({ id });
   for (const [i, id] of IDS.entries()) {
     expect(await t.rs.killsoid({ app, id })).toEqual({ kill: 1 });

@@ -85,7 +85,7 @@ function ofData(rest: object): Refusal[] {
     ["d without a key", { ...rest, d: {} }, "d must contain at least one key."],
     ["d with an array", { ...rest, d: { ok: 1, arr: [1] } }, `d.arr ${forbidden}`],
     ["d with an object", { ...rest, d: { obj: { a: 1 } } }, `d.obj ${forbidden}`],
-    ["nested that is no boolean", { ...rest, d: { a: 1 }, nested: "yes" }, "nested must be true or false"],
+    ["nested that is not a boolean", { ...rest, d: { a: 1 }, nested: "yes" }, "nested must be true or false"],
   ];
 }
 
@@ -217,7 +217,7 @@ describe.each(Object.entries(refusals) as [MethodName, Refusal[]][])("%s", (meth
   test("passes the error to the callback", async () => {
     const [, options, message] = cases[2] as Refusal;
     const call = t.rs[method] as (options: unknown, callback: (...args: unknown[]) => void) => void;
-    const args = await new Promise<unknown[]>((resolve) => call(options, (...given) => resolve(given)));
+    const args = await new Promise<unknown[]>((resolve) => call(options, (...received) => resolve(received)));
     expect(args).toEqual([expect.objectContaining({ message })]);
   });
 });
@@ -226,7 +226,7 @@ test("methods accept a whole session with the app", async () => {
   const alice = { app, id, ip, ttl: 100, d: { cart: 3 }, device: "Firefox" };
   const { ref } = await t.rs.create({ ...alice, no_resave: true });
   const [session] = (await t.rs.soid(alice)).sessions;
-  if (session === undefined) throw new Error("There is no session");
+  if (session === undefined) throw new Error("The session does not exist");
   expect((await t.rs.get({ app, ...session }))?.ref).toBe(ref);
   expect(await t.rs.kill({ app, ...session })).toEqual({ kill: 1 });
   expect(await t.rs.killsoid({ app, ...session })).toEqual({ kill: 0 });
