@@ -1,7 +1,7 @@
 import type { Run } from "./run.js";
 
 /**
- * Keeps the calls on each session in order. A script may leave calls of its run unserved, except the first one, and they
+ * Keeps the calls on each session in order. A script may leave calls of its run undone, except the first one, and they
  * are sent again. While such a call is in flight, later calls on its session are held, because they would overtake it.
  */
 export class CallOrder {
@@ -44,9 +44,9 @@ export class CallOrder {
     }
   }
 
-  /** Lets `unserved` block in the place of `run`, whose last calls were just sent again in it. */
-  continueWith(run: Run, unserved: Run): void {
-    for (const session of unserved.sessions) this.block(unserved, session);
+  /** Lets `undone` block in the place of `run`, whose last calls were just sent again in it. */
+  continueWith(run: Run, undone: Run): void {
+    for (const session of undone.sessions) this.block(undone, session);
     this.#unblock(run);
   }
 

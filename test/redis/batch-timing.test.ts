@@ -144,10 +144,10 @@ describe("add", () => {
 });
 
 describe("calls on one session", () => {
-  test("wait for a run that may leave an earlier call unserved", async () => {
+  test("wait for a run that may leave an earlier call undone", async () => {
     add(get, 0, "x");
     const served = add(get, 1, "a");
-    const unserved = add(get, 2, "b");
+    const undone = add(get, 2, "b");
     const held = add(set, 3, "b");
     await flush();
     // The call on b is neither sent with the run nor in its pipeline.
@@ -156,7 +156,7 @@ describe("calls on one session", () => {
     expect(client.values).toEqual([[0], [1, 2], [2]]);
     expect(served.ends).toEqual(["one"]);
     await answer(2, "two");
-    expect(unserved.ends).toEqual(["two"]);
+    expect(undone.ends).toEqual(["two"]);
     expect(client.values).toEqual([[0], [1, 2], [2], [3]]);
     await answer(3, "three");
     expect(held.ends).toEqual(["three"]);
