@@ -169,15 +169,18 @@ export class Batch {
     );
   }
 
-  /** Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines. */
+  /**
+   * Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines.
+   */
   #finishOrRedirect(run: Run, error: unknown, reply: unknown): void {
     if (isRedirection(error) && this.#client.isCluster) this.#sendAgain(run);
     else this.#finishOrRepeat(run, error, reply);
   }
 
   /**
-   * Sends a run again with the script's source if the server does not have the script (first use, `SCRIPT FLUSH`, failover),
-   * and after a pause if its slot is moving. All other errors fail the calls: a script that failed may have written.
+   * Sends a run again with the script's source if the server does not have the script (first use, `SCRIPT FLUSH`,
+   * failover), and after a pause if its slot is moving. All other errors fail the calls: a script that failed may have
+   * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
     if (error === null || isReply(error)) this.#gate.answered();

@@ -100,8 +100,8 @@ export class Run {
   }
 
   /**
-   * Ends each call with its part of the reply. Returns a run of the calls that the script left undone, or undefined if there
-   * are none.
+   * Ends each call with its part of the reply. Returns a run of the calls that the script left undone, or undefined if
+   * there are none.
    */
   succeed(reply: unknown): Run | undefined {
     const [first] = this.#calls;
