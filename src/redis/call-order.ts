@@ -8,7 +8,7 @@ export class CallOrder {
   /** Session key → the run for which later calls on the session must wait. */
   readonly #blockers = new Map<string, Run>();
   /** Run → the sessions whose later calls it blocks. */
-  readonly #sessions = new Map<Run, Set<string>>();
+  readonly #sessions = new WeakMap<Run, Set<string>>();
   /** Session key → the held runs, in the order of their calls. Each concerns this session only. */
   readonly #held = new Map<string, Run[]>();
   readonly #release: (runs: Run[]) => void;
@@ -64,7 +64,6 @@ export class CallOrder {
       else this.#held.delete(session);
       if (first !== undefined) next.push(first);
     }
-    this.#sessions.delete(run);
     if (next.length > 0) this.#release(next);
   }
 }

@@ -112,6 +112,30 @@ describe("add", () => {
     expect(client.values).toHaveLength(3);
   });
 
+  test("sends a call at once after the last one has failed", async () => {
+    add(get, 0);
+    await answer(0, replyError("OOM command not allowed"));
+    add(get, 1);
+    expect(client.values).toEqual([[0], [1]]);
+  });
+
+  test.each([
+    ["answered", () => Promise.resolve([])],
+    ["failed", () => Promise.reject(new Error("Connection is closed."))],
+  ])("sends calls at once again after a pipeline has %s and one call was sent alone", async (_, exec) => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    client.pipeline = () => ({ evalsha: () => {}, exec });
+    await flush();
+    await answer(0, "");
+    add(get, 3, "d");
+    await flush();
+    await answer(1, "");
+    add(get, 4, "e");
+    expect(client.values).toEqual([[0], [3], [4]]);
+  });
+
   test("does not let a call overtake a waiting one after the call in flight was answered", async () => {
     add(get, 0);
     add(set, 1);
@@ -357,6 +381,23 @@ describe("while the gate is closed", () => {
     expect(client.values).toEqual([[0]]);
     await answer(0, replyError("WRONGTYPE wrong"));
     expect(client.values).toEqual([[0], [1]]);
+  });
+
+  test("does not open the gate with an error of ioredis", async () => {
+    setUp(30);
+    const call = add(get, 0);
+    await expect.poll(() => call.ends).toEqual(["timeout"]);
+    add(get, 1);
+    await answer(0, new Error("Connection is closed."));
+    expect(client.values).toEqual([[0]]);
+  });
+
+  test("fails a held call with the error of ioredis", async () => {
+    client.status = "connecting";
+    const call = add(get, 0);
+    await answer(0, new Error("Connection is closed."));
+    expect(call.ends).toEqual(["unavailable"]);
+    expect(deadlines.count).toBe(0);
   });
 
   test("closes the gate when a call of a pipeline times out", async () => {
