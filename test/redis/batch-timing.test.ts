@@ -187,6 +187,16 @@ describe("calls on one session", () => {
     expect(deadlines.count).toBe(1);
   });
 
+  test("keep their deadline when a script left them undone", async () => {
+    setUp(50);
+    add(get, 0, "x");
+    add(get, 1, "a");
+    const undone = add(get, 2, "b");
+    await flush();
+    await answer(1, ["one", UNDONE]);
+    await expect.poll(() => undone.ends).toEqual(["timeout"]);
+  });
+
   test("do not wait for the first call of a run, which is always served", async () => {
     add(get, 0, "x");
     add(get, 1, "a");
@@ -290,6 +300,16 @@ describe("an error of Redis", () => {
     expect(call.ends).toEqual(["zero"]);
   });
 
+  test("makes a run be sent again with the source when the connection was lost in between", async () => {
+    add(get, 0);
+    client.status = "connecting";
+    await answer(0, replyError("NOSCRIPT No matching script."));
+    expect(client.values).toHaveLength(1);
+    client.status = "ready";
+    client.emit("ready");
+    expect(client.sent.at(-1)).toMatchObject({ name: "eval" });
+  });
+
   test("does not make a run be sent again after its deadline", async () => {
     setUp(20);
     const call = add(get, 0);
@@ -388,6 +408,7 @@ describe("while the gate is closed", () => {
     const call = add(get, 0);
     await expect.poll(() => call.ends).toEqual(["timeout"]);
     add(get, 1);
+    await flush();
     await answer(0, new Error("Connection is closed."));
     expect(client.values).toEqual([[0]]);
   });
