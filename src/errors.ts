@@ -72,9 +72,9 @@ export class SessionError extends Error {
   /** How to solve it. Absent if the message says it. */
   declare readonly hint?: string;
   /**
-   * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`, 403
-   * for `crossSite`. All other errors have none, so Express answers 500. Only the application knows whether bad input is
-   * the user's fault or a bug.
+   * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
+   * 403 for `crossSite`. All other errors have none, so Express answers 500. Only the application knows whether bad
+   * input is the user's fault or a bug.
    */
   declare readonly status?: 403 | 409 | 503;
 
@@ -165,8 +165,8 @@ export function isForbidden(error: unknown): error is SessionError {
 }
 
 /**
- * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's arguments
- * contain session data.
+ * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's
+ * arguments contain session data.
  * @param connectionError why the client is not connected, if that is known
  */
 export function fromRedis(error: unknown, connectionError?: Error): SessionError {

@@ -1,5 +1,6 @@
 /**
- * The session engine: creates, reads, changes, lists and ends sessions in Redis, each of which belongs to an app and a user.
+ * The session engine: creates, reads, changes, lists and ends sessions in Redis, each of which belongs to an app and a
+ * user.
  *
  * @example
  * import { Redis } from "ioredis";

@@ -27,8 +27,8 @@ export interface RedisSessionsOptions {
   /**
    * An ioredis `Redis` or `Cluster`. The engine defines no commands on it, and `quit()` leaves it open.
    *
-   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together with
-   * `client`, or `client: undefined`, the constructor throws `invalidValue`.
+   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together
+   * with `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
   /** The port of the engine's own connection, 0 to 65535. Default 6379. */
@@ -39,8 +39,8 @@ export interface RedisSessionsOptions {
    * ioredis options for the engine's own connection, and `url`. Option names that ioredis does not know, such as those of
    * node-redis, throw `invalidValue`.
    *
-   * Defaults that differ from ioredis: `socketTimeout` is 3000 ms, or `timeout` if that is longer. `retryStrategy` waits at
-   * most 1000 ms. With `sentinels`, `failoverDetector` is true and `disconnectTimeout` is 100 ms.
+   * Defaults that differ from ioredis: `socketTimeout` is 3000 ms, or `timeout` if that is longer. `retryStrategy`
+   * waits at most 1000 ms. With `sentinels`, `failoverDetector` is true and `disconnectTimeout` is 100 ms.
    */
   options?:
     | (RedisOptions & {
@@ -66,21 +66,24 @@ export interface RedisSessionsOptions {
   /** Whether the values of `d` may be any JSON. If not, they are strings, numbers, booleans and null. Default false. */
   nested?: boolean | undefined;
   /**
-   * The maximum size of a session's data in bytes, as JSON with its keys. A write that exceeds it fails with `invalidValue`
-   * and changes nothing. The limit keeps one large session from delaying all other calls. RedisStore has its own option
-   * `maxBytes`. Default 1048576 (1 MiB).
+   * The maximum size of a session's data in bytes, as JSON with its keys. A write that exceeds it fails with
+   * `invalidValue` and changes nothing. The limit keeps one large session from delaying all other calls. RedisStore has
+   * its own option `maxBytes`. Default 1048576 (1 MiB).
    */
   maxBytes?: number | undefined;
   /**
-   * The maximum number of keys in a session's data. A write that exceeds it fails with `invalidValue` and changes nothing.
-   * RedisStore has its own option `maxKeys`. Default 1000.
+   * The maximum number of keys in a session's data. A write that exceeds it fails with `invalidValue` and changes
+   * nothing. RedisStore has its own option `maxKeys`. Default 1000.
    */
   maxKeys?: number | undefined;
 }
 
 /** A session, as the engine returns it. */
 export interface Session<Data = DefaultData> {
-  /** The session's public handle. It names the session in `get`, `set` and `kill`. It is not a token: a page may show it. */
+  /**
+   * The session's public handle. It names the session in `get`, `set` and `kill`. It is not a token: a page may show
+   * it.
+   */
   ref: string;
   /** The user. */
   id: string;
@@ -152,8 +155,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
   /**
-   * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer `ttl`
-   * is reduced to it. Default: no limit.
+   * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer
+   * `ttl` is reduced to it. Default: no limit.
    */
   absolute?: number | undefined;
   /** How many sessions the user may have, this one included. At least 1. Default: no limit. */
@@ -165,8 +168,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   overflow?: "oldest" | "reject" | undefined;
   /**
    * The token of a session that ends because the new one replaces it, as at a login. If there is no such session,
-   * `create` succeeds all the same. If `create` fails with `tooManySessions`, the replaced session is kept. It may end all
-   * the same if the user signs in twice at that moment. Default: none.
+   * `create` succeeds all the same. If `create` fails with `tooManySessions`, the replaced session is kept. It may end
+   * all the same if the user signs in twice at that moment. Default: none.
    */
   replaces?: string | undefined;
 }

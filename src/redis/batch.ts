@@ -169,15 +169,18 @@ export class Batch {
     );
   }
 
-  /** Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines. */
+  /**
+   * Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines.
+   */
   #finishOrRedirect(run: Run, error: unknown, reply: unknown): void {
     if (isRedirection(error) && this.#client.isCluster) this.#sendAgain(run);
     else this.#finishOrRepeat(run, error, reply);
   }
 
   /**
-   * Sends a run again with the script's source if the server does not have the script (first use, `SCRIPT FLUSH`, failover),
-   * and after a pause if its slot is moving. All other errors fail the calls: a script that failed may have written.
+   * Sends a run again with the script's source if the server does not have the script (first use, `SCRIPT FLUSH`,
+   * failover), and after a pause if its slot is moving. All other errors fail the calls: a script that failed may have
+   * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
     if (error === null || isReply(error)) this.#gate.answered();
@@ -192,19 +195,19 @@ export class Batch {
     if (performance.now() < run.deadline) this.#sendOrHold(run, withSource);
   }
 
-  /** Ends the calls of a run, and sends those again that the script has not served. */
+  /** Ends the calls of a run, and sends again those that the script left undone. */
   #finish(run: Run, error: unknown, reply: unknown): void {
     this.#deadlines.remove(run);
     if (error === null) {
-      const unserved = run.succeed(reply);
-      if (unserved !== undefined) this.#sendUnserved(run, unserved);
+      const undone = run.succeed(reply);
+      if (undone !== undefined) this.#sendUndone(run, undone);
     } else run.fail(fromRedis(error, connectionErrorOf(this.#client)));
   }
 
-  /** Sends the calls again that the script has not served, unless their deadline has passed. */
-  #sendUnserved(run: Run, unserved: Run): void {
-    this.#deadlines.add(unserved);
-    this.#sendAgain(unserved);
-    this.#order.continueWith(run, unserved);
+  /** Sends again the calls that the script left undone, unless their deadline has passed. */
+  #sendUndone(run: Run, undone: Run): void {
+    this.#deadlines.add(undone);
+    this.#sendAgain(undone);
+    this.#order.continueWith(run, undone);
   }
 }

@@ -1,14 +1,14 @@
 import type { Run } from "./run.js";
 
 /**
- * Keeps the calls on each session in order. A script may leave calls of its run unserved, except the first one, and they
+ * Keeps the calls on each session in order. A script may leave calls of its run undone, except the first one, and they
  * are sent again. While such a call is in flight, later calls on its session are held, because they would overtake it.
  */
 export class CallOrder {
   /** Session key → the run for which later calls on the session must wait. */
   readonly #blockers = new Map<string, Run>();
   /** Run → the sessions whose later calls it blocks. */
-  readonly #sessions = new Map<Run, Set<string>>();
+  readonly #sessions = new WeakMap<Run, Set<string>>();
   /** Session key → the held runs, in the order of their calls. Each concerns this session only. */
   readonly #held = new Map<string, Run[]>();
   readonly #release: (runs: Run[]) => void;
@@ -44,9 +44,9 @@ export class CallOrder {
     }
   }
 
-  /** Lets `unserved` block in the place of `run`, whose last calls were just sent again in it. */
-  continueWith(run: Run, unserved: Run): void {
-    for (const session of unserved.sessions) this.block(unserved, session);
+  /** Lets `undone` block in the place of `run`, whose last calls were just sent again in it. */
+  continueWith(run: Run, undone: Run): void {
+    for (const session of undone.sessions) this.block(undone, session);
     this.#unblock(run);
   }
 
@@ -64,7 +64,6 @@ export class CallOrder {
       else this.#held.delete(session);
       if (first !== undefined) next.push(first);
     }
-    this.#sessions.delete(run);
     if (next.length > 0) this.#release(next);
   }
 }

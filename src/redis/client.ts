@@ -55,8 +55,8 @@ export function openClient(
     url === undefined ? new Redis({ host, port, ...redisOptions }) : new Redis(toRedisUrl(url), redisOptions);
   // Without a listener ioredis prints each failed attempt to connect. Calls report the outage themselves.
   client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
-    // Copy only the text: ioredis attaches the command, whose arguments may be a password. If a host has several addresses,
-    // Node's message is empty.
+    // Copy only the text: ioredis attaches the command, whose arguments may be a password. If a host has several
+    // addresses, Node's message is empty.
     connectionErrors.set(client, new Error(error.message || error.code));
     // ioredis would continue in database 0, which has other sessions.
     if (error.command?.name === "select") client.disconnect();

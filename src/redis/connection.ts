@@ -96,8 +96,8 @@ export class Connection {
   }
 
   /**
-   * Waits until `calls` and all other calls, such as a store's, have ended, but not past the deadline. Calls after that are
-   * refused.
+   * Waits until `calls` and all other calls, such as a store's, have ended, but not past the deadline. Calls after that
+   * are refused.
    */
   async close(deadline: number, calls: Promise<void>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;

@@ -114,8 +114,8 @@ function hasSocketTimeout(client: Client): boolean {
 
 /** Calls `expire` after the deadline. */
 function startTimer(expire: () => void, deadline: number): NodeJS.Timeout {
-  // Round up, because timers drop fractions of a millisecond and would fire before the deadline. Then read the sockets once
-  // more with setImmediate: if this process was busy, the answer may be waiting there.
+  // Round up, because timers drop fractions of a millisecond and would fire before the deadline. Then read the sockets
+  // once more with setImmediate: if this process was busy, the answer may be waiting there.
   const timer = setTimeout(() => setImmediate(expire), Math.ceil(deadline - performance.now()) + 1);
   // The timer must not keep the process alive. While a call is in flight, the open connection does.
   return timer.unref();

@@ -26,8 +26,8 @@ export function gateOf(client: Client): Gate {
  * Holds commands while the client is not connected or Redis does not answer. ioredis would queue them without a deadline
  * and send them after their calls have failed with `timeout`.
  *
- * While commands are held, one PING is passed to ioredis as a probe. It makes a lazy client connect, its answer shows that
- * Redis answers again, and ioredis refuses it for the same reasons for which it would refuse the commands.
+ * While commands are held, one PING is passed to ioredis as a probe. It makes a lazy client connect, its answer shows
+ * that Redis answers again, and ioredis refuses it for the same reasons for which it would refuse the commands.
  */
 export class Gate {
   readonly #client: Client;

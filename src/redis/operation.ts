@@ -3,7 +3,7 @@ import type { Script } from "./script.js";
 /** How many sessions one command may concern. More would block Redis or the event loop for too long. */
 export const CHUNK = 100;
 
-/** The reply of a script with many calls for a call that it has not served; see lua/include/work.lua. */
+/** The reply of a script with many calls for a call that it left undone; see lua/include/work.lua. */
 export const UNDONE = -2;
 
 /** The part of an app's keys that this layer needs to know. */

@@ -41,8 +41,8 @@ export class Run {
     this.#argsLength = lengthOf(this.args);
   }
 
-  /** A run of the calls from index `from` on, which the script has not served. It keeps the deadline. */
-  #unserved(from: number): Run {
+  /** A run of the calls from index `from` on, which the script left undone. It keeps the deadline. */
+  #undone(from: number): Run {
     const [first, ...others] = this.#calls.slice(from) as [Call, ...Call[]];
     const run = new Run(first, this.deadline);
     for (const call of others) run.#append(call, call.operation.args(call.input), keysOf(call));
@@ -100,8 +100,8 @@ export class Run {
   }
 
   /**
-   * Ends each call with its part of the reply. Returns a run of the calls that the script has not served, or undefined if it
-   * has served all.
+   * Ends each call with its part of the reply. Returns a run of the calls that the script left undone, or undefined if
+   * there are none.
    */
   succeed(reply: unknown): Run | undefined {
     const [first] = this.#calls;
@@ -117,7 +117,7 @@ export class Run {
       }
       for (const [i, call] of this.#calls.entries()) {
         // With ioredis's option `stringNumbers` it is a string.
-        if (i > 0 && (replies[i] === UNDONE || replies[i] === `${UNDONE}`)) return this.#unserved(i);
+        if (i > 0 && (replies[i] === UNDONE || replies[i] === `${UNDONE}`)) return this.#undone(i);
         answer(call, replies[i]);
       }
     }

@@ -16,8 +16,8 @@ export function isRedirection(error: unknown): boolean {
 }
 
 /**
- * Whether an error means that a Cluster has not run the command because its slot is moving to another node. ioredis itself
- * tries again for about 1.6 s and then fails with "Too many Cluster redirections".
+ * Whether an error means that a Cluster has not run the command because its slot is moving to another node. ioredis
+ * itself tries again for about 1.6 s and then fails with "Too many Cluster redirections".
  */
 export function isMoving(error: unknown): boolean {
   return (

@@ -112,6 +112,30 @@ describe("add", () => {
     expect(client.values).toHaveLength(3);
   });
 
+  test("sends a call at once after the last one has failed", async () => {
+    add(get, 0);
+    await answer(0, replyError("OOM command not allowed"));
+    add(get, 1);
+    expect(client.values).toEqual([[0], [1]]);
+  });
+
+  test.each([
+    ["answered", () => Promise.resolve([])],
+    ["failed", () => Promise.reject(new Error("Connection is closed."))],
+  ])("sends calls at once again after a pipeline has %s and one call was sent alone", async (_, exec) => {
+    add(get, 0, "a");
+    add(get, 1, "b");
+    add(set, 2, "c");
+    client.pipeline = () => ({ evalsha: () => {}, exec });
+    await flush();
+    await answer(0, "");
+    add(get, 3, "d");
+    await flush();
+    await answer(1, "");
+    add(get, 4, "e");
+    expect(client.values).toEqual([[0], [3], [4]]);
+  });
+
   test("does not let a call overtake a waiting one after the call in flight was answered", async () => {
     add(get, 0);
     add(set, 1);
@@ -144,10 +168,10 @@ describe("add", () => {
 });
 
 describe("calls on one session", () => {
-  test("wait for a run that may leave an earlier call unserved", async () => {
+  test("wait for a run that may leave an earlier call undone", async () => {
     add(get, 0, "x");
     const served = add(get, 1, "a");
-    const unserved = add(get, 2, "b");
+    const undone = add(get, 2, "b");
     const held = add(set, 3, "b");
     await flush();
     // The call on b is neither sent with the run nor in its pipeline.
@@ -156,11 +180,21 @@ describe("calls on one session", () => {
     expect(client.values).toEqual([[0], [1, 2], [2]]);
     expect(served.ends).toEqual(["one"]);
     await answer(2, "two");
-    expect(unserved.ends).toEqual(["two"]);
+    expect(undone.ends).toEqual(["two"]);
     expect(client.values).toEqual([[0], [1, 2], [2], [3]]);
     await answer(3, "three");
     expect(held.ends).toEqual(["three"]);
     expect(deadlines.count).toBe(1);
+  });
+
+  test("keep their deadline when a script left them undone", async () => {
+    setUp(50);
+    add(get, 0, "x");
+    add(get, 1, "a");
+    const undone = add(get, 2, "b");
+    await flush();
+    await answer(1, ["one", UNDONE]);
+    await expect.poll(() => undone.ends).toEqual(["timeout"]);
   });
 
   test("do not wait for the first call of a run, which is always served", async () => {
@@ -266,6 +300,16 @@ describe("an error of Redis", () => {
     expect(call.ends).toEqual(["zero"]);
   });
 
+  test("makes a run be sent again with the source when the connection was lost in between", async () => {
+    add(get, 0);
+    client.status = "connecting";
+    await answer(0, replyError("NOSCRIPT No matching script."));
+    expect(client.values).toHaveLength(1);
+    client.status = "ready";
+    client.emit("ready");
+    expect(client.sent.at(-1)).toMatchObject({ name: "eval" });
+  });
+
   test("does not make a run be sent again after its deadline", async () => {
     setUp(20);
     const call = add(get, 0);
@@ -357,6 +401,24 @@ describe("while the gate is closed", () => {
     expect(client.values).toEqual([[0]]);
     await answer(0, replyError("WRONGTYPE wrong"));
     expect(client.values).toEqual([[0], [1]]);
+  });
+
+  test("does not open the gate with an error of ioredis", async () => {
+    setUp(30);
+    const call = add(get, 0);
+    await expect.poll(() => call.ends).toEqual(["timeout"]);
+    add(get, 1);
+    await flush();
+    await answer(0, new Error("Connection is closed."));
+    expect(client.values).toEqual([[0]]);
+  });
+
+  test("fails a held call with the error of ioredis", async () => {
+    client.status = "connecting";
+    const call = add(get, 0);
+    await answer(0, new Error("Connection is closed."));
+    expect(call.ends).toEqual(["unavailable"]);
+    expect(deadlines.count).toBe(0);
   });
 
   test("closes the gate when a call of a pipeline times out", async () => {

@@ -174,7 +174,7 @@ test("writes large values simultaneously in commands of limited size", async () 
     expect((await t.rs.get({ app, token }))?.d).toEqual({ n: i, ...Object.fromEntries(large) });
   }
   // One is sent at once, the others in runs of at most seven: a run takes calls until it has 64 K characters. A call waits for
-  // an earlier run that may leave a call on the same session unserved, so some runs are shorter.
+  // an earlier run that may leave a call on the same session undone, so some runs are shorter.
   expect(commands.length).toBeLessThanOrEqual(13);
   expect(maxSessions(commands)).toBeLessThanOrEqual(7);
 });

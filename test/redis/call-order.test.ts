@@ -78,18 +78,18 @@ describe("hold", () => {
 });
 
 describe("continueWith", () => {
-  test("keeps the sessions of unserved calls blocked, and releases the others", () => {
+  test("keeps the sessions of undone calls blocked, and releases the others", () => {
     const blocker = runOn("a", "b");
     const [heldOnA, heldOnB] = [runOn("a"), runOn("b")];
     order.block(blocker, a);
     order.block(blocker, b);
     order.hold(heldOnA, a);
     order.hold(heldOnB, b);
-    const unserved = blocker.succeed(["", UNDONE]) as Run;
-    order.continueWith(blocker, unserved);
+    const undone = blocker.succeed(["", UNDONE]) as Run;
+    order.continueWith(blocker, undone);
     expect(released).toEqual([[heldOnA]]);
-    expect(order.blockerOf(b)).toBe(unserved);
-    unserved.succeed("");
+    expect(order.blockerOf(b)).toBe(undone);
+    undone.succeed("");
     expect(released).toEqual([[heldOnA], [heldOnB]]);
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
+import { freePort } from "../support/redis.js";
 
 const t = useEngine();
 
@@ -43,4 +44,16 @@ test("calls after quit fail with the error unavailable", async () => {
     name: "unavailable",
     code: "ERR_UNAVAILABLE",
   });
+});
+
+test.each([
+  ["timeout", {}],
+  ["unavailable", { retryStrategy: () => null }],
+])("the error %s has the reason why the engine's own connection fails as its cause", async (name, options) => {
+  const rs = new RedisSessions({ port: await freePort(), options, wipe: 0, timeout: 300 });
+  await expect(rs.get({ app: "webapp", token: "x".repeat(64) })).rejects.toMatchObject({
+    name,
+    cause: { message: expect.stringContaining("ECONNREFUSED") },
+  });
+  await rs.quit();
 });

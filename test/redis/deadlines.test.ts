@@ -47,6 +47,13 @@ test("accepts an answer that arrived while the process was busy past the deadlin
   expect(pending.fail).not.toHaveBeenCalled();
 });
 
+test("next returns the time at which the timeout of a new call ends", () => {
+  const before = performance.now();
+  const next = new Deadlines(new ScriptedClient().asClient, 2000).next();
+  expect(next).toBeGreaterThanOrEqual(before + 2000);
+  expect(next).toBeLessThanOrEqual(performance.now() + 2000);
+});
+
 describe("add", () => {
   let client: ScriptedClient;
   let deadlines: Deadlines;

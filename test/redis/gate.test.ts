@@ -119,6 +119,13 @@ describe("hold", () => {
     expect(events).toEqual(["a failed: Connection is closed.", "b failed: Connection is closed."]);
   });
 
+  test("fails the commands with an error of ioredis though the client is ready", async () => {
+    hold("a");
+    client.status = "ready";
+    await endPing(0, new Error("Command queue state error"));
+    expect(events).toEqual(["a failed: Command queue state error"]);
+  });
+
   test("fails the commands when an error reply comes while the client is not ready, as for a wrong password", async () => {
     hold("a");
     await endPing(0, replyError("WRONGPASS wrong"));

@@ -99,21 +99,21 @@ describe("succeed", () => {
   test.each([
     ["a number", UNDONE],
     ["a string", `${UNDONE}`],
-  ])("returns a run of the calls that were left undone (%s)", (_, undone) => {
+  ])("returns a run of the calls that were left undone (%s)", (_, reply) => {
     const calls: [TestCall, ...TestCall[]] = [call(1, "a"), call(2, "b"), call(3, "c")];
     const run = runOf(...calls);
     let ended = 0;
     run.onEnd = () => ended++;
-    const unserved = run.succeed(["one", undone, undone]);
-    expect(unserved?.keys).toEqual(["rs:{app}:index", "rs:{app}:b", "rs:{app}:c"]);
-    expect(unserved?.args).toEqual(["", 2, 3]);
-    expect(unserved?.deadline).toBe(1000);
+    const undone = run.succeed(["one", reply, reply]);
+    expect(undone?.keys).toEqual(["rs:{app}:index", "rs:{app}:b", "rs:{app}:c"]);
+    expect(undone?.args).toEqual(["", 2, 3]);
+    expect(undone?.deadline).toBe(1000);
     expect(calls.map(({ ends }) => ends)).toEqual([["one"], [], []]);
     // The run goes on in the other.
     expect(ended).toBe(0);
   });
 
-  test("does not take the first reply for an unserved call, since a script always serves that", () => {
+  test("does not take the first reply for an undone call, since a script always serves that", () => {
     const calls: [TestCall, TestCall] = [call(1), call(2)];
     expect(runOf(...calls).succeed([UNDONE, "two"])).toBeUndefined();
     expect(calls.map(({ ends }) => ends)).toEqual([[UNDONE], ["two"]]);
