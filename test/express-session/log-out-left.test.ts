@@ -40,7 +40,7 @@ describe("a session of connect-redis that was not taken over yet", () => {
     expect(await store.soid("alice")).toEqual({ sessions: [] });
   });
 
-  test("is refused after killsoid and clear, and the browser can sign in again", async () => {
+  test("is refused after killsoid, and its browser can sign in again", async () => {
     const before = await t.site({ store: t.connectRedis() });
     const old = before.browser();
     await old.get("/login/alice");
@@ -61,6 +61,12 @@ describe("a session of connect-redis that was not taken over yet", () => {
     await leave("late", { color: "red" });
     await store.clear();
     expect(await store.get("late")).toBeNull();
+  });
+
+  test("is refused after the clear of a store that has loaded nothing", async () => {
+    await leave("sid", { userId: "alice" });
+    await store.clear();
+    expect(await store.get("sid")).toBeNull();
   });
 
   test("is refused for 400 days, and with disableTTL for a hundred years", async () => {
@@ -92,7 +98,7 @@ describe("a session of connect-redis that was not taken over yet", () => {
     expect(await rs.get({ app: "webapp", token })).not.toBeNull();
   });
 
-  test.each(["sid", "~sid"])("is spared, and taken over, as %s in except", async (except) => {
+  test.each(["sid", "~sid"])("is kept and taken over, as %s in except", async (except) => {
     await leave("sid", { userId: "alice" });
     await leave("other", { userId: "alice" });
     expect(await store.killsoid("alice", { except })).toEqual({ kill: 0 });

@@ -62,6 +62,15 @@ describe("two saves of a session without waiting", () => {
   });
 });
 
+test("a save right after a load changes neither the expiry nor the index", async () => {
+  const loaded = await load();
+  await t.db.zadd("rs:{sess}:active", 1, "~sid");
+  loaded.color = "blue";
+  await done((ready) => loaded.save(ready));
+  expect(await readFields(t.db, "rs:{sess}:s:~sid")).toMatchObject({ '"color"': '"blue"' });
+  expect(await t.db.zscore("rs:{sess}:active", "~sid")).toBe("1");
+});
+
 test("a save sends the changes of a failed save again", async () => {
   const loaded = await load();
   const text = `${await t.db.get("rs:{sess}:s:~sid")}`;

@@ -1,9 +1,10 @@
+import type session from "express-session";
 import type { SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
 import { readStored } from "../support/index-check.js";
 import { type End, revivals, SETTINGS } from "./support/races.js";
-import { useStores } from "./support/stores.js";
+import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
@@ -113,4 +114,35 @@ test("a save through a wrapper that caches writes the changes only, and no stale
   await browser.copy(plain.url).get("/logout");
   await browser.get("/set/note/2");
   expect(await t.store().ids()).toEqual([]);
+});
+
+describe("createSession", () => {
+  const key = "rs:{sess}:s:~sid";
+
+  /** A session that express-session makes of loaded data. */
+  function make(store: RedisStore, data: SessionData): session.Session & Record<string, unknown> {
+    const req = { sessionID: "sid", sessionStore: store };
+    return store.createSession(req as never, data) as session.Session & Record<string, unknown>;
+  }
+
+  test("tracks two sessions that are made of the same data separately", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({ color: "red" }));
+    const data = (await store.get("sid")) as SessionData;
+    const [one, other] = [make(store, data), make(store, data)];
+    one.color = "blue";
+    await store.set("sid", one as never);
+    other.shape = "round";
+    await store.set("sid", other as never);
+    expect(await store.get("sid")).toMatchObject({ color: "blue", shape: "round" });
+  });
+
+  test("lets a touch prolong a session that was made of a cached copy", async () => {
+    const store = t.store();
+    await store.set("sid", withCookie({ color: "red" }, 60_000));
+    const made = make(store, structuredClone((await store.get("sid")) as SessionData));
+    await t.db.pexpire(key, 5000);
+    await store.touch("sid", made as never);
+    expect(await t.db.pttl(key)).toBeGreaterThan(50_000);
+  });
 });
