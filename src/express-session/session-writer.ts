@@ -70,11 +70,13 @@ export class SessionWriter {
     tracked.assumeWritten(id, fields, keepsExpiry ? undefined : expiresAt(timeout));
 
     const ref = this.#refs.of(tracked.sid);
-    const head = { ref, id: newId, now: timeout.now, ttl: keepsExpiry ? null : this.#storedTtl(timeout) };
+    const ttl = keepsExpiry ? null : this.#storedTtl(timeout);
+    const { now } = timeout;
+    const { maxBytes, maxKeys } = bounds;
     const removals = removalLines(changes);
     const send = () =>
       this.queue.add(ref, toLines(changes.changed, serializer), (lines) =>
-        this.#sessions.update({ ...head, changes: removals + lines, ...bounds }),
+        this.#sessions.update({ ref, id: newId, now, ttl, changes: removals + lines, maxBytes, maxKeys }),
       );
     const sendAfterFirstSave = async (firstSave: Promise<boolean>) => {
       if (await send()) return;

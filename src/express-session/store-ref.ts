@@ -17,8 +17,10 @@ export class StoreRefs {
   /** The ref of an id. As in connect-redis, a value that is not a string is accepted: it names no session. */
   of(sid: string): string {
     const text = String(sid);
-    // The index stores refs as lines, so a ref must not contain a line feed.
-    return STORE_REF_PREFIX + (this.#hashIds ? refOf(text) : text.replace(/[\n%]/g, encodeURIComponent));
+    if (this.#hashIds) return STORE_REF_PREFIX + refOf(text);
+    // The index stores refs as lines, so a ref must not contain a line feed. Ids of express-session contain neither.
+    const isPlain = !text.includes("%") && !text.includes("\n");
+    return STORE_REF_PREFIX + (isPlain ? text : text.replace(/[\n%]/g, encodeURIComponent));
   }
 
   /** The ref of an id or a ref. */

@@ -7,8 +7,6 @@ import type { Run } from "./run.js";
 export class CallOrder {
   /** Session key → the run for which later calls on the session must wait. */
   readonly #blockers = new Map<string, Run>();
-  /** Run → the sessions whose later calls it blocks. */
-  readonly #sessions = new WeakMap<Run, Set<string>>();
   /** Session key → the held runs, in the order of their calls. Each concerns this session only. */
   readonly #held = new Map<string, Run[]>();
   readonly #release: (runs: Run[]) => void;
@@ -36,12 +34,7 @@ export class CallOrder {
   /** Makes later calls on the session wait for this run. */
   block(run: Run, session: string): void {
     this.#blockers.set(session, run);
-    const sessions = this.#sessions.get(run);
-    if (sessions !== undefined) sessions.add(session);
-    else {
-      this.#sessions.set(run, new Set([session]));
-      run.onEnd = () => this.#unblock(run);
-    }
+    run.onEnd ??= () => this.#unblock(run);
   }
 
   /** Lets `undone` block in the place of `run`, whose last calls were just sent again in it. */
@@ -54,9 +47,10 @@ export class CallOrder {
   #unblock(run: Run): void {
     const now = performance.now();
     const next: Run[] = [];
-    for (const session of this.#sessions.get(run) ?? []) {
+    for (const session of run.sessions) {
       if (this.#blockers.get(session) !== run) continue;
       this.#blockers.delete(session);
+      if (this.#held.size === 0) continue;
       // Skip runs that are late: their calls have failed with `timeout`.
       const held = this.heldOn(session).filter(({ deadline }) => deadline > now);
       const [first, ...others] = held;

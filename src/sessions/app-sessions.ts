@@ -198,15 +198,21 @@ export class AppSessions {
    * Changes data, user and ttl of an existing session. Returns whether the session exists.
    * @throws SessionError `invalidValue` if the session's data would exceed the limits
    */
-  async update(
+  update(
     change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
   ): Promise<boolean> {
-    const { ref, id, now, ttl, changes } = change;
     const deadline = this.#connection.deadline();
-    if (!this.#large.mustChange(ref, changes)) {
-      const written = await this.#connection.run(operations.update, this.#keys, change);
-      if (written !== operations.TOO_MUCH) return written;
-    }
+    if (this.#large.mustChange(change.ref, change.changes)) return this.#updateLarge(change, deadline);
+    return this.#connection
+      .run(operations.update, this.#keys, change)
+      .then((written) => (written === operations.TOO_MUCH ? this.#updateLarge(change, deadline) : written));
+  }
+
+  async #updateLarge(
+    change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
+    deadline: number,
+  ): Promise<boolean> {
+    const { ref, id, now, ttl, changes } = change;
     const changed = await this.#large.change(ref, changes, { now, id, ttl: ttl ?? "keep" }, change, deadline);
     return changed instanceof StoredSession;
   }
