@@ -87,7 +87,7 @@ export function describeErrors(): void {
     ["a number", "12", "The body must be a JSON object"],
     ["null", "null", "The body must be a JSON object"],
     ["no JSON", "a=1&b=2", "The body is not JSON"],
-    ["gzip that is none", Buffer.from("no gzip"), "The body is not what its Content-Encoding"],
+    ["malformed gzip", Buffer.from("no gzip"), "The body does not match its Content-Encoding"],
   ])("a body that is %s is refused", async (what, body, detail) => {
     const api = await t.open();
     const headers = { ...JSON_TYPE, ...(/gzip/.test(what) && { "Content-Encoding": "gzip" }) };
