@@ -126,7 +126,7 @@ test("variables that are empty count for nothing", async () => {
 test.each(["abc", "65536", "-1"])("RS_REDISPORT=%s is said to be no port", async (port) => {
   const { code, err } = await run(["ls", "webapp"], { RS_REDISPORT: port });
   expect(code).toBe(2);
-  expect(err).toBe(`ioredis-sessions: RS_REDISPORT has to be a port, and is "${port}" (at most 65535)\n`);
+  expect(err).toBe(`ioredis-sessions: RS_REDISPORT must be a port, but is "${port}" (at most 65535)\n`);
 });
 
 test("a Redis that hangs is said so, and exits with 1", async () => {
