@@ -1,6 +1,6 @@
 // npm run attack [-- name …]
-// Runs scripted attacks against the built package and prints what each cost its victims. Each file in attacks/ is one
-// attack: it exports `attack()`, which returns rows of { measure, value, unit, limit? }.
+// Runs scripted attacks against the built package and prints what each costs its victims. Each file in attacks/ is one
+// attack. It exports `attack()`, which returns rows of { measure, value, unit, limit? }.
 import { readdirSync } from "node:fs";
 import { markdown } from "./lib/report.js";
 

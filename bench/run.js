@@ -29,7 +29,7 @@ if (!Number.isInteger(rounds) || rounds < 1) fail("--rounds takes a number");
 if (values.write && (values.quick || chosen.length < Object.keys(SUITES).length)) {
   fail("--write keeps the table of a whole run: no --quick, and all suites");
 }
-// Whoever stops it ends its servers, too: they go on "exit".
+// Exit on a signal, so that the handlers of "exit" stop the servers.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 const redis = await startRedis();
@@ -66,10 +66,10 @@ if (values.write) {
   writeFileSync(here("README.md"), `${before}${text}${after}`);
   writeFileSync(here("chart.svg"), chart(panelsOf(report)));
 }
-// Clients of the peers that have no end of their own.
+// Exit explicitly, because some clients of the peers stay open.
 process.exit(0);
 
-/** Processor time a request, which limits what HTTP can reach. */
+/** Processor time for each request, which limits the throughput of HTTP. */
 function processorTable(measured) {
   const tables = measured.filter(({ costs }) => costs !== undefined);
   const rows = tables.flatMap(({ work, costs }) =>

@@ -174,7 +174,7 @@ test("an RS_PORT that is none is said so by serve, and does not disturb the othe
 
 test("'serve --help' says what its variables and its key file take", async () => {
   const help = (await run(["serve", "--help"])).out.replace(/\s+/g, " ");
-  for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none leaves nothing"]) {
+  for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none logs only"]) {
     expect(help).toContain(word);
   }
 });
