@@ -10,7 +10,7 @@ const names = readdirSync(new URL("attacks/", import.meta.url))
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : names;
 const unknown = chosen.find((name) => !names.includes(name));
 if (unknown !== undefined) {
-  console.error(`There is no attack ${unknown}; there are ${names.join(", ")}`);
+  console.error(`Unknown attack ${unknown}. The attacks are ${names.join(", ")}`);
   process.exit(2);
 }
 

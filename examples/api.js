@@ -1,4 +1,4 @@
-// Bearer tokens for a JSON API, as a mobile app or a command line needs them: the token is in a header, and there is no cookie.
+// Bearer tokens for a JSON API, for a mobile app or a command line: the token is in a header, and there is no cookie.
 //
 //   node examples/api.js            (optional: REDIS_URL and PORT)
 //

@@ -21,7 +21,7 @@ process.on("message", async ({ tokens, ms }) => {
       for (let i = n; performance.now() < end; i += engines.length) {
         const start = performance.now();
         const session = await rs.get({ app: APP, token: tokens[i % tokens.length] });
-        if (session === null) throw new Error("A session that is read has gone");
+        if (session === null) throw new Error("A session has ended while it was being read");
         const took = performance.now() - start;
         times.push(took * 1000);
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, 10 - took)));

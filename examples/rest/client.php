@@ -83,5 +83,5 @@ $answer = match ($command) {
 };
 echo json_encode((object) $answer, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES), "\n";
 if ($answer === []) {
-    fail('There is no such session (any more)');
+    fail('The session does not exist or has ended');
 }

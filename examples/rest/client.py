@@ -80,7 +80,7 @@ def main(command="", *arguments):
         sys.exit(__doc__)
     print(json.dumps(answer, ensure_ascii=False))
     if answer == {}:
-        sys.exit("There is no such session (any more)")
+        sys.exit("The session does not exist or has ended")
 
 
 if __name__ == "__main__":

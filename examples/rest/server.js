@@ -101,7 +101,7 @@ function sessionPage({ id, ref, ip, r, w, d = {} }) {
       </section>
       <section>
         <h2>Change it from another server</h2>
-        <p>Its ref names it to whoever has the API key, and then reload this page:</p>
+        <p>Set a key with the API key and the session's ref, and reload this page:</p>
         <p><code>SESSION=${ref} php client.php set theme=dark</code></p>
       </section>`,
   );
