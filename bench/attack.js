@@ -1,6 +1,6 @@
 // npm run attack [-- name …]
-// Runs scripted attacks against the built package and prints what each cost its victims. Each file in attacks/ is one
-// attack: it exports `attack()`, which returns rows of { measure, value, unit, limit? }.
+// Runs scripted attacks against the built package and prints what each costs its victims. Each file in attacks/ is one
+// attack. It exports `attack()`, which returns rows of { measure, value, unit, limit? }.
 import { readdirSync } from "node:fs";
 import { markdown } from "./lib/report.js";
 
@@ -10,7 +10,7 @@ const names = readdirSync(new URL("attacks/", import.meta.url))
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : names;
 const unknown = chosen.find((name) => !names.includes(name));
 if (unknown !== undefined) {
-  console.error(`There is no attack ${unknown}; there are ${names.join(", ")}`);
+  console.error(`Unknown attack ${unknown}. The attacks are ${names.join(", ")}`);
   process.exit(2);
 }
 

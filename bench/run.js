@@ -23,13 +23,13 @@ const { values, positionals } = parseArgs({
 });
 const chosen = positionals.length > 0 ? positionals : Object.keys(SUITES);
 const unknown = chosen.find((name) => !Object.hasOwn(SUITES, name));
-if (unknown !== undefined) fail(`There is no suite ${unknown}; there are ${Object.keys(SUITES).join(", ")}`);
+if (unknown !== undefined) fail(`Unknown suite ${unknown}. The suites are ${Object.keys(SUITES).join(", ")}`);
 const rounds = values.quick ? Math.min(3, Number(values.rounds)) : Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) fail("--rounds takes a number");
+if (!Number.isInteger(rounds) || rounds < 1) fail("--rounds must be an integer >= 1");
 if (values.write && (values.quick || chosen.length < Object.keys(SUITES).length)) {
-  fail("--write keeps the table of a whole run: no --quick, and all suites");
+  fail("--write needs a complete run: all suites, without --quick");
 }
-// Whoever stops it ends its servers, too: they go on "exit".
+// Exit on a signal, so that the handlers of "exit" stop the servers.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 const redis = await startRedis();
@@ -66,10 +66,10 @@ if (values.write) {
   writeFileSync(here("README.md"), `${before}${text}${after}`);
   writeFileSync(here("chart.svg"), chart(panelsOf(report)));
 }
-// Clients of the peers that have no end of their own.
+// Exit explicitly, because some clients of the peers stay open.
 process.exit(0);
 
-/** Processor time a request, which limits what HTTP can reach. */
+/** Processor time for each request, which limits the throughput of HTTP. */
 function processorTable(measured) {
   const tables = measured.filter(({ costs }) => costs !== undefined);
   const rows = tables.flatMap(({ work, costs }) =>

@@ -1,6 +1,6 @@
-// Bearer tokens for a JSON API, as a mobile app or a command line wants them: the token in a header, and no cookie.
+// Bearer tokens for a JSON API, for a mobile app or a command line: the token is in a header, and there is no cookie.
 //
-//   node examples/api.js            (REDIS_URL and PORT, if you like)
+//   node examples/api.js            (optional: REDIS_URL and PORT)
 //
 //   login() { curl -s localhost:3000/login -H 'content-type: application/json' -d "{\"name\":\"$1\"}"; }
 //   field() { node -p "JSON.parse(fs.readFileSync(0)).$1"; }
@@ -13,7 +13,7 @@
 //   curl -s localhost:3000/me/devices -H "Authorization: Bearer $TOKEN"
 //   curl -si -X DELETE localhost:3000/me/devices/$OTHER -H "Authorization: Bearer $TOKEN"
 //   curl -si -X POST localhost:3000/logout -H "Authorization: Bearer $TOKEN"
-//   curl -si localhost:3000/me -H "Authorization: Bearer $TOKEN"            (401 by now)
+//   curl -si localhost:3000/me -H "Authorization: Bearer $TOKEN"            (now 401)
 import express from "express";
 import { RedisSessions, SessionError } from "ioredis-sessions";
 import { sessions } from "ioredis-sessions/middleware";
@@ -27,7 +27,7 @@ const app = express();
 app.use(auth);
 app.use(express.json());
 app.use((_req, res, next) => {
-  // Answers carry tokens and personal data.
+  // Responses contain tokens and personal data.
   res.set("Cache-Control", "no-store");
   next();
 });
@@ -44,7 +44,7 @@ app.get("/me", async (req, res) => {
 });
 
 app.patch("/me", async (req, res) => {
-  // Merged key by key; null removes a key. Null comes back when the session has ended meanwhile.
+  // Keys are merged, and null removes a key. The result is null if the session has ended.
   const session = await req.rs.set(req.body);
   if (session === null) return res.status(401).json({ error: "Not signed in" });
   res.json(profile(session));
@@ -65,7 +65,7 @@ app.get("/me/devices", async (req, res) => {
 });
 
 app.delete("/me/devices/:ref", async (req, res) => {
-  // A ref is no secret: it must be among the user's own.
+  // A ref is not a secret, so check that it belongs to the user.
   const device = (await req.rs.devices()).find(({ ref }) => ref === req.params.ref);
   if (device === undefined) return res.status(404).json({ error: "No such device" });
   await auth.admin.kill({ ref: device.ref });
@@ -82,7 +82,7 @@ app.use((_req, res) => {
 });
 
 app.use((error, _req, res, _next) => {
-  // Bad input is the client's affair; a Redis that is away has the status 503.
+  // Invalid input is the client's error. If Redis is down, the error has the status 503.
   const isBadInput = error instanceof SessionError && /^(missing|invalid)/.test(error.name);
   const status = error.status ?? (isBadInput ? 400 : 500);
   if (status >= 500) console.error(error);

@@ -1,7 +1,7 @@
-// The middleware without Express: one page that counts visits, served by Connect, and once more by node:http alone.
-// Both know the same session, since they share Redis, the secret and the browser's cookie.
+// The middleware without Express: a page that counts visits, served by Connect and also by plain node:http. Both use the
+// same session, because they share Redis, the secret and the browser's cookie.
 //
-//   node examples/connect.js            (REDIS_URL and PORT, if you like)
+//   node examples/connect.js            (optional: REDIS_URL and PORT)
 //
 // Connect listens on PORT or 3000, node:http on the port after it.
 import { randomBytes } from "node:crypto";
@@ -27,7 +27,7 @@ const app = connect();
 app.use(secure);
 app.use(auth);
 app.use((req, res, next) => {
-  // Connect does not wait for promises: their errors go to next.
+  // Connect does not await promises, so pass their errors to next.
   serve(req, res, "Connect").catch(next);
 });
 listen(app, PORT);

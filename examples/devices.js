@@ -1,10 +1,10 @@
-// The account page that big sites give their users: where am I signed in, end one of these devices, end all others.
-// And the admin's page: who was active in the last ten minutes, and sign somebody out everywhere.
+// An account page: see where you are signed in, end one device, end all others. And an admin's page: see who was active in
+// the last ten minutes, and sign somebody out everywhere.
 //
 //   npm run demo            (or: node examples/devices.js)
 //   REDIS_URL=redis://… PORT=8080 node examples/devices.js
 //
-// Log in, then once more from another browser or a private window. Log in as "admin" for the admin's page.
+// Log in, then again from another browser or a private window. Log in as "admin" for the admin's page.
 import { randomBytes } from "node:crypto";
 import express from "express";
 import { RedisSessions } from "ioredis-sessions";
@@ -26,18 +26,18 @@ const auth = sessions({
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
   ttl: 7 * 24 * 3600,
   cookie: { maxAge: 7 * 24 * 3600 },
-  // Whoever signs in more often than that loses the oldest session.
+  // A further sign-in ends the user's oldest session.
   maxPerUser: 20,
 });
 
 const app = express();
-// A proxy on this machine tells the visitor's address, and whether it came by HTTPS.
+// Trust the visitor's address and the protocol that a proxy on this machine sends.
 app.set("trust proxy", "loopback");
 app.use(secure);
 app.use(auth);
 app.use(express.urlencoded({ extended: false }));
 
-// What a visitor without a session may use.
+// Routes that need no session.
 
 app.get("/", async (req, res) => {
   const hadToken = req.rs.token !== undefined;
@@ -47,13 +47,13 @@ app.get("/", async (req, res) => {
 });
 
 app.post("/login", async (req, res) => {
-  // A real login checks a password here. The cut is by characters, so that it leaves no half of an emoji.
+  // A real login checks a password here. Cut by characters, not UTF-16 units, so that no emoji is split.
   const name = [...String(req.body?.name ?? "").trim()].slice(0, 40).join("");
   if (name !== "") await req.rs.create(name);
   res.redirect(303, "/");
 });
 
-// From here on: only with a session. One that was ended elsewhere ends here, at the visitor's next click.
+// All routes below need a session. If it was ended elsewhere, the visitor's next request is refused.
 
 app.use(auth.required({ redirect: "/?ended" }));
 
@@ -63,7 +63,7 @@ app.post("/logout", async (req, res) => {
 });
 
 app.post("/devices/end", async (req, res) => {
-  // A ref is no secret: it must be among the user's own.
+  // A ref is not a secret, so check that it belongs to the user.
   const device = (await req.rs.devices()).find(({ ref }) => ref === req.body?.ref);
   if (device?.current) await req.rs.kill();
   else {
@@ -96,7 +96,7 @@ app.get("/admin", async (req, res) => {
   const number = Math.min(Math.max(Number.parseInt(req.query.page, 10) || 1, 1), 1000);
   const [{ activity }, { sessions: found }, session, notice] = await Promise.all([
     auth.admin.activity({ dt: RECENT }),
-    // One more than is shown tells whether there is a next page.
+    // Request one more than is shown, to know whether there is a next page.
     auth.admin.soapp({ dt: RECENT, offset: (number - 1) * PAGE, limit: PAGE + 1 }),
     req.rs.get(),
     takeNotice(req),
@@ -107,7 +107,7 @@ app.get("/admin", async (req, res) => {
 app.post("/admin/logout", async (req, res) => {
   const id = String(req.body?.id ?? "");
   const { kill } = id === "" ? { kill: 0 } : await auth.admin.killsoid({ id });
-  // The admin's own session may have been among them; then nothing is written here, and the next page is the login.
+  // If this ended the admin's own session, nothing is written here, and the next page is the login.
   await req.rs.set({ notice: `${id} is signed out everywhere (${count(kill, "session", "sessions")}).` });
   res.redirect(303, "/admin");
 });
@@ -128,7 +128,7 @@ app.use((error, _req, res, _next) => {
 
 listen(app);
 
-/** What the last request left to be said; said once. */
+/** The message of the previous request. It is shown once. */
 async function takeNotice(req) {
   const notice = (await req.rs.get())?.d?.notice;
   if (notice !== undefined) await req.rs.set({ notice: null });
@@ -291,12 +291,12 @@ function bar(session, here) {
     ${session && html`<form method="post" action="/logout"><button>Sign out</button></form>`}`;
 }
 
-/** Stands first in the page and takes the focus, so that a screen reader says it. */
+/** The first element of the page. It takes the focus, so that a screen reader reads it. */
 function noticeOf(text) {
   return html`<p class="notice" role="status" tabindex="-1" autofocus>${text}</p>`;
 }
 
-// The words.
+// Texts.
 
 function nameOf({ device }) {
   return device ?? "Unknown device";
@@ -315,7 +315,7 @@ function lastSeen({ idle }) {
   return Date.now() - idle * 1000;
 }
 
-/** A moment, as one says it; exactly, where the pointer rests on it. */
+/** A moment in words, with the exact time as its tooltip. */
 function time(ms) {
   const at = new Date(ms);
   const exact = at.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });

@@ -1,5 +1,5 @@
-// A shop on express-session whose store is RedisStore: fill a basket, log in, see where you are logged in, log out
-// everywhere. Two requests that put different things into the basket at the same moment both win.
+// A shop on express-session with RedisStore: fill a basket, log in, see where you are logged in, log out everywhere.
+// If two requests change different items of the basket at the same time, both changes are kept.
 //
 //   node examples/express-session.js
 //   REDIS_URL=redis://… PORT=8080 node examples/express-session.js
@@ -20,7 +20,7 @@ const TEAS = { sencha: "Sencha", darjeeling: "Darjeeling First Flush", rooibos: 
 const store = new RedisStore({ client: await openRedis(), prefix: "demo-shop:" });
 
 const app = express();
-// A proxy on this machine tells whether the request came by HTTPS.
+// Trust the X-Forwarded-Proto of a proxy on this machine.
 app.set("trust proxy", "loopback");
 app.use(secure);
 app.use(
@@ -36,7 +36,7 @@ app.use(
 );
 app.use(express.urlencoded({ extended: false }));
 
-// While Redis is away, express-session lets requests pass without a session.
+// While Redis is down, express-session lets requests pass without a session.
 app.use((req, res, next) => {
   if (req.session !== undefined) return next();
   res.status(503).send(messagePage("Back in a moment", "Baskets cannot be reached just now. Nothing in them is lost."));
@@ -50,19 +50,19 @@ app.get("/", async (req, res) => {
 
 app.post("/basket", (req, res) => {
   const tea = String(req.body?.tea ?? "");
-  // One key for each tea, since sessions are merged key by key: in an object of all teas the last request would win.
+  // Use one key for each tea, because sessions are merged key by key. In one object, the last request would win.
   if (Object.hasOwn(TEAS, tea)) req.session[`tea:${tea}`] = countOf(req.session, tea) + 1;
   res.redirect(303, "/");
 });
 
 app.post("/login", async (req, res) => {
-  // A real login checks a password here; see passport.js. The cut is by characters, so that it halves no emoji.
+  // A real login checks a password here; see passport.js. Cut by characters, not UTF-16 units, so that no emoji is split.
   const name = [...String(req.body?.name ?? "").trim()].slice(0, 40).join("");
   if (name !== "") {
     const basket = Object.entries(req.session).filter(([key]) => key.startsWith("tea:"));
-    // A new id, so that nobody can have planted the one that is logged in.
+    // A new id prevents session fixation.
     await promisify(req.session.regenerate).call(req.session);
-    // The store reads whose session it is from `userId`.
+    // The store reads the session's user from `userId`.
     Object.assign(req.session, Object.fromEntries(basket), { userId: name, browser: browserOf(req) });
   }
   res.redirect(303, "/");

@@ -20,11 +20,11 @@ const auth = sessions({
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
 });
 
-// A proxy on this machine tells whether the request came by HTTPS.
+// Trust the X-Forwarded-Proto of a proxy on this machine.
 const app = Fastify({ trustProxy: "loopback" });
 app.addHook("onRequest", (request, reply, done) => secure(request.raw, reply.raw, done));
 app.register(auth.fastify);
-// What HTML forms send.
+// Parse the bodies of HTML forms.
 app.addContentTypeParser("application/x-www-form-urlencoded", { parseAs: "string" }, (_request, body, done) => {
   done(null, Object.fromEntries(new URLSearchParams(body)));
 });
@@ -36,7 +36,7 @@ app.get("/", async (request, reply) => {
 });
 
 app.post("/login", async (request, reply) => {
-  // A real login checks a password here. The cut is by characters, so that it leaves no half of an emoji.
+  // A real login checks a password here. Cut by characters, not UTF-16 units, so that no emoji is split.
   const name = [...String(request.body?.name ?? "").trim()].slice(0, 40).join("");
   if (name !== "") await request.rs.create(name);
   return reply.redirect("/", 303);
@@ -49,7 +49,7 @@ app.register(async (account) => {
   });
 
   account.post("/devices/:ref/end", async (request, reply) => {
-    // A ref is not a secret: it must be one of the user's own.
+    // A ref is not a secret, so check that it belongs to the user.
     const device = (await request.rs.devices()).find(({ ref }) => ref === request.params.ref);
     if (device !== undefined) await auth.admin.kill({ ref: device.ref });
     return reply.redirect("/", 303);

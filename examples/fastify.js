@@ -1,4 +1,4 @@
-// Fastify with @fastify/session, whose store is RedisStore: log in, keep a note, log out everywhere.
+// Fastify with @fastify/session on RedisStore: log in, keep a note, log out everywhere.
 //
 //   node examples/fastify.js
 //   REDIS_URL=redis://… PORT=8080 node examples/fastify.js
@@ -15,18 +15,18 @@ import { secure } from "./support/secure.js";
 
 const store = new RedisStore({ client: await openRedis(), prefix: "demo-fastify:" });
 
-// A proxy on this machine tells whether the request came by HTTPS.
+// Trust the X-Forwarded-Proto of a proxy on this machine.
 const app = Fastify({ trustProxy: "loopback" });
 app.addHook("onRequest", (request, reply, done) => secure(request.raw, reply.raw, done));
 app.register(cookie);
 app.register(session, {
   store,
-  // In production: a secret from the environment, the same on all servers, of 32 characters at least.
+  // In production: a secret from the environment, the same on all servers, at least 32 characters long.
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
   saveUninitialized: false,
   cookie: { maxAge: 7 * 24 * 3600 * 1000, sameSite: "lax", secure: "auto" },
 });
-// What HTML forms send.
+// Parse the bodies of HTML forms.
 app.addContentTypeParser("application/x-www-form-urlencoded", { parseAs: "string" }, (_request, body, done) => {
   done(null, Object.fromEntries(new URLSearchParams(body)));
 });
@@ -40,12 +40,12 @@ app.get("/", async (request, reply) => {
 });
 
 app.post("/login", async (request, reply) => {
-  // A real login checks a password here. The cut is by characters, so that it leaves no half of an emoji.
+  // A real login checks a password here. Cut by characters, not UTF-16 units, so that no emoji is split.
   const name = [...String(request.body?.name ?? "").trim()].slice(0, 40).join("");
   if (name !== "") {
-    // A new id, so that nobody can have planted the one that is logged in.
+    // A new id prevents session fixation.
     await request.session.regenerate();
-    // The store reads whose session it is from `userId`.
+    // The store reads the session's user from `userId`.
     request.session.userId = name;
   }
   return reply.redirect("/", 303);
@@ -68,14 +68,14 @@ app.post("/logout-others", async (request, reply) => {
 });
 
 app.post("/logout-everywhere", async (request, reply) => {
-  // @fastify/session writes each session once more when its request ends, this one also. The store does not let it.
+  // @fastify/session saves each session again when its request ends. The store does not revive the ended session.
   if (request.session.userId) await store.killsoid(request.session.userId);
   return reply.redirect("/", 303);
 });
 
 app.setErrorHandler((error, _request, reply) => {
   console.error(error);
-  // Redis is away: "timeout" or "unavailable".
+  // Redis is down: "timeout" or "unavailable".
   const away = error.name === "timeout" || error.name === "unavailable";
   const [title, text] = away
     ? ["Back in a moment", "Sessions cannot be reached just now. You stay logged in."]

@@ -36,7 +36,7 @@ app.post("/login", async (req, res) => {
 });
 
 app.post("/color", async (req, res) => {
-  // An empty field removes the key. With no session (it may have ended just now) nothing is written.
+  // An empty field removes the key. If the session has just ended, nothing is written.
   await req.rs.set({ color: String(req.body?.color ?? "").slice(0, 40) || null });
   res.redirect(303, "/");
 });

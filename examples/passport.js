@@ -1,5 +1,5 @@
-// Passport with a password login (passport-local) on RedisStore. The store reads from `req.session.passport.user` whose
-// session it is, so that "log out everywhere" needs nothing but store.killsoid(name).
+// Passport with a password login (passport-local) on RedisStore. The store reads the user
+// from `req.session.passport.user`, so store.killsoid(name) is all that "log out everywhere" needs.
 //
 //   node examples/passport.js
 //   REDIS_URL=redis://… PORT=8080 node examples/passport.js
@@ -18,7 +18,7 @@ import { secure } from "./support/secure.js";
 
 const store = new RedisStore({ client: await openRedis(), prefix: "demo-passport:" });
 
-// The users. A real app has them in a database, and their passwords nowhere but as hashes.
+// The users. A real app has them in a database, with hashes instead of passwords.
 
 const hash = promisify(scrypt);
 const DEMO = { alice: "white-rabbit", bob: "yellow-digger" };
@@ -30,7 +30,7 @@ const users = new Map(
     }),
   ),
 );
-// Stands in for users that do not exist, so that the time an answer takes does not tell who does.
+// Used for users that do not exist, so that the response time does not reveal which users exist.
 const nobody = { salt: randomBytes(16), hash: randomBytes(32) };
 
 passport.use(
@@ -48,7 +48,7 @@ passport.serializeUser((user, done) => done(null, user.name));
 passport.deserializeUser((name, done) => done(null, users.get(name) ?? false));
 
 const app = express();
-// A proxy on this machine tells whether the request came by HTTPS.
+// Trust the X-Forwarded-Proto of a proxy on this machine.
 app.set("trust proxy", "loopback");
 app.use(secure);
 app.use(
@@ -62,7 +62,7 @@ app.use(
   }),
 );
 
-// While Redis is away, express-session lets requests pass without a session, and Passport cannot do without one.
+// While Redis is down, express-session lets requests pass without a session, and Passport cannot do without one.
 app.use((req, res, next) => {
   if (req.session !== undefined) return next();
   res.status(503).send(messagePage("Back in a moment", "Sessions cannot be reached just now. You stay logged in."));
@@ -81,7 +81,7 @@ app.post("/login", (req, res, next) => {
   passport.authenticate("local", (error, user) => {
     if (error) return next(error);
     if (!user) return res.status(401).send(loginPage("Name or password is wrong."));
-    // Gives the session a new id.
+    // Passport also gives the session a new id.
     req.login(user, (error) => (error ? next(error) : res.redirect(303, "/")));
   })(req, res, next);
 });

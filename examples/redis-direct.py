@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A Python server that reads sessions straight from Redis, as the README's chapter "Storage layout" tells.
+"""A Python server that reads sessions directly from Redis. See docs/storage-layout.md.
 
     apt install python3-redis        (or: pip install redis)
     APP=demo-shop REDIS_URL=redis://127.0.0.1:6379 PORT=3001 /usr/bin/python3 examples/redis-direct.py
     curl localhost:3001 -H "Authorization: Bearer $TOKEN"
 
-The token comes in a header, or in the cookie of the middleware. It reads only: a session lives on its own terms, and
-this server neither prolongs it nor counts. Writing is left to the package, or its REST interface.
+The token is in a header, or in the cookie of the middleware. This server only reads: it neither prolongs a session nor
+counts its reads. To write, use the package or its REST interface.
 """
 import base64
 import hashlib
@@ -22,7 +22,7 @@ import redis
 APP = os.environ.get("APP", "demo-shop")
 NAMESPACE = os.environ.get("RS_NAMESPACE", "rs")
 COOKIE = "rs"
-# With the secrets of the middleware a forged cookie is refused before Redis is asked; it would find nothing there.
+# The secrets of the middleware. A forged cookie is refused without asking Redis, where it would find nothing.
 SECRETS = [secret for secret in os.environ.get("SESSION_SECRET", "").split(",") if secret]
 
 TOKEN = re.compile(r"[A-Za-z0-9]{64}")
@@ -33,14 +33,14 @@ db = redis.Redis.from_url(
 
 
 def ref_of(token):
-    """What Redis knows a session by: the first 20 bytes of SHA-256(token) as base64url, without padding."""
+    """The ref in a session's Redis key: the first 20 bytes of SHA-256(token) as base64url, without padding."""
     return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:20]).decode().rstrip("=")
 
 
 def session_of(token):
-    """The session of a token, or None."""
+    """Returns the session of a token, or None."""
     ref = ref_of(token)
-    # A token that was rotated a moment ago has left ">" and where its session went. ">" alone says that it has ended.
+    # ">" and a ref is a redirect from a rotated token to its new session. ">" alone is the tombstone of an ended session.
     for _ in range(10):
         text = db.get(f"{NAMESPACE}:{{{APP}}}:s:{ref}") or ""
         if not text.startswith(">"):
@@ -48,7 +48,7 @@ def session_of(token):
         ref = text[1:]
     if not text or text.startswith(">"):
         return None
-    # Eight lines tell of the session itself; each further one is a key of its data, "key":value in JSON.
+    # The first eight lines describe the session. Each further line is a key of its data, "key":value in JSON.
     _, r, w, life, created, user, ip, device, *data = text.split("\n")
     if not user:
         return None
@@ -61,11 +61,11 @@ def session_of(token):
 
 
 def token_of(headers):
-    """The token that a request carries, or None."""
+    """Returns the token of a request, or None."""
     scheme, _, credentials = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and TOKEN.fullmatch(credentials.strip()):
         return credentials.strip()
-    # Another path or a parent domain may have set a cookie of the same name: the first that verifies counts.
+    # Another path or a parent domain may have set a cookie of the same name. Use the first one that verifies.
     pairs = (pair.partition("=") for pair in headers.get("Cookie", "").split(";"))
     values = (unquote(value.strip()) for name, _, value in pairs if name.strip() == COOKIE)
     return next(filter(None, map(unsign, values)), None)

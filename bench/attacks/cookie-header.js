@@ -1,5 +1,5 @@
-// What a request with hostile headers costs the server that it is sent to, in processor time, beside a plain request: a
-// Cookie header of 16 KB with our cookie's name thousands of times, and a User-Agent of as much at a sign-in.
+// Compares the processor time of requests with hostile headers with that of plain requests: a Cookie header of 16 KB that
+// repeats our cookie's name thousands of times, and a User-Agent of 16 KB at a sign-in.
 
 import { once } from "node:events";
 import { createServer, request } from "node:http";
@@ -12,7 +12,7 @@ const SECRET = "a secret of the bench";
 const ROUNDS = 9;
 const REQUESTS = 100;
 
-// No server takes longer headers than 16 KB by default, the other headers included.
+// By default, Node accepts at most 16 KB for all headers together.
 const COOKIES = {
   "rs=%; 3,000 times": "rs=%;".repeat(3000),
   "an encoded value of 15 KB": `rs=${"%41".repeat(5000)}`,
@@ -51,7 +51,7 @@ export async function attack() {
     await once(response, "end");
   }
 
-  /** Milliseconds of processor time a request, client and server together: the client costs the same in all rows. */
+  /** Processor time of each request in ms, client and server together. The client costs the same in all rows. */
   async function cpu(path, headers) {
     const start = process.cpuUsage();
     for (let i = 0; i < REQUESTS; i++) await send(path, headers);
@@ -59,7 +59,7 @@ export async function attack() {
     return (user + system) / 1000 / REQUESTS;
   }
 
-  /** The median ratio of rounds in which both take turns, and the median of the first. */
+  /** Runs both requests in turn. Returns the median ratio, and the median cost of the first request. */
   async function compare(path, hostile, otherPath, other) {
     const figures = [];
     for (let round = -1; round < ROUNDS; round++) {

@@ -4,14 +4,14 @@ import { RedisSessions } from "../lib/product.js";
 import { startSentinel } from "../lib/sentinel.js";
 
 const IP = "203.0.113.7";
-/** Sessions that exist before the failover and are ended during it. */
+/** The number of sessions that exist before the failover and are ended during it. */
 const POOL = 9000;
-/** Between two rounds of calls, in ms. */
+/** The interval between two rounds of calls, in ms. */
 const PACE = 20;
 
 const MIN_REPLICAS = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"];
 
-/** Options of the clients. All of them see the same failover. */
+/** The options of each client. All clients go through the same failover. */
 const CLIENTS = {
   plain: {},
   detector: { failoverDetector: true },
@@ -19,9 +19,9 @@ const CLIENTS = {
 };
 
 /**
- * Signs users in and out through engines on a Sentinel, 50 times a second each, while the master is replaced: in a graceful
- * failover, and when a stopped master wakes. Counts the acknowledged logins that are gone afterwards and the acknowledged
- * logouts whose sessions are back, and over how long they were acknowledged. The README's paragraph on Sentinel has the figures.
+ * Signs users in and out through engines on a Sentinel, 50 times a second each, while the master is replaced: by a graceful
+ * failover, and when a paused master resumes. Counts the acknowledged logins whose sessions are lost and the acknowledged
+ * logouts whose sessions are back, and measures over how long they were acknowledged.
  */
 export async function attack() {
   const rows = [];
@@ -90,7 +90,7 @@ async function startLoad(rs, app) {
     pool.push(...(await Promise.all(some)));
   }
   let n = 0;
-  /** A call that was acknowledged is a fact from then on; one that failed may have happened or not. */
+  /** Records acknowledged calls only. A failed call may or may not have taken effect. */
   const call = (kind, promise, refs) => {
     const noted = promise.then(
       (answer) => {
@@ -105,7 +105,7 @@ async function startLoad(rs, app) {
   };
   const tick = () => {
     call("login", rs.create({ app, id: `new${n}`, ip: IP }), ({ ref }) => [ref]);
-    // The pool has two sessions a user: one user loses one, the next both.
+    // Each user in the pool has two sessions. End one session of one user, and both of the next.
     const [one, , ...both] = pool.slice(4 * n, 4 * n + 4);
     n++;
     if (one === undefined) return;
@@ -114,7 +114,7 @@ async function startLoad(rs, app) {
   };
   const timer = setInterval(tick, PACE);
   return {
-    /** @param master a client of the server that is the master now */
+    /** @param master a client of the current master */
     async end(master) {
       clearInterval(timer);
       await Promise.all(calls);

@@ -1,4 +1,4 @@
-// One user makes a session as fat as is accepted. How long does Redis serve nobody else?
+// One user creates the largest accepted session. For how long does it block Redis for all others?
 import { once } from "node:events";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { Redis } from "ioredis";
@@ -10,12 +10,12 @@ const app = "webapp";
 const ROUNDS = 7;
 const STORE = { prefix: "store:", legacy: false };
 
-/** So many keys, as short as can be. */
+/** Data with `count` keys, as short as possible. */
 function keys(count) {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [i.toString(36), 1]));
 }
 
-/** The largest of `counts` that is accepted. */
+/** Returns the largest accepted count. `counts` is in descending order. */
 async function most(counts, accept) {
   for (const count of counts) {
     try {
@@ -28,7 +28,7 @@ async function most(counts, accept) {
   return 0;
 }
 
-/** The attacker, a process of its own: 20 connections that write to one fat session for as long as it lives. */
+/** The attacker, a separate thread: 20 connections that write to one fat session until the thread ends. */
 if (!isMainThread) {
   const { port, token } = workerData;
   const open = () => new Redis({ port, host: "127.0.0.1" }).on("error", () => {});
@@ -44,7 +44,7 @@ async function writeToEngine(client) {
 }
 
 async function writeToStore(store) {
-  // Each has the session at hand, as a request has it, and sends what it changes.
+  // Each connection holds the session, as a request does, and sends its changes.
   const session = await store.get("fat");
   for (;;) {
     session.small = Math.random();
@@ -58,7 +58,7 @@ export async function attack() {
   await admin.config("SET", "slowlog-log-slower-than", "0");
   await admin.config("SET", "slowlog-max-len", "10000");
 
-  /** The longest command of some work, in ms; the median of several rounds. */
+  /** The longest Redis command of some work, in ms: the median of several rounds. */
   async function longest(work, prepare = () => {}) {
     const times = [];
     for (let round = 0; round < ROUNDS; round++) {
@@ -150,7 +150,7 @@ export async function attack() {
   await store.set("fat", { cookie, small: 0, ...keys(20_000) });
   await crowd("RedisStore, 20,000 keys");
 
-  /** 20 connections write to one fat session for three seconds, while another user reads. */
+  /** Measures another user's reads while 20 connections write to one fat session for three seconds. */
   async function crowd(name, token) {
     const reader = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 500 });
     const { token: victim } = await reader.create({ app, id: "alice", ip: "::1" });

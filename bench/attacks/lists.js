@@ -1,4 +1,4 @@
-// Lists by REST over 100,000 sessions: how long an answer is, and how long other requests wait meanwhile.
+// Lists 100,000 sessions by REST. How long is a response, and how long do other requests wait?
 import { once } from "node:events";
 import { createServer } from "node:http";
 import express from "express";

@@ -1,4 +1,4 @@
-// One user with very many sessions, or very long ones: how long that stalls the process and Redis.
+// One user has very many or very long sessions. How long do they stall the process and Redis?
 import { inThousands } from "../lib/measure.js";
 import { RedisSessions } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
@@ -8,7 +8,7 @@ import { watchLoop } from "../lib/stall.js";
 const MANY = 100_000;
 const LONG = 200;
 
-/** The longest command since the slow log was emptied, in ms. */
+/** The longest command since the last reset of the slow log, in ms. */
 async function slowest(redis) {
   const log = await redis.admin.slowlog("GET", 128);
   return Math.max(0, ...log.map(([, , µs]) => Number(µs))) / 1000;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RedisSessions } from "../lib/product.js";
 
-/** How long Redis is away, in ms. */
+/** The length of the outage, in ms. */
 const OUTAGE = 10_000;
 
 async function freePort() {
@@ -20,8 +20,8 @@ async function freePort() {
 }
 
 /**
- * Signs users in, 500 a second, while Redis is away or hangs: how many sessions appear afterwards though their callers were
- * told `timeout`, and how long it takes until the first good answer.
+ * Signs in 500 users a second while Redis is down or hangs. Counts the sessions that appear afterwards although their
+ * callers got `timeout`, and measures the time until the first successful call.
  */
 export async function attack() {
   const rows = [];
@@ -48,7 +48,7 @@ export async function attack() {
     await sleep(500);
     const { sessions } = await rs.soapp({ app: "webapp", dt: 60 });
     rows.push({ measure: `callers told timeout or unavailable while Redis ${how}`, value: told, unit: "calls" });
-    // Those that were sent before the hang was known are among them.
+    // This includes calls that were sent before the hang was detected.
     rows.push({
       measure: `their sessions that appear afterwards (${how})`,
       value: sessions.length,
@@ -62,7 +62,7 @@ export async function attack() {
   return rows;
 }
 
-/** Signs users in for so many ms. Gives how many were told that it failed. */
+/** Signs users in for a number of ms. Returns the number of failed calls. */
 async function signInFor(ms, rs) {
   const calls = [];
   for (const began = performance.now(); performance.now() < began + ms; await sleep(10)) {

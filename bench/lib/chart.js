@@ -14,7 +14,7 @@ const STYLE = `
   }`;
 
 /**
- * Draws bars as SVG, for light and dark pages.
+ * Draws a bar chart as SVG, for light and dark pages.
  * @param panels each `{ title, bars: { name, value, label, ours }[] }`
  */
 export function chart(panels) {
@@ -46,7 +46,7 @@ ${parts.join("\n")}
 `;
 }
 
-/** What the README shows: requests a second, and how many times as fast as redis-sessions the engine is. */
+/** The chart of the README: requests per second, and the engine's speed relative to redis-sessions. */
 export function panelsOf({ rows, measured }) {
   const spreads = (work) => measured.find((one) => one.work.startsWith(work))?.spreads ?? {};
   const reading = {

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** What wrk runs: requests with one cookie after the other, and the outcome as JSON. */
+/** The script of wrk: sends requests with the cookies in turn, and prints the result as JSON. */
 function script(cookies) {
   return `
 local cookies = { ${cookies.map((cookie) => JSON.stringify(cookie)).join(", ")} }
@@ -24,9 +24,9 @@ end
 }
 
 /**
- * Loads a server for so many seconds: each connection asks again as soon as it has its answer. By wrk, which takes a
- * twentieth of a core for it: on two cores a generator in Node takes as much as a server, and is what limits the faster ones.
- * @returns requests, and requests a second
+ * Loads a server for a number of seconds. Each connection sends its next request as soon as it has the response. The load
+ * comes from wrk, which needs a twentieth of a core. On two cores, a generator in Node would limit the faster servers.
+ * @returns the number of requests, and the requests per second
  */
 export async function load(url, { connections, seconds, cookies }) {
   const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-bench-"));

@@ -1,7 +1,7 @@
 /**
- * Lets the subjects take turns, A B A B …: what else the machine does meanwhile falls on all alike.
- * A subject is a function that does a round of the work and gives its figure; the first round of each is a warm-up.
- * @returns {Promise<Record<string, number[]>>} by subject the figures of its rounds
+ * Runs the subjects in turn (A B A B …), so that other load on the machine affects all of them equally. A subject is a
+ * function that runs one round and returns its figure. The first round of each subject is a warm-up.
+ * @returns {Promise<Record<string, number[]>>} the figures of each subject's rounds
  */
 export async function takeTurns(rounds, subjects, { warmUp = true } = {}) {
   const figures = Object.fromEntries(Object.keys(subjects).map((name) => [name, []]));
@@ -25,31 +25,31 @@ export function percentile(numbers, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }
 
-/** Minimum, median and maximum. */
+/** Returns the minimum, the median and the maximum. */
 export function spread(numbers) {
   return { min: Math.min(...numbers), median: median(numbers), max: Math.max(...numbers) };
 }
 
-/** The spread of the ratios of figures that were taken side by side, round by round. */
+/** The spread of the ratios between two subjects' figures of the same round. */
 export function ratio(above, below) {
   return spread(above.map((figure, round) => figure / below[round]));
 }
 
-/** Microseconds a call, `count` calls one after the other. */
+/** Microseconds for each of `count` sequential calls. */
 export async function oneByOne(count, call) {
   const start = performance.now();
   for (let i = 0; i < count; i++) await call(i);
   return ((performance.now() - start) * 1000) / count;
 }
 
-/** Microseconds a call, `count` calls at once. */
+/** Microseconds for each of `count` concurrent calls. */
 export async function atOnce(count, call) {
   const start = performance.now();
   await Promise.all(Array.from({ length: count }, (_, i) => call(i)));
   return ((performance.now() - start) * 1000) / count;
 }
 
-/** Microseconds of the median call, `count` calls one after the other. */
+/** The median duration of `count` sequential calls, in microseconds. */
 export async function medianCall(count, call) {
   const times = [];
   for (let i = 0; i < count; i++) {
@@ -60,14 +60,14 @@ export async function medianCall(count, call) {
   return median(times);
 }
 
-/** Milliseconds that the work takes. */
+/** The duration of the work, in milliseconds. */
 export async function duration(work) {
   const start = performance.now();
   await work();
   return performance.now() - start;
 }
 
-/** Calls for each number below `count`, a thousand at a time. */
+/** Runs the call for each number below `count`, 1,000 at a time. */
 export async function inThousands(count, call) {
   const results = [];
   for (let from = 0; from < count; from += 1000) {

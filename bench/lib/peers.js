@@ -5,7 +5,7 @@ import { createClient } from "redis";
 
 const { default: RedisSessions4 } = createRequire(import.meta.url)("redis-sessions");
 
-/** redis-sessions 4, with keys of its own. */
+/** redis-sessions 4, with its own namespace. */
 export function redisSessions4(redis) {
   return new RedisSessions4({ port: redis.port, wipe: 0, namespace: "old" });
 }

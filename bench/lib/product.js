@@ -1,5 +1,5 @@
-// The built package. This folder has a package.json of its own (for the peers), so that the package's name, which the
-// examples import, does not reach here.
+// The built package, imported by path. Its name cannot be imported here, because this folder has its own package.json (for
+// the peers).
 
 export { RedisStore } from "../../dist/express-session/index.js";
 export { RedisSessions } from "../../dist/index.js";

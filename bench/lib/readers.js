@@ -1,5 +1,5 @@
-// 50 connections that read sessions, each every 10 ms, in a process of their own: `node readers.js <port of Redis>`.
-// A message `{ tokens, ms }` starts a round; the answer is `{ p99 }`, in µs.
+// A separate process with 50 connections, each of which reads a session every 10 ms: `node readers.js <port of Redis>`.
+// A message `{ tokens, ms }` starts a round. The reply is `{ p99 }`, in µs.
 import { Redis } from "ioredis";
 import { percentile } from "./measure.js";
 import { RedisSessions } from "./product.js";
@@ -7,7 +7,7 @@ import { APP } from "./sessions.js";
 
 const engines = Array.from({ length: 50 }, () => {
   const client = new Redis({ port: Number(process.argv[2]), host: "127.0.0.1" });
-  // The bench ends Redis before us.
+  // The benchmark stops Redis before this process.
   client.on("error", () => {});
   return new RedisSessions({ client, wipe: 0, timeout: 60_000 });
 });
@@ -21,7 +21,7 @@ process.on("message", async ({ tokens, ms }) => {
       for (let i = n; performance.now() < end; i += engines.length) {
         const start = performance.now();
         const session = await rs.get({ app: APP, token: tokens[i % tokens.length] });
-        if (session === null) throw new Error("A session that is read has gone");
+        if (session === null) throw new Error("A session has ended while it was being read");
         const took = performance.now() - start;
         times.push(took * 1000);
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, 10 - took)));

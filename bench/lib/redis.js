@@ -17,8 +17,8 @@ async function freePort() {
 }
 
 /**
- * Starts a redis-server of our own: an empty one on a free port, that saves nothing by itself and ends with us.
- * `admin` is a client for what surrounds the measurements.
+ * Starts an empty redis-server on a free port. It does not save to disk, and it stops when this process ends. `admin` is a
+ * client for commands that are not measured.
  */
 export async function startRedis() {
   const port = await freePort();
@@ -53,14 +53,14 @@ export async function startRedis() {
     info,
     version: () => info("server", "redis_version"),
     usedMemory: async () => Number(await info("memory", "used_memory")),
-    /** Processor time of the server so far, in µs. */
+    /** The server's total processor time, in µs. */
     cpu: async () => 1e6 * (Number(await info("cpu", "used_cpu_user")) + Number(await info("cpu", "used_cpu_sys"))),
-    /** Keeps what is there under a name. */
+    /** Saves a snapshot of the data under a name. */
     async keep(name) {
       await admin.save();
       copyFileSync(join(dir, "dump.rdb"), join(dir, `${name}.rdb`));
     },
-    /** Puts what was kept in the place of what is there. What has expired since does not come back. */
+    /** Replaces the data with a snapshot. Keys that have expired since are not restored. */
     async restore(name) {
       copyFileSync(join(dir, `${name}.rdb`), join(dir, "dump.rdb"));
       await admin.debug("RELOAD", "NOSAVE");
@@ -74,8 +74,8 @@ export async function startRedis() {
 }
 
 /**
- * The longest time that the machine takes the processor from two programs at once that do nothing but look at the clock,
- * in ms: no command and no event loop can be expected to do better (`redis-cli --intrinsic-latency`, see
+ * The intrinsic latency of the machine, in ms: the longest pause of two concurrent programs that only read the clock. No
+ * command and no event loop can do better (`redis-cli --intrinsic-latency`, see
  * https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency/).
  */
 export async function longestInterruption(seconds) {

@@ -3,11 +3,11 @@ import { ratio, spread } from "./measure.js";
 
 const WIDTH = 40;
 
-/** Collects what the suites measure, and shows it as it comes. */
+/** Collects the suites' measurements, and prints each one at once. */
 export class Report {
-  /** A row for each line of the table. */
+  /** The rows of the table. */
   rows = [];
-  /** What stands behind them. */
+  /** The figures behind the rows. */
   measured = [];
   #suite = "";
 
@@ -16,12 +16,12 @@ export class Report {
     console.log(`\n${suite}\n${"=".repeat(suite.length)}`);
   }
 
-  /** Times; the first subject is to be faster than its peers. The ratio is theirs by ours. */
+  /** Reports durations. The first subject should be faster than its peers. The ratio is theirs divided by ours. */
   faster({ work, unit, figures, peers }) {
     this.#compare({ work, unit, figures, peers, better: "more", of: (ours, theirs) => ratio(theirs, ours) });
   }
 
-  /** Requests a second; the ratio is ours by theirs. */
+  /** Reports requests per second. The ratio is ours divided by theirs. */
   throughput({ work, figures, peers }) {
     this.#compare({
       work,
@@ -33,17 +33,17 @@ export class Report {
     });
   }
 
-  /** What the first subject costs in units of its peers: ours by theirs, and the less the better. */
+  /** Reports costs relative to the peers: ours divided by theirs. Less is better. */
   costs({ work, unit, figures, peers }) {
     this.#compare({ work, unit, figures, peers, better: "less", of: (ours, theirs) => ratio(ours, theirs) });
   }
 
-  /** A figure without a peer, that has to stay below a limit. */
+  /** Reports a figure without a peer, which must stay below a limit. */
   limit({ work, unit, value, most }) {
     this.#row({ work, peer: "", reach: most, better: "less", unit, ratio: spread([value]) });
   }
 
-  /** Microseconds of processor time a request. */
+  /** Reports the processor time of each request, in microseconds. */
   processorTime({ work, costs }) {
     this.measured.push({ suite: this.#suite, work, unit: "µs of processor time a request", costs });
     console.log(`\n${work}: processor time a request, µs (server, Redis)`);
@@ -52,7 +52,7 @@ export class Report {
     }
   }
 
-  /** What calls cost at each size. */
+  /** Reports the cost of the calls at each size. */
   sizes({ work, sizes, found }) {
     this.measured.push({ suite: this.#suite, work, sizes, found });
     console.log(
@@ -97,13 +97,13 @@ function describe({ work, peer, reach, better, unit = "×", ratio, met }) {
   return `${what}: ${short(ratio.median)} ${unit}${range}, ${goal}${met === undefined ? "" : met ? ": met" : ": MISSED"}`;
 }
 
-/** Three digits, or all before the point. */
+/** Formats a number with three digits, or as an integer from 100. */
 export function short(number) {
   if (number >= 100) return Math.round(number).toLocaleString("en");
   return number.toFixed(number >= 10 ? 1 : 2);
 }
 
-/** The rows as a Markdown table. */
+/** Formats the rows as a Markdown table. */
 export function table(rows) {
   const cells = rows.map(({ work, peer, reach, better, unit, ratio, met }) => {
     const suffix = unit ? ` ${unit}` : "";
@@ -115,7 +115,7 @@ export function table(rows) {
   return markdown(["work", "against", "goal", "median (min–max)", "met"], cells);
 }
 
-/** A Markdown table. Cells are not padded: test/docs.test.ts allows 120 characters for a row. */
+/** Formats a Markdown table. Cells are not padded, because test/docs.test.ts allows only 120 characters a row. */
 export function markdown(head, rows) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");

@@ -19,9 +19,9 @@ async function freePort() {
 }
 
 /**
- * Starts a master, its replicas and three Sentinels, on free ports.
- * @param replicas how many
- * @param options of the master and the replicas, as arguments of redis-server
+ * Starts a master, its replicas and three Sentinels on free ports.
+ * @param replicas the number of replicas
+ * @param options arguments of redis-server for the master and the replicas
  */
 export async function startSentinel(replicas, options = []) {
   const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-bench-"));
@@ -91,17 +91,17 @@ export async function startSentinel(replicas, options = []) {
   return {
     name: NAME,
     sentinels,
-    /** The master that the first Sentinel names. */
+    /** The master, according to the first Sentinel. */
     master: async () => nodeOf(await watchers[0].call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)),
-    /** Begins a graceful failover. */
+    /** Starts a graceful failover. */
     failover: () => watchers[0].call("SENTINEL", "FAILOVER", NAME),
-    /** Waits until all Sentinels name another master. */
+    /** Waits until all Sentinels report another master. */
     async switched(from) {
       for (const watcher of watchers) {
         while (nodeOf(await watcher.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)) === from) await sleep(20);
       }
     },
-    /** Waits until a node that was the master follows the new one. */
+    /** Waits until the old master replicates from the new one. */
     async demoted({ admin }) {
       while (!(await admin.info("replication")).includes("master_link_status:up")) await sleep(20);
     },

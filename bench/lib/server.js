@@ -1,7 +1,7 @@
-// A server of the HTTP suite, in a process of its own: `node server.js <kind> <port of Redis>`. All kinds do the same:
-//   POST /login   signs in: a session of a user with five keys of data
-//   GET  /read    answers with two keys out of the session
-//   GET  /write   the same, and writes one key
+// A server of the HTTP suite, a separate process: `node server.js <kind> <port of Redis>`. All kinds do the same:
+//   POST /login   creates a session of a user with five keys of data
+//   GET  /read    returns two keys of the session
+//   GET  /write   returns the same, and writes one key
 import express from "express";
 import { Redis } from "ioredis";
 import { APP, DATA } from "./sessions.js";
@@ -102,5 +102,5 @@ process.on("message", () => {
   const { user, system } = process.cpuUsage();
   process.send({ cpu: user + system });
 });
-// The bench is over, or was ended.
+// The benchmark has ended or was stopped.
 process.on("disconnect", () => process.exit());

@@ -1,6 +1,6 @@
 /**
- * Looks at the event loop all the time: how long its longest round takes, in ms, and how much memory the process has. A
- * round counts with its processor time where that is less than the clock's: on a busy machine the process has to wait.
+ * Watches the event loop and the memory of the process. `longest` is the longest round of the loop, in ms. If the processor
+ * time of a round is less than its duration, the processor time counts, because a busy machine may pause the process.
  */
 export function watchLoop() {
   let longest = 0;

@@ -10,7 +10,7 @@ const REACH = {
 };
 const PEER = "redis-sessions 4";
 
-/** The engine beside redis-sessions 4, and beside what ioredis takes at the least. */
+/** Compares the engine with redis-sessions 4, and with a bare command of ioredis. */
 export async function engine({ rounds, quick, report }) {
   const redis = await startRedis();
   const ours = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 60_000 });
@@ -38,11 +38,11 @@ export async function engine({ rounds, quick, report }) {
         set: (i) => rs.set({ app: APP, token: token(i), d: { visits: i } }),
         kill: (i) => rs.kill({ app: APP, token: token(i) }),
       }[name];
-      // Many short rounds in one: 1000 at once are over in no time.
+      // A round repeats the batch many times, because 1,000 concurrent calls are too short to measure.
       const repeat = measure === atOnce && name !== "kill" ? 3 : 1;
       let figure = 0;
       for (let i = 0; i < repeat; i++) {
-        // Two sessions a user, and no more each time.
+        // Keep each user at two sessions.
         if (name === "create") await redis.admin.flushall();
         figure += (await measure(count, call)) / repeat;
       }
@@ -109,7 +109,7 @@ export async function engine({ rounds, quick, report }) {
     const label = count.toLocaleString("en");
     const rounds = quick ? 2 : 3;
 
-    // Sessions that really expire: they are created first, and wiped last.
+    // These sessions really expire, so create them first and wipe them last.
     await plant("wipe", (i) => newSession(i, 10));
     const planted = performance.now();
     await plant("all", (i) => newSession(i));
@@ -125,7 +125,7 @@ export async function engine({ rounds, quick, report }) {
     };
     const wipe = (rs, name) => async () => {
       await redis.restore(`wipe ${name}`);
-      // redis-sessions has no method for it, only the function that its timer calls.
+      // redis-sessions has no public method for this, only the function that its timer calls.
       return emptied(() => (name === PEER ? rs._wipe() : rs.wipe()), name);
     };
     await mass("killall", killall, 1.0);
@@ -138,7 +138,7 @@ export async function engine({ rounds, quick, report }) {
       report.faster({ work: `${name} of ${label}`, unit: "ms", figures, peers: { [PEER]: reach } });
     }
 
-    /** How long it takes, in ms, until nothing is left. */
+    /** The time in ms until no session is left. */
     async function emptied(work, name) {
       const index = name === PEER ? "old:SESSIONS" : `rs:{${APP}}:expiry`;
       if ((await redis.admin.zcard(index)) !== count) throw new Error(`${name}: there are no ${label} sessions`);
@@ -151,7 +151,7 @@ export async function engine({ rounds, quick, report }) {
     async function plant(kind, session) {
       for (const [name, rs] of Object.entries(both)) {
         await redis.admin.flushall();
-        // An engine makes its app known once a minute, not after each FLUSHALL.
+        // FLUSHALL also deletes the list of apps, to which an engine adds its app only once a minute.
         await redis.admin.zadd("rs:apps", Date.now(), APP);
         await inThousands(count, (i) => rs.create(session(i)));
         await redis.keep(`${kind} ${name}`);

@@ -10,7 +10,7 @@ const EXPRESS_SESSION = ["RedisStore", "connect-redis 10", "connect-redis 8"];
 const READERS = ["no session", "native", ...EXPRESS_SESSION, "MemoryStore", "connect-redis-sessions 2"];
 const WRITERS = ["no session", "native", ...EXPRESS_SESSION];
 
-/** Express 5 with a session, under load. The servers are processes of their own, and so is what the load comes from. */
+/** Express 5 with sessions under load. The servers and the load generator are separate processes. */
 export async function http({ rounds, quick, report }) {
   const redis = await startRedis();
   const servers = {};
@@ -58,7 +58,7 @@ export async function http({ rounds, quick, report }) {
   }
   redis.stop();
 
-  /** Requests a second, and on the way what processor time a request takes, in the server and in Redis. */
+  /** Measures the requests per second, and the processor time of each request in the server and in Redis. */
   async function loadAll(path, kinds, more = {}) {
     const subjects = { ...Object.fromEntries(kinds.map((kind) => [kind, [kind, path]])), ...more };
     const costs = Object.fromEntries(Object.keys(subjects).map((name) => [name, { server: [], redis: [] }]));
@@ -90,7 +90,7 @@ export async function http({ rounds, quick, report }) {
   }
 }
 
-/** With as many sessions as there are connections. */
+/** Uses as many sessions as connections. */
 async function startServer(kind, redis) {
   const child = fork(fileURLToPath(new URL("../lib/server.js", import.meta.url)), [kind, `${redis.port}`], {
     env: { ...process.env, NODE_ENV: "production" },
@@ -102,7 +102,7 @@ async function startServer(kind, redis) {
     if (!response.ok) throw new Error(`${kind}: no login: ${await response.text()}`);
     cookies.push(response.headers.get("set-cookie")?.split(";")[0] ?? "none=none");
   }
-  // Nobody is to measure requests without a session.
+  // Make sure that the measured requests have a session.
   const answer = await fetch(`http://127.0.0.1:${port}/read`, { headers: { cookie: cookies[0] } });
   if ((await answer.json()).theme !== "dark") throw new Error(`${kind}: no session`);
   const cpu = async () => {

@@ -4,7 +4,7 @@ import { RedisSessions, RedisStore } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
 import { expressSession, newSession } from "../lib/sessions.js";
 
-/** Bytes of `used_memory` that a session takes, with all that the package keeps for it. */
+/** Bytes of `used_memory` for each session, including its index entries. */
 export async function memory({ quick, report }) {
   const redis = await startRedis();
   const count = quick ? 2000 : 20_000;
@@ -20,7 +20,7 @@ export async function memory({ quick, report }) {
     await inThousands(count, create);
     return ((await redis.usedMemory()) - before) / count;
   };
-  // The same bytes in every round, but for the tokens.
+  // All rounds use the same data, except for the tokens.
   const rounds = 3;
 
   report.costs({

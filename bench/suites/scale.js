@@ -7,14 +7,14 @@ import { RedisSessions, RedisStore } from "../lib/product.js";
 import { longestInterruption, startRedis } from "../lib/redis.js";
 import { APP, DATA, expressSession, newSession } from "../lib/sessions.js";
 
-/** A call may cost so much more among a million sessions: a zset of a thousand times the length is deeper by half. */
+/** The allowed growth of a call's cost up to a million sessions. A zset that is a thousand times longer is deeper. */
 const FLAT = 1.5;
-/** How many sessions the calls are about, at each size. */
+/** The number of sessions that the calls use, at each size. */
 const SAMPLE = 1000;
 const LONGEST_COMMAND = 5;
 const LONGEST_STALL = 20;
 
-/** What grows with the number of sessions, and what stalls when many end. */
+/** Measures what grows with the number of sessions, and what stalls when many sessions end. */
 export async function scale({ quick, rounds, report }) {
   const redis = await startRedis();
   const client = redis.client();
@@ -29,16 +29,16 @@ export async function scale({ quick, rounds, report }) {
   redis.stop();
   await beside();
 
-  /** The cost of each call at each size, in bare GETs that were sent in turns with it. */
+  /** The cost of each call at each size, relative to bare GETs that were sent in turn with it. */
   async function costs() {
     await redis.admin.set("bare", "x".repeat(200));
     const found = {};
     let planted = 0;
-    // Twice at the first size: what the process does for the first time is slow, and would make all else look flat.
+    // Measure the first size twice: the first run is slow, and would hide the growth at the other sizes.
     for (const size of [sizes[0], ...sizes]) {
       for (; planted < size; planted += 1000) await inThousands(1000, (i) => rs.create(newSession(planted + i)));
-      // As many at each size: of more sessions, more would be due to be prolonged. And not one of all others' tokens is
-      // kept: a million of them would have the garbage collector stall us, not the engine.
+      // Use equally many sessions at each size, because of more sessions more would need a touch. The tokens of all others
+      // are not kept, because garbage collection of a million tokens would stall the process.
       const sample = await inThousands(SAMPLE, (i) =>
         rs.create({ ...newSession(i), id: `user${(i * size) / SAMPLE}s` }),
       );
@@ -108,9 +108,9 @@ export async function scale({ quick, rounds, report }) {
     report.limit({ work: `${name}: longest Redis command`, unit: "ms", value: command, most: LONGEST_COMMAND });
   }
 
-  /** The longest stall of our event loop and the longest command of Redis meanwhile, in ms. */
+  /** Measures the longest stall of the event loop and the longest Redis command during some work, in ms. */
   async function watched(work) {
-    // A young histogram would count what came before.
+    // Wait, so that the histogram does not include earlier work.
     await new Promise((resolve) => setTimeout(resolve, 50));
     await redis.admin.slowlog("RESET");
     const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -121,14 +121,14 @@ export async function scale({ quick, rounds, report }) {
     await new Promise((resolve) => setTimeout(resolve, 5));
     delay.disable();
     const slow = await redis.admin.slowlog("GET", -1);
-    // The histogram counts the whole interval between two of its ticks, which is 1 ms at the least.
+    // The histogram records the whole interval between two ticks, which is at least 1 ms.
     const stall = delay.max / 1e6 - 1;
     return { stall, command: Math.max(0, ...slow.map(([, , µs]) => Number(µs) / 1000)) };
   }
 
   /**
-   * 50 connections that read, each every 10 ms, while 5,000 sessions a second expire; with and without a wiper in
-   * turns.
+   * Measures 50 connections that each read every 10 ms while 5,000 sessions expire each second, with and without a wiper
+   * in turn.
    */
   async function beside() {
     const redis = await startRedis();
@@ -147,7 +147,7 @@ export async function scale({ quick, rounds, report }) {
       let open = true;
       const wiping = (async () => {
         while (wiper && open) {
-          // What has expired in a second is wiped in one go, as a wiper does that comes by from time to time.
+          // Wipe the sessions of one second at once, as a periodic wiper does.
           await new Promise((resolve) => setTimeout(resolve, 1000));
           await rs.wipe();
         }
@@ -174,7 +174,7 @@ export async function scale({ quick, rounds, report }) {
   }
 }
 
-/** Plants sessions in the layout that docs/storage-layout.md describes: 5,000 expire in each second to come. */
+/** Writes sessions directly in the layout of docs/storage-layout.md, so that 5,000 expire in each coming second. */
 async function plantExpiring(redis, seconds) {
   const count = 5000 * seconds;
   const base = `rs:{${APP}}:`;

@@ -4,7 +4,7 @@ import { RedisStore } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
 import { expressSession } from "../lib/sessions.js";
 
-/** RedisStore beside connect-redis, without HTTP. */
+/** Compares RedisStore with connect-redis, without HTTP. */
 export async function store({ rounds, quick, report }) {
   const redis = await startRedis();
   const ours = new RedisStore({ client: redis.client() });
@@ -12,7 +12,7 @@ export async function store({ rounds, quick, report }) {
   const eight = connectRedis8(redis);
   const all = { RedisStore: ours, "connect-redis 10": ten.store, "connect-redis 8": eight };
 
-  // 10 sessions in turn are those of busy browsers; of 1000 in turn each rests long enough for RedisStore to prolong it.
+  // 10 sessions simulate busy browsers. With 1,000, each is idle for so long that RedisStore prolongs it.
   await reading(10, "each used within 50 ms");
   await reading(1000, "each prolonged");
   await counting();
@@ -20,7 +20,7 @@ export async function store({ rounds, quick, report }) {
   ten.close();
   redis.stop();
 
-  /** What express-session asks of its store for a request that changes nothing. */
+  /** The store calls of express-session for a request that changes nothing. */
   async function reading(sessions, kind) {
     await redis.admin.flushall();
     const sids = Array.from({ length: sessions }, (_, i) => `sid${i}`.padEnd(32, "x"));

@@ -1,6 +1,6 @@
 <?php
 /**
- * Sessions from PHP, without an extension. README.md beside this file is the walk.
+ * Sessions from PHP, without an extension. See README.md in this folder.
  *
  *   export API_KEY=...                             the key that server.js was started with
  *   export SESSION=$(php client.php login alice)
@@ -8,13 +8,13 @@
  *   php client.php set theme=dark visits=3 coupon=null
  *   php client.php logout
  *
- * SESSION is a token, or a session's ref. API_URL is http://localhost:3000/sessions unless you say otherwise.
+ * SESSION is a token, or a session's ref. API_URL defaults to http://localhost:3000/sessions.
  */
 declare(strict_types=1);
 
 const APP = 'demo-shop';
 
-/** Asks the REST interface. The token goes in a header, so that it stands in no access log. */
+/** Asks the REST interface. Sends the token in a header, so that no access log contains it. */
 function call(string $method, string $path, ?array $body = null): array
 {
     $url = getenv('API_URL') ?: 'http://localhost:3000/sessions';
@@ -27,14 +27,14 @@ function call(string $method, string $path, ?array $body = null): array
         'header' => $headers,
         'content' => $body === null ? '' : json_encode((object) $body, JSON_THROW_ON_ERROR),
         'timeout' => 5,
-        'ignore_errors' => true, // gives the body of an error, too
+        'ignore_errors' => true, // returns the body of an error response too
     ];
     $answer = @file_get_contents($url . '/' . APP . $path, false, stream_context_create(['http' => $http]));
     if ($answer === false) {
         fail("Nobody answers at $url");
     }
     $answer = json_decode($answer, true, 512, JSON_THROW_ON_ERROR);
-    // application/problem+json: code is for programs, detail for people.
+    // application/problem+json: `code` is stable, `detail` is for people.
     if (isset($answer['status'], $answer['code'])) {
         fail("{$answer['status']} {$answer['code']}: {$answer['detail']}");
     }
@@ -43,11 +43,11 @@ function call(string $method, string $path, ?array $body = null): array
 
 function login(string $user): string
 {
-    // A real login checks a password first. ip is $_SERVER['REMOTE_ADDR'] there.
+    // A real login checks a password first. It passes $_SERVER['REMOTE_ADDR'] as ip.
     return call('PUT', '/create/' . rawurlencode($user) . '?ip=127.0.0.1&device=PHP', ['theme' => 'light'])['token'];
 }
 
-/** 3, true and null as they are; all else is a text. null removes a key. */
+/** Parses numbers, true, false and null; other values are strings. null removes a key. */
 function value_of(string $text): mixed
 {
     $value = json_decode($text, true);
@@ -83,5 +83,5 @@ $answer = match ($command) {
 };
 echo json_encode((object) $answer, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES), "\n";
 if ($answer === []) {
-    fail('There is no such session (any more)');
+    fail('The session does not exist or has ended');
 }

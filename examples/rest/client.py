@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sessions from Python, with the standard library only. README.md beside this file is the walk.
+"""Sessions from Python, with the standard library only. See README.md in this folder.
 
     export API_KEY=...                             the key that server.js was started with
     export SESSION=$(python3 client.py login alice)
@@ -7,7 +7,7 @@
     python3 client.py set theme=dark visits=3 coupon=null
     python3 client.py logout
 
-SESSION is a token, or a session's ref. API_URL is http://localhost:3000/sessions unless you say otherwise.
+SESSION is a token, or a session's ref. API_URL defaults to http://localhost:3000/sessions.
 """
 import json
 import os
@@ -21,7 +21,7 @@ APP = "demo-shop"
 
 
 def call(method, path, body=None):
-    """Asks the REST interface. The token goes in a header, so that it stands in no access log."""
+    """Asks the REST interface. Sends the token in a header, so that no access log contains it."""
     headers = {
         "Authorization": "Bearer " + os.environ.get("API_KEY", ""),
         "X-Session-Token": os.environ.get("SESSION", ""),
@@ -33,7 +33,7 @@ def call(method, path, body=None):
         with urlopen(Request(f"{URL}/{APP}{path}", data, headers, method=method), timeout=5) as answer:
             return json.load(answer)
     except HTTPError as error:
-        # application/problem+json: code is for programs, detail for people.
+        # application/problem+json: `code` is stable, `detail` is for people.
         problem = json.load(error)
         sys.exit(f"{error.code} {problem['code']}: {problem['detail']}")
     except OSError:
@@ -59,7 +59,7 @@ def logout():
 
 
 def value_of(text):
-    """3, true and null as they are; all else is a text. null removes a key."""
+    """Parses numbers, true, false and null; other values are strings. null removes a key."""
     try:
         return json.loads(text)
     except ValueError:
@@ -80,7 +80,7 @@ def main(command="", *arguments):
         sys.exit(__doc__)
     print(json.dumps(answer, ensure_ascii=False))
     if answer == {}:
-        sys.exit("There is no such session (any more)")
+        sys.exit("The session does not exist or has ended")
 
 
 if __name__ == "__main__":

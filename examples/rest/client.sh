@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sessions from the shell, with curl. README.md beside this file is the walk.
+# Sessions from the shell, with curl. See README.md in this folder.
 #
 #   export API_KEY=...                             the key that server.js was started with
 #   export SESSION=$(sh client.sh login alice)
@@ -7,19 +7,19 @@
 #   sh client.sh set '{"theme":"dark","visits":3,"coupon":null}'
 #   sh client.sh logout
 #
-# SESSION is a token, or a session's ref. API_URL is http://localhost:3000/sessions unless you say otherwise.
+# SESSION is a token, or a session's ref. API_URL defaults to http://localhost:3000/sessions.
 set -eu
 
 URL="${API_URL:-http://localhost:3000/sessions}/demo-shop"
 
-# Asks the REST interface. Key and token go to curl by its standard input, so that the list of processes does not show
-# them, and the token in a header, so that it stands in no access log. With --fail-with-body an error is told, too.
+# Asks the REST interface. curl reads the key and the token from its standard input, so that the process list does not show
+# them. The token is sent in a header, so that no access log contains it. --fail-with-body also prints an error response.
 call() {
   printf 'Authorization: Bearer %s\nX-Session-Token: %s\n' "${API_KEY:-}" "${SESSION:-}" |
     curl --silent --show-error --fail-with-body --max-time 5 --header @- --request "$@"
 }
 
-# Every byte as %xx, which any user's name survives.
+# Percent-encodes every byte, so that any user name is safe in a URL.
 encode() {
   printf %s "$1" | od -An -v -tx1 | tr -d '\n' | tr ' ' %
 }

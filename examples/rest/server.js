@@ -1,7 +1,7 @@
-// A shop on Express whose sessions other servers share: the middleware shows the session in the browser, the REST
-// interface gives it to Python, PHP and the shell. README.md beside this file is the walk.
+// A shop on Express whose sessions other servers share: the middleware shows the session in the browser, and the REST
+// interface serves it to Python, PHP and the shell. See README.md in this folder.
 //
-//   API_KEY=$(openssl rand -hex 16) node examples/rest/server.js            (REDIS_URL and PORT, if you like)
+//   API_KEY=$(openssl rand -hex 16) node examples/rest/server.js            (optional: REDIS_URL and PORT)
 import { randomBytes } from "node:crypto";
 import express from "express";
 import { RedisSessions } from "ioredis-sessions";
@@ -21,12 +21,12 @@ const auth = sessions({
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
   // For programs: Authorization: Bearer <token>
   header: true,
-  // For a browser that was signed in elsewhere: the form below.
+  // For a browser that signed in on another server: the form below.
   read: (req) => (req.method === "POST" && req.path === "/hand-over" ? req.body?.token : undefined),
 });
 
 const app = express();
-// In production this is a port of its own, which only the other servers reach: npx ioredis-sessions serve
+// In production, use a separate port that only the other servers can reach: npx ioredis-sessions serve
 app.use("/sessions", rest({ rs, authorize: [{ key, apps: ["demo-shop"] }] }));
 
 app.use(express.urlencoded({ extended: false }));
@@ -46,11 +46,11 @@ app.get("/me", auth.required(), async (req, res) => {
 });
 
 app.post("/hand-over", async (req, res) => {
-  // From our own page only: the form of another site could sign its visitor in as somebody else.
+  // Only from our own page: a form on another site could sign a visitor in as somebody else.
   const from = req.get("sec-fetch-site");
   if (from !== undefined && from !== "same-origin") return res.status(403).send("Use the form of this page\n");
-  // The browser gets a token of its own, in the cookie. The one that was typed has no more use. (What has not the form of
-  // a token counts for nothing: the request's session would be that of the cookie.)
+  // The browser gets a new token in the cookie, and the typed token stops working. (A malformed token is ignored, and the
+  // cookie's session would be used.)
   const moved = req.rs.token === req.body?.token ? await req.rs.rotate({ grace: 0 }) : null;
   if (moved === null) return res.status(401).send(signedOutPage("There is no session with this token."));
   res.redirect(303, "/");
@@ -101,7 +101,7 @@ function sessionPage({ id, ref, ip, r, w, d = {} }) {
       </section>
       <section>
         <h2>Change it from another server</h2>
-        <p>Its ref names it to whoever has the API key, and then reload this page:</p>
+        <p>Set a key with the API key and the session's ref, and reload this page:</p>
         <p><code>SESSION=${ref} php client.php set theme=dark</code></p>
       </section>`,
   );

@@ -1,4 +1,4 @@
-// What the examples' pages share: a template that escapes, the style sheet, and the server that listens.
+// Shared by the examples' pages: an escaping template, the style sheet, and the server.
 import escapeHtml from "escape-html";
 
 class Html {
@@ -10,7 +10,7 @@ class Html {
   }
 }
 
-/** A template whose values are escaped, but for those that are templates themselves. */
+/** A template tag that escapes its values, except for values that are templates. */
 export function html(strings, ...values) {
   const text = strings.map((part, i) => (i === 0 ? part : render(values[i - 1]) + part)).join("");
   return new Html(text);
@@ -23,8 +23,8 @@ function render(value) {
 }
 
 /**
- * A whole page. `theme` is "light" or "dark", or else what the visitor's system says; `bar` stands above the content,
- * which may be `wide`.
+ * A whole page. `theme` is "light" or "dark"; by default the page follows the visitor's system. `bar` is shown above the
+ * content, which may be `wide`.
  */
 export function page(title, body, { theme, bar, wide = false } = {}) {
   return html`<!doctype html>
@@ -43,7 +43,7 @@ ${bar && html`<header class="bar"><div>${bar}</div></header>`}
 </html>`.toString();
 }
 
-/** A small picture, drawn in the color of the text around it. The text beside it says what it means. */
+/** A decorative icon in the color of the surrounding text. The text beside it has the meaning. */
 export function icon(name) {
   if (name === "logo") return new Html(logo("currentColor"));
   return new Html(
@@ -172,7 +172,7 @@ tbody th { min-width: 11rem; }
 }
 `;
 
-/** How long ago, in words. */
+/** Formats how long ago a moment was, in words. */
 export function ago(seconds) {
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${seconds} seconds ago`;
@@ -183,7 +183,7 @@ export function ago(seconds) {
   return `${Math.floor(hours / 24)} days ago`;
 }
 
-/** Serves the app on PORT or 3000, to this machine only (HOST=0.0.0.0 for all). */
+/** Serves the app on PORT or 3000, only to this machine (set HOST=0.0.0.0 to serve all). */
 export function listen(app, port = Number(process.env.PORT ?? 3000)) {
   const server = app.listen(port, process.env.HOST ?? "127.0.0.1");
   server.on("listening", () => console.log(`Open http://localhost:${server.address().port}`));

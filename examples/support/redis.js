@@ -1,5 +1,5 @@
-// Finds a Redis for an example: the one in REDIS_URL, else a private redis-server that ends with the example, else
-// ioredis-mock inside this process, so that the examples run on any machine with Node alone.
+// Finds a Redis for an example: the one in REDIS_URL, else a new redis-server that ends with the example, else
+// ioredis-mock in this process. The examples therefore run on any machine with Node.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 
-/** Without socketTimeout ioredis never replaces a connection that died silently, as behind a NAT: every call would fail. */
+/** Without socketTimeout, ioredis never replaces a connection that died silently (behind a NAT), and every call would fail. */
 const OPTIONS = { socketTimeout: 3000 }; // ms; longer than the engine's timeout
 
 export async function openRedis() {

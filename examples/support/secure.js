@@ -8,10 +8,10 @@ const HEADERS = {
   "X-Content-Type-Options": "nosniff",
 };
 
-/** No page in a frame, none kept by the browser, no script; and forms count only when they come from our own pages. */
+/** Forbids frames, caching and scripts, and refuses forms from other origins. */
 export function secure(req, res, next) {
   for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
-  // The cookie is SameSite=Lax: the forms of other sites come without it. This stops them at the login, too.
+  // The cookie is SameSite=Lax, so forms of other sites are sent without it. This check also stops them at the login.
   const from = req.headers["sec-fetch-site"] ?? "same-origin";
   if (req.method !== "POST" || from === "same-origin" || from === "none") return next();
   res.writeHead(403, { "Content-Type": "text/html; charset=utf-8" });

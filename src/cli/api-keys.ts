@@ -3,17 +3,17 @@ import { checkApp } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import { type ApiKey, MIN_KEY_LENGTH } from "../rest/authorize.js";
 
-/** The texts of its keys are secrets: whatever is wrong with one is said by its place. */
+/** Keys are secrets: error messages name the place of a key and never quote it. */
 
-const REMEDY = "make one with: openssl rand -hex 16";
+const REMEDY = "create one with: openssl rand -hex 16";
 
-/** A line that counts, by its number. */
+/** A line that is neither empty nor a comment. */
 interface Line {
   readonly number: number;
   readonly text: string;
 }
 
-/** The API keys of `--key-file`, or of RS_API_KEYS (separated by commas); none when neither is given. */
+/** Reads the API keys from `--key-file`, or else from RS_API_KEYS (separated by commas). Empty if neither is set. */
 export function readKeys(file: string | undefined): ApiKey[] {
   return file === undefined ? keysOfVariable(process.env.RS_API_KEYS) : keysOfFile(file);
 }
@@ -23,35 +23,32 @@ function keysOfVariable(value: string | undefined): ApiKey[] {
   const texts = new Set(value.split(",").map((key) => key.trim()));
   texts.delete("");
   const keys = [...texts].map((key) => ({ key }));
-  // Whoever sets it does not mean to let everybody in: maybe the command that was to make the key has failed.
+  // An empty variable must not disable the keys: perhaps the command that should have created the key failed.
   if (keys.length === 0) {
-    throw invalidValue("RS_API_KEYS is set, but holds no key", `${REMEDY}; unset it to serve everybody on localhost`);
+    throw invalidValue("RS_API_KEYS is set but contains no key", `${REMEDY}; unset it to serve everybody on localhost`);
   }
   for (const [i, { key }] of keys.entries()) checkLength(key, `RS_API_KEYS: key ${i + 1}`);
   return keys;
 }
 
 /**
- * A line of the file is a key, which may be followed by `apps=webapp,shop` and `read-only`. What follows a # at the start
- * of the line or after a space is a comment.
+ * Reads one key from each line. `apps=webapp,shop` and `read-only` may follow the key. A # at the start of a line or after
+ * a space begins a comment.
  */
 function keysOfFile(file: string): ApiKey[] {
   const where = `--key-file ${file}`;
   const lines = readLines(file)
     .map((line, i) => ({ number: i + 1, text: line.replace(/(^|\s)#.*/, "").trim() }))
     .filter(({ text }) => text !== "");
-  // Whoever names a file does not mean to let everybody in.
-  if (lines.length === 0) throw invalidValue(`${where} holds no key`, REMEDY);
+  // An empty file must not disable the keys.
+  if (lines.length === 0) throw invalidValue(`${where} contains no key`, REMEDY);
   const seen = new Map<string, number>();
   return lines.map((line) => {
     const place = `${where}, line ${line.number}`;
     const parsed = parseKey(line, place);
     const before = seen.get(parsed.key);
     if (before !== undefined) {
-      throw invalidValue(
-        `${place}: the key stands in line ${before} already`,
-        "write it once, with all that it may do",
-      );
+      throw invalidValue(`${place}: the key is already in line ${before}`, "list it once, with all its apps");
     }
     seen.set(parsed.key, line.number);
     return parsed;
@@ -70,10 +67,10 @@ function parseKey({ text }: Line, place: string): ApiKey & { key: string } {
   const [key = "", ...grants] = text.split(/\s+/);
   checkLength(key, `${place}: the key`);
   const lists = grants.filter((grant) => grant.startsWith("apps="));
-  if (lists.length > 1) throw invalidValue(`${place}: apps= stands twice`, "write one list: apps=webapp,shop");
+  if (lists.length > 1) throw invalidValue(`${place}: apps= appears twice`, "write one list: apps=webapp,shop");
   if (grants.some((grant) => grant !== lists[0] && grant !== "read-only")) {
     throw invalidValue(
-      `${place}: the key is followed by something else than apps=… and read-only`,
+      `${place}: only apps=… and read-only may follow the key`,
       "apps are separated by commas without spaces: apps=webapp,shop",
     );
   }
@@ -86,8 +83,8 @@ function checkApps(apps: readonly string[], place: string): void {
   try {
     apps.forEach(checkApp);
   } catch {
-    const hint = "3 to 20 of A-Z a-z 0-9 _ - each, separated by commas without spaces: apps=webapp,shop";
-    throw invalidValue(`${place}: among its apps is one that is none`, hint);
+    const hint = "each app has 3 to 20 of A-Z a-z 0-9 _ -, separated by commas without spaces: apps=webapp,shop";
+    throw invalidValue(`${place}: an app is malformed`, hint);
   }
 }
 

@@ -9,15 +9,15 @@ import { isLoopback } from "./loopback.js";
 
 export interface AppOptions {
   rs: RedisSessions;
-  /** Without any, everybody may use the interface. */
+  /** The API keys. If there are none, everybody may use the interface. */
   keys: readonly ApiKey[];
-  /** Whether each request leaves a line in the log, and each failure. */
+  /** Whether requests and failures are logged. */
   log: boolean;
-  /** Whether the server is about to end. */
+  /** Whether the server is shutting down. */
   isEnding: () => boolean;
 }
 
-/** What `serve` serves: the REST interface, and what a supervisor asks (`/healthz`, `/readyz`). */
+/** Creates the app of `serve`: the REST interface, and the health checks `/healthz` and `/readyz`. */
 export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
@@ -41,7 +41,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   return app;
 }
 
-/** Whether Redis answers. While it is known to be away, that is said at once and not after the engine's timeout. */
+/** Whether Redis answers. Without a connection, returns false at once instead of after the engine's timeout. */
 function answers(rs: RedisSessions): Promise<boolean> {
   if (internalsOf(rs).connection.client.status !== "ready") return Promise.resolve(false);
   return rs.ping().then(
@@ -50,21 +50,21 @@ function answers(rs: RedisSessions): Promise<boolean> {
   );
 }
 
-/** A page in a browser of this machine can reach it under a name that its author has pointed here (DNS rebinding). */
+/** Prevents DNS rebinding: a web page in a local browser could reach the server through a host name of its own. */
 const refuseOtherHosts: RequestHandler = (req, res, next) => {
   const host = (req.headers.host ?? "").replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   if (isLoopback(host)) return next();
-  sendProblem(res, keyless("Without an API key only requests to localhost are served."));
+  sendProblem(res, keyless("Without an API key, only requests to localhost are served."));
 };
 
-/** A page of another site, or of another port of this machine, can send requests that need no permission of ours (CORS). */
+/** Refuses web pages of another origin, because browsers send them simple requests without a CORS preflight. */
 const refuseOtherSites: RequestHandler = (req, res, next) => {
   const { origin, host, "sec-fetch-site": site = "none" } = req.headers;
   const isForeign = origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host);
   if (!isForeign && (site === "none" || site === "same-origin")) return next();
-  sendProblem(res, keyless("Without an API key no requests from web pages of another origin are served."));
+  sendProblem(res, keyless("Without an API key, requests from web pages of another origin are refused."));
 };
 
 function keyless(message: string): Problem {
-  return new Problem(403, "ERR_FORBIDDEN", `${message} Start it with --key-file or RS_API_KEYS`);
+  return new Problem(403, "ERR_FORBIDDEN", `${message} Start the server with --key-file or RS_API_KEYS`);
 }

@@ -4,7 +4,7 @@ import { connectionErrorOf, watchOutage } from "../redis/client.js";
 import { describeError } from "../rest/problem.js";
 import type { Client } from "../types.js";
 
-/** Says once when Redis goes away, and why as far as is known, and once when it is back. Gives what ends that. */
+/** Logs once when Redis goes down, with the reason if it is known, and once when it is back. Returns a function that stops it. */
 export function logRedis(client: Client): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
@@ -13,24 +13,24 @@ export function logRedis(client: Client): () => void {
     })
     .on("connect", () => console.error("Redis is connected"));
   watchOutage(client, log);
-  // A connection that was given up makes no further attempt, which would tell.
+  // A closed connection makes no further attempt, so no event would report it.
   if (client.status === "end") log.emit("disconnect");
   return () => void log.removeAllListeners();
 }
 
-/** A line for each request: when, method, path, status, and how long it took. */
+/** Logs each request: time, method, path, status and duration. */
 export const logRequest: RequestHandler = (req, res, next) => {
   const start = performance.now();
   res.on("close", () => {
     const took = (performance.now() - start).toFixed(1);
-    // A client that has left gets no answer, but what it asked for may be done.
+    // The client has left before the response. The request may have taken effect.
     const status = res.writableFinished ? res.statusCode : "unanswered";
     console.log(`${lineOf(req)} ${status} ${took} ms`);
   });
   next();
 };
 
-/** A line for each 500, which says why. */
+/** Logs the reason of a response with the status 500. */
 export function logFailure(error: unknown, req: Request): void {
   console.error(`${lineOf(req)} failed: ${describeError(error)}`);
 }
@@ -40,9 +40,9 @@ function lineOf({ method, originalUrl }: Request): string {
 }
 
 /**
- * The path as it may stand in a log. What names a session there may be its secret: a token, or the id of a RedisStore
- * session; so may be anything as long as a token, however it is encoded. The query is left out: it holds users'
- * addresses, and maybe a token, too.
+ * Masks the secrets in a path: the token (or the id of a RedisStore session) after `get`, `set`, `kill` and `rotate`, and
+ * any text as long as a token, also percent-encoded. The query is omitted, because it contains users' addresses and
+ * possibly a token.
  */
 function printablePath(url: string): string {
   return url

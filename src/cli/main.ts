@@ -15,15 +15,15 @@ interface Flags extends RedisFlags {
   json?: boolean;
 }
 
-interface Part {
+interface Page {
   limit: number;
   offset: number;
 }
 
 const program = new Command("ioredis-sessions")
-  .description("Sessions in Redis that belong to a user: serve them by REST, list them, end them.")
+  .description("Serves, lists and ends the sessions in Redis.")
   .version(readVersion())
-  .showHelpAfterError("(--help says more)")
+  .showHelpAfterError("(see --help)")
   .configureOutput({ writeOut: print })
   .exitOverride();
 
@@ -34,12 +34,12 @@ program
   .option("--host <host>", "address to listen on", "127.0.0.1")
   .option(
     "--key-file <file>",
-    "API keys, one a line, each may be followed by apps=a,b and read-only, and by a # comment (RS_API_KEYS: a,b)",
+    "API keys, one on each line, optionally with apps=a,b, read-only and a # comment (or RS_API_KEYS: key,key)",
   )
-  .option("--nested", "take any JSON as data, not only strings, numbers, booleans and null")
+  .option("--nested", "accept any JSON as data values, not only strings, numbers, booleans and null")
   .addOption(redisOption())
   .addOption(namespaceOption())
-  .addHelpText("after", "\nRS_LOGLEVEL=none leaves nothing in the log but that it starts and ends.")
+  .addHelpText("after", "\nRS_LOGLEVEL=none logs only the start and the end.")
   .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string; nested?: boolean }) => {
     const keys = readKeys(flags.keyFile);
     const log = process.env.RS_LOGLEVEL !== "none";
@@ -51,16 +51,16 @@ program
     }
   });
 
-command("ls <app>", "list the sessions that were active lately, most recently active first")
-  .option("--dt <seconds>", "how far to look back", integer, 3600)
-  .option("--limit <n>", "the most sessions to list", positive, 50)
-  .option("--offset <n>", "how many to skip", integer, 0)
-  .action((app: string, { dt, limit, offset, ...flags }: Flags & Part & { dt: number }) =>
-    list(flags, { limit, offset }, (rs, part) => rs.soapp({ app, dt, ...part })),
+command("ls <app>", "list the sessions that were active recently, most recently active first")
+  .option("--dt <seconds>", "seconds to look back", integer, 3600)
+  .option("--limit <n>", "maximum number of sessions to list", positive, 50)
+  .option("--offset <n>", "number of sessions to skip", integer, 0)
+  .action((app: string, { dt, limit, offset, ...flags }: Flags & Page & { dt: number }) =>
+    list(flags, { limit, offset }, (rs, page) => rs.soapp({ app, dt, ...page })),
   );
 
-command("activity <app>", "count the users that were active lately")
-  .option("--dt <seconds>", "how far to look back", integer, 600)
+command("activity <app>", "count the users who were active recently")
+  .option("--dt <seconds>", "seconds to look back", integer, 600)
   .action((app: string, flags: Flags & { dt: number }) =>
     run(
       flags,
@@ -70,27 +70,27 @@ command("activity <app>", "count the users that were active lately")
   );
 
 command("soid <app> <id>", "list the sessions of a user, newest first")
-  .option("--limit <n>", "the most sessions to list", positive, 50)
-  .option("--offset <n>", "how many to skip", integer, 0)
-  .action((app: string, id: string, { limit, offset, ...flags }: Flags & Part) =>
-    list(flags, { limit, offset }, (rs, part) => rs.soid({ app, id, ...part })),
+  .option("--limit <n>", "maximum number of sessions to list", positive, 50)
+  .option("--offset <n>", "number of sessions to skip", integer, 0)
+  .action((app: string, id: string, { limit, offset, ...flags }: Flags & Page) =>
+    list(flags, { limit, offset }, (rs, page) => rs.soid({ app, id, ...page })),
   );
 
-command("kill <app> <ref>", "end a session, by its ref (or its token)").action(
-  (app: string, ref: string, flags: Flags) => run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
+command("kill <app> <ref>", "end a session by its ref or token").action((app: string, ref: string, flags: Flags) =>
+  run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
 );
 
 command("killsoid <app> <id>", "end all sessions of a user")
-  .option("--except <ref>", "the one session to spare")
+  .option("--except <ref>", "the session to keep")
   .action((app: string, id: string, { except, ...flags }: Flags & { except?: string }) =>
     run(flags, (rs) => rs.killsoid({ app, id, ...(except !== undefined && { except }) }), killed),
   );
 
-command("killall <app>", "end all sessions of an app; asks first")
-  .option("--yes", "do not ask")
+command("killall <app>", "end all sessions of an app, after confirmation")
+  .option("--yes", "do not ask for confirmation")
   .action(async (app: string, flags: Flags & { yes?: boolean }) => {
-    if (flags.yes !== true && !(await confirm(`End all sessions of ${app}? Everybody has to sign in again.`))) {
-      throw new CommanderError(2, "unconfirmed", "Nothing was ended. --yes does it without asking.");
+    if (flags.yes !== true && !(await confirm(`End all sessions of ${app}? All users must sign in again.`))) {
+      throw new CommanderError(2, "unconfirmed", "No session was ended. Use --yes to skip the question.");
     }
     await run(flags, (rs) => rs.killall({ app }), killed);
   });
@@ -114,7 +114,7 @@ function readVersion(): string {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }
 
-/** A ref may begin with -, and is no option then: `kill` finds it behind `--`. */
+/** Moves the ref of `kill` behind `--`, because a ref may begin with - and would be parsed as an option. */
 function refLast(args: string[]): string[] {
   const at =
     args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg)) : -1;
@@ -124,7 +124,7 @@ function refLast(args: string[]): string[] {
 function redisOption(): Option {
   return new Option(
     "--redis <url>",
-    "where Redis is (REDIS_URL or RS_REDISURL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
+    "URL of Redis (REDIS_URL or RS_REDISURL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
   );
 }
 
@@ -146,13 +146,13 @@ async function run<Result>(
   }
 }
 
-/** Lists a part of many sessions, and says where the next part begins. */
+/** Lists one page of sessions, and prints the offset of the next page. */
 function list(
   flags: Flags,
-  { limit, offset }: Part,
-  call: (rs: RedisSessions, part: Part) => Promise<SessionList>,
+  { limit, offset }: Page,
+  call: (rs: RedisSessions, page: Page) => Promise<SessionList>,
 ): Promise<void> {
-  // One more than is shown tells whether there are more.
+  // Request one more than is shown, to know whether there is a next page.
   const wanted = flags.json === true ? limit : limit + 1;
   return run(
     flags,
@@ -185,11 +185,11 @@ function port(text: string): number {
   return number;
 }
 
-/** Says what went wrong; gives the exit code: 2 when the command line or what configures it was wrong, else 1. */
+/** Prints an error. Returns the exit code: 2 if the command line or the configuration was wrong, else 1. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.code === "unconfirmed") console.error(error.message);
-    // Commander has printed its own message already; help that was asked for is no error.
+    // Commander has already printed its message. A request for help has the exit code 0.
     return error.exitCode === 0 ? 0 : 2;
   }
   const { message, hint } = error as SessionError;

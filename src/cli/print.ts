@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import type { Session, SessionList } from "../types.js";
 
-/** Sessions as a table for people. */
+/** Formats sessions as a table. */
 export function table(sessions: readonly Session[]): string {
   if (sessions.length === 0) return "No sessions.";
   const rows = sessions.map(({ ref, id, ip, device = "", created, idle, ttl }) => [
@@ -28,7 +28,10 @@ export function table(sessions: readonly Session[]): string {
     .join("\n");
 }
 
-/** What takes two columns of a terminal, and what takes none. Near enough for a table: string-width brings four packages. */
+/**
+ * Characters that are two columns wide in a terminal, and characters without width. An approximation: the package
+ * string-width would add four dependencies.
+ */
 const WIDE =
   /[\p{sc=Han}\p{sc=Hangul}\p{sc=Hiragana}\p{sc=Katakana}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60]/gu;
 const NARROWEST = /[\p{Mn}\p{Me}\p{Cf}]/gu;
@@ -41,11 +44,11 @@ export function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
-/** Asks yes or no; without a terminal there is nobody to ask. */
+/** Asks a yes-or-no question. Without a terminal, returns false at once. */
 export async function confirm(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // Ctrl-C and Ctrl-D close it, and the question fails or is never answered then: a no, which leaves its line.
+  // Ctrl-C and Ctrl-D close the interface, and the question may then never settle. Both count as no, and end the line.
   const refused = () => "\n";
   const closed = once(terminal, "close").then(refused);
   const answer = await Promise.race([terminal.question(`${question} [y/N] `).catch(refused), closed]);
@@ -55,8 +58,7 @@ export async function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * Writes to the standard output. A reader that has left (`| head`) has seen what it wanted; that the rest cannot be
- * written otherwise is a failure of the command.
+ * Writes to the standard output. A closed pipe (`| head`) is ignored. Any other error makes the command fail.
  */
 export function print(text: string): void {
   process.stdout.once("error", (error: NodeJS.ErrnoException) => {
@@ -68,8 +70,8 @@ export function print(text: string): void {
 }
 
 /**
- * JSON for people and programs: sessions one a line, for indented their data could be a thousand times as long. What JSON
- * leaves as it is, and a terminal takes for an order, is escaped, too.
+ * Formats JSON with one session on each line. Deeply nested data would be a thousand times as long if it was indented.
+ * Control characters that JSON does not escape are escaped too, so that they cannot steer the terminal.
  */
 export function json(value: unknown): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
@@ -81,7 +83,7 @@ export function json(value: unknown): string {
   return text.replace(/[\x7f-\x9f]|\p{Bidi_Control}/gu, escaped);
 }
 
-/** What users chose themselves must not steer the terminal, nor turn the order of what stands beside it. */
+/** Replaces characters of users' input that could steer the terminal or reverse the direction of other text. */
 function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, "�");
 }

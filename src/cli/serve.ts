@@ -12,10 +12,13 @@ export interface ServeOptions extends Omit<AppOptions, "isEnding"> {
   host: string;
 }
 
-/** How long requests that are under way have to end when the server does, in ms. */
+/** How long the server waits for requests in flight when it shuts down, in ms. */
 const DRAIN = 10_000;
 
-/** How long idle connections may bring another request when the server ends, to be told that they are to close, in ms. */
+/**
+ * How long idle connections stay open when the server shuts down, in ms. A request in that time is still answered, with
+ * `Connection: close`.
+ */
 const LINGER = 500;
 
 /** Serves the REST interface until SIGTERM or SIGINT. */
@@ -23,8 +26,8 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   const { keys } = options;
   if (keys.length === 0 && !isLoopback(host)) {
     throw invalidValue(
-      `Without an API key the server does not listen on ${host}, where others can reach it`,
-      "give it --key-file or RS_API_KEYS, or listen on 127.0.0.1",
+      `Without an API key, the server does not listen on ${host}, which other machines can reach`,
+      "set --key-file or RS_API_KEYS, or listen on 127.0.0.1",
     );
   }
   let ending = false;
@@ -38,27 +41,28 @@ export async function serve({ port, host, ...options }: ServeOptions): Promise<v
   await listening(server, port);
   const { port: bound } = server.address() as AddressInfo;
   console.log(`ioredis-sessions serves on http://${host.includes(":") ? `[${host}]` : host}:${bound}`);
-  if (keys.length === 0) console.log("No API key is needed: whoever can reach this address may use all sessions.");
+  if (keys.length === 0)
+    console.log("No API key is needed: everybody who can reach this address may use all sessions.");
 
   const stopLog = options.log ? logRedis(internalsOf(options.rs).connection.client) : undefined;
 
   await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   ending = true;
   stopLog?.();
-  // A connection whose answer is under way would wait for another request after it.
+  // A kept-alive connection would wait for another request after its response.
   for (const res of answering) if (!res.headersSent) res.setHeader("Connection", "close");
-  console.log("Finishing what is under way");
+  console.log("Finishing the requests in flight");
   await drain(server);
 }
 
-/** @throws Error when the server cannot listen, with the remedy where that is another port */
+/** @throws Error if the server cannot listen. If the port is in use, the message suggests another. */
 async function listening(server: Server, port: number): Promise<void> {
   try {
     await once(server, "listening");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EADDRINUSE") throw error;
-    throw new Error(`${message}. Choose another: --port ${port < 65_000 ? port + 10 : port - 10}`);
+    throw new Error(`${message}. Choose another port: --port ${port < 65_000 ? port + 10 : port - 10}`);
   }
 }
 
@@ -69,7 +73,7 @@ function drain(server: Server): Promise<void> {
   });
 }
 
-/** Only this command needs express, which is an optional peer of the package. */
+/** Imports the app only when it is served, because express is an optional peer dependency. */
 async function importApp(): Promise<typeof import("./app.js")> {
   try {
     return await import("./app.js");

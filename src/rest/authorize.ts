@@ -6,7 +6,7 @@ import { isPlainObject } from "../util/objects.js";
 import { aBoolean, checkOptions } from "../util/rules.js";
 import { Problem } from "./problem.js";
 
-/** The fewest characters that a key may have. */
+/** The minimum length of a key, in characters. */
 export const MIN_KEY_LENGTH = 16;
 
 /** What a caller may do. */
@@ -17,15 +17,15 @@ export interface Grant {
   readOnly?: boolean;
 }
 
-/** A key, and what it is good for. */
+/** An API key, and the limits of what its caller may do. */
 export interface ApiKey extends Grant {
-  /** At least 16 characters. One that the environment does not have (undefined) is refused when `rest` is called. */
+  /** At least 16 characters. If it is undefined (an environment variable is not set), `rest` throws `invalidValue`. */
   key: string | undefined;
 }
 
 /**
- * Who may use the interface: a list of API keys, a function of the request, or `false`, said out loud, for everybody
- * who can reach it.
+ * Who may use the interface: a list of API keys, a function of the request, or `false` for everybody who can reach the
+ * server. There is no default.
  */
 export type Authorize =
   | readonly (string | ApiKey | undefined)[]
@@ -35,13 +35,13 @@ export type Authorize =
 /** Decides whether a request may use an app. @throws Problem 401 or 403 */
 export type Guard = (req: Request, app: string, writes: boolean) => Promise<void>;
 
-/** @throws SessionError `invalidValue` when `authorize` is missing or bad */
+/** @throws SessionError `invalidValue` if `authorize` is missing or invalid */
 export function guardOf(authorize: Authorize): Guard {
   const ask = grantOf(authorize);
-  // What a function looks at need not be a key.
+  // A function need not look at keys.
   const complaint =
     typeof authorize === "function"
-      ? "This server does not let the caller in: ask those who run it what it wants"
+      ? "The server did not authorize this request. Ask its operator which credentials it needs"
       : "Send an API key: Authorization: Bearer <key>";
   return async (req, app, writes) => {
     const grant = await ask(req);
@@ -50,9 +50,9 @@ export function guardOf(authorize: Authorize): Guard {
     }
     const { apps, readOnly = false } = grant;
     if (apps !== undefined && !apps.includes(app)) {
-      throw new Problem(403, "ERR_FORBIDDEN", "This key is not good for this app");
+      throw new Problem(403, "ERR_FORBIDDEN", "The caller may not use this app");
     }
-    if (readOnly && writes) throw new Problem(403, "ERR_FORBIDDEN", "This key may only read");
+    if (readOnly && writes) throw new Problem(403, "ERR_FORBIDDEN", "The caller may only read");
   };
 }
 
@@ -63,31 +63,30 @@ function grantOf(authorize: Authorize): (req: Request) => Grant | undefined | Pr
     throw invalidValue("rest needs authorize: a list of API keys, a function of the request, or false for everybody");
   }
   const keys = authorize.map((one: string | ApiKey | undefined, i) => {
-    // A key from an environment that does not have it is undefined.
     const { key, ...grant }: ApiKey = typeof one === "object" && one !== null ? one : { key: one };
     if (typeof key !== "string" || key.length < MIN_KEY_LENGTH) {
       const hint = key === undefined ? "it is undefined: is its environment variable set?" : undefined;
-      throw invalidValue(`authorize: key ${i + 1} must be a text of at least ${MIN_KEY_LENGTH} characters`, hint);
+      throw invalidValue(`authorize: key ${i + 1} must be a string of at least ${MIN_KEY_LENGTH} characters`, hint);
     }
     checkGrant(grant);
     for (const app of grant.apps ?? []) checkAppOf(app, i + 1);
     return { digest: digestOf(key), grant };
   });
   const digests = keys.map(({ digest }) => digest.toString("hex"));
-  const again = digests.findIndex((digest, i) => digests.indexOf(digest) < i);
-  if (again !== -1)
-    throw invalidValue(`authorize: key ${again + 1} is there twice: give it once, with all that it may do`);
+  const duplicate = digests.findIndex((digest, i) => digests.indexOf(digest) < i);
+  if (duplicate !== -1)
+    throw invalidValue(`authorize: key ${duplicate + 1} is a duplicate: list it once, with all its apps`);
   return (req) => {
-    // All are compared, each in constant time: how long it takes tells nothing about the keys.
+    // Compare with every key, each in constant time, so that the duration reveals nothing about the keys.
     let found: Grant | undefined;
-    for (const given of keysOf(req).map(digestOf)) {
-      for (const { digest, grant } of keys) if (timingSafeEqual(digest, given)) found = grant;
+    for (const sent of keysOf(req).map(digestOf)) {
+      for (const { digest, grant } of keys) if (timingSafeEqual(digest, sent)) found = grant;
     }
     return found;
   };
 }
 
-/** @throws SessionError `invalidValue` that says which key's app is none */
+/** @throws SessionError `invalidValue` that names the key and its invalid app */
 function checkAppOf(app: unknown, key: number): void {
   try {
     checkApp(app);
@@ -98,23 +97,25 @@ function checkAppOf(app: unknown, key: number): void {
 }
 
 /**
- * `apps: "shop"` would let pass every part of that text, and `readOnly: undefined` (a variable that is not set) would be
- * no limit.
+ * Refuses a grant that would allow more than it seems to: `apps: "shop"` would allow every substring of "shop", and
+ * `readOnly: undefined` (a variable that is not set) would not limit the key.
  */
 function checkGrant(grant: Grant): void {
   checkOptions("authorize", grant, { apps: { be: "a list of apps", test: Array.isArray }, readOnly: aBoolean });
   for (const [name, value] of Object.entries(grant)) {
-    if (value === undefined)
-      throw invalidValue(`authorize: ${name} is undefined: leave it out if there is no such limit`);
+    if (value === undefined) throw invalidValue(`authorize: ${name} is undefined: leave it out to set no such limit`);
   }
 }
 
-/** What a function has answered; undefined for a no. That it is wrong is not the caller's mistake, so it is no bad input. */
+/**
+ * The grant that the function `authorize` returned, or undefined if it refused the caller. An invalid result is a bug of
+ * the server, so it throws a TypeError, which becomes 500, and not a validation error, which would become 400.
+ */
 function toGrant(answer: unknown): Grant | undefined {
   if (answer === true) return {};
-  // Also null and undefined, which a function in JavaScript may give.
+  // A function in JavaScript may also return null or undefined.
   if (!answer) return undefined;
-  if (!isPlainObject(answer)) throw new TypeError("authorize has to answer true, false or { apps?, readOnly? }");
+  if (!isPlainObject(answer)) throw new TypeError("authorize must return true, false or { apps?, readOnly? }");
   try {
     checkGrant(answer);
   } catch (error) {
@@ -123,12 +124,15 @@ function toGrant(answer: unknown): Grant | undefined {
   return answer;
 }
 
-/** The key in `X-API-Key` and that in `Authorization: Bearer` (RFC 6750), which may be meant for somebody else. */
+/**
+ * The keys in `X-API-Key` and `Authorization: Bearer` (RFC 6750). Both are tried, because `Authorization` may be meant for
+ * a proxy.
+ */
 function keysOf(req: Request): string[] {
   return [req.get("x-api-key"), /^Bearer +(\S+) *$/i.exec(req.get("authorization") ?? "")?.[1]].map((key) => key ?? "");
 }
 
-/** Keys of any length become digests of one length, as timingSafeEqual needs them. */
+/** Hashes a key of any length to a fixed length, which timingSafeEqual requires. */
 function digestOf(key: string): Buffer {
   return hash("sha256", key, "buffer");
 }

@@ -1,5 +1,5 @@
 /**
- * The engine's methods as a REST interface, so that servers in any language share the sessions.
+ * The engine's methods as a REST interface, so that servers in any language can share the sessions.
  *
  * @example
  * import express from "express";

@@ -5,25 +5,25 @@ import type { CreateOptions, Which } from "../types.js";
 import { checkNames } from "../util/rules.js";
 import { Problem } from "./problem.js";
 
-/** The most sessions in an answer, and how many there are by default. */
-export const MOST_LISTED = 1000;
+/** The maximum and the default number of sessions in a response. */
+export const MAX_LISTED = 1000;
 
-/** What a route takes, as far as its input is concerned. */
+/** The part of a `Route` that its input is checked against. */
 interface Accepts {
   readonly name: string;
   readonly query: readonly string[];
 }
 
 /**
- * What a request says, in the engine's words. Values are passed on as they are, and refused by the engine's own rules;
- * only what a URL cannot say (numbers, true and false) is translated.
+ * Reads the engine's arguments from a request. Numbers and booleans are parsed, because a URL has only strings. All other
+ * values, invalid ones too, are passed on for the engine to validate.
  */
 export class Input {
   readonly app: string;
   readonly #req: Request;
   readonly #query: URLSearchParams;
 
-  /** @throws SessionError `invalidValue` for a parameter that the route does not have, or that is given twice */
+  /** @throws SessionError `invalidValue` if a parameter is unknown or repeated */
   constructor(req: Request, route: Accepts) {
     this.#req = req;
     this.#query = parseQuery(/\?(.*)$/s.exec(req.originalUrl)?.[1] ?? "");
@@ -35,21 +35,21 @@ export class Input {
     return param(this.#req, "id");
   }
 
-  /** The token in the path, or for `-` the one in the header `X-Session-Token`, where no access log sees it. */
+  /** The token in the path. For `-` it is the one in the header `X-Session-Token`, which access logs do not record. */
   get token(): string {
     const token = param(this.#req, "token");
     return token === "-" ? (this.#req.get("x-session-token") ?? "") : token;
   }
 
-  /** The session by its token, or by its ref. */
+  /** The session's address: its app, and its token or ref. */
   get which(): Which {
     return whichOf(this.app, this.token);
   }
 
-  /** The body, an object; undefined when there is none, or an empty one. */
+  /** The body, an object. Undefined if the body is missing or empty. */
   get body(): NonNullable<CreateOptions["d"]> | undefined {
     const { body } = this.#req;
-    // What is no object is refused by the engine: a list, or what another body parser than ours has left here.
+    // The engine refuses everything except an object: an array, or a value that another body parser has set.
     if (Buffer.isBuffer(body)) return body.toString() as never;
     if (typeof body !== "object" || body === null || Array.isArray(body)) return body as never;
     return Object.keys(body).length === 0 ? undefined : body;
@@ -59,24 +59,24 @@ export class Input {
     return this.#query.get(name) ?? undefined;
   }
 
-  /** The span of time, by either of its names in the engine. */
+  /** The span of time in seconds: `dt`, or its old name `deltaTime`. */
   get span(): { dt: number } {
     return { dt: this.number("dt"), deltaTime: this.number("deltaTime") } as { dt: number };
   }
 
-  /** The part of a list. @throws SessionError `invalidValue` for a limit beyond MOST_LISTED */
+  /** The page of a list. @throws SessionError `invalidValue` if `limit` is greater than MAX_LISTED */
   get part(): { limit: number; offset: number | undefined } {
-    const limit = checkInteger("limit", this.number("limit") ?? MOST_LISTED, 1, MOST_LISTED);
+    const limit = checkInteger("limit", this.number("limit") ?? MAX_LISTED, 1, MAX_LISTED);
     return { limit, offset: this.number("offset") };
   }
 
-  /** A number of the query; what is no number goes to the engine as it is, to be refused there. */
+  /** A number of the query. Other text is returned as it is, so that the engine refuses it. */
   number(name: string): number | undefined {
     const text = this.text(name);
     return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : (text as undefined);
   }
 
-  /** true or false in the query; what is neither goes to the engine as it is, to be refused there. */
+  /** `true` or `false` of the query. Other text is returned as it is, so that the engine refuses it. */
   boolean(name: string): boolean | undefined {
     const text = this.text(name);
     return text === "true" ? true : text === "false" ? false : (text as undefined);
@@ -87,7 +87,10 @@ function param(req: Request, name: string): string {
   return String(req.params[name]);
 }
 
-/** @throws Problem 400 for what URLSearchParams would take for U+FFFD, so that two ids or addresses would be one */
+/**
+ * @throws Problem 400 if the query is not valid UTF-8. URLSearchParams would replace the invalid bytes with U+FFFD, and
+ *   different ids would become one.
+ */
 function parseQuery(query: string): URLSearchParams {
   try {
     decodeURIComponent(query);
@@ -97,7 +100,7 @@ function parseQuery(query: string): URLSearchParams {
   return new URLSearchParams(query);
 }
 
-/** A misspelt `except` would be none, and so would the second of two. */
+/** Refuses unknown and repeated names: a misspelt or second `except` would be ignored, and its session would be ended. */
 function checkQuery(query: URLSearchParams, { name, query: known }: Accepts): void {
   const aliases = known.includes("dt") ? ["deltaTime"] : [];
   checkNames(name, Object.fromEntries(query), [...known, ...aliases]);
@@ -106,7 +109,7 @@ function checkQuery(query: URLSearchParams, { name, query: known }: Accepts): vo
   }
 }
 
-/** @throws Problem 415 when there is a body that is no JSON */
+/** @throws Problem 415 if there is a body whose type is not JSON */
 export function assertJson(req: Request): void {
   const hasBody = req.get("transfer-encoding") !== undefined || Number(req.get("content-length") ?? 0) > 0;
   if (hasBody && !req.is("application/json")) {

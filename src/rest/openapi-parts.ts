@@ -1,58 +1,67 @@
 import { MAX_SECONDS } from "../engine/checks.js";
-import { MOST_LISTED } from "./input.js";
+import { MAX_LISTED } from "./input.js";
 import { CODES } from "./problem.js";
 import type { QueryName } from "./route.js";
 
-/** The parameters, headers and schemas that openapi.json's operations are made of. */
+/** The parameters, headers and schemas of the operations in openapi.json. */
 
 export const PATH = {
-  app: inPath("app", { type: "string", pattern: "^[A-Za-z0-9_-]{3,20}$" }, "3 to 20 of A-Z a-z 0-9 _ -"),
+  app: inPath("app", { type: "string", pattern: "^[A-Za-z0-9_-]{3,20}$" }, "The app, 3 to 20 of A-Z a-z 0-9 _ -"),
   id: inPath("id", { type: "string", minLength: 1, maxLength: 128 }, "The user, 1 to 128 characters."),
   token: inPath("token", { type: "string" }, "A token or a ref, or - to send it in X-Session-Token."),
 };
 
-/** In place of `token` where a ref, which is no secret, does not do. */
+/** The parameter `token` of an operation that does not accept a ref. */
 export const TOKEN_ONLY = inPath("token", { type: "string" }, "A token, or - to send it in X-Session-Token.");
 
 export const TOKEN_HEADER = {
   name: "X-Session-Token",
   in: "header",
   required: false,
-  description: "What is meant, when the path has - in the token's place.",
+  description: "The token or ref, if the path has - in its place.",
   schema: { type: "string" },
 };
 
 export const QUERY: Record<QueryName, object> = {
-  ip: inQuery("ip", { type: "string", minLength: 1, maxLength: 39 }, "The user's address.", true),
-  ttl: inQuery("ttl", seconds(7200), "Seconds that the session may rest."),
-  device: inQuery("device", { type: "string", minLength: 1, maxLength: 64 }, "What the user signs in with."),
+  ip: inQuery("ip", { type: "string", minLength: 1, maxLength: 39 }, "The user's IP address.", true),
+  ttl: inQuery("ttl", seconds(7200), "The idle timeout, in seconds: the session ends if it is not used for so long."),
+  device: inQuery("device", { type: "string", minLength: 1, maxLength: 64 }, "A name for the user's device."),
   no_resave: inQuery(
     "no_resave",
     { type: "boolean", default: false },
-    "Whether using the session does not prolong it.",
+    "If true, using the session does not prolong it.",
   ),
-  absolute: inQuery("absolute", seconds(), "Seconds after which it ends however much it is used."),
-  maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "How many sessions the user may have."),
+  absolute: inQuery("absolute", seconds(), "Seconds after creation at which the session ends even if it is used."),
+  maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "The maximum number of sessions of the user."),
   overflow: inQuery(
     "overflow",
     { type: "string", enum: ["oldest", "reject"], default: "oldest" },
-    "When there are that many: the oldest end, or this one is rejected.",
+    "At the maximum, end the oldest session, or reject this one.",
   ),
-  touch: inQuery("touch", { type: "boolean", default: true }, "Whether reading counts and prolongs."),
-  dt: inQuery("dt", seconds(), "Seconds to look back. Its old name deltaTime does, too.", true),
+  touch: inQuery(
+    "touch",
+    { type: "boolean", default: true },
+    "Whether reading counts as use and prolongs the session.",
+  ),
+  dt: inQuery("dt", seconds(), "Seconds to look back. The old name deltaTime is accepted too.", true),
   limit: inQuery(
     "limit",
-    { type: "integer", minimum: 1, maximum: MOST_LISTED, default: MOST_LISTED },
-    "The most sessions to return. Very long sessions make an answer end before.",
+    { type: "integer", minimum: 1, maximum: MAX_LISTED, default: MAX_LISTED },
+    "The maximum number of sessions to return. A response with very long sessions has fewer.",
   ),
   offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many sessions to skip."),
-  except: inQuery("except", { type: "string" }, "The one session to spare, by token or ref."),
-  grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds that the old token goes on working."),
+  except: inQuery("except", { type: "string" }, "The session to keep, by its token or ref."),
+  grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds for which the old token still works."),
 };
 
 export const SECURITY_SCHEMES = {
   key: { type: "http", scheme: "bearer", description: "An API key" },
-  header: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same" },
+  header: {
+    type: "apiKey",
+    in: "header",
+    name: "X-API-Key",
+    description: "An API key, as an alternative to Authorization",
+  },
 };
 
 export const SCHEMAS = {
@@ -60,14 +69,17 @@ export const SCHEMAS = {
     type: "object",
     required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created"],
     properties: {
-      ref: { type: "string", description: "The session's public handle; may stand where a token may." },
+      ref: {
+        type: "string",
+        description: "The session's public handle. Accepted in place of a token, except by rotate.",
+      },
       id: { type: "string" },
       ip: { type: "string" },
-      r: { type: "integer", description: "How often it was read." },
-      w: { type: "integer", description: "How often it was written." },
-      ttl: { type: "integer", description: "Seconds that it may rest; with no_resave, those until it ends." },
-      idle: { type: "integer", description: "Seconds that it has rested." },
-      created: { type: "integer", description: "Milliseconds since 1970." },
+      r: { type: "integer", description: "The number of reads." },
+      w: { type: "integer", description: "The number of writes." },
+      ttl: { type: "integer", description: "The idle timeout, in seconds. With no_resave, the seconds until it ends." },
+      idle: { type: "integer", description: "Seconds since the last use." },
+      created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
       device: { type: "string" },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },
@@ -77,8 +89,8 @@ export const SCHEMAS = {
     type: "object",
     required: ["sessions"],
     properties: {
-      sessions: { type: "array", maxItems: MOST_LISTED, items: { $ref: "#/components/schemas/Session" } },
-      next: { type: "integer", description: "The offset of the next part. Absent where there are no more sessions." },
+      sessions: { type: "array", maxItems: MAX_LISTED, items: { $ref: "#/components/schemas/Session" } },
+      next: { type: "integer", description: "The offset of the next page. Absent if there are no more sessions." },
     },
   },
   Data: {
@@ -94,7 +106,7 @@ export const SCHEMAS = {
   Empty: {
     type: "object",
     maxProperties: 0,
-    description: "There is no such session (to rotate: or the token was rotated before).",
+    description: "The session does not exist, or rotate got a token that was already rotated.",
   },
   Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
   Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },
@@ -107,7 +119,7 @@ export const SCHEMAS = {
       status: { type: "integer" },
       code: { type: "string", enum: CODES },
       detail: { type: "string" },
-      hint: { type: "string", description: "What would have been right." },
+      hint: { type: "string", description: "How to correct the request." },
     },
   },
 };

@@ -3,7 +3,7 @@ import { PATH, QUERY, SCHEMAS, SECURITY_SCHEMES, TOKEN_HEADER, TOKEN_ONLY } from
 import type { Route } from "./route.js";
 import { routes } from "./routes.js";
 
-/** The description of the interface, OpenAPI 3.1. It is made from the routes, so that the two agree. */
+/** Describes the interface as OpenAPI 3.1. The description is built from the routes, so that both always agree. */
 export function describeInterface(authorize: Authorize): object {
   const access = accessOf(authorize);
   return {
@@ -20,14 +20,16 @@ export function describeInterface(authorize: Authorize): object {
   };
 }
 
-/** What is to be said of who may use the interface. */
+/** The parts of the description that depend on the option `authorize`. */
 interface Access {
   readonly description: string;
-  /** Parts of the document, and of its components. */
+  /** Properties of the document. */
   readonly document: object;
+  /** Properties of the document's `components`. */
   readonly components: object;
-  /** How operations on an app refuse, and how those that need no key. */
+  /** Responses that refuse an operation on an app. */
   readonly guarded: Record<number, object>;
+  /** Responses that refuse an operation that needs no key. */
   readonly open: Record<number, object>;
 }
 
@@ -37,7 +39,7 @@ function accessOf(authorize: Authorize): Access {
 }
 
 function forEverybody(): Access {
-  const refused = { 403: problem("Without keys `ioredis-sessions serve` answers requests to localhost only.") };
+  const refused = { 403: problem("Without keys, `ioredis-sessions serve` serves only requests to localhost.") };
   const description = "No key is needed.";
   return { description, document: { security: [] }, components: {}, guarded: refused, open: refused };
 }
@@ -47,18 +49,21 @@ function byKeys(): Access {
     description: "It needs an API key.",
     document: { security: [{ key: [] }, { header: [] }] },
     components: { securitySchemes: SECURITY_SCHEMES },
-    guarded: refusals("No good API key.", "The key is not good for this app, or for writing."),
+    guarded: refusals("The API key is missing or wrong.", "The key is not valid for this app or for writing."),
     open: {},
   };
 }
 
-/** What a function looks at, the document cannot know. */
+/** The document cannot say which credentials the function checks. */
 function byFunction(): Access {
   return {
-    description: "How callers show who they are depends on this server: ask those who run it.",
+    description: "The server decides how callers authenticate. Ask its operator.",
     document: {},
     components: {},
-    guarded: refusals("This server does not let the caller in.", "The caller may not use this app, or may only read."),
+    guarded: refusals(
+      "The server did not authorize the request.",
+      "The caller may not use this app, or may only read.",
+    ),
     open: {},
   };
 }
@@ -73,7 +78,7 @@ function paths(access: Access): Record<string, Record<string, object>> {
     "/ping": {
       get: {
         operationId: "ping",
-        summary: "A sign of life from Redis.",
+        summary: "Check that Redis answers.",
         security: [],
         responses: {
           200: { description: "PONG", content: { "text/plain": { schema: { type: "string", const: "PONG" } } } },
@@ -114,13 +119,13 @@ function operation(route: Route, access: Access): object {
     }),
     responses: {
       200: { description: "OK", content: { "application/json": { schema: answerOf(route) } } },
-      400: problem("Bad input: `code` and `detail` say which."),
+      400: problem("Invalid input. `code` and `detail` name the error."),
       ...access.guarded,
       ...(route.query.includes("maxPerUser") && {
-        409: problem("The user has as many sessions as maxPerUser allows."),
+        409: problem("The user has maxPerUser sessions, and overflow is reject."),
       }),
       ...(route.body !== undefined && { 413: problem("The body is larger than 64 KiB.") }),
-      415: problem("The body is no JSON."),
+      415: problem("The body is not JSON."),
       ...failures("Redis answered with an error, or the server failed."),
     },
   };
@@ -146,7 +151,7 @@ function schemaOf(name: keyof typeof SCHEMAS): object {
 function failures(internal: string): Record<number, object> {
   return {
     500: problem(internal),
-    503: problem("Redis is away.", {
+    503: problem("Redis is down, or did not answer in time. The call may have taken effect.", {
       "Retry-After": { description: "Seconds to wait", schema: { type: "integer" } },
     }),
   };

@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Request, Response } from "express";
 import { isRefusal, SessionError, type SessionErrorCode } from "../errors.js";
 
-/** Every `code` of an answer, in the order of their statuses. */
+/** Every `code` of an error response, in the order of the status codes. */
 export const CODES = [
   "ERR_MISSING_PARAMETER",
   "ERR_INVALID_FORMAT",
@@ -22,12 +22,12 @@ export const CODES = [
 
 type Code = (typeof CODES)[number] | SessionErrorCode;
 
-/** An answer that says what went wrong, as `application/problem+json` (RFC 9457) with a stable `code`. */
+/** An error that is sent as `application/problem+json` (RFC 9457) with a stable `code`. */
 export class Problem extends Error {
   readonly status: number;
   readonly code: Code;
   readonly headers: Readonly<Record<string, string>>;
-  /** What would have been right, where the message alone does not say it. */
+  /** How to correct the request, if the message does not say it. */
   readonly hint: string | undefined;
 
   constructor(status: number, code: Code, message: string, headers: Record<string, string> = {}, hint?: string) {
@@ -39,7 +39,7 @@ export class Problem extends Error {
   }
 }
 
-/** Carries to the last handler what else our own steps have thrown, whatever that is. */
+/** Wraps any other value that one of our handlers threw. */
 export class Failure {
   readonly thrown: unknown;
 
@@ -54,8 +54,8 @@ export function sendProblem(res: Response, { status, code, message, headers, hin
 }
 
 /**
- * The last handler of the router: every error becomes a problem, and none says more than it should. What a 500 does not
- * say, `onError` is told.
+ * The router's error handler. It answers every error with a problem that reveals nothing about the server, and passes the
+ * error behind a 500 to `onError`.
  */
 export function answerError(onError: OnError): ErrorRequestHandler {
   return (error, req, res, next) => {
@@ -71,11 +71,11 @@ function toProblem(error: unknown): Problem {
   if (error instanceof SessionError) {
     const status = error.status ?? (isRefusal(error) ? 400 : 500);
     if (status === 500) return internal();
-    // What hints at our own set-up is for the operator's log, not for callers.
+    // The hint is left out: it is about the server's own setup, which callers must not see.
     if (status === 503) return new Problem(status, error.code, error.message, { "Retry-After": "1" });
     return new Problem(status, error.code, error.message, {}, error.hint);
   }
-  // What Express and its body parser raise carries a status. Their messages may quote the request.
+  // Errors of Express and its body parser have a status. Their messages are not sent, because they may quote the request.
   const { status, type, body } = Object(error) as Raised;
   switch (status) {
     case 413:
@@ -84,7 +84,7 @@ function toProblem(error: unknown): Problem {
       return new Problem(
         415,
         "ERR_UNSUPPORTED_MEDIA_TYPE",
-        "The body must be JSON in UTF-8, not compressed otherwise than by gzip, deflate or br",
+        "The body must be JSON in UTF-8, uncompressed or compressed with gzip, deflate or br",
       );
     case 400:
       return new Problem(400, "ERR_INVALID_REQUEST", complaintOf(error instanceof URIError, type, body));
@@ -93,10 +93,10 @@ function toProblem(error: unknown): Problem {
   }
 }
 
-/** What Express and its body parser raise. */
+/** The properties of an error of Express or its body parser. */
 interface Raised {
   status?: unknown;
-  /** The body parser's name for what went wrong. */
+  /** The body parser's name of the error. */
   type?: unknown;
   body?: unknown;
 }
@@ -104,11 +104,11 @@ interface Raised {
 /** Says what is wrong with a request that Express or its body parser could not read. */
 function complaintOf(inPath: boolean, type: unknown, body: unknown): string {
   if (inPath) return "The path is not percent-encoded UTF-8";
-  if (type !== "entity.parse.failed") return "The body is not what its Content-Encoding and Content-Length say";
+  if (type !== "entity.parse.failed") return "The body does not match its Content-Encoding or Content-Length";
   return isJson(body) ? "The body must be a JSON object" : "The body is not JSON";
 }
 
-/** The parser takes objects and lists only, and calls all else malformed. */
+/** Whether the body is valid JSON. The parser calls everything except objects and arrays malformed. */
 function isJson(body: unknown): boolean {
   try {
     JSON.parse(String(body));
@@ -122,33 +122,33 @@ function internal(): Problem {
   return new Problem(500, "ERR_INTERNAL", "Something went wrong on this server");
 }
 
-/** Is told what a 500 does not tell its caller. */
+/** Called with the error behind a 500, which the response does not reveal. */
 export type OnError = (error: unknown, req: Request) => void;
 
-/** An error in one line: its name, its message, and why. */
+/** Describes an error in one line: its name, its message and its cause. */
 export function describeError(error: unknown): string {
   const { name, message } = Object(error) as Partial<Error>;
-  // What is thrown need not be an error.
+  // Any value can be thrown, not only an Error.
   if (message === undefined)
     return oneLine(`${typeof error} was thrown${typeof error === "string" ? `: ${error}` : ""}`);
   return oneLine(`${name}: ${message}${reasonOf(error)}`);
 }
 
-/** An app's error may quote its request, and what a request says must not look like another line of the log. */
+/** Removes line breaks. An error may quote its request, which must not be able to forge another line of the log. */
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
 }
 
-/** What the cause of an error adds to its message, to be put behind that. */
+/** The message of an error's cause, to append to the error's own message. Empty if the message already contains it. */
 export function reasonOf(error: unknown): string {
   const { message, cause } = Object(error) as Partial<Error>;
   return cause instanceof Error && !message?.includes(cause.message) ? `: ${cause.message}` : "";
 }
 
-/** The request is left out: its address may hold a token. */
+/** Prints an error without its request, whose URL may contain a token. */
 export const printError: OnError = (error) => console.error(`ioredis-sessions/rest: ${describeError(error)}`);
 
-/** Tells of an error. A logger that fails itself, at once or later, must not take the answer or the process with it. */
+/** Calls `onError`. If `onError` itself throws or rejects, its error is printed: it must not end the process. */
 export function tell(onError: OnError, error: unknown, req: Request): void {
   new Promise<void>((resolve) => resolve(onError(error, req))).catch((failure) => printError(failure, req));
 }

@@ -1,24 +1,24 @@
 import type { RedisSessions } from "../engine/engine.js";
 import type { Input } from "./input.js";
 
-/** One operation of the interface: the router serves it, and openapi.json describes it. */
+/** An operation of the interface. The router serves it, and openapi.json describes it. */
 export interface Route {
   readonly method: "get" | "put" | "post" | "delete";
-  /** As Express and OpenAPI both can be told it: `:name` in a segment of its own. */
+  /** A path of Express. A parameter must be a whole segment, so that the path can be converted for OpenAPI. */
   readonly path: string;
   readonly name: string;
   readonly summary: string;
-  /** Whether it changes what a read-only key must not change. */
+  /** Whether it is forbidden for a read-only key. */
   readonly writes: boolean;
-  /** Parameters of the query. */
+  /** The names of its query parameters. */
   readonly query: readonly QueryName[];
-  /** Whether it takes a body, and whether that must be there. */
+  /** Whether its body is optional or required. Undefined if it takes no body. */
   readonly body?: "optional" | "required";
-  /** Whether its `:token` cannot be a ref. */
+  /** Whether its `:token` must be a token and not a ref. */
   readonly tokenOnly?: true;
-  /** The name of its answer among openapi.json's schemas. */
+  /** The schema of its response in openapi.json. */
   readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
-  /** Whether it answers `{}` when there is no such session. */
+  /** Whether it answers `{}` if the session does not exist. */
   readonly mayBeEmpty?: true;
   run(rs: RedisSessions, input: Input): Promise<object | null>;
 }

@@ -8,28 +8,28 @@ import { describeInterface } from "./openapi.js";
 import { answerError, Failure, Problem, printError } from "./problem.js";
 import { routes } from "./routes.js";
 
-/** Options of `rest`. A misspelt or bad one throws `invalidValue`. */
+/** Options of `rest`. A misspelt or invalid option throws `invalidValue`. */
 export interface RestOptions {
-  /** The engine. */
+  /** The engine that serves the requests. */
   rs: AnyRedisSessions;
   /** Who may use the interface: API keys, a function of the request, or `false` for everybody who can reach it. */
   authorize: Authorize;
   /**
-   * Called with what went wrong for each answer 500, which does not say it: an error of Redis, of `authorize`, or of this
-   * package. It should not write the address of the request to a log, which may hold a token. Default: prints the error's
-   * name, its message and that of its cause with console.error.
+   * Called with the error behind each response with the status 500, which itself does not reveal the error. Do not log
+   * `req.url`: it may contain a token. Default: prints the error's name, its message and that of its cause with
+   * console.error.
    */
   onError?(error: unknown, req: Request): void;
 }
 
-/** The most bytes that a body may have. */
+/** The maximum length of a body, in bytes. */
 const BODY_LIMIT = 64 * 1024;
 
 /**
- * Makes an Express router (4 and 5) that offers the engine's methods to servers in any language, with the routes of
+ * Creates a router for Express 4 and 5 that serves the engine's methods to programs in any language, with the routes of
  * rest-sessions.
  *
- * @throws SessionError `invalidValue` without an engine, or without a word on who may use it
+ * @throws SessionError `invalidValue` if `rs` or `authorize` is missing, or an option is invalid
  */
 export function rest(options: RestOptions): Router {
   checkOptions("rest", options, {
@@ -38,7 +38,7 @@ export function rest(options: RestOptions): Router {
     onError: aFunction,
   });
   if (options.rs === undefined) throw invalidValue("rest needs rs, an engine: new RedisSessions(…)");
-  // AnyRedisSessions is this class; what its data may be is checked when it runs.
+  // An AnyRedisSessions is an instance of this class. The engine checks the types of the data at run time.
   const rs = options.rs as RedisSessions;
   const guard = guardOf(options.authorize);
   const { onError = printError } = options;
@@ -71,7 +71,7 @@ export function rest(options: RestOptions): Router {
   }
 
   router.use(() => {
-    throw new Problem(404, "ERR_NOT_FOUND", "There is no such route. GET /openapi.json describes those that are");
+    throw new Problem(404, "ERR_NOT_FOUND", "The route does not exist. GET /openapi.json describes all routes");
   });
   router.use(answerError(onError));
   return router;
@@ -82,7 +82,7 @@ function get(router: Router, path: string, answer: (req: Request, res: Response)
   router.all(path, refuseMethod(["get"]));
 }
 
-/** Express 4 does not wait for promises. */
+/** Passes a rejection to `next`, because Express 4 does not await promises. */
 function handler(answer: (req: Request, res: Response) => Promise<void>): RequestHandler {
   return (req, res, next) => {
     answer(req, res).catch(failWith(next));
@@ -96,8 +96,8 @@ function step(check: (req: Request) => Promise<void>): RequestHandler {
 }
 
 /**
- * `next(undefined)` and `next("router")` would make Express skip the guard, so whatever else was thrown is wrapped. An error
- * with a `status` that is not wrapped is Express's own then.
+ * Passes a thrown value to `next`. Values other than our own errors are wrapped, because `next(undefined)` and
+ * `next("router")` would make Express skip the guard. An unwrapped error with a `status` is therefore Express's own.
  */
 function failWith(next: NextFunction): (error: unknown) => void {
   return (error) => next(error instanceof Problem || error instanceof SessionError ? error : new Failure(error));
@@ -113,7 +113,7 @@ function refuseMethod(methods: readonly string[]): RequestHandler {
   };
 }
 
-/** Sessions are nobody's to keep but Redis's, and no page or script. */
+/** Prevents caches from storing a response, and browsers from guessing its type. */
 export const noStore: RequestHandler = (_req, res, next) => {
   res.set({ "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" });
   next();

@@ -90,7 +90,7 @@ test("the log is kept quiet by RS_LOGLEVEL=none", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
   expect((await ask(`${url}/webapp/activity?dt=60`)).status).toBe(200);
   expect((await stop()).out.replace(/http\S+/, "…")).toBe(
-    "ioredis-sessions serves on …\nNo API key is needed: whoever can reach this address may use all sessions.\n" +
-      "Finishing what is under way\n",
+    "ioredis-sessions serves on …\nNo API key is needed: everybody who can reach this address may use all sessions.\n" +
+      "Finishing the requests in flight\n",
   );
 });

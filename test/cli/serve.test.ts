@@ -152,7 +152,7 @@ test("a port in use ends it with a word on that", async () => {
   const { code, out, err } = await run(["serve", "--port", `${port}`, "--redis", t.redis.url]);
   other.close();
   expect({ code, out }).toEqual({ code: 1, out: "" });
-  const remedy = `Choose another: --port ${port < 65_000 ? port + 10 : port - 10}`;
+  const remedy = `Choose another port: --port ${port < 65_000 ? port + 10 : port - 10}`;
   expect(err).toMatch(new RegExp(`^ioredis-sessions: .*in use.*:${port}\\. ${remedy}\n$`));
 });
 

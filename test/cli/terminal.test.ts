@@ -31,7 +31,7 @@ test.skipIf(python === undefined).each([
   const { ref } = await t.create();
   const { code, out } = await answer(typed);
   expect(out.replaceAll("\r\n", "\n")).toMatch(
-    /\[y\/N\] [\s\S]*\nNothing was ended\. --yes does it without asking\.\n?$/,
+    /\[y\/N\] [\s\S]*\nNo session was ended\. Use --yes to skip the question\.\n?$/,
   );
   expect(out).not.toMatch(/Abort/);
   expect(code).toBe(2);

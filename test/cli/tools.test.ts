@@ -126,7 +126,7 @@ test("variables that are empty count for nothing", async () => {
 test.each(["abc", "65536", "-1"])("RS_REDISPORT=%s is said to be no port", async (port) => {
   const { code, err } = await run(["ls", "webapp"], { RS_REDISPORT: port });
   expect(code).toBe(2);
-  expect(err).toBe(`ioredis-sessions: RS_REDISPORT has to be a port, and is "${port}" (at most 65535)\n`);
+  expect(err).toBe(`ioredis-sessions: RS_REDISPORT must be a port, but is "${port}" (at most 65535)\n`);
 });
 
 test("a Redis that hangs is said so, and exits with 1", async () => {
@@ -174,7 +174,7 @@ test("an RS_PORT that is none is said so by serve, and does not disturb the othe
 
 test("'serve --help' says what its variables and its key file take", async () => {
   const help = (await run(["serve", "--help"])).out.replace(/\s+/g, " ");
-  for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none leaves nothing"]) {
+  for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none logs only"]) {
     expect(help).toContain(word);
   }
 });

@@ -33,11 +33,7 @@ test.each<[string, unknown, RegExp]>([
   ["read-only that is a text", { rs, authorize: [{ key, readOnly: "yes" }] }, /readOnly must be true or false/],
   ["apps that the environment does not have", { rs, authorize: [{ key, apps: undefined }] }, /apps is undefined/],
   ["a limit that is undefined", { rs, authorize: [{ key, readOnly: undefined }] }, /readOnly is undefined/],
-  [
-    "a key that is there twice",
-    { rs, authorize: [{ key, readOnly: true }, "x".repeat(16), key] },
-    /key 3 is there twice/,
-  ],
+  ["a duplicate key", { rs, authorize: [{ key, readOnly: true }, "x".repeat(16), key] }, /key 3 is a duplicate/],
   ["a misspelt grant", { rs, authorize: [{ key, readonly: true }] }, /Did you mean "readOnly"/],
   ["another misspelt grant", { rs, authorize: [{ key, app: ["webapp"] }] }, /Did you mean "apps"/],
   [

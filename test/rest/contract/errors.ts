@@ -40,7 +40,7 @@ export function describeErrors(): void {
     ["PUT", `${CREATE}?ip=::1&tll=60`, 'create has no option "tll". Did you mean "ttl"?', "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&maxPerUser=0`, "maxPerUser must be an integer >= 1", "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&maxPerUser=1&overflow=newest`, 'overflow must be "oldest" or', "ERR_INVALID_VALUE"],
-    ["PUT", `${CREATE}?ip=::1&instead=${TOKEN}`, 'create has no option "replaces". It takes ip,', "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&replaces=${TOKEN}`, 'create has no option "replaces". It takes ip,', "ERR_INVALID_VALUE"],
     ["GET", "/webapp/soapp?dt=60&deltaTime=60", "Give dt or deltaTime, not both", "ERR_INVALID_VALUE"],
     ["GET", `/webapp/get/-?${TOKEN}`, "get has no such option. It takes touch.", "ERR_INVALID_VALUE"],
     ["GET", "/webapp/soapp?dt=60&__proto__=1", 'soapp has no option "__proto__"', "ERR_INVALID_VALUE"],
@@ -87,7 +87,7 @@ export function describeErrors(): void {
     ["a number", "12", "The body must be a JSON object"],
     ["null", "null", "The body must be a JSON object"],
     ["no JSON", "a=1&b=2", "The body is not JSON"],
-    ["gzip that is none", Buffer.from("no gzip"), "The body is not what its Content-Encoding"],
+    ["malformed gzip", Buffer.from("no gzip"), "The body does not match its Content-Encoding"],
   ])("a body that is %s is refused", async (what, body, detail) => {
     const api = await t.open();
     const headers = { ...JSON_TYPE, ...(/gzip/.test(what) && { "Content-Encoding": "gzip" }) };

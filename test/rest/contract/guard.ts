@@ -149,7 +149,7 @@ export function describeGuard(): void {
     expect(answer.status).toBe(status);
     if (status !== 401) return;
     expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/);
-    expectProblem(answer, 401, "ERR_UNAUTHORIZED", /ask those who run it/);
+    expectProblem(answer, 401, "ERR_UNAUTHORIZED", /Ask its operator/);
   });
 
   test("a function sees the request, and may bind it to read-only", async () => {
