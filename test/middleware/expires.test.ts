@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { refOf } from "../../src/sessions/token.js";
-import { query, useSites } from "../middleware/support/site.js";
+import { query, useSites } from "./support/site.js";
 
 const t = useSites();
 

@@ -1,7 +1,7 @@
 import type { SessionData } from "express-session";
 import { expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
-import { useStores } from "../express-session/support/stores.js";
+import { useStores } from "./support/stores.js";
 
 const t = useStores();
 

@@ -3,9 +3,9 @@ import fastifySession from "@fastify/session";
 import type { SessionData } from "express-session";
 import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
-import { Browser } from "../express-session/support/browser.js";
-import { Gate } from "../express-session/support/gate.js";
-import { useStores, withCookie } from "../express-session/support/stores.js";
+import { Browser } from "./support/browser.js";
+import { Gate } from "./support/gate.js";
+import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
