@@ -6,7 +6,7 @@ import { useEngine } from "../support/engine.js";
 const $ = useEngine();
 const app = "webapp";
 
-test("the documented ACL is enough to read, prolong and change sessions of 5 KB and of 300 KB", async () => {
+test("the documented ACL permits get, touch and set on sessions of 5 KB and 300 KB", async () => {
   const docs = readFileSync(new URL("../../docs/production.md", import.meta.url), "utf8");
   const rights = /ACL SETUSER sessions (on [^`]*)/.exec(docs)?.[1] ?? "";
   await $.db.acl(

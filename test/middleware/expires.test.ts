@@ -4,7 +4,7 @@ import { query, useSites } from "./support/site.js";
 
 const t = useSites();
 
-test("a cookie is not renewed on an answer that Expires makes cacheable", async () => {
+test("does not renew the cookie in a response that Expires makes cacheable", async () => {
   const auth = t.auth({ cookie: { maxAge: 3600 } });
   const site = await t.open(
     {
@@ -31,7 +31,7 @@ test("a cookie is not renewed on an answer that Expires makes cacheable", async 
   expect(await renewed({ "Cache-Control": 'public, private="x-user"' })).toBe(0);
   expect(await renewed({ Expires: past })).toBe(1);
   expect(await renewed({ Expires: "0" })).toBe(1);
-  // These directives go before Expires (RFC 9111, 5.3).
+  // These directives override Expires (RFC 9111, 5.3).
   expect(await renewed({ Expires: future, "Cache-Control": "max-age=0" })).toBe(1);
   expect(await renewed({ Expires: future, "Cache-Control": "private" })).toBe(1);
   expect(await renewed({ Expires: future, "Cache-Control": "no-cache" })).toBe(1);

@@ -4,7 +4,7 @@ import { useEngine } from "../support/engine.js";
 const $ = useEngine();
 const app = "webapp";
 
-test("a call does not overtake one that is held again, because of another session", async () => {
+test("does not let a call overtake an earlier call that is held a second time for another session", async () => {
   const [a, x, y] = await Promise.all([$.create(), $.create(), $.create()].map(async (made) => (await made).token));
   const set = (token: string | undefined, v: number) => $.rs.set({ app, token: token as string, d: { v } });
   const get = (token: string | undefined) => $.rs.get({ app, token: token as string });
@@ -18,7 +18,7 @@ test("a call does not overtake one that is held again, because of another sessio
     set(x, 1),
     set(y, 1),
   );
-  // They are on their way. What follows is held, and then, for the sake of y, held once more.
+  // These calls are in flight. The next ones are held, and then held a second time because of y.
   await new Promise((resolve) => setImmediate(resolve));
   calls.push(set(x, 2), set(y, 2), get(y), set(y, 3), set(x, 3));
   await Promise.all(calls);

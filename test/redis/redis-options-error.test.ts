@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 
-test("an unknown option of Redis: the error names each known one once", () => {
+test("lists each accepted Redis option once in the error about an unknown one", () => {
   let message = "";
   try {
     new RedisSessions({ options: { nodes: [] } as never });

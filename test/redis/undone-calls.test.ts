@@ -4,7 +4,7 @@ import { useEngine } from "../support/engine.js";
 const $ = useEngine();
 const app = "webapp";
 
-test("a call that is made while an undone one goes on does not overtake those that are held", async () => {
+test("does not let a new call overtake held calls while an undone call is sent again", async () => {
   const text = "x".repeat(250_000);
   const tokens: string[] = [];
   for (let i = 0; i < 4; i++) tokens.push((await $.create({ d: { text } })).token);
@@ -14,7 +14,7 @@ test("a call that is made while an undone one goes on does not overtake those th
   const all = [
     $.rs.get({ app, token: tokens[0] as string }),
     set(0, 1),
-    // The script has done as much as it may after the second: its answer shows when the third goes on.
+    // The script reaches its work limit after the second `set`. The reply arrives when the third one is sent again.
     set(1, 1).then(() => {
       last = set(2, 3);
       return last;

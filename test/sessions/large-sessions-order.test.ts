@@ -9,21 +9,23 @@ function keys(count: number, value: unknown): Record<string, number> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, value as number]));
 }
 
-// The script tells only in its reply that it leaves a change to large-sessions.ts: later calls are on their way by then.
+// Only the reply of the script shows that large-sessions.ts must make the change. By then, later calls are in flight.
 
-test("set: a change that is too much for a script is not made after a later one", async () => {
+test("set: applies a change that is too large for a script before a later change", async () => {
   const { token } = await $.create({ d: keys(600, 0) });
   await Promise.all([$.rs.set({ app, token, d: keys(600, 1) }), $.rs.set({ app, token, d: { k0: 2 } })]);
   expect((await $.rs.get({ app, token }))?.d).toMatchObject({ k0: 2 });
 });
 
-test.fails("set: nor are new keys of a session of 250 KB", async () => {
+// Known limit: whether the script can add keys depends on the length of the stored session, which the process does not know.
+// The order is therefore not kept if the script leaves the earlier of two concurrent changes to large-sessions.ts.
+test.fails("set: adds keys to a session of 250 KB before a later change", async () => {
   const { token } = await $.create({ d: { text: "x".repeat(240_000) } });
   await Promise.all([$.rs.set({ app, token, d: keys(20, 1) }), $.rs.set({ app, token, d: { k0: 2 } })]);
   expect((await $.rs.get({ app, token }))?.d).toMatchObject({ k0: 2 });
 });
 
-test("RedisStore: two saves of one request are made in their order", async () => {
+test("RedisStore: applies two saves of one request in order", async () => {
   const store = new RedisStore({ client: $.db });
   const cookie = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
   await store.set("sid", { cookie, ...keys(600, 0) } as never);
@@ -35,7 +37,7 @@ test("RedisStore: two saves of one request are made in their order", async () =>
   expect({ ...(await store.get("sid")) }).toMatchObject({ k0: 2, k1: 1 });
 });
 
-test("RedisStore: a large first save and a logout right after it leave nothing", async () => {
+test("RedisStore: keeps no session if destroy follows a large first save at once", async () => {
   const store = new RedisStore({ client: $.db });
   const cookie = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
   const save = store.set("sid", { cookie, text: "x".repeat(500_000) } as never);

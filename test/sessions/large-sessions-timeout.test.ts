@@ -6,11 +6,11 @@ import { useEngine } from "../support/engine.js";
 const $ = useEngine();
 const app = "webapp";
 
-test("a large change that was told timeout sends nothing any more", async () => {
+test("sends no further commands after a large change has failed with a timeout", async () => {
   const client = $.redis.client();
   const rs = new RedisSessions({ client, wipe: 0, timeout: 300 });
   const { token } = await rs.create({ app, id: "alice", ip: "1.2.3.4", d: { text: "x".repeat(300_000) } });
-  // Each command is answered in time, but not all of them.
+  // Each command is answered within the timeout, but all of them together take longer.
   const strlen = client.strlen.bind(client);
   client.strlen = (async (key: string) => {
     const length = await strlen(key);
