@@ -9,7 +9,7 @@ const READER = "read-0123456789abcdef";
 const t = useEngine();
 const { keyFile } = useCommand();
 
-/** Holds `serve` to refusing its keys: with 2, by their place, and without a word of their text. */
+/** Expects that `serve` exits with 2 and an error that names the position of the bad key, but does not quote it. */
 async function expectRefusal(args: string[], env: Record<string, string>, message: RegExp): Promise<void> {
   const { code, out, err } = await run(["serve", "--port", "0", "--redis", t.redis.url, ...args], env);
   expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -17,7 +17,7 @@ async function expectRefusal(args: string[], env: Record<string, string>, messag
   expect(err).not.toMatch(/0123456789|\n +at /);
 }
 
-test("a key file has comments, and binds keys to apps and to reading", async () => {
+test("reads comments, apps and read-only from a key file", async () => {
   const file = keyFile(
     `# keys of the shop\r\n\r\n${KEY}\n  ${SHOP}\tapps=shop,shop-test # until June\n${READER} read-only apps=shop\n`,
   );
@@ -32,7 +32,7 @@ test("a key file has comments, and binds keys to apps and to reading", async () 
   expect(await read("shop", "#")).toBe(401);
 });
 
-test("a # is a comment's only at the start of a line and after a space", async () => {
+test("reads # as a comment only at the start of a line and after white space", async () => {
   const sharp = `${KEY}#1`;
   const { url } = await serve(["--redis", t.redis.url, "--key-file", keyFile(`#${SHOP}\n${sharp}\t#${READER}\n`)]);
   const statuses = [sharp, KEY, SHOP, READER].map((key) => statusOf(`${url}/webapp/activity?dt=60`, key));
@@ -41,7 +41,7 @@ test("a # is a comment's only at the start of a line and after a space", async (
 
 test.each<[string, string, RegExp]>([
   ["holds no key", "# nothing yet\n\n", /^ioredis-sessions: --key-file \S+ holds no key \(.*openssl/],
-  ["grants what is not known", `\n${KEY} readonly`, /--key-file \S+, line 2: .*than apps=… and read-only/],
+  ["has an unknown limit", `\n${KEY} readonly`, /--key-file \S+, line 2: .*than apps=… and read-only/],
   ["has a space among the apps", `${KEY} apps=shop, webapp`, /line 1: .*by commas without spaces: apps=webapp,shop/],
   ["has a space before the comma", `${KEY} apps=shop ,webapp`, /line 1: .*by commas without spaces/],
   ["ends its apps with a comma", `${KEY} apps=shop,`, /line 1: .*app.*by commas without spaces/],
@@ -50,18 +50,18 @@ test.each<[string, string, RegExp]>([
   ["has no apps", `${KEY} apps=`, /line 1: .*app.*3 to 20/],
   ["has apps twice", `${KEY} apps=shop apps=webapp`, /line 1: apps= stands twice .*one list: apps=webapp,shop/],
   ["has a key twice", `${KEY} apps=shop\n#\n${KEY}`, /line 3: the key stands in line 1 already/],
-])("a key file that %s ends it, and is not quoted", async (_what, text, message) => {
+])("refuses a key file that %s, without quoting it", async (_what, text, message) => {
   await expectRefusal(["--key-file", keyFile(text)], {}, message);
 });
 
-test("a key file that is not there ends it", async () => {
+test("refuses a missing key file", async () => {
   await expectRefusal(["--key-file", "/nowhere/keys"], {}, /--key-file \/nowhere\/keys cannot be read: ENOENT/);
 });
 
-test.each(["", " ", ",,", " , "])("RS_API_KEYS=%j is no word for letting everybody in", async (keys) => {
+test.each(["", " ", ",,", " , "])("refuses RS_API_KEYS=%j, which holds no key", async (keys) => {
   await expectRefusal([], { RS_API_KEYS: keys }, /RS_API_KEYS is set, but holds no key .*unset it .* localhost/);
 });
 
-test("a short key in RS_API_KEYS is said by its place", async () => {
+test("names the position of a short key in RS_API_KEYS", async () => {
   await expectRefusal([], { RS_API_KEYS: `${KEY},abcdef` }, /RS_API_KEYS: key 2 has fewer than 16 characters/);
 });

@@ -5,13 +5,13 @@ import { useEngine } from "../support/engine.js";
 import { ask, serve, useCommand } from "./support/command.js";
 
 const KEY = "key-0123456789abcdef";
-/** The id of a RedisStore session, which is the browser's secret. */
+/** The id of a RedisStore session. It is a secret of the browser. */
 const STORE_ID = "abcdefghijklmnopqrstuvwxyz_12345";
 
 const t = useEngine();
 useCommand();
 
-test("the log has a line for each request, with neither token nor key", async () => {
+test("logs a line for each request without tokens and keys", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
   const { token, ref } = await t.create();
   const encoded = [...token]
@@ -51,7 +51,7 @@ test("the log has a line for each request, with neither token nor key", async ()
     expect(out + err).not.toContain(secret);
 });
 
-test("the log says when Redis is not there, why, and when it is back", async () => {
+test("logs when and why the connection to Redis is lost, and when it is restored", async () => {
   const url = `redis://127.0.0.1:${t.redis.port}`;
   await t.redis.kill();
   const { said, stop } = await serve(["--redis", url]);
@@ -67,7 +67,7 @@ test("the log says when Redis is not there, why, and when it is back", async () 
   expect(said().split("Redis is not connected").length).toBe(3);
 });
 
-test("the log says what a 500 does not", async () => {
+test("logs the cause of a 500", async () => {
   await t.db.set("rs:{webapp}:users", "no zset");
   const { url, stop } = await serve(["--redis", t.redis.url]);
   expect((await ask(`${url}/webapp/activity?dt=60`)).status).toBe(500);
@@ -75,7 +75,7 @@ test("the log says what a 500 does not", async () => {
   expect(err).toMatch(/^\S+ GET \/webapp\/activity failed: redisError: Redis answered with an error: WRONGTYPE .*\n$/);
 });
 
-test("the log has a line for a request whose client did not wait", async () => {
+test("logs a request whose client disconnected", async () => {
   const { url, said } = await serve(["--redis", t.redis.url]);
   t.redis.pause();
   const sent = request(`${url}/webapp/killall`, { method: "DELETE" }).on("error", () => {});
@@ -86,7 +86,7 @@ test("the log has a line for a request whose client did not wait", async () => {
   t.redis.resume();
 });
 
-test("the log is kept quiet by RS_LOGLEVEL=none", async () => {
+test("logs no requests if RS_LOGLEVEL is none", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
   expect((await ask(`${url}/webapp/activity?dt=60`)).status).toBe(200);
   expect((await stop()).out.replace(/http\S+/, "…")).toBe(

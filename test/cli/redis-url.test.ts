@@ -24,14 +24,14 @@ test.each([
   "redis://eve:S3/cret@127.0.0.1",
   "redis://eve:S3%cret@127.0.0.1",
   "redis://127.0.0.1 S3cret",
-])("--redis %s is said to be none, and exits with 2", async (url) => {
+])("exits with 2 for the invalid URL --redis %s", async (url) => {
   const { code, out, err } = await run(["ls", "webapp", "--redis", url]);
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err.startsWith(`ioredis-sessions: --redis ${FORM} (`)).toBe(true);
   expect(err).not.toMatch(/S3|cret|\n./);
 });
 
-test.each(["REDIS_URL", "RS_REDISURL"])("a bad URL in %s is said with its name, by serve, too", async (name) => {
+test.each(["REDIS_URL", "RS_REDISURL"])("names the variable %s in the error about an invalid URL", async (name) => {
   for (const command of [["activity", "webapp"], ["serve"]]) {
     const { code, err } = await run(command, { [name]: "https://eve:S3cret@example.com" });
     expect(code).toBe(2);
@@ -40,7 +40,7 @@ test.each(["REDIS_URL", "RS_REDISURL"])("a bad URL in %s is said with its name, 
   }
 });
 
-test("a good URL may have a slash, a number, options and another case", async () => {
+test("accepts a URL with a slash, a database number, options and upper case", async () => {
   await t.create();
   for (const end of ["/", "/0", "?family=4", "/0?family=4"]) {
     const { code, out, err } = await run(["activity", "webapp", "--redis", t.redis.url.replace(/\/*$/, end)]);

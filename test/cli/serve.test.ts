@@ -14,7 +14,7 @@ const READER = "read-0123456789abcdef";
 const t = useEngine();
 const { keyFile } = useCommand();
 
-test("it serves the interface and says where, and that it needs no key", async () => {
+test("serves the interface and prints its URL and that no key is needed", async () => {
   const { url, said, stop } = await serve(["--redis", t.redis.url]);
   expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   const { ref, token } = await t.create();
@@ -24,7 +24,7 @@ test("it serves the interface and says where, and that it needs no key", async (
   expect((await stop()).code).toBe(0);
 });
 
-test("it takes port, Redis, namespace and keys from the variables of rest-sessions", async () => {
+test("reads port, Redis, namespace and keys from the variables of rest-sessions", async () => {
   const port = `${await freePort()}`;
   const { url, said, stop } = await serve([], {
     RS_PORT: port,
@@ -45,7 +45,7 @@ test("it takes port, Redis, namespace and keys from the variables of rest-sessio
 test.each([
   [[], 400],
   [["--nested"], 200],
-])("it takes nested data with %j: %i", async (flags, status) => {
+])("with the flags %j answers nested data with %i", async (flags, status) => {
   const { url } = await serve(["--redis", t.redis.url, ...flags]);
   const { token } = await t.create();
   const body = JSON.stringify({ cart: ["tea"] });
@@ -53,7 +53,7 @@ test.each([
   expect((await fetch(`${url}/webapp/set/${token}`, { method: "POST", headers, body })).status).toBe(status);
 });
 
-test("what is said on the command line goes before the variables", async () => {
+test("prefers command-line options to variables", async () => {
   const port = `${await freePort()}`;
   const args = ["--port", port, "--redis", t.redis.url, "--namespace", "mine", "--key-file", keyFile(KEY)];
   const env = { RS_PORT: "1", RS_REDISPORT: "1", RS_NAMESPACE: "theirs", RS_API_KEYS: SHOP };
@@ -66,7 +66,7 @@ test("what is said on the command line goes before the variables", async () => {
 
 describe("without a key", () => {
   test.each(["0.0.0.0", "::", "example.com", "127.0.0.1.example.com", "10.0.0.1"])(
-    "it does not listen on %s",
+    "refuses to listen on %s",
     async (host) => {
       const { code, out, err } = await run(["serve", "--port", "0", "--host", host, "--redis", t.redis.url]);
       expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -75,13 +75,13 @@ describe("without a key", () => {
     },
   );
 
-  test("it listens on loopback by another name", async () => {
+  test("listens on other names of the loopback address", async () => {
     const { url } = await serve(["--host", "127.0.0.2", "--redis", t.redis.url]);
     expect(await statusOf(`${url}/ping`)).toBe(200);
   });
 });
 
-test("without a key it answers under this machine's own names only", async () => {
+test("without a key answers only requests for a loopback host name", async () => {
   const { url } = await serve(["--redis", t.redis.url]);
   const statusFor = async (Host: string, path: string) => {
     const sent = request(url + path, { headers: { Host } }).end();
@@ -101,7 +101,7 @@ test("without a key it answers under this machine's own names only", async () =>
   expect(response.statusCode).toBe(200);
 });
 
-test("without a key it serves no page of another site, whatever the request", async () => {
+test("without a key refuses every request of another site", async () => {
   const { url } = await serve(["--redis", t.redis.url]);
   const { host } = new URL(url);
   const answerTo = async (headers: Record<string, string>, method = "GET", path = "/ping") => {
@@ -138,14 +138,14 @@ test("without a key it serves no page of another site, whatever the request", as
   expect(response.statusCode).toBe(200);
 });
 
-test("with a key it listens beyond loopback", async () => {
+test("with a key listens on other addresses than loopback", async () => {
   const { url } = await serve(["--host", "0.0.0.0", "--redis", t.redis.url], { RS_API_KEYS: KEY });
   const local = url.replace("0.0.0.0", "127.0.0.1");
   expect(await statusOf(`${local}/webapp/activity?dt=60`)).toBe(401);
   expect(await statusOf(`${local}/webapp/activity?dt=60`, KEY)).toBe(200);
 });
 
-test("a port in use ends it with a word on that", async () => {
+test("exits with 1 and suggests another port if the port is in use", async () => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
   const { port } = other.address() as AddressInfo;
@@ -156,7 +156,7 @@ test("a port in use ends it with a word on that", async () => {
   expect(err).toMatch(new RegExp(`^ioredis-sessions: .*in use.*:${port}\\. ${remedy}\n$`));
 });
 
-test("every answer says Cache-Control: no-store, also those beside the interface", async () => {
+test("sends Cache-Control: no-store with every answer, also outside the interface", async () => {
   const { url } = await serve(["--redis", t.redis.url]);
   const asked = [["/healthz"], ["/readyz"], ["/ping"], ["/nothing"], ["/ping", "evil.example"]];
   for (const [path, Host = "localhost"] of asked) {
@@ -168,7 +168,7 @@ test("every answer says Cache-Control: no-store, also those beside the interface
 });
 
 describe("health", () => {
-  test("/healthz and /readyz need no key, and /readyz is 503 while Redis is away", async () => {
+  test("requires no key for /healthz and /readyz, and answers 503 on /readyz while Redis is down", async () => {
     const { url } = await serve(["--redis", t.redis.url], { RS_API_KEYS: KEY });
     const healthz = await ask(`${url}/healthz`);
     expect([healthz.status, await healthz.text()]).toEqual([200, "live\n"]);
@@ -190,7 +190,7 @@ describe("health", () => {
     await expect.poll(() => statusOf(`${url}/readyz`), { timeout: 10_000, interval: 100 }).toBe(200);
   });
 
-  test("it starts before Redis does, and is ready when Redis is there", async () => {
+  test("starts without Redis and becomes ready when Redis starts", async () => {
     await t.redis.kill();
     const { url, stop } = await serve(["--redis", t.redis.url]);
     expect(await statusOf(`${url}/healthz`)).toBe(200);
@@ -200,7 +200,7 @@ describe("health", () => {
     expect((await stop()).code).toBe(0);
   });
 
-  test("it ends while Redis is away", async () => {
+  test("exits while Redis hangs", async () => {
     const { url, stop } = await serve(["--redis", t.redis.url]);
     expect(await statusOf(`${url}/readyz`)).toBe(200);
     t.redis.pause();

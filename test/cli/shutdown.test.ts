@@ -9,7 +9,7 @@ const CLIENTS = 50;
 
 const t = useEngine();
 useCommand();
-// A test that failed may have left it paused.
+// A failed test may have left Redis paused.
 afterEach(() => t.redis.resume());
 
 interface Reply {
@@ -18,7 +18,7 @@ interface Reply {
   body: string;
 }
 
-/** Asks on a kept connection. */
+/** Sends a request on a keep-alive connection. */
 function ask(url: string, agent: Agent): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const sent = httpGet(url, { agent }, (answer: IncomingMessage) => {
@@ -35,14 +35,14 @@ function ask(url: string, agent: Agent): Promise<Reply> {
   });
 }
 
-test("SIGTERM under load loses no answer, and it exits with 0 within 10 s", async () => {
+test("exits with 0 within 10 s of SIGTERM under load and loses no answer", async () => {
   const { token, ref } = await t.create();
   const { url, stop } = await serve(["--redis", t.redis.url], { RS_LOGLEVEL: "none" });
   const lost: unknown[] = [];
   let answered = 0;
   let told = 0;
 
-  /** One connection after the other would be refused in the end: each client stops when its connection closes. */
+  /** Sends requests until the server closes the connection. A new connection would be refused. */
   async function load(): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     try {
@@ -76,7 +76,7 @@ test("SIGTERM under load loses no answer, and it exits with 0 within 10 s", asyn
   expect(took).toBeLessThan(10_000);
 }, 40_000);
 
-test("what is under way when SIGTERM comes is finished, and /readyz says no meanwhile", async () => {
+test("finishes running requests after SIGTERM and answers 503 on /readyz meanwhile", async () => {
   const { token } = await t.create();
   const { url, stop, said } = await serve(["--redis", t.redis.url]);
   const agent = new Agent({ keepAlive: true });
@@ -88,19 +88,19 @@ test("what is under way when SIGTERM comes is finished, and /readyz says no mean
   await expect.poll(said).toContain("Finishing");
   const readyz = await ask(`${url}/readyz`, agent);
   expect(readyz).toEqual({ status: 503, closes: true, body: "not ready\n" });
-  // By now nobody else is let in.
+  // New connections are refused by now.
   await sleep(700);
   await expect(ask(`${url}/ping`, new Agent())).rejects.toThrow(/ECONNREFUSED/);
   t.redis.resume();
   expect(await underWay).toMatchObject({ status: 200, closes: true });
   const began = performance.now();
   expect((await ended).code).toBe(0);
-  // Not after the 5 s that Node keeps an idle connection.
+  // Node keeps an idle connection for 5 s. The exit must not wait for that.
   expect(performance.now() - began).toBeLessThan(3000);
   agent.destroy();
 });
 
-test("idle connections do not hold it up", async () => {
+test("does not wait for idle connections", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url]);
   const agent = new Agent({ keepAlive: true, keepAliveMsecs: 60_000 });
   await Promise.all(Array.from({ length: 5 }, () => ask(`${url}/ping`, agent)));
@@ -110,7 +110,7 @@ test("idle connections do not hold it up", async () => {
   agent.destroy();
 });
 
-test("a client that never finishes its request is given up after 10 s", async () => {
+test("closes an incomplete request 10 s after SIGTERM", async () => {
   const { url, stop } = await serve(["--redis", t.redis.url]);
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.on("error", () => {});

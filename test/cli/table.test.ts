@@ -8,7 +8,7 @@ const t = useEngine();
 useCommand();
 const { tool, jsonOf } = toolsOn(() => t.redis);
 
-test("ls lists the app's sessions in a table, most recently active first", async () => {
+test("ls prints the app's sessions in a table, most recently active first", async () => {
   const { ref } = await t.create({ device: "Firefox on Windows", ip: "203.0.113.7" });
   await sleep(2);
   const bob = await t.create({ id: "bob", ttl: 60 });
@@ -22,7 +22,7 @@ test("ls lists the app's sessions in a table, most recently active first", async
   expect(head?.indexOf("USER")).toBe(first?.indexOf("bob"));
 });
 
-test("ls --json, --dt, --limit and --offset do as the engine does", async () => {
+test("ls --json, --dt, --limit and --offset return the same sessions as the engine", async () => {
   for (const id of ["alice", "bob", "carol"]) {
     await t.create({ id });
     await sleep(2);
@@ -33,7 +33,7 @@ test("ls --json, --dt, --limit and --offset do as the engine does", async () => 
   expect(some.sessions).toEqual([all.sessions[1]]);
 });
 
-test("ls --json has a session a line, so that nobody's data make it a thousand times as long", async () => {
+test("ls --json prints one session per line", async () => {
   const rs = new RedisSessions<object>({ client: t.db, wipe: 0, nested: true });
   const deep = JSON.parse(`${"[".repeat(500)}${"]".repeat(500)}`);
   for (const id of ["alice", "bob"]) await rs.create({ app: "webapp", id, ip: "::1", d: { deep } });
@@ -43,17 +43,17 @@ test("ls --json has a session a line, so that nobody's data make it a thousand t
   expect(JSON.parse(out).sessions).toMatchObject([{ id: "bob" }, { id: "alice", d: { deep } }]);
 });
 
-test("the table's columns stand under each other, also where letters are wide, or take no room", async () => {
+test("aligns the columns if letters have a width of two or zero", async () => {
   for (const id of ["alice", "딸기", "山田太郎", "👍😀", "e\u0301va"]) await t.create({ id, ip: "203.0.113.7" });
   const lines = (await tool("ls", "webapp")).out.trimEnd().split("\n");
-  // What a terminal shows: two columns for a wide letter, none for an accent.
+  // A terminal uses two columns for a wide letter and none for an accent.
   const shown = lines.map((line) => line.replace(/[딸기山田太郎]|👍|😀/gu, "xx").replaceAll("\u0301", ""));
   expect(new Set(shown.slice(1).map((line) => line.indexOf("203.0.113.7")))).toEqual(
     new Set([shown[0]?.indexOf("IP")]),
   );
 });
 
-test("ls says when there are more, and how to see them", async () => {
+test("ls prints how to list more sessions if there are more", async () => {
   for (const id of ["alice", "bob", "carol"]) {
     await t.create({ id });
     await sleep(2);
@@ -69,7 +69,7 @@ test("ls says when there are more, and how to see them", async () => {
   expect((await tool("ls", "webapp", "--limit", "1", "--offset", "1")).out).toContain("more: --offset 2");
 });
 
-test("what users chose themselves does not steer the terminal", async () => {
+test("removes control characters from values that users choose", async () => {
   const id = "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202eevil\u2028\r\n";
   await t.create({ id, device: "\u001bc\u0085", ip: "\u001b[1m" });
   for (const args of [

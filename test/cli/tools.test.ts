@@ -34,7 +34,7 @@ test("kill ends a session by its ref or its token", async () => {
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
 });
 
-test("the tools take the refs of a RedisStore as they list them", async () => {
+test("accepts the refs of RedisStore sessions as listed", async () => {
   const store = new RedisStore({ client: t.db });
   const [one, two, uuid] = ["-bcdefghijklmnopqrstuvwxyz_12345", "b".repeat(32), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"];
   const data = { userId: "alice", cookie: { originalMaxAge: null } } as unknown as SessionData;
@@ -46,7 +46,7 @@ test("the tools take the refs of a RedisStore as they list them", async () => {
   expect(await store.get(two)).not.toBeNull();
 });
 
-test("kill takes a ref that begins with a dash", async () => {
+test("kill accepts a ref that begins with a dash", async () => {
   for (const ref of [`-${"h".repeat(26)}`, `--${"-".repeat(25)}`]) {
     expect(await jsonOf("kill", "webapp", ref)).toEqual({ kill: 0 });
   }
@@ -54,14 +54,14 @@ test("kill takes a ref that begins with a dash", async () => {
   expect((await tool("kill", "webapp", "--jsno")).code).toBe(2);
 });
 
-test("killsoid ends the sessions of a user, or all but one", async () => {
+test("killsoid ends all sessions of a user, or all except one", async () => {
   const [keep] = [await t.create(), await t.create(), await t.create({ id: "bob" })];
   expect((await tool("killsoid", "webapp", "alice", "--except", keep.ref)).out).toBe("1 session ended\n");
   expect(await jsonOf("killsoid", "webapp", "alice")).toEqual({ kill: 1 });
   expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toMatchObject([{ id: "bob" }]);
 });
 
-test("killall refuses where nobody can be asked, and exits with 2", async () => {
+test("killall exits with 2 if it cannot ask for confirmation", async () => {
   const { ref } = await t.create();
   const { code, out, err } = await tool("killall", "webapp");
   expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -69,7 +69,7 @@ test("killall refuses where nobody can be asked, and exits with 2", async () => 
   expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref }]);
 });
 
-test("killall --yes ends all sessions of the app, and of no other", async () => {
+test("killall --yes ends all sessions of the app and of no other app", async () => {
   await t.create();
   await t.create({ id: "bob" });
   await t.create({ app: "other" });
@@ -78,7 +78,7 @@ test("killall --yes ends all sessions of the app, and of no other", async () => 
   expect(await t.rs.activity({ app: "other", dt: 60 })).toEqual({ activity: 1 });
 });
 
-test("Redis is found by --redis, by REDIS_URL, and by the variables of rest-sessions", async () => {
+test("finds Redis by --redis, REDIS_URL and the variables of rest-sessions", async () => {
   await t.create();
   const count = ["activity", "webapp", "--json"];
   const nowhere = `redis://127.0.0.1:${await freePort()}`;
@@ -93,7 +93,7 @@ test("Redis is found by --redis, by REDIS_URL, and by the variables of rest-sess
   expect((await tool(...count, "--namespace", "other")).out).toContain('"activity":0');
 });
 
-test("a Redis that is away is said so, and exits with 1", async () => {
+test("exits with 1 and reports that Redis is down", async () => {
   const port = `${await freePort()}`;
   for (const env of [{ REDIS_URL: `redis://127.0.0.1:${port}` }, { RS_REDISPORT: port }]) {
     const { code, out, err } = await run(["ls", "webapp"], env);
@@ -102,7 +102,7 @@ test("a Redis that is away is said so, and exits with 1", async () => {
   }
 });
 
-test("a database that Redis does not have is said so: the sessions of another are left alone", async () => {
+test("exits with 1 for an unknown database and changes no other database", async () => {
   await t.create();
   const { code, out, err } = await run(["killsoid", "webapp", "alice", "--redis", `${t.redis.url}/99`]);
   expect({ code, out }).toEqual({ code: 1, out: "" });
@@ -110,26 +110,26 @@ test("a database that Redis does not have is said so: the sessions of another ar
   expect((await tool("activity", "webapp")).out).toContain("1 user");
 });
 
-test("a wrong password is said so once, and not repeated", async () => {
+test("reports a wrong password once without repeating it", async () => {
   const { code, err } = await run(["ls", "webapp", "--redis", t.redis.url.replace("://", "://eve:S3cret@")]);
   expect(code).toBe(1);
   expect(err).toMatch(/^ioredis-sessions: (?:(?!WRONGPASS).)*WRONGPASS(?:(?!WRONGPASS).)*\n$/);
   expect(err).not.toContain("S3cret");
 });
 
-test("variables that are empty count for nothing", async () => {
+test("ignores empty variables", async () => {
   await t.create();
   const env = { REDIS_URL: "", RS_NAMESPACE: "", RS_REDISHOST: "", RS_REDISPORT: `${t.redis.port}` };
   expect((await run(["activity", "webapp"], env)).out).toContain("1 user");
 });
 
-test.each(["abc", "65536", "-1"])("RS_REDISPORT=%s is said to be no port", async (port) => {
+test.each(["abc", "65536", "-1"])("refuses RS_REDISPORT=%s", async (port) => {
   const { code, err } = await run(["ls", "webapp"], { RS_REDISPORT: port });
   expect(code).toBe(2);
   expect(err).toBe(`ioredis-sessions: RS_REDISPORT has to be a port, and is "${port}" (at most 65535)\n`);
 });
 
-test("a Redis that hangs is said so, and exits with 1", async () => {
+test("exits with 1 and reports that Redis does not answer", async () => {
   t.redis.pause();
   try {
     const { code, out, err } = await tool("ls", "webapp");
@@ -146,25 +146,25 @@ test.each<[string, string[], RegExp]>([
   ["an unknown option", ["ls", "webapp", "--limits", "3"], /unknown option '--limits'[\s\S]*--limit/],
   ["a missing argument", ["soid", "webapp"], /missing required argument 'id'/],
   ["an argument too many", ["ls", "webapp", "shop"], /too many arguments/],
-  ["a number that is none", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
-  ["a limit of nothing", ["ls", "webapp", "--limit", "0"], /at least 1/],
-  ["a span that is too short", ["activity", "webapp", "--dt", "9"], /deltaTime must be a positive integer >= 10/],
+  ["an invalid number", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
+  ["a limit of 0", ["ls", "webapp", "--limit", "0"], /at least 1/],
+  ["a time span that is too short", ["activity", "webapp", "--dt", "9"], /deltaTime must be a positive integer >= 10/],
   ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
   ["a bad ref", ["kill", "webapp", "short"], /Invalid token format \(64 of .*; or a ref: 27 of A-Z a-z 0-9 _ -/],
-  ["a port that is none", ["serve", "--port", "65536"], /at most 65535/],
-])("%s is said so, and exits with 2", async (_what, args, message) => {
+  ["an invalid port", ["serve", "--port", "65536"], /at most 65535/],
+])("exits with 2 and reports %s", async (_what, args, message) => {
   const { code, out, err } = await run(args, { REDIS_URL: t.redis.url });
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err).toMatch(message);
   expect(err).not.toMatch(/\n +at /);
 });
 
-test("--version says the package's", async () => {
+test("--version prints the version of the package", async () => {
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
   expect(await run(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
 });
 
-test("an RS_PORT that is none is said so by serve, and does not disturb the others", async () => {
+test("serve refuses an invalid RS_PORT, and other commands ignore it", async () => {
   const { code, err } = await run(["serve"], { RS_PORT: "http" });
   expect(code).toBe(2);
   expect(err).toContain("RS_PORT");
@@ -172,7 +172,7 @@ test("an RS_PORT that is none is said so by serve, and does not disturb the othe
   expect(await run(["activity", "webapp"], { RS_PORT: "http", REDIS_URL: t.redis.url })).toMatchObject({ code: 0 });
 });
 
-test("'serve --help' says what its variables and its key file take", async () => {
+test("serve --help describes the variables and the key file", async () => {
   const help = (await run(["serve", "--help"])).out.replace(/\s+/g, " ");
   for (const word of ["RS_PORT", "RS_REDISURL", "RS_API_KEYS", "# comment", "RS_LOGLEVEL=none leaves nothing"]) {
     expect(help).toContain(word);
@@ -180,7 +180,7 @@ test("'serve --help' says what its variables and its key file take", async () =>
 });
 
 test.each(["", "serve", "ls", "activity", "soid", "kill", "killsoid", "killall"])(
-  "'ioredis-sessions %s --help' says what it takes, and exits with 0",
+  "ioredis-sessions %s --help lists the options and exits with 0",
   async (command) => {
     const { code, out, err } = await run([...(command === "" ? [] : [command]), "--help"]);
     expect({ code, err }).toEqual({ code: 0, err: "" });

@@ -9,14 +9,14 @@ const KEY = "0123456789abcdef";
 
 const t = useApi();
 
-/** The description that a router gives that is opened so, once it is found valid; and what its operations answer. */
+/** Returns the validated description of a router with this `authorize`, and the statuses of each operation. */
 async function openBy(authorize: Authorize): Promise<{ description: Description; answers: string[][] }> {
   const description = (await (await t.open({ authorize })).get("/openapi.json")).body as Description;
   expect((await new Validator().validate({ ...description })).errors ?? []).toEqual([]);
   return { description, answers: operationsOf(description).map(({ operation }) => Object.keys(operation.responses)) };
 }
 
-test("with keys openapi.json asks for one, but where none is needed", async () => {
+test("requires a key for the guarded operations if authorize is a list of keys", async () => {
   const { description, answers } = await openBy([KEY]);
   expect(description).toMatchObject({ security: [{ key: [] }, { header: [] }] });
   expect(Object.keys(description.components.securitySchemes ?? {})).toEqual(["key", "header"]);
@@ -24,7 +24,7 @@ test("with keys openapi.json asks for one, but where none is needed", async () =
   expect(answers.filter((statuses) => statuses.includes("403"))).toHaveLength(answers.length - 2);
 });
 
-test("where everybody may come in, openapi.json has no 401, and the 403 of `serve` everywhere", async () => {
+test("has no 401, and the 403 of `serve` on every operation, if authorize is false", async () => {
   const { description, answers } = await openBy(false);
   expect(description.security).toEqual([]);
   expect(description.components).not.toHaveProperty("securitySchemes");
@@ -34,7 +34,7 @@ test("where everybody may come in, openapi.json has no 401, and the 403 of `serv
   }
 });
 
-test("where a function decides, openapi.json does not claim to know what it looks at", async () => {
+test("describes no security scheme if authorize is a function", async () => {
   const { description, answers } = await openBy(() => true);
   expect(description).not.toHaveProperty("security");
   expect(description.components).not.toHaveProperty("securitySchemes");
@@ -42,7 +42,7 @@ test("where a function decides, openapi.json does not claim to know what it look
   expect(answers.filter((statuses) => statuses.includes("401"))).toHaveLength(answers.length - 2);
 });
 
-test("openapi.json describes the headers of 401 and 503", async () => {
+test("describes the headers of 401 and 503", async () => {
   const { description } = await openBy([KEY]);
   for (const { operation } of operationsOf(description)) {
     const { 401: refused, 503: away } = operation.responses;
@@ -51,7 +51,7 @@ test("openapi.json describes the headers of 401 and 503", async () => {
   }
 });
 
-test("a session is described as whole, or as {}", async () => {
+test("describes a session as complete or as {}", async () => {
   const { description } = await openBy([KEY]);
   const problemsOf = validatorOf(description);
   const session = { ref: "r", id: "alice", ip: "::1", r: 1, w: 1, ttl: 7200, idle: 0, created: 1 };
@@ -72,7 +72,7 @@ test("a session is described as whole, or as {}", async () => {
   expect(problemsOf({ $ref: "#/components/schemas/Sessions" }, { sessions: [{}] })).not.toBe("");
 });
 
-test("only the token of rotate is not said to be a ref", async () => {
+test("permits a ref for every token parameter except that of rotate", async () => {
   const { description } = await openBy([KEY]);
   const said = operationsOf(description).flatMap(({ operation }) =>
     (operation.parameters ?? [])
@@ -82,7 +82,7 @@ test("only the token of rotate is not said to be a ref", async () => {
   expect(Object.fromEntries(said)).toEqual({ get: true, set: true, kill: true, rotate: false });
 });
 
-test("openapi.json and docs/rest-and-cli.md name the same codes", async () => {
+test("has the same error codes as docs/rest-and-cli.md", async () => {
   const { description } = await openBy([KEY]);
   const { code } = (description.components.schemas.Problem ?? fail()).properties as { code: { enum: string[] } };
   const page = readFileSync("docs/rest-and-cli.md", "utf8");

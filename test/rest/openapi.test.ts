@@ -22,7 +22,7 @@ async function open(): Promise<{ api: Api; description: Description }> {
   return { api, description: (await api.get("/openapi.json")).body as Description };
 }
 
-/** A request for an operation, made from nothing but its description and these values. */
+/** Builds a request for an operation from its description and these values only. */
 async function ask(api: Api, method: string, path: string, operation: Operation, values: Record<string, string>) {
   const parameters = operation.parameters ?? [];
   const target = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? "?"));
@@ -36,7 +36,7 @@ async function ask(api: Api, method: string, path: string, operation: Operation,
   return api.call(method, `${target}?${query}`, { headers, ...body });
 }
 
-/** Good values for every parameter that there is, with a session to use them on. */
+/** Creates a session. Returns a valid value for every parameter. */
 async function goodValues(): Promise<Record<string, string>> {
   const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", device: "curl", d: { a: 1 } });
   const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "127.0.0.1", no_resave: true });
@@ -54,7 +54,7 @@ async function goodValues(): Promise<Record<string, string>> {
   return { ...user, ...spans, token, "X-Session-Token": token, touch: "true", no_resave: "true" };
 }
 
-test("openapi.json is valid OpenAPI 3.1", async () => {
+test("is valid OpenAPI 3.1", async () => {
   const { description } = await open();
   const validator = new Validator();
   const { valid, errors } = await validator.validate({ ...description });
@@ -65,7 +65,7 @@ test("openapi.json is valid OpenAPI 3.1", async () => {
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-test("openapi.json describes exactly the routes that the router has", async () => {
+test("describes exactly the routes of the router", async () => {
   const { description } = await open();
   const router = rest({ rs: t.rs, authorize: false }) as Router & {
     stack: { route?: { path: string; stack: { method?: string }[] } }[];
@@ -80,7 +80,7 @@ test("openapi.json describes exactly the routes that the router has", async () =
   expect(described.sort()).toEqual([...new Set(served)].sort());
 });
 
-test("every operation, asked for as described, answers as described", async () => {
+test("describes the request and the answer of every operation", async () => {
   const { api, description } = await open();
   const problemsOf = validatorOf(description);
   for (const { method, path, operation } of operationsOf(description)) {
@@ -96,14 +96,14 @@ test("every operation, asked for as described, answers as described", async () =
         [[string, { schema: object }]];
       expect(headers["content-type"]).toContain(type);
       expect([name, problemsOf(schema, body ?? text)]).toEqual([name, ""]);
-      // {} would pass for a session: here there is one.
+      // `{}` also matches the schema, but this session exists.
       if (type === "application/json") expect([name, Object.keys(body as object)]).not.toEqual([name, []]);
     }
     await t.db.flushdb();
   }
 });
 
-test("every described parameter is looked at: a bad value of it is refused as described", async () => {
+test("describes the refusal of a bad value for every parameter", async () => {
   const { api, description } = await open();
   const problemsOf = validatorOf(description);
   const bad: Record<string, string> = { app: "no", id: "u".repeat(129), token: "short", "X-Session-Token": "short" };
@@ -131,7 +131,7 @@ test("every described parameter is looked at: a bad value of it is refused as de
   expect(tried.length).toBeGreaterThan(30);
 });
 
-test("a parameter that is described as required is missed, and no other", async () => {
+test("marks exactly the required parameters as required", async () => {
   const { api, description } = await open();
   for (const { method, path, operation } of operationsOf(description)) {
     for (const { name, required, in: place } of operation.parameters ?? []) {
@@ -143,7 +143,7 @@ test("a parameter that is described as required is missed, and no other", async 
   }
 });
 
-test("an operation that is described as guarded is, and no other", async () => {
+test("describes security for exactly the guarded operations", async () => {
   const { api, description } = await open();
   const problemsOf = validatorOf(description);
   for (const { method, path, operation } of operationsOf(description)) {
