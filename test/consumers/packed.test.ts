@@ -7,13 +7,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { manifest, npm, pack, repo } from "../support/packed.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
-/** The package as npm would publish it, installed into a project of its own, and used. */
+/** Installs the package, as npm publishes it, into a separate project and uses it. */
 
 const temp = mkdtempSync(join(tmpdir(), "ioredis-sessions-packed-"));
 const project = join(temp, "project");
 const exec = promisify(execFile);
 
-/** A package and all that it depends on: the folders where npm has put them. */
+/** The folders of a package and all its dependencies. */
 function closure(names: readonly string[], found = new Map<string, string>()): Map<string, string> {
   for (const name of names) {
     if (found.has(name)) continue;
@@ -23,7 +23,7 @@ function closure(names: readonly string[], found = new Map<string, string>()): M
   return found;
 }
 
-/** Installs the tarball without the network: the dependencies are packed from where they are. */
+/** Installs the tarball without the network. Packs the dependencies from their installed folders. */
 async function install(tarball: string): Promise<void> {
   mkdirSync(project);
   const { dependencies = {}, peerDependencies = {} } = manifest(repo);
@@ -38,7 +38,7 @@ async function install(tarball: string): Promise<void> {
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module", private: true, dependencies: all }));
   await npm(project, "install", "--offline", "--ignore-scripts", "--legacy-peer-deps");
 
-  // What the user of the package has: its peers, and TypeScript's types.
+  // The user's own packages: the peer dependencies and the types for TypeScript.
   for (const name of new Set(["ioredis", "express", "express-session", "@types", ...Object.keys(peerDependencies)])) {
     symlinkSync(join(repo, "node_modules", name), join(project, "node_modules", name));
   }
@@ -66,7 +66,7 @@ async function run(program: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-test("the package holds what is needed and no more", () => {
+test("contains all necessary files and no others", () => {
   for (const file of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts"]) {
     expect(files).toContain(file);
   }
@@ -78,7 +78,7 @@ test("the package holds what is needed and no more", () => {
   expect(existsSync(join(project, "node_modules/ioredis-sessions/dist/index.js"))).toBe(true);
 });
 
-test("an ES module can use every entry point", async () => {
+test("runs an ES module that uses every entry point", async () => {
   expect(await run("esm.js")).toEqual({
     me: "alice",
     stored: "bob",
@@ -87,7 +87,7 @@ test("an ES module can use every entry point", async () => {
   });
 });
 
-test("a CommonJS program can require it, without a warning", async () => {
+test("runs a CommonJS program without a warning", async () => {
   expect(await run("commonjs.cjs")).toEqual({
     found: "carol",
     all: 1,
@@ -97,7 +97,7 @@ test("a CommonJS program can require it, without a warning", async () => {
   });
 });
 
-test("the calls of redis-sessions' README run as written", async () => {
+test("runs the calls of redis-sessions' README unchanged", async () => {
   const session = { id: "user1001", ip: "192.168.22.58", ttl: 3600, idle: 0 };
   const later = { last_action: "/read/msg/2121", birthday: "2013-08-13", foo: "bar" };
   expect(await run("redis-sessions.cjs")).toMatchObject({
@@ -114,7 +114,7 @@ test("the calls of redis-sessions' README run as written", async () => {
   });
 });
 
-test("a strict TypeScript program compiles, with its own data merged into the request's session", async () => {
+test("compiles a strict TypeScript program that declares its session data", async () => {
   const compilerOptions = {
     target: "es2022",
     module: "nodenext",

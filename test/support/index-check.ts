@@ -6,7 +6,7 @@ export interface StoredSession {
   /** The refs of the sessions. */
   sessions: string[];
   /** The refs whose keys are redirects to a rotated session. */
-  forwards: string[];
+  redirects: string[];
   /** The number of entries in all indexes together. */
   entries: number;
   /** The differences between the indexes and the sessions. Empty if there are none. */
@@ -33,13 +33,13 @@ export async function readStored(redis: Redis, app: string): Promise<StoredSessi
 
   const userSessions = [...Object.entries(lists).flatMap(listed), ...overflow];
   const empty = Object.entries(lists).filter((field) => listed(field).length === 0);
-  const forwards = read.filter(({ fields }) => "to" in fields);
+  const redirects = read.filter(({ fields }) => "to" in fields);
   const sessions = read.filter(({ fields }) => !("to" in fields));
   const owned = sessions.filter(({ fields }) => fields.id !== undefined);
   const queued = sessions.map(({ ref, fields }) => (fields.id ?? '""') + ref);
   return {
     sessions: sessions.map(({ ref }) => ref),
-    forwards: forwards.map(({ ref }) => ref),
+    redirects: redirects.map(({ ref }) => ref),
     entries: active.length + expiry.length + userSessions.length + empty.length + users.length,
     problems: [
       ...read.filter(({ left }) => left === -1).map(({ ref }) => `${ref} never ends`),

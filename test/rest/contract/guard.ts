@@ -58,8 +58,8 @@ export function describeGuard(): void {
   test("accepts a valid key in one header if the other header has a foreign one", async () => {
     const api = await t.open({ authorize: KEYS });
     for (const headers of [
-      { Authorization: "Bearer of-another-door", "X-API-Key": KEY },
-      { Authorization: `Bearer ${KEY}`, "X-API-Key": "of-another-door" },
+      { Authorization: "Bearer of-another-service", "X-API-Key": KEY },
+      { Authorization: `Bearer ${KEY}`, "X-API-Key": "of-another-service" },
     ]) {
       expect((await api.get("/webapp/soid/alice", { headers })).status).toBe(200);
     }

@@ -18,7 +18,7 @@ export function describeHttp(): void {
     "..",
     '"quoted"\\',
     "😀".repeat(64),
-  ])("a user may be called %s", async (id) => {
+  ])("accepts the user id %s", async (id) => {
     const api = await t.open({ mount: "/s" });
     const path = encodeURIComponent(id);
     const { token } = await api.create(`/webapp/create/${path}?ip=127.0.0.1`);
