@@ -85,7 +85,7 @@ describe.each(rows)("installed with $manager", ({ manager, install, runs }) => {
     writeFileSync(join(project, "yarn.lock"), "");
     for (const { file } of [esm, commonjs]) cpSync(join(import.meta.dirname, "projects", file), join(project, file));
     const [file, ...args] = install();
-    // Yarn must create a lockfile here, also in CI.
+    // With CI set, package managers refuse to create a lockfile. Here they must create one.
     await exec(file, args, { cwd: project, env: { ...process.env, CI: "" } });
   }, 120_000);
 

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { routes } from "../../src/rest/routes.js";
 import { readStored } from "../support/index-check.js";
 import { useApi } from "./support/api.js";
@@ -197,54 +197,56 @@ async function statusOf(port: number, bytes: string): Promise<number | string> {
   return last[0] ?? (answer || "closed without an answer");
 }
 
-test(`${BATCH * BATCHES} mutated requests get a 2xx or 4xx, and the indexes stay correct`, async () => {
-  const uncaught: unknown[] = [];
-  const note = (error: unknown) => void uncaught.push(error);
-  process.on("uncaughtException", note).on("unhandledRejection", note);
-  const api = await t.open({ authorize: [KEY] });
-  const seen = new Map<number | string, number>();
-  try {
-    await fc.assert(
-      fc.asyncProperty(fc.array(request, { minLength: BATCH, maxLength: BATCH }), async (requests) => {
-        const answers = await Promise.all(requests.map((bytes) => statusOf(api.port, bytes)));
-        for (const [i, status] of answers.entries()) {
-          seen.set(status, (seen.get(status) ?? 0) + 1);
-          const good =
-            typeof status === "number" && ((status >= 200 && status < 300) || (status >= 400 && status < 500));
-          if (!good) throw new Error(`${status} for ${JSON.stringify(requests[i]?.slice(0, 400))}`);
-        }
-        expect(uncaught).toEqual([]);
-      }),
-      {
-        numRuns: BATCHES,
-        endOnFailure: true,
-        // Report one request only, because the whole batch would fill many pages.
-        async reporter({ failed, seed, counterexamplePath, errorInstance }) {
-          if (failed) throw new Error(`${errorInstance} (seed ${seed}, path ${counterexamplePath})`);
+describe("rest", () => {
+  test(`${BATCH * BATCHES} mutated requests get a 2xx or 4xx, and the indexes stay correct`, async () => {
+    const uncaught: unknown[] = [];
+    const note = (error: unknown) => void uncaught.push(error);
+    process.on("uncaughtException", note).on("unhandledRejection", note);
+    const api = await t.open({ authorize: [KEY] });
+    const seen = new Map<number | string, number>();
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(request, { minLength: BATCH, maxLength: BATCH }), async (requests) => {
+          const answers = await Promise.all(requests.map((bytes) => statusOf(api.port, bytes)));
+          for (const [i, status] of answers.entries()) {
+            seen.set(status, (seen.get(status) ?? 0) + 1);
+            const good =
+              typeof status === "number" && ((status >= 200 && status < 300) || (status >= 400 && status < 500));
+            if (!good) throw new Error(`${status} for ${JSON.stringify(requests[i]?.slice(0, 400))}`);
+          }
+          expect(uncaught).toEqual([]);
+        }),
+        {
+          numRuns: BATCHES,
+          endOnFailure: true,
+          // Report one request only, because the whole batch would fill many pages.
+          async reporter({ failed, seed, counterexamplePath, errorInstance }) {
+            if (failed) throw new Error(`${errorInstance} (seed ${seed}, path ${counterexamplePath})`);
+          },
         },
-      },
-    );
-  } finally {
-    process.off("uncaughtException", note).off("unhandledRejection", note);
-  }
-  // The requests reached every part of the router.
-  for (const status of [200, 400, 401, 404, 405]) expect(seen.get(status)).toBeGreaterThan(0);
-  expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-  expect((await api.get("/ping")).text).toBe("PONG");
-  for (const one of ["webapp", "shop-1"]) expect((await readStored(t.db, one)).problems).toEqual([]);
-}, 60_000);
+      );
+    } finally {
+      process.off("uncaughtException", note).off("unhandledRejection", note);
+    }
+    // The requests reached every part of the router.
+    for (const status of [200, 400, 401, 404, 405]) expect(seen.get(status)).toBeGreaterThan(0);
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    expect((await api.get("/ping")).text).toBe("PONG");
+    for (const one of ["webapp", "shop-1"]) expect((await readStored(t.db, one)).problems).toEqual([]);
+  }, 60_000);
 
-test("closes incomplete requests with a 408 or no answer", async () => {
-  const api = await t.open({
-    authorize: [KEY],
-    http: { connectionsCheckingInterval: 50, requestTimeout: 300, headersTimeout: 300 },
+  test("closes incomplete requests with a 408 or no answer", async () => {
+    const api = await t.open({
+      authorize: [KEY],
+      http: { connectionsCheckingInterval: 50, requestTimeout: 300, headersTimeout: 300 },
+    });
+    const whole = fc.sample(
+      request.filter((bytes) => bytes.includes("HTTP/1.1")),
+      50,
+    );
+    const answers = await Promise.all(whole.map((bytes, i) => statusOf(api.port, bytes.slice(0, 10 + i))));
+    for (const status of answers) expect([400, 408, "closed without an answer"]).toContain(status);
+    expect(answers).toContain(408);
+    expect((await api.get("/ping")).text).toBe("PONG");
   });
-  const whole = fc.sample(
-    request.filter((bytes) => bytes.includes("HTTP/1.1")),
-    50,
-  );
-  const answers = await Promise.all(whole.map((bytes, i) => statusOf(api.port, bytes.slice(0, 10 + i))));
-  for (const status of answers) expect([400, 408, "closed without an answer"]).toContain(status);
-  expect(answers).toContain(408);
-  expect((await api.get("/ping")).text).toBe("PONG");
 });
