@@ -74,7 +74,7 @@ describe("RedisStore, when the engine ends one of its sessions", () => {
   });
 });
 
-test("removes a session by ref that connect-redis has written again", async () => {
+test("destroy removes a session by ref that connect-redis has written again", async () => {
   const store = t.store();
   const left = JSON.stringify(withCookie({ userId: "alice" }));
   await t.db.set("sess:sid", left, "PX", 60_000);

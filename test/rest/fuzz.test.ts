@@ -198,7 +198,7 @@ async function statusOf(port: number, bytes: string): Promise<number | string> {
 }
 
 describe("rest", () => {
-  test(`${BATCH * BATCHES} mutated requests get a 2xx or 4xx, and the indexes stay correct`, async () => {
+  test(`answers ${BATCH * BATCHES} mutated requests with a 2xx or 4xx and keeps the indexes correct`, async () => {
     const uncaught: unknown[] = [];
     const note = (error: unknown) => void uncaught.push(error);
     process.on("uncaughtException", note).on("unhandledRejection", note);
