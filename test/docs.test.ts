@@ -105,15 +105,15 @@ describe("code", { timeout: 90_000 }, () => {
 
   describe.each(pages.filter(({ blocks }) => blocks.length > 0))("of $path", ({ blocks }) => {
     const programs = blocks.filter(({ language, noRun }) => language !== "sh" && noRun === undefined);
-    test.each(programs)("line $line: $language", (block) => runBlock(block, blocks, redis));
+    test.each(programs)("runs line $line: $language", (block) => runBlock(block, blocks, redis));
 
     if (blocks.some(({ language }) => language === "sh")) {
-      test("the commands", () => runShell(blocks, redis));
+      test("runs the commands", () => runShell(blocks, redis));
     }
   });
 });
 
-/** Sentences of the kinds that nobody writes at work. Each has a plain counterpart in STYLE.md. */
+/** Phrases that STYLE.md rejects. Each has a plain counterpart there. */
 const PHRASES = [
   /\bshall\b/i,
   /\banew\b/i,
@@ -134,7 +134,7 @@ const PHRASES = [
   /\bheed\b|\bdoer\b|\bin the midst\b|\bof yours\b/i,
 ];
 
-/** The phrases that a text should not have, each with what is around it. Code in backquotes does not count. */
+/** Returns each rejected phrase with the text around it. Ignores code in backquotes. */
 function phrasesOf(prose: string): string[] {
   const text = prose.replace(/`[^`]*`/g, "``").replaceAll("\n", " ");
   return PHRASES.flatMap((phrase) => {

@@ -11,18 +11,18 @@ function referencesIn(folder: string): string[] {
 }
 
 describe("fromRedis", () => {
-  test("leads to the heading about rights when Redis forbids a command", () => {
+  test("refers to the heading about rights if Redis forbids a command", () => {
     const error = fromRedis(new Error("NOPERM this user has no permissions to run the 'evalsha' command"));
     expect(error.hint).toContain("docs/production.md#rights-acl");
   });
 
-  test("removes the keys that Redis quotes for an unknown command", () => {
+  test("removes the keys from the error about an unknown command", () => {
     const error = fromRedis(new Error("ERR unknown command 'evalsha', with args beginning with: 'rs:{webapp}:s:abc'"));
     expect(error.message).toBe("Redis answered with an error: ERR unknown command 'evalsha'");
   });
 });
 
-test("hints and comments refer only to pages and headings that exist", () => {
+test("refers only to existing pages and headings in hints and comments", () => {
   const pages = new Map(readPages().map(({ path, anchors }) => [path, anchors]));
   const references = referencesIn("src");
   expect(references).toContain("docs/production.md#rights-acl");

@@ -17,12 +17,12 @@ function visitor() {
 }
 
 beforeAll(async () => {
-  // No redis-server on this PATH: the demo has to do with the stand-in.
+  // The empty PATH has no redis-server, so the example uses its in-memory replacement.
   demo = await startExample("devices.js", "", { PATH: "" });
 });
 afterAll(() => demo?.stop());
 
-test("the demo needs no Redis: a session that ended elsewhere is signed out at its next click", async () => {
+test("devices.js runs without Redis and signs out a session that another device has ended", async () => {
   const [laptop, phone, admin] = [visitor(), visitor(), visitor()];
   await laptop("/login", { name: "alice" });
   await phone("/login", { name: "alice" });
@@ -38,7 +38,7 @@ test("the demo needs no Redis: a session that ended elsewhere is signed out at i
   expect(await laptop("/")).toMatchObject({ status: 200, text: expect.stringContaining("Log in") });
 });
 
-test("fastify-middleware.js ends another device of the user, and nobody else's", async () => {
+test("fastify-middleware.js ends other devices of the same user only", async () => {
   const example = await startExample("fastify-middleware.js", "", { PATH: "" });
   try {
     const cookies = { laptop: "", phone: "", stranger: "" };
@@ -80,7 +80,7 @@ describe.each(PAGES)("%s", (file) => {
 
   const form = { name: "alice", password: "white-rabbit" };
 
-  test("takes the login from its own page only, and its pages run no script and are in no frame", async () => {
+  test("accepts the login only from its own page and forbids scripts and frames", async () => {
     const { headers } = await fetch(example.url);
     expect(headers.get("content-security-policy")).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
     expect(headers.get("x-content-type-options")).toBe("nosniff");
@@ -92,7 +92,7 @@ describe.each(PAGES)("%s", (file) => {
     expect(foreign).toMatchObject({ status: 403, cookie: "", text: expect.stringContaining("came from elsewhere") });
   });
 
-  test("listens on this machine only", async () => {
+  test("listens on loopback only", async () => {
     const { port } = new URL(example.url);
     const others = Object.values(networkInterfaces())
       .flat()

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { useEngine } from "../support/engine.js";
 import { type Ended, findProgram, nameOf, runProgram } from "../support/programs.js";
 import { useCommand } from "./support/command.js";
@@ -10,50 +10,55 @@ const full = existsSync("/dev/full") ? "/dev/full" : undefined;
 const t = useEngine();
 useCommand();
 
-/** Runs `killall webapp` at a terminal, and types this where it asks. */
+/** Runs `killall webapp` at a terminal and types an answer to its question. */
 function answer(typed: string): Promise<Ended> {
   const killall = [process.execPath, "dist/cli/main.js", "killall", "webapp", "--redis", t.redis.url];
   return runProgram(`${python}`, ["test/cli/support/terminal.py", typed, ...killall], { TERM: "dumb" });
 }
 
-/** Runs the command by the shell, with what the shell is to do with its output. */
+/** Runs the command in a shell with a redirection of its output. */
 function inShell(args: string, redirection: string): Promise<Ended> {
   const line = `{ "${process.execPath}" dist/cli/main.js ${args}; echo "exit $?" >&2; } ${redirection}`;
   return runProgram("sh", ["-c", line], { REDIS_URL: t.redis.url });
 }
 
-test.skipIf(python === undefined).each([
-  ["no", "n\\n"],
-  ["nothing", "\\n"],
-  ["Ctrl-C", "\\x03"],
-  ["Ctrl-D", "\\x04"],
-])(nameOf("killall that is answered by %s ends nothing, and exits with 2", python, "no python3"), async (_, typed) => {
-  const { ref } = await t.create();
-  const { code, out } = await answer(typed);
-  expect(out.replaceAll("\r\n", "\n")).toMatch(
-    /\[y\/N\] [\s\S]*\nNo session was ended\. Use --yes to skip the question\.\n?$/,
+describe("the command in a terminal", () => {
+  test.skipIf(python === undefined).each([
+    ["no", "n\\n"],
+    ["nothing", "\\n"],
+    ["Ctrl-C", "\\x03"],
+    ["Ctrl-D", "\\x04"],
+  ])(nameOf("killall ends no session and exits with 2 if the answer is %s", python, "no python3"), async (_, typed) => {
+    const { ref } = await t.create();
+    const { code, out } = await answer(typed);
+    expect(out.replaceAll("\r\n", "\n")).toMatch(
+      /\[y\/N\] [\s\S]*\nNo session was ended\. Use --yes to skip the question\.\n?$/,
+    );
+    expect(out).not.toMatch(/Abort/);
+    expect(code).toBe(2);
+    expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref }]);
+  });
+
+  test.skipIf(python === undefined)(
+    nameOf("killall ends the sessions if the answer is y", python, "no python3"),
+    async () => {
+      await t.create();
+      const { code, out } = await answer("y\\n");
+      expect(out).toContain("1 session ended");
+      expect(code).toBe(0);
+    },
   );
-  expect(out).not.toMatch(/Abort/);
-  expect(code).toBe(2);
-  expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ ref }]);
-});
 
-test.skipIf(python === undefined)(nameOf("killall that is answered by y does it", python, "no python3"), async () => {
-  await t.create();
-  const { code, out } = await answer("y\\n");
-  expect(out).toContain("1 session ended");
-  expect(code).toBe(0);
-});
+  test.skipIf(full === undefined).each(["ls webapp --json", "activity webapp", "--help", "ls --help"])(
+    nameOf("exits with 1 if the output of %s cannot be written", full, "no /dev/full"),
+    async (args) => {
+      const { err } = await inShell(args, `> ${full}`);
+      expect(err).toMatch(/^ioredis-sessions: the output could not be written: ENOSPC.*\nexit 1$/);
+    },
+  );
 
-test.skipIf(full === undefined).each(["ls webapp --json", "activity webapp", "--help", "ls --help"])(
-  nameOf("'%s' that cannot be written is a failure", full, "no /dev/full"),
-  async (args) => {
-    const { err } = await inShell(args, `> ${full}`);
-    expect(err).toMatch(/^ioredis-sessions: the output could not be written: ENOSPC.*\nexit 1$/);
-  },
-);
-
-test.each(["ls webapp --json", "--help"])("'%s' whose reader has left exits with 0", async (args) => {
-  const { err } = await inShell(args, "| :");
-  expect(err).toBe("exit 0");
+  test.each(["ls webapp --json", "--help"])("exits with 0 if the reader of %s has closed the pipe", async (args) => {
+    const { err } = await inShell(args, "| :");
+    expect(err).toBe("exit 0");
+  });
 });

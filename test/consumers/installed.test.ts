@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { manifest, pack, repo, toolsFolder } from "../support/packed.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
-/** The packed package as other package managers install it, from npm's registry, run by Node and other runtimes. */
+/** Tests the packed package with other package managers, npm's registry, Node and other runtimes. */
 
 const temp = mkdtempSync(join(tmpdir(), "ioredis-sessions-installed-"));
 const exec = promisify(execFile);
@@ -35,7 +35,7 @@ const bunInstall: Command = () => [join(tools, ".bin/bun"), "install"];
 const node: Command = () => [process.execPath];
 const bun: Command = () => [join(tools, ".bin/bun")];
 const deno: Command = () => [join(tools, ".bin/deno"), "run", "--allow-all"];
-// Yarn 4 keeps packages in their zip files, and refuses what a package.json does not declare.
+// Yarn 4 keeps packages in zip files and refuses imports that package.json does not declare.
 const plugAndPlay: Command = () => [process.execPath, join(tools, "@yarnpkg/cli-dist/bin/yarn.js"), "node"];
 
 const esm = {
@@ -66,7 +66,7 @@ const rows = [
   {
     manager: "Yarn 4",
     install: yarn4,
-    // Its Plug'n'Play cannot require an ES module from a zip file on Node 20: any one, not only ours.
+    // On Node 20, Plug'n'Play cannot require any ES module from a zip file.
     runs: [{ runtime: "Node", with: plugAndPlay, programs: [esm] }],
   },
   { manager: "Bun", install: bunInstall, runs: [{ runtime: "Bun", with: bun, programs: [esm, commonjs] }] },
@@ -81,11 +81,11 @@ describe.each(rows)("installed with $manager", ({ manager, install, runs }) => {
     const dependencies = { "ioredis-sessions": `file:${tarball}`, ...Object.fromEntries(peers) };
     mkdirSync(project);
     writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
-    // Yarn 4 looks for the project's root: this is it.
+    // Yarn 4 needs a lockfile to find the root of the project.
     writeFileSync(join(project, "yarn.lock"), "");
     for (const { file } of [esm, commonjs]) cpSync(join(import.meta.dirname, "projects", file), join(project, file));
     const [file, ...args] = install();
-    // A lockfile is made here, in CI as well.
+    // With CI set, package managers refuse to create a lockfile. Here they must create one.
     await exec(file, args, { cwd: project, env: { ...process.env, CI: "" } });
   }, 120_000);
 

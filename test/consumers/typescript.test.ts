@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pack, repo, toolsFolder, unpack } from "../support/packed.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
-/** Projects in TypeScript under each module setting: they compile against the packed package, and what is emitted runs. */
+/** Compiles TypeScript projects against the packed package with each module setting, and runs the output. */
 
 const temp = mkdtempSync(join(tmpdir(), "ioredis-sessions-typescript-"));
 const exec = promisify(execFile);
@@ -43,12 +43,12 @@ interface Compiler {
 const node10 = { module: "commonjs", moduleResolution: "node10" };
 const bundler = { moduleResolution: "bundler" };
 const off = { esModuleInterop: false };
-// A fault inside our declarations is reported only with this. It takes twice the time.
+// Only this setting reports errors inside our declarations. It doubles the time.
 const whole = { skipLibCheck: false };
-// TypeScript 6 warns of what 7 has removed.
+// TypeScript 6 warns about settings that 7 has removed.
 const old = { ignoreDeprecations: "6.0" };
 
-/** Each compiler with the module settings that it has, for CommonJS packages and for ES module packages. */
+/** Each compiler with its module settings for CommonJS packages and ES module packages. */
 const compilers: Compiler[] = [
   {
     version: "5.4",
@@ -115,8 +115,8 @@ const compilers: Compiler[] = [
   },
 ];
 
-test("the CommonJS types name what the ES module's types do", () => {
-  // TypeScript 7 has no API to ask.
+test("exports the same names in the CommonJS types and the ES module types", () => {
+  // TypeScript 7 has no compiler API.
   const ts = createRequire(import.meta.url)(join(tools, "typescript6")) as CompilerApi;
   const folder = join(temp, "node_modules/ioredis-sessions");
   const files = [join(folder, "commonjs/index.d.cts"), join(folder, "dist/index.d.ts")];
@@ -133,7 +133,7 @@ test("the CommonJS types name what the ES module's types do", () => {
   expect(required).toEqual(imported);
 });
 
-/** What the test above asks of TypeScript's API. */
+/** The part of TypeScript's API that the test above uses. */
 interface CompilerApi {
   ModuleKind: { NodeNext: number };
   createProgram(
@@ -151,7 +151,7 @@ interface CompilerApi {
 describe.each(compilers)("TypeScript $version", ({ version, folder, commonjs, module }) => {
   const projects = [
     ...commonjs.map((setting) => ({ type: "commonjs", setting })),
-    // `import x = require()` is refused where the output is an ES module.
+    // TypeScript refuses `import x = require()` if the output is an ES module.
     ...module.map((setting) => ({ type: "module", setting })),
   ].map(({ type, setting }, index) => ({
     type,
@@ -166,7 +166,7 @@ describe.each(compilers)("TypeScript $version", ({ version, folder, commonjs, mo
 
   beforeAll(async () => {
     for (const project of projects) write(project);
-    // One process builds all of them: it reads each declaration once.
+    // Build all projects in one process, which reads each declaration once.
     const tsc = exec(process.execPath, [join(folder(), "bin/tsc"), "-b", ...projects.map(({ name }) => name)], {
       cwd: temp,
     });
@@ -193,7 +193,7 @@ describe.each(compilers)("TypeScript $version", ({ version, folder, commonjs, mo
     }
   });
 
-  test("reports nothing else", () => {
+  test("reports no other errors", () => {
     expect(report).toBe("");
   });
 });

@@ -4,14 +4,14 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 type Done<Result> = (error: unknown, result?: Result) => void;
 
-/** Calls a method with a callback and waits for it. */
+/** Calls a method and waits for its callback. */
 export function call<Result>(start: (done: Done<Result>) => unknown): Promise<Result | undefined> {
   return new Promise((resolve, reject) => {
     start((error, result) => (error ? reject(error) : resolve(result)));
   });
 }
 
-/** Checks what express-session expects of a store. `open` returns a store without sessions. */
+/** Checks the contract of a store of express-session. `open` returns a store without sessions. */
 export function storeContract(name: string, open: () => Store | Promise<Store>): void {
   describe(`${name} as a store of express-session`, () => {
     let store: Store;
@@ -36,7 +36,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get("a")).toMatchObject({ user: "alice" });
     });
 
-    test("get returns nothing for an unknown id and does not fail", async () => {
+    test("get returns no session and no error for an unknown id", async () => {
       expect(await get("nobody")).toBeFalsy();
       await set("a", sessionOf({}));
       expect(await get("nobody")).toBeFalsy();
@@ -50,7 +50,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).not.toHaveProperty("one");
     });
 
-    test("get returns a copy: changing it changes nothing in the store", async () => {
+    test("get returns a copy that can be changed without effect on the store", async () => {
       await set("a", sessionOf({ list: [1] }));
       Object.assign((await get("a")) ?? {}, { list: [], more: true });
       const got = await get("a");
@@ -58,7 +58,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).not.toHaveProperty("more");
     });
 
-    test("set stores a copy: changing the object later changes nothing in the store", async () => {
+    test("set stores a copy that later changes of the object do not affect", async () => {
       const data = sessionOf({ list: [1] });
       const written = set("a", data);
       Object.assign(data, { list: [], more: true });
@@ -68,18 +68,18 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).not.toHaveProperty("more");
     });
 
-    test.each(Object.entries(VALUES))("%s comes back as it was", async (_what, value) => {
+    test.each(Object.entries(VALUES))("get returns %s unchanged", async (_what, value) => {
       await set("a", sessionOf({ value }));
       expect(Object.getOwnPropertyDescriptor(await get("a"), "value")?.value).toStrictEqual(value);
     });
 
-    test("set leaves out values that JSON cannot represent", async () => {
+    test("set omits values that JSON cannot represent", async () => {
       await set("a", sessionOf({ gone: undefined, fn: () => 1, symbol: Symbol("s"), here: 1 }));
       expect(Object.keys((await get("a")) ?? {}).sort()).toEqual(["cookie", "here"]);
     });
 
-    test.each(KEYS)("a key may be called %j", async (key) => {
-      // Not an object literal, which would take "__proto__" for the prototype.
+    test.each(KEYS)("set accepts the key %j", async (key) => {
+      // In an object literal, "__proto__" would set the prototype.
       const data: SessionData = JSON.parse(`{${JSON.stringify(key)}:{"deep":[1]},"other":2}`);
       await set("a", Object.assign(data, sessionOf({})));
       const got = await get("a");
@@ -88,7 +88,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got).toMatchObject({ other: 2 });
     });
 
-    test.each(IDS)("an id may be %j", async (sid) => {
+    test.each(IDS)("set accepts the id %j", async (sid) => {
       await set(sid, sessionOf({ sid }));
       await set(`${sid}x`, sessionOf({ sid: "another" }));
       expect(await get(sid)).toMatchObject({ sid });
@@ -97,13 +97,13 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get(`${sid}x`)).toMatchObject({ sid: "another" });
     });
 
-    test("get returns a session of a hundred kilobytes and a thousand keys", async () => {
+    test("get returns a session of 100 KB and 1,000 keys", async () => {
       const many = Object.fromEntries(Array.from({ length: 1200 }, (_, i) => [`key${i}`, "x".repeat(100)]));
       await set("a", sessionOf(many));
       expect(await get("a")).toMatchObject(many);
     });
 
-    test("destroy ends a session and no other", async () => {
+    test("destroy ends only the session with the id", async () => {
       await set("a", sessionOf({}));
       await set("b", sessionOf({ user: "bob" }));
       await destroy("a");
@@ -123,7 +123,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await get("a")).toMatchObject({ user: "alice" });
     });
 
-    test("length counts, all returns and clear ends the sessions", async () => {
+    test("length counts, all returns and clear ends all sessions", async () => {
       expect(await length()).toBe(0);
       expect(await all()).toEqual([]);
       for (const user of ["alice", "bob", "carol"]) await set(user, sessionOf({ user }));
@@ -145,7 +145,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await length()).toBe(1);
     });
 
-    test("a session ends when its cookie expires, and is no longer counted", async () => {
+    test("get and length ignore a session whose cookie has expired", async () => {
       await set("short", sessionOf({}, 60));
       await set("long", sessionOf({}));
       expect(await get("short")).toBeTruthy();
@@ -155,7 +155,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await all()).toHaveLength(1);
     });
 
-    test("touch prolongs a session by its cookie and keeps its data", async () => {
+    test("touch sets the expiry from the cookie and keeps the data", async () => {
       await set("a", sessionOf({ user: "alice" }, 60));
       await touch("a", sessionOf({ user: "mallory" }));
       await sleep(80);
@@ -168,7 +168,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(await length()).toBe(0);
     });
 
-    test("a session whose cookie has no expires does not end", async () => {
+    test("get returns a session whose cookie has no expires", async () => {
       await set("a", sessionOf({ user: "alice" }, null));
       const got = await get("a");
       expect(got).toMatchObject({ user: "alice" });
@@ -176,7 +176,7 @@ export function storeContract(name: string, open: () => Store | Promise<Store>):
       expect(got?.cookie.originalMaxAge).toBeNull();
     });
 
-    test("load returns a cookie with a date, its original maxAge and its settings", async () => {
+    test("load restores the date, the original maxAge and the settings of the cookie", async () => {
       const began = Date.now();
       const expires = new Date(began + 60_000);
       const cookie = { originalMaxAge: 60_000, expires, path: "/shop", httpOnly: true, secure: true, sameSite: "lax" };
@@ -245,7 +245,7 @@ const VALUES: Record<string, unknown> = {
   "the largest number": Number.MAX_VALUE,
   "an empty string": "",
   "a string with line feeds and quotation marks": 'a\nb\r\n"c"\\d\u2028\0',
-  "a string that is no English": "딸기 🍓 ä",
+  "a string in other scripts": "딸기 🍓 ä",
   "half a surrogate pair": "\ud83d",
   "a string that looks like JSON": '{"a":1}',
   "an empty list": [],

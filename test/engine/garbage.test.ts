@@ -55,7 +55,7 @@ test("killall, wipe and killsoid work with 600 members of one score that are not
 });
 
 test.each(["", "ref", "\nref", "x\nref\n", "\n\n", "\nref\nref\n", "+", "+\n"])(
-  "a field %j of owners keeps no method from its end",
+  "completes every method if user-sessions has a field %j",
   async (field) => {
     await t.create();
     await t.db.hset(key("user-sessions"), '"alice"', field);

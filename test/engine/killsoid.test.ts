@@ -40,7 +40,7 @@ test("drops an entry whose session is gone and does not count it", async () => {
   await t.create();
   await t.db.del(`rs:{webapp}:s:${ref}`);
   expect(await t.rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
-  expect(await readStored(t.db, app)).toEqual({ sessions: [], forwards: [], entries: 0, problems: [] });
+  expect(await readStored(t.db, app)).toEqual({ sessions: [], redirects: [], entries: 0, problems: [] });
 });
 
 describe("except", () => {

@@ -53,7 +53,7 @@ test("updates the index, with and without grace", async () => {
   expect(stored.problems).toEqual([]);
   expect(stored.sessions).toHaveLength(2);
   // To the second of its refs, which has a tombstone.
-  expect(stored.forwards).toHaveLength(2);
+  expect(stored.redirects).toHaveLength(2);
 });
 
 describe("while the old token has grace", () => {
@@ -114,7 +114,7 @@ test("refuses a grace that Redis cannot count in milliseconds, before anything i
   const { token } = await t.create();
   const error = await t.rs.rotate({ app, token, grace: Number.MAX_SAFE_INTEGER }).catch((error) => error);
   expect(error).toMatchObject({ name: "invalidValue" });
-  expect((await readStored(t.db, app)).forwards).toEqual([]);
+  expect((await readStored(t.db, app)).redirects).toEqual([]);
   expect(await t.rs.get({ app, token })).not.toBeNull();
 });
 

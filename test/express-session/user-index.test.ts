@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RedisStoreOptions } from "../../src/express-session/index.js";
-import { readOwners, readStored } from "../support/index-check.js";
+import { readStored, readUserSessions } from "../support/index-check.js";
 import { editFields, fieldsOf } from "../support/session-text.js";
 import { useStores, withCookie } from "./support/stores.js";
 
@@ -8,7 +8,7 @@ const t = useStores();
 
 /** The user and the ref of each session in the index. */
 async function indexedUsers(app = "sess"): Promise<string[]> {
-  return readOwners(t.db, `rs:{${app}}:`);
+  return readUserSessions(t.db, `rs:{${app}}:`);
 }
 
 describe("a session belongs to", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { create } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { readOwners } from "../support/index-check.js";
+import { readUserSessions } from "../support/index-check.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 import { readFields, textOf } from "../support/session-text.js";
 
@@ -159,7 +159,7 @@ describe("create", () => {
     expect(await dump(t.db)).toMatchObject({ a: { id: '"alice"' }, c: { id: '"carol"' }, d: { id: '"dave"' } });
     expect(await t.db.zrange("active", "0", "-1")).toEqual(["old", "a", "c", "d"]);
     expect(await t.db.zrange("users", "0", "-1")).toEqual(['"bob"', '"alice"', '"carol"', '"dave"']);
-    expect((await readOwners(t.db, "")).sort()).toEqual(['"alice"a', '"bob"old', '"carol"c', '"dave"d']);
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(['"alice"a', '"bob"old', '"carol"c', '"dave"d']);
     expect((await t.db.zrange("expiry", "0", "-1")).sort()).toEqual(['"alice"a', '"bob"old', '"carol"c', '"dave"d']);
   });
 
@@ -174,7 +174,7 @@ describe("create", () => {
     );
     expect(await t.db.zrange("active", "0", "-1")).toEqual(HUNDRED);
     const entries = HUNDRED.map((ref) => `"alice"${ref}`).sort();
-    expect((await readOwners(t.db, "")).sort()).toEqual(entries);
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(entries);
     expect((await t.db.zrange("expiry", "0", "-1")).sort()).toEqual(entries);
     expect(await t.db.zrange("users", "0", "-1", "WITHSCORES")).toEqual(['"alice"', "5099"]);
   });
@@ -184,6 +184,6 @@ describe("create", () => {
     // ioredis repeats a command whose reply was lost with the connection.
     expect(await runAll([{ ref: "one" }], { limit: 1 })).toBe(1);
     expect(await runAll([{ ref: "two" }], { limit: 1 })).toBe(0);
-    expect(await readOwners(t.db, "")).toEqual(['"alice"one']);
+    expect(await readUserSessions(t.db, "")).toEqual(['"alice"one']);
   });
 });

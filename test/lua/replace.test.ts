@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { replace } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { readOwners } from "../support/index-check.js";
+import { readUserSessions } from "../support/index-check.js";
 import { INDEX, plant, useScripts } from "../support/scripts.js";
 import { readFields, textOf } from "../support/session-text.js";
 
@@ -75,7 +75,7 @@ describe("replace", () => {
     await plant(t.db, { ref: "ref", id: '"bob"' });
     expect(await run("any")).toBe(1);
     expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "5000" }, "user-sessions": { '"alice"': "\nref\n" } });
-    expect(await readOwners(t.db, "")).toEqual(['"alice"ref']);
+    expect(await readUserSessions(t.db, "")).toEqual(['"alice"ref']);
     expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"alice"ref']);
   });
 

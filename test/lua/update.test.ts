@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { update } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
-import { readOwners } from "../support/index-check.js";
+import { readUserSessions } from "../support/index-check.js";
 import { changes, DAMAGED, dumpMixed, HUNDRED, INDEX, plant, plantMixed, useScripts } from "../support/scripts.js";
 import { readFields } from "../support/session-text.js";
 
@@ -96,7 +96,7 @@ describe("update", () => {
     expect(await run({ id: '"bob"' })).toBe(1);
     expect(await dump(t.db)).toMatchObject({ ref: { id: '"bob"' }, active: { ref: "5000" } });
     expect(await t.db.zrange("users", "0", "-1")).toEqual(['"bob"']);
-    expect(await readOwners(t.db, "")).toEqual(['"bob"ref']);
+    expect(await readUserSessions(t.db, "")).toEqual(['"bob"ref']);
     expect(await t.db.zrange("expiry", "0", "-1")).toEqual(['"bob"ref']);
   });
 
@@ -197,7 +197,7 @@ describe("update", () => {
     expect(await readFields(t.db, "ref")).toMatchObject({ id: '"carol"', ttl: "30", w: "3" });
     expect(await readFields(t.db, "ref")).not.toHaveProperty('"a"');
     expect(await t.db.zrange("users", "0", "-1")).toEqual(['"carol"']);
-    expect(await readOwners(t.db, "")).toEqual(['"carol"ref']);
+    expect(await readUserSessions(t.db, "")).toEqual(['"carol"ref']);
   });
 
   test("serves 100 sessions in a run", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { create, get, kill, killMany, replace, rotate, sweep, update } from "../../src/lua/index.js";
-import { readOwners } from "../support/index-check.js";
+import { readUserSessions } from "../support/index-check.js";
 import { changes, INDEX, plant, useScripts } from "../support/scripts.js";
 import { readFields, textOf } from "../support/session-text.js";
 
@@ -127,7 +127,9 @@ describe("create with a limit", () => {
     await fillField("x", "y");
     await end(FIELD[0] as string);
     await use("x");
-    expect((await readOwners(t.db, "")).sort()).toEqual([...FIELD.slice(1), "x", "y"].map((ref) => ALICE + ref).sort());
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(
+      [...FIELD.slice(1), "x", "y"].map((ref) => ALICE + ref).sort(),
+    );
     expect(await add(["new"], { limit: 274 })).toBe(0);
     expect(await add(["new"], { limit: 275 })).toBe(1);
   });
@@ -153,7 +155,7 @@ describe("ended sessions", () => {
     expect(await t.db.exists("user-sessions-overflow")).toBe(0);
     const [last = "", ...rest] = FIELD;
     await inChunks(rest, (refs) => end(...refs));
-    expect(await readOwners(t.db, "")).toEqual([ALICE + last]);
+    expect(await readUserSessions(t.db, "")).toEqual([ALICE + last]);
     expect(await t.db.zrange("users", "0", "-1")).toEqual([ALICE]);
     await end(last);
     expect(await t.db.dbsize()).toBe(0);
@@ -176,7 +178,7 @@ describe("ended sessions", () => {
   ])("are removed completely from both in one run: %s", async (_name, work) => {
     await fillField("x", "y");
     await inChunks(FIELD.slice(2), work);
-    expect((await readOwners(t.db, "")).sort()).toEqual(
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(
       [...FIELD.slice(0, 2), "x", "y"].map((ref) => ALICE + ref).sort(),
     );
     await work(["y", ...FIELD.slice(0, 2), "x"]);
@@ -192,7 +194,7 @@ describe("ended sessions", () => {
     await end(...refs.slice(0, 10));
     await add(["new1", "new2"]);
     await inChunks(refs.slice(10), (some) => end(...some));
-    expect((await readOwners(t.db, "")).sort()).toEqual(['"alice"new1', '"alice"new2']);
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(['"alice"new1', '"alice"new2']);
     await end("new1", "new2");
     expect(await t.db.dbsize()).toBe(0);
   });
@@ -207,9 +209,9 @@ describe("ended sessions", () => {
     await fillField("x");
     await end(FIELD[0] as string);
     await work("x");
-    expect((await readOwners(t.db, "")).filter((entry) => entry.endsWith('"x'))).toEqual(['"alice"x']);
+    expect((await readUserSessions(t.db, "")).filter((entry) => entry.endsWith('"x'))).toEqual(['"alice"x']);
     await end("x");
-    expect((await readOwners(t.db, "")).sort()).toEqual(
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(
       FIELD.slice(1)
         .map((ref) => ALICE + ref)
         .sort(),
@@ -246,7 +248,7 @@ describe("moved sessions", () => {
     await fillField("x");
     const [first = "", ...rest] = FIELD;
     expect(await t.run(rotate, [...INDEX, first, "new"], [first, "new", 0, 10_000])).toBe(1);
-    expect((await readOwners(t.db, "")).sort()).toEqual([...rest, "new", "x"].map((ref) => ALICE + ref).sort());
+    expect((await readUserSessions(t.db, "")).sort()).toEqual([...rest, "new", "x"].map((ref) => ALICE + ref).sort());
     await inChunks([...rest, "new", "x"], (refs) => end(...refs));
     // The tombstone of the old ref.
     expect(await t.db.keys("*")).toEqual([first]);
@@ -290,7 +292,7 @@ describe.each([
   ["the field", () => Promise.resolve(), ""],
   ["the overflow", () => fillField(), "+"],
 ])("similar refs in %s", (_where, prepare, prefix) => {
-  const refs = async () => (await readOwners(t.db, "")).map((entry) => entry.slice(ALICE.length));
+  const refs = async () => (await readUserSessions(t.db, "")).map((entry) => entry.slice(ALICE.length));
   const others = prefix === "+" ? FIELD : [];
 
   test.each([
@@ -317,7 +319,7 @@ describe.each([
     await add(["ab"]);
     await plant(t.db, { ref: "b", id: '"bob"' });
     await t.run(killMany, [...INDEX, "active", "b"], [0, ALICE, 1, "b"]);
-    expect((await readOwners(t.db, "")).sort()).toEqual(
+    expect((await readUserSessions(t.db, "")).sort()).toEqual(
       [...[...others, "ab"].map((ref) => ALICE + ref), '"bob"b'].sort(),
     );
   });
@@ -335,7 +337,7 @@ test("restores a lost field as sessions are used, and removes it as they end", a
   await fillField("x", "y");
   await t.db.del("user-sessions");
   for (const ref of ["x", FIELD[0] as string, "y"]) await use(ref);
-  expect((await readOwners(t.db, "")).sort()).toEqual([FIELD[0], "x", "y"].map((ref) => ALICE + ref).sort());
+  expect((await readUserSessions(t.db, "")).sort()).toEqual([FIELD[0], "x", "y"].map((ref) => ALICE + ref).sort());
   await end("x", FIELD[0] as string, "y");
   expect(await t.db.exists("user-sessions", "users", "user-sessions-overflow")).toBe(0);
 });

@@ -248,7 +248,7 @@ test("ends each session once when many are ended simultaneously, and keeps the o
   expect(answers).toEqual([...ended.map(() => ({ kill: 1 })), ...ended.map(() => ({ kill: 0 })), { kill: 0 }]);
   expect(commands.length).toBeLessThanOrEqual(4);
   const stored = await readStored(t.db, app);
-  expect(stored).toMatchObject({ forwards: [], problems: [] });
+  expect(stored).toMatchObject({ redirects: [], problems: [] });
   expect(stored.sessions.sort()).toEqual(alive.map(({ ref }) => ref).sort());
 });
 
@@ -259,8 +259,8 @@ test("leaves a tombstone only for replaced sessions when many end simultaneously
     t.create({ id: "bob", replaces: replaced[i]?.token as string }),
   ]);
   await Promise.all(calls.flat());
-  const { forwards, sessions, problems } = await readStored(t.db, app);
-  expect(forwards.sort()).toEqual(replaced.map(({ ref }) => ref).sort());
+  const { redirects, sessions, problems } = await readStored(t.db, app);
+  expect(redirects.sort()).toEqual(replaced.map(({ ref }) => ref).sort());
   expect(sessions).toHaveLength(20);
   expect(problems).toEqual([]);
   const gone = [...ended, ...replaced].map(({ token }) => t.rs.get({ app, token }));

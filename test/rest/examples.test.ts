@@ -25,10 +25,10 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-/** A platform's client, by the same commands. */
+/** The example client of one platform. All clients have the same commands. */
 interface Client {
   run(args: readonly string[], session?: string, key?: string, url?: string): Promise<Ended>;
-  /** The arguments that set data. */
+  /** The arguments of a command that sets data. */
   set(d: Record<string, string | number | boolean | null>): string[];
 }
 
@@ -71,7 +71,7 @@ describe.each(CLIENTS)("the client in $name", ({ there, run, set }) => {
     expect((await run(["show"], login.out)).out).toBe("{}");
   });
 
-  test.skipIf(there === undefined)("says what the interface complains of", async () => {
+  test.skipIf(there === undefined)("prints an error of the interface", async () => {
     const wrong = await run(["login", "alice"], "", "wrong-wrong-wrong-wrong");
     expect(wrong.code).not.toBe(0);
     expect(wrong.out + wrong.err).toContain("ERR_UNAUTHORIZED");
@@ -81,7 +81,7 @@ describe.each(CLIENTS)("the client in $name", ({ there, run, set }) => {
     expect((await run([])).code).not.toBe(0);
   });
 
-  test.skipIf(there === undefined)("says when nobody answers", async () => {
+  test.skipIf(there === undefined)("prints an error if the server is down", async () => {
     const { code, err } = await run(["show"], "", API_KEY, `http://127.0.0.1:${await freePort()}`);
     expect(code).not.toBe(0);
     expect(err).toMatch(/^(Nobody answers at http\S+|curl: .*)$/);
@@ -90,7 +90,7 @@ describe.each(CLIENTS)("the client in $name", ({ there, run, set }) => {
 
 test.skipIf(python === undefined || php === undefined || curl === undefined)(
   nameOf(
-    "one sign-in, three platforms: created from Python, changed from PHP and curl, read in Express, ended by the command",
+    "shares a session that Python creates, PHP and curl change, Express reads and the command ends",
     python && php && curl,
     "needs python3, php and curl",
   ),
@@ -102,12 +102,12 @@ test.skipIf(python === undefined || php === undefined || curl === undefined)(
       sh.run(sh.set({ coupon: "SPRING" }), token),
     ]);
 
-    // A program reads it in Express by the token,
+    // A program reads the session in Express by its token.
     const d = { theme: "dark", visits: 3, coupon: "SPRING" };
     const me = await fetch(`${server.url}/me`, { headers: { Authorization: `Bearer ${token}` } });
     expect(await me.json()).toMatchObject({ id: "alice", device: "Python", d });
 
-    // and a browser by a cookie, for which it hands the token in.
+    // A browser exchanges the token for a cookie.
     const handed = await browse(`${server.url}/hand-over`, "", { token }, { "sec-fetch-site": "same-origin" });
     expect(handed.status).toBe(303);
     expect(handed.cookie).not.toContain(token);
@@ -135,7 +135,7 @@ describe("the hand-over", () => {
     return ((await response.json()) as { token: string }).token;
   }
 
-  test("refuses the form of another site", async () => {
+  test("refuses a form of another site", async () => {
     for (const site of ["cross-site", "same-site"]) {
       const { status, cookie } = await browse(
         `${server.url}/hand-over`,
@@ -147,7 +147,7 @@ describe("the hand-over", () => {
     }
   });
 
-  test("refuses a token of no session, and one that was handed in before", async () => {
+  test("refuses an unknown token and a token that was used before", async () => {
     const good = await token();
     expect((await browse(`${server.url}/hand-over`, "", { token: good })).status).toBe(303);
     for (const bad of [good, "x".repeat(64), "short", ""]) {
@@ -162,14 +162,14 @@ describe("the hand-over", () => {
     });
   });
 
-  test("takes no token from the address", async () => {
+  test("ignores a token in the URL", async () => {
     const good = await token();
     expect((await browse(`${server.url}/hand-over?token=${good}`, "", {})).status).toBe(401);
     expect((await browse(`${server.url}/?token=${good}`, "")).text).toContain("You are signed out");
   });
 });
 
-test("the interface of the example needs its key, and is good for its app only", async () => {
+test("requires the key of the example and permits its app only", async () => {
   const get = (path: string, headers = {}) => fetch(`${server.url}/sessions${path}`, { headers });
   expect((await get("/demo-shop/soid/alice")).status).toBe(401);
   expect((await get("/other-app/soid/alice", { "X-API-Key": API_KEY })).status).toBe(403);

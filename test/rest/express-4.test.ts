@@ -8,7 +8,7 @@ import { describeRoutes } from "./contract/routes.js";
 
 vi.mock("express", () => import("express4"));
 
-test("this is Express 4", () => {
+test("runs on Express 4", () => {
   expect(express.application).toHaveProperty("lazyrouter");
 });
 

@@ -6,7 +6,7 @@ import { describeGuard } from "./contract/guard.js";
 import { describeHttp } from "./contract/http.js";
 import { describeRoutes } from "./contract/routes.js";
 
-test("this is Express 5", () => {
+test("runs on Express 5", () => {
   expect(express.application).not.toHaveProperty("lazyrouter");
 });
 

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { routes } from "../../src/rest/routes.js";
 import { readStored } from "../support/index-check.js";
 import { useApi } from "./support/api.js";
@@ -9,12 +9,12 @@ import { useApi } from "./support/api.js";
 const KEY = "0123456789abcdef";
 const BATCH = 50;
 const BATCHES = 100;
-/** How long an answer may take when 50 requests at once meet a busy machine, in ms. A hang takes longer. */
+/** The time limit of an answer in ms, for 50 parallel requests on a busy machine. A request that exceeds it hangs. */
 const HANG = 8000;
 
 const t = useApi({ nested: true });
 
-/** Text that is in the way of parsers: encodings, other scripts, what JavaScript and HTTP take for special. */
+/** Text that parsers may misread: encodings, other scripts, and special characters of JavaScript and HTTP. */
 const odd = fc.oneof(
   fc.constantFrom("", "-", ".", "..", "%", "%00", "%0d%0aX: y", "%ff", "%2e%2e%2f", "//", "*", "?", "__proto__"),
   fc.constantFrom("constructor", "toString", "x".repeat(64), "r".repeat(27), "x".repeat(9000), "%F0%9F%98%80", "{}"),
@@ -27,7 +27,7 @@ const number = fc.oneof(
   fc.constantFrom("", "9", "10", "1e3", "-0", "0x10", "9007199254740", "9007199254740991", "999999999999999", "NaN"),
 );
 
-/** Mostly the one, sometimes the other. */
+/** Mostly the first, sometimes the second. */
 function mostly<Value>(good: fc.Arbitrary<Value>, bad: fc.Arbitrary<Value>): fc.Arbitrary<Value> {
   return fc.oneof({ weight: 7, arbitrary: good }, { weight: 1, arbitrary: bad });
 }
@@ -60,7 +60,7 @@ const GOOD: Record<string, fc.Arbitrary<string>> = {
   except: fc.constant("x".repeat(64)),
 };
 
-/** The query: what the route takes, each mostly there and mostly good, and maybe something else. */
+/** The query: the route's parameters, most of them present and valid, and sometimes an unknown one. */
 function queryOf(names: readonly string[]): fc.Arbitrary<string> {
   const pairs = names.map((name) => {
     const value = mostly(GOOD[name] ?? fc.constantFrom("10", "60", "7200"), fc.oneof(number, odd));
@@ -80,7 +80,7 @@ function queryOf(names: readonly string[]): fc.Arbitrary<string> {
     .map((all) => all.flat().join("&"));
 }
 
-/** The first line without its version: of a real route, with something in it mutated now and then. */
+/** The request line of a real route without the HTTP version. A part of it is sometimes mutated. */
 const target = fc.constantFrom(...routes).chain(({ method, path, query }) => {
   const segments = path
     .slice(1)
@@ -148,7 +148,7 @@ const header = fc.oneof(
   odd.map((text) => `If-None-Match: "${text}"`),
 );
 
-/** A request as bytes. Its length is always said rightly: a server has to wait for what was announced. */
+/** A request as bytes. Its length is always correct, because a server must wait for the announced length. */
 const request = fc
   .record({
     target,
@@ -175,7 +175,7 @@ const request = fc
     ].join("\r\n");
   });
 
-/** Sends bytes; gives the final status that was answered, or what happened instead. */
+/** Sends bytes. Returns the final status of the answer, or a word for what happened without one. */
 async function statusOf(port: number, bytes: string): Promise<number | string> {
   const socket = connect(port, "127.0.0.1");
   let answer = "";
@@ -183,7 +183,7 @@ async function statusOf(port: number, bytes: string): Promise<number | string> {
   socket.on("data", (part) => {
     answer += part;
   });
-  // Where the server has refused and closed, writing on may fail: the answer is what counts.
+  // Further writes may fail after the server has refused the request and closed. Only the answer counts.
   socket.on("error", () => {});
   socket.setTimeout(HANG, () => {
     answer = "hangs";
@@ -197,54 +197,56 @@ async function statusOf(port: number, bytes: string): Promise<number | string> {
   return last[0] ?? (answer || "closed without an answer");
 }
 
-test(`${BATCH * BATCHES} mutated requests are answered with a 2xx or 4xx, and nothing breaks`, async () => {
-  const uncaught: unknown[] = [];
-  const note = (error: unknown) => void uncaught.push(error);
-  process.on("uncaughtException", note).on("unhandledRejection", note);
-  const api = await t.open({ authorize: [KEY] });
-  const seen = new Map<number | string, number>();
-  try {
-    await fc.assert(
-      fc.asyncProperty(fc.array(request, { minLength: BATCH, maxLength: BATCH }), async (requests) => {
-        const answers = await Promise.all(requests.map((bytes) => statusOf(api.port, bytes)));
-        for (const [i, status] of answers.entries()) {
-          seen.set(status, (seen.get(status) ?? 0) + 1);
-          const good =
-            typeof status === "number" && ((status >= 200 && status < 300) || (status >= 400 && status < 500));
-          if (!good) throw new Error(`${status} for ${JSON.stringify(requests[i]?.slice(0, 400))}`);
-        }
-        expect(uncaught).toEqual([]);
-      }),
-      {
-        numRuns: BATCHES,
-        endOnFailure: true,
-        // The whole batch would be many pages.
-        async reporter({ failed, seed, counterexamplePath, errorInstance }) {
-          if (failed) throw new Error(`${errorInstance} (seed ${seed}, path ${counterexamplePath})`);
+describe("rest", () => {
+  test(`answers ${BATCH * BATCHES} mutated requests with a 2xx or 4xx and keeps the indexes correct`, async () => {
+    const uncaught: unknown[] = [];
+    const note = (error: unknown) => void uncaught.push(error);
+    process.on("uncaughtException", note).on("unhandledRejection", note);
+    const api = await t.open({ authorize: [KEY] });
+    const seen = new Map<number | string, number>();
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(request, { minLength: BATCH, maxLength: BATCH }), async (requests) => {
+          const answers = await Promise.all(requests.map((bytes) => statusOf(api.port, bytes)));
+          for (const [i, status] of answers.entries()) {
+            seen.set(status, (seen.get(status) ?? 0) + 1);
+            const good =
+              typeof status === "number" && ((status >= 200 && status < 300) || (status >= 400 && status < 500));
+            if (!good) throw new Error(`${status} for ${JSON.stringify(requests[i]?.slice(0, 400))}`);
+          }
+          expect(uncaught).toEqual([]);
+        }),
+        {
+          numRuns: BATCHES,
+          endOnFailure: true,
+          // Report one request only, because the whole batch would fill many pages.
+          async reporter({ failed, seed, counterexamplePath, errorInstance }) {
+            if (failed) throw new Error(`${errorInstance} (seed ${seed}, path ${counterexamplePath})`);
+          },
         },
-      },
-    );
-  } finally {
-    process.off("uncaughtException", note).off("unhandledRejection", note);
-  }
-  // The requests reached every part of the router.
-  for (const status of [200, 400, 401, 404, 405]) expect(seen.get(status)).toBeGreaterThan(0);
-  expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-  expect((await api.get("/ping")).text).toBe("PONG");
-  for (const one of ["webapp", "shop-1"]) expect((await readStored(t.db, one)).problems).toEqual([]);
-}, 60_000);
+      );
+    } finally {
+      process.off("uncaughtException", note).off("unhandledRejection", note);
+    }
+    // The requests reached every part of the router.
+    for (const status of [200, 400, 401, 404, 405]) expect(seen.get(status)).toBeGreaterThan(0);
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    expect((await api.get("/ping")).text).toBe("PONG");
+    for (const one of ["webapp", "shop-1"]) expect((await readStored(t.db, one)).problems).toEqual([]);
+  }, 60_000);
 
-test("requests that never come to their end are given up, each with a 408 or no answer", async () => {
-  const api = await t.open({
-    authorize: [KEY],
-    http: { connectionsCheckingInterval: 50, requestTimeout: 300, headersTimeout: 300 },
+  test("closes incomplete requests with a 408 or no answer", async () => {
+    const api = await t.open({
+      authorize: [KEY],
+      http: { connectionsCheckingInterval: 50, requestTimeout: 300, headersTimeout: 300 },
+    });
+    const whole = fc.sample(
+      request.filter((bytes) => bytes.includes("HTTP/1.1")),
+      50,
+    );
+    const answers = await Promise.all(whole.map((bytes, i) => statusOf(api.port, bytes.slice(0, 10 + i))));
+    for (const status of answers) expect([400, 408, "closed without an answer"]).toContain(status);
+    expect(answers).toContain(408);
+    expect((await api.get("/ping")).text).toBe("PONG");
   });
-  const whole = fc.sample(
-    request.filter((bytes) => bytes.includes("HTTP/1.1")),
-    50,
-  );
-  const answers = await Promise.all(whole.map((bytes, i) => statusOf(api.port, bytes.slice(0, 10 + i))));
-  for (const status of answers) expect([400, 408, "closed without an answer"]).toContain(status);
-  expect(answers).toContain(408);
-  expect((await api.get("/ping")).text).toBe("PONG");
 });

@@ -21,17 +21,17 @@ async function get(headers: Record<string, string>): Promise<{ status: number; b
   return { status: response.status, body: await response.json() };
 }
 
-function whenThere(name: string, check: () => Promise<void>): void {
+function testIfInstalled(name: string, check: () => Promise<void>): void {
   const full = nameOf(`redis-direct.py ${name}`, python, "no python3 with the module redis");
   test.skipIf(python === undefined)(full, check);
 }
 
-whenThere("reads a session by the token in a header, as the engine shows it", async () => {
+testIfInstalled("returns the same session as the engine for a token in a header", async () => {
   const d = { theme: "dark", visits: 3, vip: true, 'k"e\\y\n': 'v"\n딸기', list: [1, { a: null }], big: 1e300 };
   const { token, ref } = await t.create({
     id: 'a"l\\ice@딸기',
     device: "Firefox",
-    // The engine takes nested values here, which its type does not know.
+    // This engine accepts nested values, but its type does not.
     d: d as never,
   });
   const { status, body } = await get({ Authorization: `Bearer ${token}` });
@@ -41,7 +41,7 @@ whenThere("reads a session by the token in a header, as the engine shows it", as
   expect(body).toMatchObject({ d });
 });
 
-whenThere("reads it by the middleware's cookie, and refuses a forged one", async () => {
+testIfInstalled("reads the session by the middleware's cookie and refuses a forged cookie", async () => {
   const { token } = await t.create();
   for (const secret of [SECRET, "older secret"]) {
     const cookie = `a=b; rs=${encodeURIComponent(sign(token, secret))}; c=d`;
@@ -52,7 +52,7 @@ whenThere("reads it by the middleware's cookie, and refuses a forged one", async
   }
 });
 
-whenThere("leaves no trace in the session", async () => {
+testIfInstalled("does not change the session", async () => {
   const { token, ref } = await t.create();
   const key = `rs:{webapp}:s:${ref}`;
   const before = await t.db.get(key);
@@ -60,7 +60,7 @@ whenThere("leaves no trace in the session", async () => {
   expect(await t.db.get(key)).toEqual(before);
 });
 
-whenThere("follows a rotated token, and finds no session that was ended", async () => {
+testIfInstalled("follows a rotated token and returns no ended session", async () => {
   const { token } = await t.create();
   const ask = () => get({ Authorization: `Bearer ${token}` });
   const rotated = await t.rs.rotate({ app: "webapp", token });
@@ -69,7 +69,7 @@ whenThere("follows a rotated token, and finds no session that was ended", async 
   expect((await ask()).status).toBe(401);
 });
 
-whenThere("takes the first cookie of the name that verifies, whatever else is among the cookies", async () => {
+testIfInstalled("uses the first cookie with a valid signature and ignores malformed cookies", async () => {
   const { token } = await t.create();
   const good = encodeURIComponent(sign(token, SECRET));
   const bad = encodeURIComponent(sign(token, "another secret"));
@@ -78,7 +78,7 @@ whenThere("takes the first cookie of the name that verifies, whatever else is am
   }
 });
 
-whenThere("answers 401 without a good token", async () => {
+testIfInstalled("answers 401 without a valid token", async () => {
   const headers: Record<string, string>[] = [
     {},
     { Authorization: "Bearer" },
@@ -91,7 +91,7 @@ whenThere("answers 401 without a good token", async () => {
   for (const one of headers) expect((await get(one)).status).toBe(401);
 });
 
-whenThere("answers 503 while Redis is away", async () => {
+testIfInstalled("answers 503 while Redis is down", async () => {
   await t.redis.kill();
   try {
     expect((await get({ Authorization: `Bearer ${"x".repeat(64)}` })).status).toBe(503);

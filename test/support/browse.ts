@@ -1,4 +1,4 @@
-/** Sends what a browser with one cookie would: a GET, or a form. Follows no redirect. */
+/** Sends a GET or a form like a browser with one cookie. Does not follow redirects. */
 export async function browse(
   url: string,
   cookie: string,

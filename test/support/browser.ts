@@ -1,14 +1,14 @@
 import { type Browser, chromium } from "playwright-core";
 import { needProgram } from "./packages.js";
 
-/** Starts a real Chromium: Debian's, or the one whose path is in CHROMIUM. */
+/** Starts Chromium. Uses the path in CHROMIUM if it is set, otherwise Debian's. */
 export async function startBrowser(): Promise<Browser> {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   if (process.env.CHROMIUM === undefined) {
     await needProgram(
       executablePath,
       "chromium",
-      "The browser test needs Chromium: apt install chromium, or the path of a Chrome or Chromium in CHROMIUM",
+      "The browser test needs Chromium. Run apt install chromium, or set CHROMIUM to the path of Chrome or Chromium",
     );
   }
   return await chromium.launch({

@@ -5,12 +5,12 @@ import { startRedis, type TestRedis } from "./redis.js";
 /** Three real redis-servers that share the 16,384 hash slots. */
 export interface TestCluster {
   readonly nodes: TestRedis[];
-  /** A client of the whole cluster; closed with it. */
+  /** A client of the whole cluster. `stop` closes it. */
   readonly client: Cluster;
   slotOf(key: string): Promise<number>;
   /**
    * Moves a slot with its keys to the next node.
-   * @param halfway what is waited for when some of the keys have moved
+   * @param halfway is called when some of the keys have moved, and awaited
    */
   move(slot: number, halfway?: () => Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
@@ -24,7 +24,7 @@ export async function startCluster(): Promise<TestCluster> {
   for (const [i, node] of nodes.entries()) {
     const admin = node.client();
     const [first = 0, end = 0] = slots.slice(i);
-    // ADDSLOTSRANGE would say it in fewer words, from Redis 7 on.
+    // ADDSLOTSRANGE would be shorter but needs Redis 7.
     await admin.call("CLUSTER", "ADDSLOTS", ...Array.from({ length: end - first }, (_, n) => first + n));
     await admin.call("CLUSTER", "SET-CONFIG-EPOCH", i + 1);
     await admin.call("CLUSTER", "MEET", "127.0.0.1", seed.port);
@@ -41,7 +41,7 @@ export async function startCluster(): Promise<TestCluster> {
   }
   const admins = nodes.map((node) => node.client());
   const ids = await Promise.all(admins.map(async (admin) => String(await admin.call("CLUSTER", "MYID"))));
-  /** Where slots are that have moved. */
+  /** Moved slot → the index of its node. */
   const moved = new Map<number, number>();
 
   async function move(slot: number, halfway?: () => Promise<unknown>): Promise<void> {
@@ -56,10 +56,10 @@ export async function startCluster(): Promise<TestCluster> {
       if (keys.length === 0) break;
       await source.call("MIGRATE", "127.0.0.1", `${nodes[to]?.port}`, "", 0, 5000, "KEYS", ...keys);
     }
-    // First where it goes, lest nobody has it for a moment.
+    // Start with the target, so that the slot always has a node.
     for (const admin of [target, source, ...admins]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", `${ids[to]}`);
     moved.set(slot, to);
-    // Two moves of one epoch would contradict each other.
+    // Two moves in one epoch would conflict.
     while (new Set(await Promise.all(admins.map(epoch))).size > 1) await sleep(5);
   }
 

@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
 import { fieldsOf } from "./session-text.js";
 
-/** A key's content: a session's fields, the entries of an index with their scores. */
+/** The content of a key: the fields of a session, or the entries of an index with their scores. */
 export type Content = Record<string, string>;
 
-/** Everything in the database, in an order that can be compared. */
+/** The content of all keys, sorted by key. */
 export async function dump(db: Redis): Promise<Record<string, Content>> {
   const content: Record<string, Content> = {};
   for (const key of (await db.keys("*")).sort()) content[key] = await read(db, key);

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, beforeEach } from "vitest";
 import { type Created, type CreateOptions, RedisSessions, type RedisSessionsOptions } from "../../src/index.js";
 import { startRedis, type TestRedis } from "./redis.js";
 
-/** What the tests of one file share: one Redis, emptied before each test, and a new engine for each. */
+/** The shared state of a test file: one Redis that is emptied before each test, and a new engine for each test. */
 export interface TestEngine {
   readonly redis: TestRedis;
-  /** The engine's client, to look into the database with. */
+  /** The client of the engine. Tests also read the database with it. */
   readonly db: Redis;
   readonly rs: RedisSessions;
-  /** Creates a session, of alice in "webapp" unless told otherwise. */
+  /** Creates a session. Default: for alice in "webapp". */
   create(session?: Partial<CreateOptions>): Promise<Created>;
 }
 

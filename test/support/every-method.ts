@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { RedisSessions } from "../../src/index.js";
 
-/** A short pass over every method of the engine, for a client that may be a special one. Leaves no session. */
+/** Calls every method of the engine once or more, to test a kind of client. Leaves no session. */
 export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<void> {
   const alice = { app, id: "alice", ip: "127.0.0.1" };
   expect(await rs.ping()).toBe("PONG");

@@ -1,22 +1,22 @@
 import type { Redis } from "ioredis";
 import { readFields } from "./session-text.js";
 
-/** What Redis holds of one app, read with plain commands and none of the engine's code. */
+/** The stored data of one app. It is read with plain Redis commands, without the engine's code. */
 export interface StoredSession {
   /** The refs of the sessions. */
   sessions: string[];
-  /** The refs that forward to a rotated session. */
-  forwards: string[];
-  /** How many entries the indexes have together: of users, of sessions, and of users' sessions. */
+  /** The refs whose keys are redirects to a rotated session. */
+  redirects: string[];
+  /** The number of entries in all indexes together. */
   entries: number;
-  /** Where index and sessions disagree, in words. Empty when all is well. */
+  /** The differences between the indexes and the sessions. Empty if there are none. */
   problems: string[];
 }
 
-/** Reads a whole app. Nothing else may use it meanwhile. */
+/** Reads a whole app. No other code may use the app at the same time. */
 export async function readStored(redis: Redis, app: string): Promise<StoredSession> {
   const base = `rs:{${app}}:`;
-  const [keys, active, expiry, lists, crowd, users] = await Promise.all([
+  const [keys, active, expiry, lists, overflow, users] = await Promise.all([
     redis.keys(`${base}s:*`),
     redis.zrange(`${base}active`, "0", "-1"),
     redis.zrange(`${base}expiry`, "0", "-1"),
@@ -28,19 +28,19 @@ export async function readStored(redis: Redis, app: string): Promise<StoredSessi
     const [fields, left] = await Promise.all([readFields(redis, key), redis.pttl(key)]);
     return { ref: key.slice(`${base}s:`.length), fields, left };
   });
-  // A mark may come to its end (-2) while we look.
+  // A tombstone or redirect may expire (-2) during the check.
   const read = (await Promise.all(looks)).filter(({ left }) => left !== -2);
 
-  const owners = [...Object.entries(lists).flatMap(listed), ...crowd];
+  const userSessions = [...Object.entries(lists).flatMap(listed), ...overflow];
   const empty = Object.entries(lists).filter((field) => listed(field).length === 0);
-  const forwards = read.filter(({ fields }) => "to" in fields);
+  const redirects = read.filter(({ fields }) => "to" in fields);
   const sessions = read.filter(({ fields }) => !("to" in fields));
   const owned = sessions.filter(({ fields }) => fields.id !== undefined);
   const queued = sessions.map(({ ref, fields }) => (fields.id ?? '""') + ref);
   return {
     sessions: sessions.map(({ ref }) => ref),
-    forwards: forwards.map(({ ref }) => ref),
-    entries: active.length + expiry.length + owners.length + empty.length + users.length,
+    redirects: redirects.map(({ ref }) => ref),
+    entries: active.length + expiry.length + userSessions.length + empty.length + users.length,
     problems: [
       ...read.filter(({ left }) => left === -1).map(({ ref }) => `${ref} never ends`),
       ...sessions
@@ -54,45 +54,49 @@ export async function readStored(redis: Redis, app: string): Promise<StoredSessi
       ...differences("expiry", expiry, queued),
       ...differences(
         "user-sessions",
-        owners,
+        userSessions,
         owned.map(({ ref, fields }) => `${fields.id}${ref}`),
       ),
-      ...disorder(lists, crowd),
+      ...disorder(lists, overflow),
       ...differences("users", users, [...new Set(owned.map(({ fields }) => `${fields.id}`))]),
     ],
   };
 }
 
-/** Which sessions each user has, be it in `owners` or in `crowd`, as id and ref. */
-export async function readOwners(redis: Redis, base: string): Promise<string[]> {
-  const [fields, crowd] = await Promise.all([
+/** The user sessions in the hash and in the overflow. Each entry is the id followed by the ref. */
+export async function readUserSessions(redis: Redis, base: string): Promise<string[]> {
+  const [fields, overflow] = await Promise.all([
     redis.hgetall(`${base}user-sessions`),
     redis.zrange(`${base}user-sessions-overflow`, "0", "-1"),
   ]);
-  return [...Object.entries(fields).flatMap(listed), ...crowd];
+  return [...Object.entries(fields).flatMap(listed), ...overflow];
 }
 
-/** The members that a field of `owners` stands for. */
+/** The entries of one field of `user-sessions`. */
 function listed([id, list]: [string, string]): string[] {
   const refs = list.split("\n").slice(1, -1);
   return refs.map((ref) => id + ref);
 }
 
-/** What is wrong with the form of `owners` and `crowd`, whatever sessions there are. */
-function disorder(lists: Record<string, string>, crowd: string[]): string[] {
+/** The format errors in `user-sessions` and its overflow. */
+function disorder(lists: Record<string, string>, overflow: string[]): string[] {
   const fields = Object.entries(lists);
-  const all = [...fields.flatMap(listed), ...crowd];
-  const crowded = (id: string) => crowd.some((entry) => entry.startsWith(id));
-  const marked = fields.filter(([, list]) => list.startsWith("+")).map(([id]) => id);
+  const all = [...fields.flatMap(listed), ...overflow];
+  const hasOverflow = (id: string) => overflow.some((entry) => entry.startsWith(id));
+  const flagged = fields.filter(([, list]) => list.startsWith("+")).map(([id]) => id);
   return [
-    ...fields.filter(([, list]) => !/^\+?\n(?:[^\n]+\n)*$/.test(list)).map(([id]) => `owners has no list of ${id}`),
     ...fields
-      .filter(([id, list]) => /^\+?\n$/.test(list) && !crowded(id))
-      .map(([id]) => `owners keeps ${id} for nothing`),
-    ...all.filter((entry, i) => all.indexOf(entry) !== i).map((entry) => `owners and crowd have ${entry} twice`),
-    ...crowd
-      .filter((entry) => !marked.some((id) => entry.startsWith(id)))
-      .map((entry) => `owners does not tell that crowd has ${entry}`),
+      .filter(([, list]) => !/^\+?\n(?:[^\n]+\n)*$/.test(list))
+      .map(([id]) => `user-sessions has no valid list for ${id}`),
+    ...fields
+      .filter(([id, list]) => /^\+?\n$/.test(list) && !hasOverflow(id))
+      .map(([id]) => `user-sessions has an empty list for ${id}`),
+    ...all
+      .filter((entry, i) => all.indexOf(entry) !== i)
+      .map((entry) => `user-sessions and its overflow have ${entry} twice`),
+    ...overflow
+      .filter((entry) => !flagged.some((id) => entry.startsWith(id)))
+      .map((entry) => `user-sessions does not flag the overflow entry ${entry}`),
   ];
 }
 

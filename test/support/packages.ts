@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 
 /**
- * Sees to it that a program is there: as root on Debian its package is installed when it is missing.
- * @param command what must be on the PATH, or is a path
- * @param otherwise the error's message when there still is none
+ * Ensures that a program is installed. Installs the package of a missing program if this process is root on Debian.
+ * @param command a name on the PATH, or a path
+ * @param otherwise the message of the error if the program is still missing
  */
 export async function needProgram(command: string, debianPackage: string, otherwise: string): Promise<void> {
   if (has(command)) return;
@@ -21,7 +21,7 @@ function has(command: string): boolean {
   return spawnSync(command, ["--version"]).status === 0;
 }
 
-/** Waits for another apt-get that is at work. Its failure shows in that the program is still missing. */
+/** Runs apt-get, and waits for another apt-get first. Ignores failures, because the caller checks the program again. */
 async function apt(...args: string[]): Promise<void> {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   await once(spawn("apt-get", ["-o", "DPkg::Lock::Timeout=120", ...args], { stdio: "inherit", env }), "exit");

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:f
 import { basename, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-/** The package as npm would publish it, for tests that use it as a consumer does. */
+/** The package as npm publishes it, for tests that install it like a consumer. */
 
 export const repo = resolve(import.meta.dirname, "../..");
 const tools = join(repo, "test/consumers/tools");
@@ -24,7 +24,7 @@ export async function npm(cwd: string, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Builds and packs a copy, so that the repository's own dist is left alone. Returns the tarball and the packed files. */
+/** Builds and packs a copy, so that dist of the repository is not changed. Returns the tarball and the packed files. */
 export async function pack(temp: string): Promise<{ tarball: string; files: string[] }> {
   const source = join(temp, "source");
   for (const name of [
@@ -42,13 +42,13 @@ export async function pack(temp: string): Promise<{ tarball: string; files: stri
   symlinkSync(join(repo, "node_modules"), join(source, "node_modules"));
   await npm(source, "run", "build");
   const packed = JSON.parse(await npm(source, "pack", "--ignore-scripts", "--json", "--pack-destination", temp));
-  // npm 12 gives an object by the packages' names.
+  // npm 12 returns an object with the package names as keys.
   const [one] = Object.values(packed) as { filename: string; files: { path: string }[] }[];
-  if (one === undefined) throw new Error("npm pack has packed nothing");
+  if (one === undefined) throw new Error("npm pack returned no package");
   return { tarball: join(temp, basename(one.filename)), files: one.files.map(({ path }) => path) };
 }
 
-/** Unpacks the tarball into the project's node_modules; what it depends on is linked from the repository. */
+/** Unpacks the tarball into the project's node_modules. Links its dependencies from the repository. */
 export async function unpack(tarball: string, project: string): Promise<void> {
   const modules = join(project, "node_modules");
   mkdirSync(join(modules, "ioredis-sessions"), { recursive: true });
@@ -59,7 +59,7 @@ export async function unpack(tarball: string, project: string): Promise<void> {
   }
 }
 
-/** The folder of compilers, package managers and runtimes that consumers have; npm installs it at its first use. */
+/** The folder of compilers, package managers and runtimes of consumers. npm installs it on first use. */
 export function toolsFolder(): string {
   if (!existsSync(join(tools, "node_modules/.package-lock.json"))) {
     execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: tools, stdio: "inherit" });

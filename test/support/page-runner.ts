@@ -5,7 +5,7 @@ import type { Block } from "./pages.js";
 import { runProgram } from "./programs.js";
 import { freePort, type TestRedis } from "./redis.js";
 
-/** Programs must lie within the package to import it by its name. Git ignores the folder. */
+/** Programs must be inside the package to import it by its name. Git ignores the folder. */
 const FOLDER = `.pages/${process.pid}`;
 
 /** The time limit of a program, in milliseconds. */
@@ -30,7 +30,7 @@ const SCENE: Readonly<Record<string, string>> = {
   ref: "string",
 };
 
-/** The names of the scene that the code uses, and does not declare at the start of a line. */
+/** The names of the scene that the code uses but does not declare at the start of a line. */
 function namesOf(code: string): string[] {
   const declarations = [
     ...code.matchAll(/^(?:export )?(?:const|let|var|class|(?:async )?function\*?) ([\w$]+|[{[][^=]*?[}\]])/gm),
@@ -40,7 +40,7 @@ function namesOf(code: string): string[] {
   return Object.keys(SCENE).filter((name) => has(code, name) && !declarations.some((text) => has(text, name)));
 }
 
-/** Makes `// → expected` a comparison. */
+/** Replaces `// → expected` by a comparison. */
 function withComparisons(code: string): string {
   let last = "";
   return code
@@ -59,7 +59,7 @@ function withComparisons(code: string): string {
     .join("\n");
 }
 
-/** The ports of the pages' examples, and those that stand in for them. */
+/** Port in the pages → the free port that replaces it. */
 type Ports = ReadonlyMap<string, number>;
 
 async function choosePorts(redis: TestRedis): Promise<Ports> {
@@ -82,7 +82,7 @@ interface Program {
   readonly env: Record<string, string>;
 }
 
-/** Makes a program of a block and what belongs to it. */
+/** Returns the program of a block with its hidden code. */
 function writeProgram(code: string, redis: TestRedis, ports: Ports, before = "", check = ""): Program {
   const all = `${before}\n${code}\n${check}`;
   const names = namesOf(all);
@@ -114,7 +114,7 @@ function writeProgram(code: string, redis: TestRedis, ports: Ports, before = "",
 /** Runs a program to its end. */
 async function runProgramOf({ file, text, env }: Program): Promise<void> {
   const ended = await runProgram(process.execPath, [file], env, TIME);
-  if (ended.code !== 0) throw new Error(`${ended.err || ended.out || "killed: it took too long"}\n\n${text}`);
+  if (ended.code !== 0) throw new Error(`${ended.err || ended.out || "killed after the time limit"}\n\n${text}`);
 }
 
 /** Checks the types of a block. Returns its code as JavaScript. */
@@ -139,11 +139,11 @@ async function compile(code: string): Promise<string> {
   return readFileSync(join(folder, "js", "page.js"), "utf8");
 }
 
-/** The code of the js blocks above that run in one program with a block, and its own. */
+/** The code of a block, after the code of the js blocks that it continues. */
 function programOf(block: Block, blocks: readonly Block[]): { before: string; code: string } {
   if (!block.continues) return { before: block.before, code: codeOf(block) };
   const above = blocks.slice(0, blocks.indexOf(block)).findLast(({ language }) => isProgram(language));
-  if (above === undefined) throw new Error(`${block.page}:${block.line} continues nothing`);
+  if (above === undefined) throw new Error(`${block.page}:${block.line} has no js block above it to continue`);
   const first = programOf(above, blocks);
   return { before: `${first.before}\n${block.before}`, code: `${first.code}\n${codeOf(block)}` };
 }
@@ -161,12 +161,12 @@ function isProgram(language: string): boolean {
   return language === "js" || language === "diff";
 }
 
-/** Removes what the blocks were written to, also those that failed. */
+/** Removes the program files of all blocks, including failed ones. */
 export function removePrograms(): void {
   rmSync(FOLDER, { recursive: true, force: true });
 }
 
-/** Runs, type-checks or compares a block that is no `sh`. `blocks`: those of its page. */
+/** Runs, type-checks or compares a block of another language than `sh`. `blocks` are all blocks of its page. */
 export async function runBlock(block: Block, blocks: readonly Block[], redis: TestRedis): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
   const { language, code, check } = block;
@@ -189,7 +189,7 @@ export async function runBlock(block: Block, blocks: readonly Block[], redis: Te
 const { dependencies, devDependencies, peerDependencies, scripts } = JSON.parse(readFileSync("package.json", "utf8"));
 const PACKAGES = ["ioredis-sessions", ...Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies })];
 
-/** What is wrong with a line that begins with "npm"; undefined when nothing is. */
+/** Returns the error in a line that begins with "npm", or undefined. */
 function wrongOfNpm(line: string): string | undefined {
   const [, script] = /npm run ([\w:]+)/.exec(line) ?? [];
   if (script !== undefined && scripts[script] === undefined) return `There is no script ${script}`;
@@ -198,12 +198,12 @@ function wrongOfNpm(line: string): string | undefined {
   return unknown.length > 0 ? `Not in package.json: ${unknown}` : undefined;
 }
 
-/** A word of the shell that stands for itself. */
+/** Quotes a word for the shell. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Makes a line of an sh block what the tests run. */
+/** Returns the shell code that tests a line of an sh block. */
 function lineOfShell(line: string): string {
   if (/^npm /.test(line)) {
     const wrong = wrongOfNpm(line);
@@ -234,7 +234,7 @@ const PUT = `const put = (variables) => {
 export async function runShell(blocks: readonly Block[], redis: TestRedis): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
   const ports = await choosePorts(redis);
-  // Files such as server.mjs import the package by its name.
+  // Files such as server.mjs import the package by its name, so they need it in node_modules.
   const folder = mkdtempSync(join(FOLDER, "sh-"));
   const tools = mkdtempSync(join(tmpdir(), "pages-tools-"));
   const tool = (name: string, script: string) =>

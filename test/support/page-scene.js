@@ -1,4 +1,4 @@
-/** What the programs that test/support/page-runner.ts makes of the pages' code have at hand. */
+/** The values that programs of test/support/page-runner.ts can use. */
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 
@@ -10,7 +10,7 @@ export const url = `http://localhost:${PORT}`;
 
 const made = new Map();
 
-/** Makes a thing when it is asked for, and once. */
+/** Returns a function that creates a value on its first call and returns it on every call. */
 function lazily(name, make) {
   return async (...args) => {
     if (!made.has(name)) made.set(name, await make(...args));
@@ -18,7 +18,7 @@ function lazily(name, make) {
   };
 }
 
-/** The names that a block may use without declaring them. */
+/** The names that a block can use without a declaration. */
 export const scene = {
   Redis: lazily("Redis", async () => (await import("ioredis")).Redis),
   RedisSessions: lazily("RedisSessions", async () => (await import("ioredis-sessions")).RedisSessions),
@@ -48,7 +48,7 @@ export const scene = {
   ref: async () => (await scene.created()).ref,
 };
 
-/** Has an app listen that its block leaves to the reader. */
+/** Starts an app if its block does not. */
 export async function listen(app, { bare }) {
   if (!bare) {
     app.post("/login/:name", async (req, res) => res.json(await req.rs.create(req.params.name)));
@@ -57,7 +57,7 @@ export async function listen(app, { bare }) {
   await new Promise((resolve) => app.listen(Number(PORT), resolve));
 }
 
-/** Waits until something listens on the port. */
+/** Waits until a server listens on the port. */
 export async function listening(port = Number(PORT)) {
   for (const end = Date.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
     const open = await new Promise((resolve) => {
@@ -105,12 +105,12 @@ function parsed(text) {
   }
 }
 
-/** Compares a value with what a page shows of it. */
+/** Compares a value with the expected value in a page. */
 export function is(value, expected) {
   if (!matches(value, expected)) assert.deepStrictEqual(value, expected);
 }
 
-/** Expects a rejection, or a throw, of a SessionError. */
+/** Expects that a call rejects or throws a SessionError. */
 export async function fails(work, name) {
   await assert.rejects(async () => work(), { name });
 }

@@ -2,7 +2,7 @@
  * The pages for readers, README.md, CONTRIBUTING.md, SECURITY.md and docs/, and their fenced code blocks.
  * test/docs.test.ts runs every block.
  *
- * For authors of pages: what happens to a block depends on its language.
+ * For authors of pages: the language of a block decides how it is tested.
  *
  * - `js` runs as a Node program on an empty Redis, and must not throw.
  *   - These names exist when the block uses them and does not declare them at the start of a line: `Redis`,
@@ -13,7 +13,7 @@
  *     own, `// → expected`, compares the value of the `const` above it. Keys that `expected` leaves out are ignored,
  *     `"…"` matches any text, and a millisecond timestamp (10 ** 12 and more) any other.
  *     `statement; // → throws invalidValue` expects a rejection with that `name`.
- *   - An `app` that nothing listens to listens after the block, with the route `POST /login/:name`. Ports 3000, 8101 and
+ *   - An `app` that does not listen yet is started after the block, with the route `POST /login/:name`. Ports 3000, 8101 and
  *     6379 are replaced by free ones, which includes the check below.
  *   - `js continues` runs after the code of the `js` block above it, in one program.
  *   - A first line such as `// server.mjs` also makes the block a file that the page's `sh` blocks can start.
@@ -47,7 +47,7 @@
  * `url` of the server, and `block`, the text of the block. Before an `sh` block, `before` is a program of its own: `put({ TOKEN: token })` sets
  * variables of the shell.
  *
- * A block that cannot run says why: `<!-- no-run: needs an account at a cloud -->` above it. Few may.
+ * A block that cannot run has its reason above it: `<!-- no-run: needs a cloud account -->`. The number of such blocks is limited.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +61,7 @@ export interface Block {
   readonly code: string;
   readonly before: string;
   readonly check: string;
-  /** Why the block does not run. */
+  /** The reason why the block does not run. */
   readonly noRun: string | undefined;
 }
 
@@ -84,7 +84,7 @@ export function readPages(): Page[] {
   return ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...docs.sort()].map(readPage);
 }
 
-/** Pages whose links, tables and sentences are checked, and whose code does not run. */
+/** Pages whose links, tables and phrases are checked, but whose code does not run. */
 export function readOtherPages(): Page[] {
   return ["ARCHITECTURE.md", "CHANGELOG.md", "bench/README.md", "examples/README.md"].map(readPage);
 }

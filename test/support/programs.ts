@@ -8,7 +8,7 @@ export interface Ended {
   err: string;
 }
 
-/** Runs a program to its end; it is killed when that takes too long. */
+/** Runs a program to its end, and kills it after the time limit. */
 export function runProgram(
   command: string,
   args: readonly string[],
@@ -23,24 +23,24 @@ export function runProgram(
   });
 }
 
-/** The first of these commands that runs with these arguments; undefined when none does. */
+/** Returns the first command that runs with these arguments, or undefined. */
 export function findProgram(commands: readonly string[], args: readonly string[]): string | undefined {
   return commands.find((command) => spawnSync(command, args, { stdio: "ignore" }).status === 0);
 }
 
-/** A test's name, and why it is skipped, when it is. */
+/** The name of a test, with the reason if it is skipped. */
 export function nameOf(name: string, program: string | undefined, reason: string): string {
   return program === undefined ? `${name} (skipped: ${reason})` : name;
 }
 
-/** A server that runs as a process of its own. */
+/** A server in its own process. */
 export interface Program {
-  /** Where it listens. */
+  /** The URL of the server. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** Starts a server on a free port; it has to say its address when it listens. */
+/** Starts a server on a free port. The server must print its URL when it listens. */
 export async function startProgram(
   command: string,
   args: readonly string[],

@@ -2,12 +2,12 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { freePort } from "./redis.js";
 
-/** A TCP proxy in front of a server, whose connections can die without a word, as behind a NAT. */
+/** A TCP proxy whose connections can stop transferring data without being closed, as behind a NAT. */
 export interface TestProxy {
   readonly port: number;
-  /** From now on the connections that are open swallow all data, in both directions. New connections work. */
+  /** Discards all data of the open connections from now on, in both directions. New connections work. */
   swallow(): void;
-  /** How many connections were made so far. */
+  /** The number of connections so far. */
   readonly accepted: number;
   stop(): Promise<void>;
 }

@@ -6,17 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
 
-/** A real redis-server of its own, on a free port, with nothing in it. */
+/** A separate, empty redis-server on a free port. */
 export interface TestRedis {
   readonly port: number;
   readonly url: string;
-  /** A client of this server; closed with it. */
+  /** Creates a client of this server. `stop` closes it. */
   client(options?: RedisOptions): Redis;
-  /** Runs `work` and gives the commands that the server was sent meanwhile (not those inside scripts). */
+  /** Runs `work`. Returns the commands that were sent to the server meanwhile, without those inside scripts. */
   watch(work: () => Promise<unknown>): Promise<string[][]>;
-  /** Stops answering (SIGSTOP), as a hung server would. */
+  /** Stops the process (SIGSTOP), so that it does not answer. */
   pause(): void;
-  /** Answers again (SIGCONT). */
+  /** Continues the process (SIGCONT). */
   resume(): void;
   /** Ends the process at once (SIGKILL). Nothing is saved. */
   kill(): Promise<void>;
@@ -26,7 +26,7 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** A port that nobody listens on. */
+/** Returns a port on which no process listens. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -36,7 +36,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts a redis-server. `args` go to it as they are: `["--maxmemory", "10mb"]`. */
+/** Starts a redis-server. `args` are its command-line arguments: `["--maxmemory", "10mb"]`. */
 export async function startRedis(args: string[] = []): Promise<TestRedis> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-"));
@@ -67,7 +67,7 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
 
   async function watch(work: () => Promise<unknown>): Promise<string[][]> {
     const marker = client();
-    // A command that arrives together with the answer to MONITOR would confuse ioredis: be quiet meanwhile.
+    // ioredis fails if a command arrives together with the answer to MONITOR, so send none until then.
     await marker.ping();
     const monitor = await marker.monitor();
     const seen: string[][] = [];

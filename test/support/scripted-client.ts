@@ -3,22 +3,22 @@ import type { Client } from "../../src/index.js";
 import type { AppKeys, Operation } from "../../src/redis/operation.js";
 import type { Call } from "../../src/redis/run.js";
 
-/** A command that a ScriptedClient was sent, with the functions that answer it. */
+/** A command sent to a ScriptedClient, with the functions that answer it. */
 export interface Sent {
   name: string;
-  /** For a script: its sha or source, the number of keys, the keys and the arguments. */
+  /** The arguments. For a script: its sha or source, the number of keys, the keys and the arguments. */
   args: readonly unknown[];
   resolve(reply: unknown): void;
   reject(error: Error): void;
 }
 
-/** A client whose answers the test decides, to make races and failures happen that a real Redis makes by chance only. */
+/** A client whose answers the test controls, to force races and failures that are random with a real Redis. */
 export class ScriptedClient extends EventEmitter {
   status = "ready";
   isCluster = false;
   options = {};
   stream = { writable: true };
-  /** All commands that were sent, in their order. */
+  /** All sent commands in order. */
   readonly sent: Sent[] = [];
   /** The number of commands in each pipeline. */
   readonly pipelines: number[] = [];
@@ -58,7 +58,7 @@ export class ScriptedClient extends EventEmitter {
     return this as unknown as Client;
   }
 
-  /** The last arguments of the scripts that were sent: the values of their calls. */
+  /** The values of the calls in each sent script, which are its last arguments. */
   get values(): unknown[][] {
     return this.sent.filter(({ name }) => name !== "ping").map(({ args }) => args.slice(2 + Number(args[1]) + 1)); // after the sha, the number of keys, the keys, and `common`
   }
@@ -68,7 +68,7 @@ export class ScriptedClient extends EventEmitter {
   }
 }
 
-/** An error reply, as ioredis makes it. */
+/** Creates an error reply in the form of ioredis. */
 export function replyError(message: string): Error {
   return Object.assign(new Error(message), { name: "ReplyError" });
 }
@@ -93,7 +93,7 @@ export function sharedOperation(name: string): Operation<AppKeys, Input, unknown
 
 export const app: AppKeys = { base: "rs:{app}:", index: ["rs:{app}:index"] };
 
-/** A call, and the results and errors that it has ended with. */
+/** A call with its results and errors. */
 export interface TestCall extends Call {
   readonly ends: unknown[];
 }

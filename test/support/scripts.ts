@@ -5,16 +5,16 @@ import { type Content, dump } from "./dump.js";
 import { startRedis, type TestRedis } from "./redis.js";
 import { textOf } from "./session-text.js";
 
-/** Runs scripts as a Redis user who may touch the declared keys and no others. */
+/** Runs scripts as a Redis user with rights for the declared keys only. */
 export interface TestScripts {
   readonly db: Redis;
-  /** The raw reply. Redis refuses the script as soon as it touches a key that is not among `keys`. */
+  /** Returns the raw reply. Redis refuses a script that accesses a key outside `keys`. */
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
-  /** The reply for the only session of a run. Rejects when that is an error. */
+  /** Returns the reply for the only session of a run. Rejects if it is an error. */
   runOne(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
 }
 
-/** The five index keys, as every script takes them first. */
+/** The five index keys. They are the first keys of every script. */
 export const INDEX = ["active", "users", "expiry", "user-sessions", "user-sessions-overflow"];
 
 /** Call it at the top of a test file. */
@@ -47,32 +47,32 @@ export function useScripts(): TestScripts {
   };
 }
 
-/** Keys and values of data, or keys to remove, as scripts take them. */
+/** Returns a change of data in the format of the scripts. */
 export function changes(write: readonly (string | number)[], remove: readonly string[] = []): string {
   const written = write.flatMap((key, i) => (i % 2 === 0 ? [`\n${key}:${write[i + 1]}`] : []));
   return [...written, ...remove.map((key) => `\n${key}:`)].join("");
 }
 
-/** Strings that stand where a session should and are none, and what is wrong with each. */
+/** Invalid texts of sessions, each with a description. */
 export const DAMAGED: readonly (readonly [what: string, text: string])[] = [
-  ["an empty one", ""],
-  ["one of another program", '{"cookie":{"path":"/"}}'],
+  ["an empty text", ""],
+  ["a session of another program", '{"cookie":{"path":"/"}}'],
   ["a session that ends after its creation", "1000\n1\n1\n100\n1000"],
   ["a session that ends after its id", '1000\n1\n1\n100\n1000\n"alice"'],
   ["a session that ends after its ip", '1000\n1\n1\n100\n1000\n"alice"\n"::1"'],
   ["a session without a last use", '\n1\n1\n100\n1000\n"alice"\n"::1"\n'],
-  ["a session whose count of reads is no number", '1000\nx\n1\n100\n1000\n"alice"\n"::1"\n'],
-  ["a session with terms but no ttl", '1000\n1\n1\n no_resave\n1000\n"alice"\n"::1"\n'],
+  ["a session whose read count is not a number", '1000\nx\n1\n100\n1000\n"alice"\n"::1"\n'],
+  ["a session with flags but no ttl", '1000\n1\n1\n no_resave\n1000\n"alice"\n"::1"\n'],
   ["a session without a ttl", '1000\n1\n1\n\n1000\n"alice"\n"::1"\n'],
 ];
 
-/** As many refs as one run of a script may serve. */
+/** The maximum number of refs in one run of a script. */
 export const HUNDRED = Array.from({ length: 100 }, (_, i) => `r${i}`);
 
-/** What `plantMixed` plants, and how it stands with each. */
+/** The refs that `plantMixed` prepares. */
 export const MIXED = ["first", "missing", "moved", "hash", "last"];
 
-/** A session of alice and one of bob, and between them none, one that went to "new", and a key of another type. */
+/** Writes sessions of alice and bob, and between them a redirect to "new" and a key of another type. One ref is missing. */
 export async function plantMixed(db: Redis): Promise<void> {
   await plant(db, { ref: "first", '"cart"': "1" });
   await db.set("moved", ">new");
@@ -80,14 +80,14 @@ export async function plantMixed(db: Redis): Promise<void> {
   await plant(db, { ref: "last", id: '"bob"', '"cart"': "2" });
 }
 
-/** The same, afterwards: fails unless what is no session is as it was. Gives the rest of the database. */
+/** Expects that the refs without a session are unchanged. Returns the rest of the database. */
 export async function dumpMixed(db: Redis): Promise<Record<string, Content>> {
   const { missing, moved, hash, ...rest } = await dump(db);
   expect({ missing, moved, hash }).toEqual({ missing: undefined, moved: { to: "new" }, hash: { no: "text" } });
   return rest;
 }
 
-/** Writes a session and its index entries by hand, as `create` is documented to leave them. */
+/** Writes a session and its index entries in the documented format of `create`. */
 export async function plant(
   db: Redis,
   { ref, id = '"alice"', la = 1000, ...fields }: { ref: string; id?: string; la?: number } & Record<string, unknown>,

@@ -7,16 +7,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { freePort, startRedis, type TestRedis } from "./redis.js";
 
-/** A master, one replica and three Sentinels: real processes on free ports. */
+/** A master, one replica and three Sentinels, as processes on free ports. */
 export interface TestSentinel {
   readonly name: string;
-  /** As ioredis takes them. */
+  /** The addresses of the Sentinels in the form of ioredis. */
   readonly sentinels: { host: string; port: number }[];
   /** The server that the first Sentinel names as the master. */
   master(): Promise<TestRedis>;
   /** The other server. */
   replica(): Promise<TestRedis>;
-  /** Begins a graceful failover. */
+  /** Starts a graceful failover. */
   failover(): Promise<void>;
   /** Waits until all Sentinels name another master. */
   switched(from: TestRedis): Promise<void>;
@@ -25,7 +25,7 @@ export interface TestSentinel {
 
 const NAME = "mymaster";
 
-/** @param args for the master and the replica, as redis-server takes them */
+/** @param args command-line arguments of the master and the replica */
 export async function startSentinel(args: string[] = []): Promise<TestSentinel> {
   const first = await startRedis(args);
   const replicaOf = ["--replicaof", "127.0.0.1", `${first.port}`, "--repl-diskless-sync-delay", "0"];

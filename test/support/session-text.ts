@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 
 /**
- * A session's text as docs/storage-layout.md documents it, read and written with none of the engine's code: fields by name, data
- * keys in their quotation marks; a mark has nothing but `to`.
+ * A session's text as docs/storage-layout.md documents it, without the engine's code. Fields have names,
+ * and data keys are in quotation marks. A tombstone or redirect has only `to`.
  */
 export type Fields = Record<string, string>;
 
@@ -34,12 +34,12 @@ export function textOf({ to, ttl, no_resave, end, ...fields }: Record<string, un
   return [...own, ...data.map(([name, value]) => `${name}:${value}`)].join("\n");
 }
 
-/** The fields of the session at a key. */
+/** Reads the fields of the session at a key. */
 export async function readFields(db: Redis, key: string): Promise<Fields> {
   return fieldsOf(await db.get(key));
 }
 
-/** Changes fields of the session at a key, by hand; a number given as `{ add }` is added. Leaves its end as it is. */
+/** Changes fields of the session at a key. A value `{ add }` is added to the number. Keeps the expiry. */
 export async function editFields(
   db: Redis,
   key: string,
@@ -49,6 +49,6 @@ export async function editFields(
   for (const [name, change] of Object.entries(changes)) {
     fields[name] = typeof change === "object" ? Number(fields[name]) + change.add : change;
   }
-  // XX: what is gone meanwhile shall not become a ghost.
+  // XX: do not recreate a session that has ended meanwhile.
   await db.set(key, textOf(fields), "XX", "KEEPTTL" as never);
 }

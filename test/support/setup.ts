@@ -3,10 +3,10 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { needProgram } from "./packages.js";
 
-/** Runs once before all tests: embeds the Lua scripts, builds dist, and sees to it that there is a redis-server. */
+/** Runs once before all tests: embeds the Lua scripts, builds dist and ensures that redis-server is installed. */
 export async function setup(): Promise<void> {
   execFileSync(process.execPath, ["src/lua/embed.js"]);
-  // It writes dist in spite of errors in types: `npm run types` tells those.
+  // tsc writes dist despite type errors. `npm run types` reports them.
   if (isDistOld()) spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]);
   await needProgram(
     "redis-server",
@@ -15,7 +15,7 @@ export async function setup(): Promise<void> {
   );
 }
 
-/** Whether a source was changed since dist, which the examples run on, was built. What is generated is always new. */
+/** Whether a source file is newer than dist. Ignores the generated file, which is always newer. */
 function isDistOld(): boolean {
   if (!existsSync("dist/index.js")) return true;
   const built = statSync("dist/index.js").mtimeMs;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect } from "vitest";
 
-/** Nothing the command does takes longer, ms: then it hangs. */
+/** The time limit of a command in ms. A command that exceeds it hangs. */
 const HANG = 15_000;
 
 export interface Result {
@@ -18,7 +18,7 @@ type Environment = Record<string, string | undefined>;
 
 const running = new Set<ChildProcess>();
 
-/** Starts the built command with none of this machine's own settings. */
+/** Starts the built command without the settings of this machine. */
 function start(
   args: readonly string[],
   env: Environment,
@@ -45,16 +45,16 @@ function start(
   return { child, result: ended, said: () => result.out + result.err };
 }
 
-/** Runs the command to its end. The code is null when it hung and had to be killed. */
+/** Runs the command to its end. The code is null if the command hung and was killed. */
 export function run(args: readonly string[], env: Environment = {}): Promise<Result> {
   return start(args, env).result;
 }
 
-/** The command on one Redis. */
+/** The command, connected to one Redis. */
 export interface Tools {
   /** Runs a command. */
   tool(...args: string[]): Promise<Result>;
-  /** What a command gives as JSON. */
+  /** Runs a command and returns its output, parsed as JSON. */
   jsonOf(...args: string[]): Promise<unknown>;
 }
 
@@ -70,28 +70,28 @@ export function toolsOn(redis: () => { url: string }): Tools {
   };
 }
 
-/** Asks a `serve`, with an API key or without. */
+/** Sends a request to `serve`, with or without an API key. */
 export function ask(url: string, key?: string, method = "GET"): Promise<Response> {
   return fetch(url, { method, headers: key === undefined ? {} : { Authorization: `Bearer ${key}` } });
 }
 
-/** The status that a `serve` answers with. */
+/** The status of the answer of `serve`. */
 export async function statusOf(url: string, key?: string, method = "GET"): Promise<number> {
   const response = await ask(url, key, method);
   await response.arrayBuffer();
   return response.status;
 }
 
-/** A `serve` that listens. */
+/** A running `serve`. */
 export interface Served {
   readonly url: string;
-  /** What it has written so far, its log included. */
+  /** The output so far, including the log. */
   said(): string;
-  /** Sends a signal, and waits for the end. */
+  /** Sends a signal and waits for the exit. */
   stop(signal?: NodeJS.Signals): Promise<Result>;
 }
 
-/** Runs `serve` on a free port, unless `args` or `env` name one, and waits until it listens. */
+/** Runs `serve` and waits until it listens. Uses a free port unless `args` or `env` name one. */
 export async function serve(args: readonly string[] = [], env: Environment = {}): Promise<Served> {
   const port = args.includes("--port") || env.RS_PORT !== undefined ? [] : ["--port", "0"];
   const { child, result, said } = start(["serve", ...port, ...args], env);
@@ -112,7 +112,7 @@ export async function serve(args: readonly string[] = [], env: Environment = {})
   };
 }
 
-/** Ends what tests have left running. Call it at the top of a test file. Gives where to put key files. */
+/** Ends commands that tests have left running. Call it at the top of a test file. Returns a function that writes key files. */
 export function useCommand(): { keyFile(text: string): string } {
   const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-cli-"));
   let files = 0;

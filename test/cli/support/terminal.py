@@ -1,6 +1,6 @@
-"""Runs a command at a terminal, answers its question, prints what it wrote, and exits as it did.
+"""Runs a command at a terminal, answers its question, prints its output, and exits with its exit code.
 
-python3 terminal.py <answer> <command>...      the answer as Python writes a text: y\\n, \\x03 for Ctrl-C
+python3 terminal.py <answer> <command>...      the answer as a Python string literal: y\\n, \\x03 for Ctrl-C
 """
 import os
 import pty
@@ -10,7 +10,7 @@ import sys
 def read(terminal):
     try:
         return os.read(terminal, 1024)
-    except OSError:  # what Linux says when the command has ended
+    except OSError:  # Linux raises it when the command has ended
         return b""
 
 

@@ -1,4 +1,4 @@
-// A CommonJS program that uses the installed package. Prints what the test expects.
+// A CommonJS program that uses the installed package. Prints the result for the test.
 const { Redis } = require("ioredis");
 const RedisSessions = require("ioredis-sessions");
 const { RedisStore } = require("ioredis-sessions/express-session");
@@ -12,9 +12,9 @@ async function main() {
   const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
   const { sessions: all } = await auth.admin.soid({ id: "carol" });
   const store = new RedisStore({ client });
-  // There is one class, whichever way it was loaded, with the ES module's exports on it.
+  // import and require return the same class, with the exports of the ES module as properties.
   const module = await import("ioredis-sessions");
-  // Deno resolves import() in a CommonJS file as it does require, and adds this name.
+  // Deno resolves import() in a CommonJS file like require, and adds this name.
   const names = Object.keys(module).filter((name) => name !== "module.exports");
   console.log(
     JSON.stringify({

@@ -1,4 +1,4 @@
-// An ES module that uses the installed package. Prints what the test expects.
+// An ES module that uses the installed package. Prints the result for the test.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { Redis } from "ioredis";

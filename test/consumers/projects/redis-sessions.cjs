@@ -1,11 +1,11 @@
-// The calls of redis-sessions' README (1.x and 2.x) as they are written there, one after the other; the port is the test's.
+// The calls of redis-sessions' README (1.x and 2.x), unchanged and in sequence. Only the port is from the test.
 RedisSessions = require("ioredis-sessions");
 rs = new RedisSessions({ port: Number(process.env.REDIS_PORT) });
 
 rsapp = "myapp";
 results = {};
 
-// Keeps what a call returned, and passes it on.
+// Records the result of a call and returns it.
 function keep(name, next) {
   return (err, resp) => {
     if (err) throw err;

@@ -15,7 +15,7 @@ declare module "ioredis-sessions/middleware" {
 }
 
 declare module "express-session" {
-  // Required, as many projects declare it: in a session it is there or not.
+  // Many projects declare a key as required, although a session may not have it.
   interface SessionData {
     account: { id: string };
   }
@@ -23,12 +23,12 @@ declare module "express-session" {
 
 const client = new Redis();
 const rs = new RedisSessions<SessionData>({ client, nested: true });
-// What an environment does not have is left at its default.
+// undefined, as from a missing environment variable, selects the default.
 new RedisSessions({ client, namespace: process.env.NAMESPACE });
 const ttl: number | undefined = process.env.TTL === undefined ? undefined : Number(process.env.TTL);
 await rs.create({ app: "webapp", id: "alice", ip: "::1", ttl, device: process.env.DEVICE });
 sessions({ rs, app: "webapp", secret: "s", maxPerUser: ttl, cookie: { maxAge: ttl, domain: process.env.DOMAIN } });
-// @ts-expect-error but not this: it would end the session that it was to spare
+// @ts-expect-error undefined would also end the session to keep
 await rs.killsoid({ app: "webapp", id: "alice", except: process.env.REF });
 const same: typeof RedisSessions = DefaultExport;
 
@@ -36,7 +36,7 @@ const auth = sessions({ rs, app: "webapp", secret: ["new", "old"], maxPerUser: 3
 const tenants = sessions({ rs, app: async (req: IncomingMessage) => req.headers.host, secret: "s" });
 const hosts = sessions({ rs, app: (req) => req.headers.host, secret: process.env.SESSION_SECRET });
 
-// What Express hands in may be asked for.
+// The request type of Express is accepted.
 sessions({
   rs,
   app: (req: express.Request) => req.hostname,
@@ -52,9 +52,9 @@ app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
   const mine: Session<SessionData> | null = await req.rs.get();
   const count: number | undefined = mine?.d?.cart?.[0]?.count;
   await req.rs.set({ theme: "dark", cart: null });
-  // @ts-expect-error the data has no such key
+  // @ts-expect-error the data does not have the key
   await req.rs.set({ colour: "dark" });
-  // @ts-expect-error nor such a theme
+  // @ts-expect-error the type does not allow this theme
   await req.rs.set({ theme: "pink" });
   const devices: Device<SessionData>[] = await auth.of(req).devices();
   const created: Created = await req.rs.create("alice", { ttl: 60, d: { theme: "light" } });
@@ -64,7 +64,7 @@ app.get("/", auth.required({ redirect: "/login" }), async (req, res) => {
 await auth.admin.killsoid({ id: "alice" });
 await tenants.admin.killsoid({ app: "blue", id: "alice" });
 await hosts.admin.killsoid({ app: "blue", id: "alice" });
-// @ts-expect-error where there are many apps, each call names one
+// @ts-expect-error each call must name an app if there are several
 await tenants.admin.killsoid({ id: "alice" });
 
 const options: SessionsOptions<SessionData, string> = {
@@ -77,12 +77,12 @@ sessions(options);
 
 const storeOptions: RedisStoreOptions = { client, userId: (data) => data.account?.id ?? null };
 const store = new RedisStore(storeOptions);
-// @ts-expect-error an anonymous session has no account
+// @ts-expect-error an anonymous session has no user id
 new RedisStore({ client, userId: (data) => data.account.id });
 new RedisStore({ client, userId: (data: session.SessionData) => data.account.id });
 const [phone] = (await store.soid("alice")).sessions;
 console.log(phone?.d.account?.id, phone?.d.cookie.expires);
-// @ts-expect-error what is listed need not have one either
+// @ts-expect-error a listed session may be anonymous
 console.log(phone?.d.account.id);
 app.use(session({ store, secret: "s", resave: false, saveUninitialized: false }));
 

@@ -9,7 +9,7 @@ const SET = `/webapp/set/${TOKEN}`;
 const OR_REF = "or a ref: 27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id";
 const JSON_TYPE = { "Content-Type": "application/json" };
 
-/** Every way to be refused. */
+/** Checks the answers to invalid requests and during outages. */
 export function describeErrors(): void {
   const t = useApi();
   const slow = useApi({ timeout: 300 });
@@ -59,7 +59,7 @@ export function describeErrors(): void {
     ["DELETE", "/webapp/kill/short", "Invalid token format", "ERR_INVALID_FORMAT"],
     ["DELETE", "/webapp/killsoid/alice?except=x", "Invalid ref format", "ERR_INVALID_FORMAT"],
     ["DELETE", "/no/killall", "Invalid app format", "ERR_INVALID_FORMAT"],
-  ])("%s %s is refused: %s", async (method, path, detail, code, body) => {
+  ])("refuses %s %s: %s", async (method, path, detail, code, body) => {
     const api = await t.open();
     const answer = await api.call(method, path, { body });
     expectProblem(answer, 400, code);
@@ -75,7 +75,7 @@ export function describeErrors(): void {
     ["POST", "/webapp/rotate/short", undefined, "64 of A-Z a-z 0-9"],
     ["GET", "/no/get/short", undefined, "3 to 20 of A-Z a-z 0-9 _ -"],
     ["GET", "/webapp/get/-", undefined, undefined],
-  ])("%s %s comes with a hint", async (method, path, body, hint) => {
+  ])("adds a hint to the error of %s %s", async (method, path, body, hint) => {
     const api = await t.open();
     expect(((await api.call(method, path, { body })).body as Problem).hint).toBe(hint);
   });
@@ -83,12 +83,12 @@ export function describeErrors(): void {
   test.each<[string, string | Buffer, string]>([
     ["broken", '{"a":', "The body is not JSON"],
     ["blank", "  ", "The body is not JSON"],
-    ["a text", '"abc"', "The body must be a JSON object"],
+    ["a string", '"abc"', "The body must be a JSON object"],
     ["a number", "12", "The body must be a JSON object"],
     ["null", "null", "The body must be a JSON object"],
-    ["no JSON", "a=1&b=2", "The body is not JSON"],
-    ["malformed gzip", Buffer.from("no gzip"), "The body does not match its Content-Encoding"],
-  ])("a body that is %s is refused", async (what, body, detail) => {
+    ["not JSON", "a=1&b=2", "The body is not JSON"],
+    ["not gzip as announced", Buffer.from("no gzip"), "The body does not match its Content-Encoding"],
+  ])("refuses a body that is %s", async (what, body, detail) => {
     const api = await t.open();
     const headers = { ...JSON_TYPE, ...(/gzip/.test(what) && { "Content-Encoding": "gzip" }) };
     for (const [method, path] of [["POST", SET] as const, ["PUT", `${CREATE}?ip=::1`] as const]) {
@@ -100,7 +100,7 @@ export function describeErrors(): void {
   });
 
   test.each(["/webapp/soid/%", "/webapp/soid/%ff", "/%E0%A4%A/killall", "/webapp/get/%ED%A0%80"])(
-    "%s, whose encoding is none, is refused",
+    "refuses the invalid encoding in %s",
     async (path) => {
       const api = await t.open();
       const answer = await api.call(path.endsWith("killall") ? "DELETE" : "GET", path);
@@ -109,7 +109,7 @@ export function describeErrors(): void {
   );
 
   test.each(["ip=%ff", "ip=::1&device=%ED%A0%80", "ip=::1&device=50%", "ip=::1&%ff=1"])(
-    "?%s, whose encoding is none, is refused",
+    "refuses the invalid encoding in ?%s",
     async (query) => {
       const api = await t.open();
       const answer = await api.call("PUT", `${CREATE}?${query}`);
@@ -118,14 +118,14 @@ export function describeErrors(): void {
     },
   );
 
-  test("a route that is none is 404", async () => {
+  test("answers 404 for an unknown route", async () => {
     const api = await t.open();
     for (const path of ["/", "/webapp", "/webapp/get", "/webapp/nothing/x", "/webapp/get/a/b", "/favicon.ico"]) {
       expectProblem(await api.get(path), 404, "ERR_NOT_FOUND");
     }
   });
 
-  test("a method that a route does not take is 405, and Allow says which it takes", async () => {
+  test("answers 405 with Allow for a method that the route does not have", async () => {
     const api = await t.open();
     const refused: [string, string, string][] = [
       ["POST", CREATE, "PUT"],
@@ -142,7 +142,7 @@ export function describeErrors(): void {
     }
   });
 
-  test("a body over 64 KiB is 413, also in parts and when it grows by being unpacked", async () => {
+  test("answers 413 for a plain, chunked or decompressed body over 64 KiB", async () => {
     const api = await t.open();
     const large = JSON.stringify({ a: "x".repeat(64 * 1024) });
     expectProblem(await api.call("POST", SET, { body: large, headers: JSON_TYPE }), 413, "ERR_BODY_TOO_LARGE");
@@ -155,7 +155,7 @@ export function describeErrors(): void {
     expect(await t.db.keys("*")).toEqual([]);
   });
 
-  test("a body that does not say that it is JSON is 415", async () => {
+  test("answers 415 for a body without a JSON content type", async () => {
     const api = await t.open();
     const asks: Ask[] = [
       { body: '{"a":1}', headers: { "Content-Type": "text/plain" } },
@@ -169,7 +169,7 @@ export function describeErrors(): void {
     expectProblem(await api.call("DELETE", "/webapp/killall", asks[0]), 415, "ERR_UNSUPPORTED_MEDIA_TYPE");
   });
 
-  test("a request that ends in the midst of its body harms nobody", async () => {
+  test("keeps working after a client disconnects inside its body", async () => {
     const api = await t.open();
     const socket = connect(api.port, "127.0.0.1");
     socket.write(`POST ${SET} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"a"`);
@@ -178,7 +178,7 @@ export function describeErrors(): void {
     expect((await api.get("/ping")).text).toBe("PONG");
   });
 
-  /** One request for each route. */
+  /** Sends one request to each route and expects a 503 from all. */
   async function expectOutage(api: Api): Promise<void> {
     const asks: [string, string, Ask?][] = [
       ["PUT", `${CREATE}?ip=::1`],
@@ -195,7 +195,7 @@ export function describeErrors(): void {
     ];
     const began = performance.now();
     const answers = await Promise.all(asks.map(([method, path, ask]) => api.call(method, path, ask)));
-    // The engine's timeout of 300 ms, and what a busy machine may add.
+    // The engine's timeout is 300 ms. The margin is for a busy machine.
     expect(performance.now() - began).toBeLessThan(2000);
     for (const answer of answers) {
       const { code } = answer.body as Problem;
@@ -204,7 +204,7 @@ export function describeErrors(): void {
     }
   }
 
-  test("every route is 503 within the timeout while Redis hangs, and 400 still is 400", async () => {
+  test("answers 503 on every route within the timeout while Redis hangs, and still 400 for bad input", async () => {
     const api = await slow.open();
     expect((await api.get("/ping")).status).toBe(200);
     slow.redis.pause();
@@ -218,7 +218,7 @@ export function describeErrors(): void {
     await expect.poll(async () => (await api.get("/ping")).status, { timeout: 5000 }).toBe(200);
   });
 
-  test("every route is 503 within the timeout while Redis is away", async () => {
+  test("answers 503 on every route within the timeout while Redis is down", async () => {
     const api = await slow.open();
     await slow.redis.kill();
     try {
@@ -229,7 +229,7 @@ export function describeErrors(): void {
     await expect.poll(async () => (await api.get("/ping")).status, { timeout: 10_000 }).toBe(200);
   });
 
-  test("what Redis itself complains of is 500, and not told", async () => {
+  test("answers 500 without details for an error reply of Redis", async () => {
     const api = await t.open();
     await t.db.set("rs:{webapp}:users", "no zset");
     const answer = await api.get("/webapp/activity?dt=60");
@@ -237,7 +237,7 @@ export function describeErrors(): void {
     expect(answer.text).not.toMatch(/WRONGTYPE|users|rs:/);
   });
 
-  test("no error repeats the token, in the path or in the header", async () => {
+  test("repeats no token of the path or the header in an error", async () => {
     const api = await t.open();
     const secret = "S3cret".repeat(10);
     const headers = { "X-Session-Token": secret };

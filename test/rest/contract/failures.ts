@@ -6,7 +6,7 @@ import { expectProblem } from "../support/problem.js";
 const TOKEN = "t".repeat(64);
 const PATH = `/webapp/get/${TOKEN}`;
 
-/** Who is told what a 500 does not tell. */
+/** Checks where the cause of a 500 is reported. */
 export function describeFailures(): void {
   const t = useApi();
   const print = vi.spyOn(console, "error");
@@ -19,7 +19,7 @@ export function describeFailures(): void {
     };
   }
 
-  test("onError is given what went wrong, and the request, once for each 500", async () => {
+  test("calls onError with the error and the request, once for each 500", async () => {
     const told: [unknown, string][] = [];
     const error = new TypeError("cannot read properties of undefined");
     const onError = (error: unknown, req: { path: string }) => void told.push([error, req.path]);
@@ -29,7 +29,7 @@ export function describeFailures(): void {
     expect(print).not.toHaveBeenCalled();
   });
 
-  test.each([400, 413, 415])("an error of authorize whose status is %i is 500 all the same", async (status) => {
+  test.each([400, 413, 415])("answers 500 for an error of authorize with the status %i", async (status) => {
     const error = Object.assign(new Error("Request failed"), { status });
     const told: unknown[] = [];
     const api = await t.open({ onError: (error) => void told.push(error), authorize: failing(error) });
@@ -37,7 +37,7 @@ export function describeFailures(): void {
     expect(told).toEqual([error]);
   });
 
-  test("onError is given what Redis complains of", async () => {
+  test("calls onError with an error of Redis", async () => {
     const told: unknown[] = [];
     const api = await t.open({ onError: (error) => void told.push(error) });
     await t.db.set("rs:{webapp}:users", "no zset");
@@ -45,7 +45,7 @@ export function describeFailures(): void {
     expect(told).toMatchObject([{ name: "redisError", cause: { message: expect.stringMatching(/^WRONGTYPE/) } }]);
   });
 
-  test("onError is not told of what a caller did wrong", async () => {
+  test("does not call onError for errors of the client", async () => {
     const onError = vi.fn();
     const api = await t.open({ onError, authorize: (req) => req.path.startsWith("/webapp") });
     for (const path of ["/webapp/get/short", "/nothing", "/webapp/soid/%", "/other/soid/x"]) await api.get(path);
@@ -58,19 +58,19 @@ export function describeFailures(): void {
       new TypeError("no directory", { cause: new Error("connect ECONNREFUSED") }),
       "TypeError: no directory: connect ECONNREFUSED",
     ],
-    ["a cause that the message has already", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
-    ["a text", "no", "string was thrown: no"],
-    ["a text of several lines", "no\nFAKE\u001b[2J", "string was thrown: no FAKE [2J"],
+    ["a cause that the message contains", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
+    ["a string", "no", "string was thrown: no"],
+    ["a string with several lines", "no\nFAKE\u001b[2J", "string was thrown: no FAKE [2J"],
     ["nothing", undefined, "undefined was thrown"],
     ["an object", { token: TOKEN }, "object was thrown"],
-  ])("without onError it prints %s, and not the address", async (_what, error, line) => {
+  ])("prints %s without the URL if there is no onError", async (_what, error, line) => {
     const api = await t.open({ onError: undefined, authorize: failing(error) } as never);
     expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
     expect(print.mock.calls).toEqual([[`ioredis-sessions/rest: ${line}`]]);
   });
 
   test.each([undefined, null, 0, "", "route", "router"])(
-    "an authorize that throws %j lets nobody in",
+    "refuses the request if authorize throws %j",
     async (thrown) => {
       const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
       for (const authorize of [failing(thrown), () => Promise.reject(thrown)]) {
@@ -89,7 +89,7 @@ export function describeFailures(): void {
       },
     ],
     ["rejects", async () => Promise.reject(new Error("the log is full"))],
-  ])("an onError that %s is printed, and the answer is 500 all the same", async (_how, onError) => {
+  ])("answers 500 and prints the error if onError %s", async (_how, onError) => {
     const api = await t.open({ onError, authorize: failing(new Error("first")) });
     expectProblem(await api.get(PATH), 500, "ERR_INTERNAL");
     await expect.poll(() => print.mock.calls).toEqual([["ioredis-sessions/rest: Error: the log is full"]]);

@@ -24,11 +24,11 @@ const ROUTES: [method: string, path: string, writes: boolean][] = [
   ["DELETE", "/webapp/killall", true],
 ];
 
-/** Who may do what. */
+/** Checks `authorize`: which requests are permitted, and which are refused. */
 export function describeGuard(): void {
   const t = useApi();
 
-  /** What the route answers to a caller with this key. */
+  /** Sends a request with this key to the route. */
   function ask(api: Api, [method, path]: readonly [string, string, ...unknown[]], key?: string) {
     const headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
     return api.call(method, path, { headers, ...(method === "POST" && { body: { a: 1 } }) });
@@ -42,7 +42,7 @@ export function describeGuard(): void {
     ["a key and more", { "X-API-Key": `${KEY}x` }],
     ["a password", { Authorization: `Basic ${Buffer.from(`x:${KEY}`).toString("base64")}` }],
     ["the key in the query", {}],
-  ])("with %s every route is 401, and nothing is done", async (what, headers) => {
+  ])("answers 401 on every route and changes nothing, with %s", async (what, headers) => {
     const api = await t.open({ authorize: KEYS });
     const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     for (const [method, path] of ROUTES) {
@@ -55,17 +55,17 @@ export function describeGuard(): void {
     expect((await t.rs.soapp({ app: "webapp", dt: 60 })).sessions).toMatchObject([{ ref, w: 1, r: 1 }]);
   });
 
-  test("a Bearer that is meant for somebody else does not hide the key in X-API-Key, nor the other way round", async () => {
+  test("accepts a valid key in one header if the other header has a foreign one", async () => {
     const api = await t.open({ authorize: KEYS });
     for (const headers of [
-      { Authorization: "Bearer of-another-door", "X-API-Key": KEY },
-      { Authorization: `Bearer ${KEY}`, "X-API-Key": "of-another-door" },
+      { Authorization: "Bearer of-another-service", "X-API-Key": KEY },
+      { Authorization: `Bearer ${KEY}`, "X-API-Key": "of-another-service" },
     ]) {
       expect((await api.get("/webapp/soid/alice", { headers })).status).toBe(200);
     }
   });
 
-  test("the key goes as Authorization: Bearer, or as X-API-Key", async () => {
+  test("accepts the key as Authorization: Bearer and as X-API-Key", async () => {
     const api = await t.open({ authorize: KEYS });
     const accepted = [
       { Authorization: `Bearer ${KEY}` },
@@ -78,13 +78,13 @@ export function describeGuard(): void {
     }
   });
 
-  test("a key without bounds opens every route of every app", async () => {
+  test("permits every route of every app for a key without limits", async () => {
     const api = await t.open({ authorize: KEYS });
     for (const route of ROUTES) expect((await ask(api, route, KEY)).status).toBe(200);
     expect((await ask(api, ["GET", "/any-app/soid/alice"], KEY)).status).toBe(200);
   });
 
-  test("a key of one app is 403 at another", async () => {
+  test("answers 403 if the key is for another app", async () => {
     const api = await t.open({ authorize: KEYS });
     await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     for (const route of ROUTES) expectProblem(await ask(api, route, SHOP), 403, "ERR_FORBIDDEN");
@@ -96,7 +96,7 @@ export function describeGuard(): void {
     expect((await ask(api, ["GET", "/sh%6Fp-test/soid/x"], SHOP)).status).toBe(200);
   });
 
-  test("a read-only key reads, and is 403 where something is changed", async () => {
+  test("permits reads and answers 403 for changes with a read-only key", async () => {
     const api = await t.open({ authorize: KEYS });
     for (const route of ROUTES) {
       const answer = await ask(api, route, READER);
@@ -106,7 +106,7 @@ export function describeGuard(): void {
     expect(await t.db.keys("*")).toEqual([]);
   });
 
-  test("without a key a route does not tell what is wrong with the request", async () => {
+  test("does not describe errors of a request without a key", async () => {
     const api = await t.open({ authorize: KEYS });
     const large = { body: "x".repeat(70_000), headers: { "Content-Type": "application/json" } };
     for (const [method, path, options] of [
@@ -118,13 +118,13 @@ export function describeGuard(): void {
     }
   });
 
-  test("/ping and /openapi.json need no key", async () => {
+  test("requires no key for /ping and /openapi.json", async () => {
     const api = await t.open({ authorize: KEYS });
     expect((await api.get("/ping")).text).toBe("PONG");
     expect((await api.get("/openapi.json")).status).toBe(200);
   });
 
-  test("false lets everybody in", async () => {
+  test("permits every request if authorize is false", async () => {
     const api = await t.open({ authorize: false });
     for (const route of ROUTES) expect((await ask(api, route)).status).toBe(200);
   });
@@ -134,16 +134,16 @@ export function describeGuard(): void {
     ["a promise of true", async () => true, 200],
     ["its app", () => ({ apps: ["webapp"] }), 200],
     ["a promise of its app", async () => ({ apps: ["other", "webapp"] }), 200],
-    ["nothing but read-only", () => ({ readOnly: true }), 200],
+    ["only readOnly", () => ({ readOnly: true }), 200],
     ["false", () => false, 401],
     ["a promise of false", async () => false, 401],
     ["undefined", () => undefined as never, 401],
     ["null", async () => null as never, 401],
     ["another app", () => ({ apps: ["other"] }), 403],
     ["no app", async () => ({ apps: [] }), 403],
-    ["a text in place of a list", () => ({ apps: "webapp-and-more" as never }), 500],
+    ["a string as apps", () => ({ apps: "webapp-and-more" as never }), 500],
     ["a misspelt grant", () => ({ app: ["other"] }) as never, 500],
-  ])("a function that gives %s", async (_what, authorize, status) => {
+  ])("applies the result of a function that returns %s", async (_what, authorize, status) => {
     const api = await t.open({ authorize });
     const answer = await api.get("/webapp/soid/alice");
     expect(answer.status).toBe(status);
@@ -152,7 +152,7 @@ export function describeGuard(): void {
     expectProblem(answer, 401, "ERR_UNAUTHORIZED", /Ask its operator/);
   });
 
-  test("a function sees the request, and may bind it to read-only", async () => {
+  test("passes the request to the function, which can limit it to reads", async () => {
     const seen: string[] = [];
     const api = await t.open({
       mount: "/s",
@@ -177,11 +177,11 @@ export function describeGuard(): void {
     ["rejects", () => Promise.reject(new Error(`cannot look up ${KEY}`))],
     ...[[], [{}], new Set(["webapp"]), new Error("no"), "no", 1, { apps: undefined }, { apps: "webapp" }].map(
       (answer): [string, Authorize] => [
-        `answers ${inspect(answer).split("\n")[0]}`,
+        `returns ${inspect(answer).split("\n")[0]}`,
         () => answer as unknown as boolean,
       ],
     ),
-  ])("a function that %s is 500, and what it says stays here", async (_how, authorize) => {
+  ])("answers 500 without details if the function %s", async (_how, authorize) => {
     const api = await t.open({ authorize });
     const { ref } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     const answer = await api.call("DELETE", "/webapp/killall");

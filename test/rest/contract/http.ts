@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { useApi } from "../support/api.js";
 import type { Problem } from "../support/problem.js";
 
-/** What HTTP asks of the interface, whatever the route. */
+/** Checks the HTTP behaviour that all routes have in common. */
 export function describeHttp(): void {
   const t = useApi();
 
@@ -18,7 +18,7 @@ export function describeHttp(): void {
     "..",
     '"quoted"\\',
     "😀".repeat(64),
-  ])("a user may be called %s", async (id) => {
+  ])("accepts the user id %s", async (id) => {
     const api = await t.open({ mount: "/s" });
     const path = encodeURIComponent(id);
     const { token } = await api.create(`/webapp/create/${path}?ip=127.0.0.1`);
@@ -28,7 +28,7 @@ export function describeHttp(): void {
     expect((await api.call("DELETE", `/webapp/killsoid/${path}`)).body).toEqual({ kill: 1 });
   });
 
-  test("HEAD answers as GET does, without a body", async () => {
+  test("answers HEAD like GET, without a body", async () => {
     const api = await t.open();
     const { token } = await api.create();
     const get = await api.get(`/webapp/get/${token}?touch=false`);
@@ -39,7 +39,7 @@ export function describeHttp(): void {
     expect((await api.call("HEAD", "/webapp/nothing")).status).toBe(404);
   });
 
-  test("OPTIONS tells what a route takes", async () => {
+  test("answers OPTIONS with the methods of the route", async () => {
     const api = await t.open();
     const allowed = async (path: string) => {
       const { status, headers, text } = await api.call("OPTIONS", path);
@@ -52,7 +52,7 @@ export function describeHttp(): void {
     expect(await allowed("/ping")).toBe("GET, HEAD");
   });
 
-  test("every answer says Cache-Control: no-store and X-Content-Type-Options: nosniff", async () => {
+  test("sends Cache-Control: no-store and X-Content-Type-Options: nosniff with every answer", async () => {
     const api = await t.open();
     const { token } = await api.create();
     const asked: [string, string][] = [
@@ -75,7 +75,7 @@ export function describeHttp(): void {
     }
   });
 
-  test("a body may be compressed, in parts, or empty", async () => {
+  test("accepts a compressed, a chunked and an empty body", async () => {
     const api = await t.open();
     const { token } = await api.create(undefined, { body: {} });
     const json = { "Content-Type": "application/json; charset=utf-8" };
@@ -111,10 +111,10 @@ export function describeHttp(): void {
 
   test.each<[string, string, () => RequestHandler, string]>([
     ["bytes", '{"a":1}', () => express.raw({ type: "*/*" }), "d must be an object"],
-    ["a text", '{"a":1}', () => express.text({ type: "*/*" }), "d must be an object"],
+    ["a string", '{"a":1}', () => express.text({ type: "*/*" }), "d must be an object"],
     ["a number", "7", () => express.json({ strict: false }), "d must be an object"],
     ["null", "null", () => express.json({ strict: false }), "No d supplied|d must contain at least one key"],
-  ])("where another body parser has left %s, that is refused", async (_what, body, parser, detail) => {
+  ])("refuses %s from another body parser", async (_what, body, parser, detail) => {
     const api = await t.open({ use: parser() });
     const { token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
     const headers = { "Content-Type": "application/json" };
@@ -129,7 +129,7 @@ export function describeHttp(): void {
     expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toMatchObject([{ w: 1 }]);
   });
 
-  test("JSON that is nested thousands deep is refused", async () => {
+  test("refuses JSON that is nested thousands of levels deep", async () => {
     const api = await t.open();
     const { token } = await api.create();
     const body = `{"a":${"[".repeat(30_000)}${"]".repeat(30_000)}}`;
@@ -137,7 +137,7 @@ export function describeHttp(): void {
     expect((await api.call("POST", `/webapp/set/${token}`, { body, headers })).status).toBe(400);
   });
 
-  test("a body of exactly 64 KiB is taken", async () => {
+  test("accepts a body of exactly 64 KiB", async () => {
     const api = await t.open();
     const { token } = await api.create();
     const text = "x".repeat(64 * 1024 - '{"a":""}'.length);

@@ -6,7 +6,7 @@ const ANONYMOUS = "x".repeat(64);
 const TOKEN = /^[A-Za-z0-9]{64}$/;
 const REF = /^[\w-]{27}$/;
 
-/** What every route does when all is well. */
+/** Checks the answers of every route to valid requests. */
 export function describeRoutes(): void {
   const t = useApi();
   const mounted = [{ mount: "" }, { mount: "/sessions/v1" }];
@@ -14,7 +14,7 @@ export function describeRoutes(): void {
   describe.each(mounted)('mounted at "$mount"', ({ mount }) => {
     const open = (): Promise<Api> => t.open({ mount });
 
-    test("PUT create gives a token and its ref", async () => {
+    test("PUT create returns a token and its ref", async () => {
       const api = await open();
       const { status, body, headers } = await api.call("PUT", "/webapp/create/alice?ip=203.0.113.7");
       expect(status).toBe(200);
@@ -24,21 +24,21 @@ export function describeRoutes(): void {
       expect(session).toMatchObject({ ip: "203.0.113.7", ttl: 7200 });
     });
 
-    test("PUT create takes data, ttl, device, no_resave and absolute", async () => {
+    test("PUT create accepts data, ttl, device, no_resave and absolute", async () => {
       const api = await open();
       const path = "/webapp/create/alice?ip=::1&ttl=300&device=Firefox%20on%20%C3%BC&no_resave=true&absolute=60";
       const { ref } = await api.create(path, { body: { theme: "dark", visits: 3, gone: null } });
       const session = await t.rs.get({ app: "webapp", ref });
       expect(session).toMatchObject({ ip: "::1", device: "Firefox on ü", no_resave: true });
       expect(session?.d).toEqual({ theme: "dark", visits: 3 });
-      // absolute ends it sooner than its ttl would.
+      // `absolute` ends the session before its ttl does.
       expect(session?.ttl).toBeLessThanOrEqual(60);
       const left = await t.db.pttl(`rs:{webapp}:s:${ref}`);
       expect(left).toBeGreaterThan(50_000);
       expect(left).toBeLessThanOrEqual(60_000);
     });
 
-    test("PUT create keeps to maxPerUser: the oldest end, or the new one is refused", async () => {
+    test("PUT create applies maxPerUser: ends the oldest sessions or refuses the new one", async () => {
       const api = await open();
       const first = await api.create("/webapp/create/alice?ip=::1");
       const second = await api.create("/webapp/create/alice?ip=::1&maxPerUser=1");
@@ -48,7 +48,7 @@ export function describeRoutes(): void {
       expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions.map(({ ref }) => ref)).toEqual([second.ref]);
     });
 
-    test("GET get gives the session, by token, by ref and by header", async () => {
+    test("GET get returns the session by token, by ref and by header", async () => {
       const api = await open();
       const { token, ref } = await api.create(undefined, { body: { a: 1 } });
       const first = await api.get(`/webapp/get/${token}`);
@@ -61,7 +61,7 @@ export function describeRoutes(): void {
       expect((await api.get("/webapp/get/-", { headers: { "X-Session-Token": ref } })).body).toMatchObject({ r: 4 });
     });
 
-    test("GET get?touch=false leaves no trace", async () => {
+    test("GET get?touch=false changes nothing", async () => {
       const api = await open();
       const { token } = await api.create();
       for (const touch of ["false", "false", "true"]) {
@@ -70,7 +70,7 @@ export function describeRoutes(): void {
       expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ r: 2 });
     });
 
-    test("POST set merges, by token, ref and header, and gives the session as it is then", async () => {
+    test("POST set merges data by token, ref and header, and returns the changed session", async () => {
       const api = await open();
       const { token, ref } = await api.create(undefined, { body: { a: 1, b: 2 } });
       const first = await api.call("POST", `/webapp/set/${token}`, { body: { a: null, c: "three" } });
@@ -82,7 +82,7 @@ export function describeRoutes(): void {
       expect((last.body as { d: object }).d).toEqual({ b: 2, c: "three", d: 120.55, e: false });
     });
 
-    test("POST rotate gives a new token and lets the old one work for grace seconds", async () => {
+    test("POST rotate returns a new token and accepts the old one for grace seconds", async () => {
       const api = await open();
       const { token } = await api.create();
       const { status, body } = await api.call("POST", "/webapp/rotate/-", { headers: { "X-Session-Token": token } });
@@ -108,7 +108,7 @@ export function describeRoutes(): void {
       expect((body as { sessions: unknown[] }).sessions).toHaveLength(2);
     });
 
-    test("GET soapp lists those of the app, a page at a time", async () => {
+    test("GET soapp lists the sessions of the app in pages", async () => {
       const api = await open();
       const refs = [];
       for (const id of ["alice", "bob", "carol"]) {
@@ -132,7 +132,7 @@ export function describeRoutes(): void {
       expect(body).toEqual({ activity: 2 });
     });
 
-    test("soapp and activity take deltaTime for dt, as the engine does", async () => {
+    test("GET soapp and activity accept deltaTime as an alias of dt", async () => {
       const api = await open();
       const { ref } = await api.create();
       expect((await api.get("/webapp/soapp?deltaTime=60")).body).toMatchObject({ sessions: [{ ref }] });
@@ -150,7 +150,7 @@ export function describeRoutes(): void {
       expect((await t.rs.soid({ app: "webapp", id: "alice" })).sessions).toEqual([]);
     });
 
-    test("lists have at most 1,000 sessions, and say where the next part begins", async () => {
+    test("GET soid and soapp list at most 1,000 sessions and return the next offset", async () => {
       const api = await open();
       await Promise.all(Array.from({ length: 1001 }, () => t.rs.create({ app: "webapp", id: "alice", ip: "::1" })));
       for (const path of ["/webapp/soid/alice?", "/webapp/soapp?dt=600&"]) {
@@ -173,7 +173,7 @@ export function describeRoutes(): void {
       }
     });
 
-    test("lists of long sessions end before they are long", async () => {
+    test("GET soid and soapp limit the size of a list", async () => {
       const api = await open();
       const d = { text: "x".repeat(500_000) };
       await Promise.all(Array.from({ length: 12 }, () => t.rs.create({ app: "webapp", id: "alice", ip: "::1", d })));
@@ -188,7 +188,7 @@ export function describeRoutes(): void {
       expect(new Set(seen).size).toBe(12);
     });
 
-    test("DELETE killsoid ends all sessions of a user, or spares one by token or ref", async () => {
+    test("DELETE killsoid ends all sessions of a user, except one by token or ref", async () => {
       const api = await open();
       const [one, , , bob] = [
         await api.create(),
@@ -203,7 +203,7 @@ export function describeRoutes(): void {
       expect((await api.get(`/webapp/get/${bob.token}`)).body).toMatchObject({ id: "bob" });
     });
 
-    test("DELETE killall ends all sessions of the app, and of no other", async () => {
+    test("DELETE killall ends all sessions of the app and of no other app", async () => {
       const api = await open();
       await api.create();
       await api.create("/webapp/create/bob?ip=127.0.0.1");
@@ -218,14 +218,14 @@ export function describeRoutes(): void {
       expect(headers["content-type"]).toMatch(/^text\/plain/);
     });
 
-    test("GET openapi.json names the path that it is mounted at", async () => {
+    test("GET openapi.json contains the mount path", async () => {
       const { status, body } = await (await open()).get("/openapi.json");
       expect(status).toBe(200);
       expect(body).toMatchObject({ openapi: "3.1.0", servers: [{ url: mount || "/" }] });
     });
   });
 
-  test("what is not there is {}, an empty list or 0", async () => {
+  test("returns {}, an empty list or 0 for unknown sessions, users and apps", async () => {
     const api = await t.open();
     const answers: [string, string, object | undefined, unknown][] = [
       ["GET", `/webapp/get/${ANONYMOUS}`, undefined, {}],

@@ -18,17 +18,17 @@ export interface Answer {
   status: number;
   headers: IncomingHttpHeaders;
   text: string;
-  /** The text as JSON, where it says that it is. */
+  /** The parsed text if the content type is JSON. */
   body: unknown;
 }
 
 export interface Ask {
-  /** Sent as JSON, unless it is a text or bytes. */
+  /** An object is sent as JSON, a string or bytes unchanged. */
   body?: unknown;
   headers?: OutgoingHttpHeaders;
 }
 
-/** The interface on a server of its own. */
+/** The REST interface on its own server. */
 export class Api {
   readonly server: Server;
   readonly port: number;
@@ -40,12 +40,12 @@ export class Api {
     this.#mount = mount;
   }
 
-  /** Sends a request. The path goes out as it is, which fetch would not do. */
+  /** Sends a request. The path is sent unchanged, unlike with fetch. */
   async call(method: string, path: string, { body, headers = {} }: Ask = {}): Promise<Answer> {
     const json = body !== undefined && typeof body !== "string" && !Buffer.isBuffer(body);
     const bytes = json ? JSON.stringify(body) : (body as string | Buffer | undefined);
     const type = json ? { "Content-Type": "application/json" } : {};
-    // Node's client says the length of a POST only.
+    // Node's client sends a length only with POST.
     const length =
       bytes === undefined || "Transfer-Encoding" in headers ? {} : { "Content-Length": Buffer.byteLength(bytes) };
     const sent = request({
@@ -68,27 +68,27 @@ export class Api {
     return this.call("GET", path, ask);
   }
 
-  /** Creates a session by the interface, of alice in "webapp" unless told otherwise. */
+  /** Creates a session through the interface. Default: for alice in "webapp". */
   async create(path = "/webapp/create/alice?ip=127.0.0.1", ask?: Ask): Promise<Created> {
     return (await this.call("PUT", path, ask)).body as Created;
   }
 }
 
 export interface ApiOptions extends Partial<RestOptions> {
-  /** The path that it is mounted at. Default: the root. */
+  /** The mount path. Default: the root. */
   mount?: string;
-  /** What requests go through before. */
+  /** Middleware that runs before the interface. */
   use?: RequestHandler;
   http?: ServerOptions;
 }
 
-/** What the tests of one file share: one Redis, emptied before each test, and a new engine for each. */
+/** The shared state of a test file: one Redis that is emptied before each test, and a new engine for each test. */
 export interface TestApi extends Pick<TestEngine, "redis" | "db" | "rs"> {
-  /** Opens the interface, to everybody unless told otherwise; it is closed after the test. */
+  /** Opens the interface, and closes it after the test. Default: `authorize: false`. */
   open(options?: ApiOptions): Promise<Api>;
 }
 
-/** Call it at the top of a test file. `vi.mock` decides which Express it is. */
+/** Call it at the top of a test file. `vi.mock` selects the version of Express. */
 export function useApi({ timeout = 2000, nested = false } = {}): TestApi {
   const t = useEngine({ timeout, nested });
   const closing: (() => Promise<void>)[] = [];
@@ -108,10 +108,10 @@ export function useApi({ timeout = 2000, nested = false } = {}): TestApi {
     },
     async open({ mount = "", use, http = {}, ...options } = {}) {
       const app = express();
-      // Express prints what reaches its last handler: nothing should.
+      // Express prints errors that reach its last handler. There must be none.
       app.set("env", "test");
       if (use !== undefined) app.use(use);
-      // What a test provokes is not for its output, unless it asks.
+      // Hide expected errors from the output of the test, unless it passes `onError`.
       const router = rest({ rs: t.rs, authorize: false, onError: () => {}, ...options });
       app.use(mount === "" ? "/" : mount, router);
       const server = createServer(http, app).listen(0, "127.0.0.1");

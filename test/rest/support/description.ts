@@ -28,14 +28,14 @@ export interface Description {
   components: { schemas: Record<string, { properties?: object }>; securitySchemes?: object };
 }
 
-/** The operations, as the description lists them. */
+/** The operations in the order of the description. */
 export function operationsOf({ paths }: Description): { method: string; path: string; operation: Operation }[] {
   return Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
   );
 }
 
-/** Says whether a value is as a schema of the description wants it. Properties that are not described are errors. */
+/** Returns a function that validates a value. Its result is empty if the value is valid. Unknown properties are errors. */
 export function validatorOf(description: Description): (schema: object, value: unknown) => string {
   const strict = structuredClone(description);
   for (const schema of Object.values(strict.components.schemas)) {

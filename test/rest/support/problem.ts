@@ -10,7 +10,7 @@ export interface Problem {
   hint?: string;
 }
 
-/** Holds an answer to what every error looks like. */
+/** Checks an answer against the format of all errors. */
 export function expectProblem(answer: Answer, status: number, code: string, detail?: string | RegExp): void {
   const { hint } = answer.body as Problem;
   expect(answer.status).toBe(status);
@@ -22,7 +22,7 @@ export function expectProblem(answer: Answer, status: number, code: string, deta
     status,
     code,
     detail: detail === undefined ? expect.any(String) : expect.stringMatching(detail),
-    // Only bad input is helped.
+    // Only errors about bad input may have a hint.
     ...(status === 400 && hint !== undefined && { hint: expect.stringMatching(/./) }),
   });
 }

@@ -1,4 +1,4 @@
-// Every entry point through import. It is compiled under each module setting, and what was emitted is run.
+// Loads every entry point with import. Compiled with each module setting, and the output is run.
 import { Redis } from "ioredis";
 import Default, { type Created, RedisSessions, type Session, SessionError } from "ioredis-sessions";
 import { RedisStore, type RedisStoreOptions } from "ioredis-sessions/express-session";
@@ -20,14 +20,14 @@ const router = rest({ rs, authorize: false });
 const same: typeof RedisSessions = Default;
 
 export function compiledOnly(req: Express.Request): Promise<unknown> {
-  // @ts-expect-error SessionData has no such theme
+  // @ts-expect-error SessionData does not allow this theme
   void req.rs.set({ theme: "pink" });
   return req.rs.set({ theme: "dark" });
 }
 
 async function main(): Promise<void> {
   const created: Created = await rs.create({ app: "webapp", id: "alice", ip: "::1", d: { n: 1 } });
-  // @ts-expect-error the data's type has no such value
+  // @ts-expect-error the type of the data does not allow the value
   await rs.set({ app: "webapp", token: created.token, d: { n: "2" } }).catch(() => {});
   const found: Session<{ n: number }> | null = await rs.get({ app: "webapp", token: created.token });
   const listed: Device<object>[] | { ref: string }[] = (await auth.admin.soid({ id: "alice" })).sessions;

@@ -1,4 +1,4 @@
-// Every entry point through import = require, where what is emitted is CommonJS.
+// Loads every entry point with import = require, if the output is CommonJS.
 import ioredis = require("ioredis");
 import RedisSessions = require("ioredis-sessions");
 import express = require("ioredis-sessions/express-session");
@@ -16,7 +16,7 @@ const router = api.rest({ rs, authorize: false });
 class Own extends RedisSessions {}
 
 rs.create({ app: "webapp", id: "alice", ip: "::1", d: { n: 1 } }, (_failed, created?: RedisSessions.Created) => {
-  // @ts-expect-error the data's type has no such value
+  // @ts-expect-error the type of the data does not allow the value
   rs.set({ app: "webapp", token: `${created?.token}`, d: { n: "2" } }, () => {});
   rs.get({ app: "webapp", token: `${created?.token}` }, (_error, found) => {
     rs.get({ app: "?", token: "" }, (error: RedisSessions.SessionError | null) => {

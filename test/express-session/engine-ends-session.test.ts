@@ -3,9 +3,9 @@ import fastifySession from "@fastify/session";
 import type { SessionData } from "express-session";
 import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
-import { Browser } from "../express-session/support/browser.js";
-import { Gate } from "../express-session/support/gate.js";
-import { useStores, withCookie } from "../express-session/support/stores.js";
+import { Browser } from "./support/browser.js";
+import { Gate } from "./support/gate.js";
+import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
 
@@ -16,8 +16,8 @@ const ends: Record<string, (sid: string) => Promise<unknown>> = {
   "create with maxPerUser": () => t.rs.create({ app: "sess", id: "alice", ip: "::1", maxPerUser: 1 }),
 };
 
-describe("a session of RedisStore that the engine ends", () => {
-  test.each(Object.keys(ends))("by %s is not brought back by a request of Fastify under way", async (how) => {
+describe("RedisStore, when the engine ends one of its sessions", () => {
+  test.each(Object.keys(ends))("%s: does not let a running Fastify request recreate the session", async (how) => {
     const gate = new Gate();
     const app = Fastify();
     await app.register(fastifyCookie);
@@ -46,23 +46,26 @@ describe("a session of RedisStore that the engine ends", () => {
     await app.close();
   });
 
-  test.each(Object.keys(ends).slice(0, 3))("by %s is not taken over once more from connect-redis", async (how) => {
-    await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" })), "PX", 60_000);
-    const first = t.store();
-    const late = t.redis.client();
-    const get = late.get.bind(late);
-    // The second request has read the old session when the first takes it over and it is ended.
-    late.get = (async (key: string) => {
-      const text = await get(key);
-      if (key !== "sess:sid") return text;
-      expect(await first.get("sid")).toMatchObject({ userId: "alice" });
-      await ends[how]?.("sid");
-      return text;
-    }) as typeof late.get;
-    expect(await t.store({ client: late }).get("sid")).toBeNull();
-  });
+  test.each(Object.keys(ends).slice(0, 3))(
+    "%s: does not import the session from connect-redis a second time",
+    async (how) => {
+      await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" })), "PX", 60_000);
+      const first = t.store();
+      const late = t.redis.client();
+      const get = late.get.bind(late);
+      // After the second request has read the old session, the first one imports it and the engine ends it.
+      late.get = (async (key: string) => {
+        const text = await get(key);
+        if (key !== "sess:sid") return text;
+        expect(await first.get("sid")).toMatchObject({ userId: "alice" });
+        await ends[how]?.("sid");
+        return text;
+      }) as typeof late.get;
+      expect(await t.store({ client: late }).get("sid")).toBeNull();
+    },
+  );
 
-  test("leaves marks for its own sessions only", async () => {
+  test("leaves tombstones only for sessions of RedisStore", async () => {
     const { ref } = await t.rs.create({ app: "sess", id: "alice", ip: "::1" });
     await t.store().set("sid", withCookie({ userId: "alice" }) as SessionData);
     expect(await t.rs.killsoid({ app: "sess", id: "alice" })).toEqual({ kill: 2 });
@@ -71,14 +74,14 @@ describe("a session of RedisStore that the engine ends", () => {
   });
 });
 
-test("destroy by ref also removes what a server on connect-redis has written once more", async () => {
+test("destroy removes a session by ref that connect-redis has written again", async () => {
   const store = t.store();
   const left = JSON.stringify(withCookie({ userId: "alice" }));
   await t.db.set("sess:sid", left, "PX", 60_000);
   await store.get("sid");
   await t.db.set("sess:sid", left, "PX", 60_000);
   await store.destroy("~sid");
-  // The mark of the ended session has gone.
+  // Simulate the expiry of the tombstone.
   await t.db.del("rs:{sess}:s:~sid");
   expect(await store.get("sid")).toBeNull();
 });

@@ -8,7 +8,7 @@ import { INDEX } from "../support/scripts.js";
 const $ = useEngine();
 const app = "webapp";
 
-test("a session that is exchanged in the last ms of its life gets no life without end", async () => {
+test("exchange: keeps an expiry on a session that is replaced in its last millisecond", async () => {
   const own = "1000\n0000000001\n0000000001\n7200\n1000";
   const text = `${own}\n"alice"\n"::1"\n\n"cart":1`;
   let written = 0;
@@ -26,17 +26,17 @@ test("a session that is exchanged in the last ms of its life gets no life withou
 });
 
 test.each([10, 300_000])(
-  "a change of %i characters does not undo that a session was given to another user",
+  "set: keeps the new user of a session that changes users during a change of %i characters",
   async (length) => {
     const keys = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`k${i}`, 0]));
     const { ref, token } = await $.create({ id: "alice", d: { text: "x".repeat(length), ...keys } });
     const client = $.redis.client();
     const rs = new RedisSessions({ client, wipe: 0 });
     const write = client.set.bind(client);
-    let given: boolean | undefined;
+    let updated: boolean | undefined;
     client.set = (async (...args: Parameters<typeof write>) => {
-      // What was read is about to be exchanged.
-      given ??= await internalsOf($.rs).sessions(app).update({
+      // The session was read, and its new text is about to be written.
+      updated ??= await internalsOf($.rs).sessions(app).update({
         ref,
         id: '"carol"',
         now: Date.now(),
@@ -48,7 +48,7 @@ test.each([10, 300_000])(
       return write(...args);
     }) as never;
     const set = await rs.set({ app, token, d: Object.fromEntries(Object.keys(keys).map((key) => [key, 1])) });
-    expect(given).toBe(true);
+    expect(updated).toBe(true);
     expect(set).toMatchObject({ id: "carol", ttl: 7300, d: { k0: 1 } });
     expect(await $.rs.get({ app, token })).toMatchObject({ id: "carol", ttl: 7300, d: { k0: 1 } });
     expect(await $.rs.killsoid({ app, id: "carol" })).toEqual({ kill: 1 });
