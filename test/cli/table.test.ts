@@ -31,7 +31,8 @@ describe("ls", () => {
     const all = (await jsonOf("ls", "webapp")) as { sessions: Session[] };
     expect(all.sessions.map(({ id }) => id)).toEqual(["carol", "bob", "alice"]);
     const some = (await jsonOf("ls", "webapp", "--dt", "60", "--limit", "1", "--offset", "1")) as typeof all;
-    expect(some.sessions).toEqual([all.sessions[1]]);
+    // The second command may see one more second of idle time.
+    expect(some.sessions).toEqual([{ ...all.sessions[1], idle: expect.any(Number) }]);
   });
 
   test("--json prints one session per line", async () => {

@@ -15,7 +15,10 @@ describe("the command", () => {
     const { ref } = await t.create();
     await t.create({ id: "bob" });
     expect((await tool("soid", "webapp", "alice")).out).toContain(ref);
-    expect(await jsonOf("soid", "webapp", "alice")).toEqual(await t.rs.soid({ app: "webapp", id: "alice" }));
+    const { sessions } = await t.rs.soid({ app: "webapp", id: "alice" });
+    // The command takes a moment to start, so it may see one more second of idle time.
+    const expected = sessions.map((session) => ({ ...session, idle: expect.any(Number) }));
+    expect(await jsonOf("soid", "webapp", "alice")).toEqual({ sessions: expected });
     expect((await tool("soid", "webapp", "nobody")).out).toBe("No sessions.\n");
   });
 
