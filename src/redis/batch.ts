@@ -45,9 +45,9 @@ export class Batch {
     const blocker = this.#order.blockerOf(session);
     if (blocker !== undefined) {
       // A call may join the last held run or else the blocker, because a run keeps the order of its calls.
-      const held = this.#order.heldOn(session).at(-1);
-      if (held !== undefined ? held.tryAdd(call, callKeys) : blocker === runs?.at(-1) && blocker.tryAdd(call, callKeys))
-        return;
+      const last = this.#order.heldOn(session).at(-1) ?? (blocker === runs?.at(-1) ? blocker : undefined);
+      // The calls of a run that is late have failed already, so a call that joined it would never end.
+      if (last !== undefined && last.deadline > performance.now() && last.tryAdd(call, callKeys)) return;
       this.#order.hold(this.#newRun(call, callKeys), session);
       return;
     }
@@ -195,7 +195,7 @@ export class Batch {
     if (performance.now() < run.deadline) this.#sendOrHold(run, withSource);
   }
 
-  /** Ends the calls of a run, and sends again those that the script left undone. */
+  /** Ends the calls of a run. Calls that the script left undone are sent again. */
   #finish(run: Run, error: unknown, reply: unknown): void {
     this.#deadlines.remove(run);
     if (error === null) {
