@@ -6,6 +6,7 @@ import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rules.js";
+import { warnOnce } from "../util/warn-once.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
 
@@ -66,7 +67,6 @@ export class SessionCookie implements Transport {
   readonly #candidates: RegExp;
   /** Verified cookies by their value. Without this cache, verifying would take a large part of a request's time. */
   readonly #verified = new BoundedMap<Verified>();
-  #warned = false;
 
   /** @throws SessionError `invalidValue` if an option is invalid, or the secret is missing */
   constructor(options: CookieOptions, secret: unknown) {
@@ -113,7 +113,12 @@ export class SessionCookie implements Transport {
     const { secure: option = "auto", sameSite, partitioned } = this.#options;
     const secure = option === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : option;
     if (secure && !isSecure(req)) {
-      this.#warnOnce();
+      warnOnce(
+        this,
+        "INSECURE_REQUEST",
+        `The cookie "${this.name}" is Secure, but the request did not use HTTPS, so the cookie is not set. ` +
+          "If a proxy terminates TLS, call app.set('trust proxy', 1) in Express; without Express, set req.secure.",
+      );
       return;
     }
     const cookie = stringifySetCookie({
@@ -140,16 +145,6 @@ export class SessionCookie implements Transport {
       return verified;
     }
     return undefined;
-  }
-
-  #warnOnce(): void {
-    if (this.#warned) return;
-    this.#warned = true;
-    process.emitWarning(
-      `The cookie "${this.name}" is Secure, but the request did not use HTTPS, so the cookie is not set. ` +
-        "If a proxy terminates TLS, call app.set('trust proxy', 1) in Express; without Express, set req.secure.",
-      { type: "IoredisSessionsWarning", code: "INSECURE_REQUEST" },
-    );
   }
 }
 

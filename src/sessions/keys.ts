@@ -82,7 +82,7 @@ export const STORE_REF_PREFIX = "~";
  */
 const STORE_TOMBSTONE_TTL = 60_000;
 
-/** TTL of the tombstone that is left where the session of a ref is ended, in ms, whoever ends it; 0 for no tombstone. */
+/** TTL of the tombstone that is left where the session of a ref is ended, in ms. 0 means no tombstone. */
 export function tombstoneTtlOf(ref: string): number {
   return ref.startsWith(STORE_REF_PREFIX) ? STORE_TOMBSTONE_TTL : 0;
 }

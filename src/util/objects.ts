@@ -1,4 +1,4 @@
-/** Copies options without those that are undefined, so that they do not override defaults. */
+/** Copies options and omits undefined values, which would override defaults. */
 export function omitUndefined<Options extends object>(
   options: Options,
 ): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
