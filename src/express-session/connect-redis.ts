@@ -35,7 +35,7 @@ export class ConnectRedisSessions {
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #writer: SessionWriter;
-  /** When to announce again, on the clock of performance.now(). */
+  /** When to announce again, ms. */
   #announceAt = 0;
 
   constructor(index: SessionIndex, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
@@ -77,9 +77,9 @@ export class ConnectRedisSessions {
   /**
    * Tells others that end sessions of this app (an engine, REST, the command) that this store takes sessions over, so
    * that they set a bar, too. Nobody waits for it. If it fails, a later call repeats it.
+   * @param now ms
    */
-  announce(): void {
-    const now = performance.now();
+  announce(now: number): void {
     if (now < this.#announceAt) return;
     this.#announceAt = now + ANNOUNCEMENT_INTERVAL;
     this.#index.announceLegacy(this.barTtl, ANNOUNCEMENT_TTL).catch(() => {

@@ -32,7 +32,7 @@ export interface RedisStoreOptions {
   scanCount?: number | undefined;
   /**
    * Turns sessions into text and back, for instance to encrypt them. May be asynchronous. It gets a session in pieces,
-   * `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
+   * `{ [key]: value }`, since each top-level key is stored by itself, and up to 100 pieces at once. Default: JSON.
    */
   serializer?: Serializer | undefined;
   /** Whether to take over sessions that connect-redis wrote under `<prefix><id>` when they are used. Default true. */

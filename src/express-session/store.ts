@@ -229,7 +229,7 @@ export class RedisStore extends Store {
  * a callback), a rejection must not end the process.
  */
 function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): Promise<Result> | void {
-  work.catch(() => {});
+  if (typeof done !== "function") work.catch(() => {});
   return deliver(work, done);
 }
 

@@ -168,6 +168,26 @@ describe("a page", () => {
     expect(pieces[0]).toMatch(/^HTTP\/1.1 200 OK\r\n.*\r\n\r\na page$/s);
   });
 
+  test("leaves in one piece if nothing has changed", async () => {
+    const corked: number[] = [];
+    class Noting extends RedisStore {
+      override touch(sid: string, data: session.SessionData, ready?: (error: unknown) => void): Promise<void> {
+        super.touch(sid, data, (error) => {
+          corked.push((data as unknown as { req: express.Request }).req.socket.writableCorked);
+          ready?.(error);
+        });
+        return Promise.resolve();
+      }
+    }
+    const app = express();
+    app.use(sessionsOf(new Noting({ client: t.db })));
+    app.get("/read", (req, res) => void res.json(req.session.userId));
+    const { url } = await listen(app);
+    const response = await fetch(`${url}/read`, { headers: { cookie: await signedIn() } });
+    expect(await response.json()).toBe("alice");
+    expect(corked).toEqual([1]);
+  });
+
   test.each(["before", "after"])("is whole with compression %s the session", async (order) => {
     const app = express();
     const middlewares = [compression(), sessionsOf(store)];
