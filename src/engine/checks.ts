@@ -3,7 +3,8 @@ import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import type { Part } from "../sessions/paging.js";
 import { refOf } from "../sessions/token.js";
 import type { Limits, Which } from "../types.js";
-import { omitUndefined } from "../util/objects.js";
+import { kindOf } from "../util/kind-of.js";
+import { isPlainObject, omitUndefined } from "../util/objects.js";
 
 /**
  * The checks of single values. Each takes a value from the caller and returns it with its type, or throws the
@@ -31,8 +32,18 @@ export function checkApp(app: unknown): string {
   return app;
 }
 
+/** Checks a user's id. A safe integer, such as a key of an SQL table, is taken as its decimal text. */
 export function checkId(id: unknown): string {
-  return checkText("id", id, 128);
+  if (Number.isSafeInteger(id)) return String(id);
+  if (typeof id === "string" || isMissing(id)) return checkText("id", id, 128);
+  throw invalidFormat("id", `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
+}
+
+function kindOfId(id: unknown): string {
+  if (typeof id === "number") return Number.isNaN(id) ? "NaN" : `${id}: pass it as text`;
+  if (isPlainObject(id)) return "an object: pass its id, such as user.id";
+  if (Array.isArray(id) || typeof id === "function") return kindOf(id);
+  return `${kindOf(id)}: pass String(id)`;
 }
 
 export function checkIp(ip: unknown): string {

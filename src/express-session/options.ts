@@ -53,7 +53,7 @@ export interface RedisStoreOptions {
    */
   maxKeys?: number | undefined;
   /**
-   * Returns the id of the session's user: 1 to 128 characters, or a number, which is stored as its text. Undefined and
+   * Returns the id of the session's user: 1 to 128 characters, or a safe integer, which is stored as its text. Undefined and
    * null mean that the session is anonymous. Any other value fails the save with `invalidFormat`, an empty string with
    * `missingParameter`. Default: `session.passport.user` if it is a valid id, else `session.userId` if that is one, else
    * anonymous.

@@ -1,5 +1,5 @@
 import { type SessionData, Store } from "express-session";
-import { checkExcept, checkPart, checkSince } from "../engine/checks.js";
+import { checkExcept, checkId, checkPart, checkSince } from "../engine/checks.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
@@ -15,7 +15,6 @@ import { TimeSlice } from "../util/time-slice.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
-import { idOf } from "./user-id.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -143,7 +142,7 @@ export class RedisStore extends Store {
    */
   async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames("soid", part, ["limit", "offset"]);
-    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id)), checkPart(part)));
+    return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id)), checkPart(part)));
   }
 
   /**
@@ -153,7 +152,7 @@ export class RedisStore extends Store {
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames("killsoid", options, ["except"]);
     const except = checkExcept(options, String);
-    return { kill: await this.#tracker.killUser(quoteId(idOf(id)), except) };
+    return { kill: await this.#tracker.killUser(quoteId(checkId(id)), except) };
   }
 
   /**

@@ -148,11 +148,11 @@ export class RequestSession<Data extends object> {
    * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
    * request has several session cookies, the sessions of all are ended.
    *
-   * @param id the user's id
+   * @param id the user's id: a string, or a safe integer, which is taken as its text
    * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
-  async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
+  async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames("create", options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.

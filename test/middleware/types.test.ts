@@ -52,13 +52,13 @@ test("admin takes an app only if the option app is a function", () => {
   expectTypeOf(auth.admin).toEqualTypeOf<Admin<Shop>>();
   expectTypeOf(auth.admin.soid)
     .parameter(0)
-    .toEqualTypeOf<{ id: string; limit?: number | undefined; offset?: number | undefined }>();
+    .toEqualTypeOf<{ id: string | number; limit?: number | undefined; offset?: number | undefined }>();
   const rs = new RedisSessions<Shop>({ client: t.db, wipe: 0 });
   const tenants = sessions({ rs, app: (_req: IncomingMessage) => "blue", secret: SECRET });
   expectTypeOf(tenants.admin).toEqualTypeOf<TenantAdmin<Shop>>();
   expectTypeOf(tenants.admin.soid)
     .parameter(0)
-    .toEqualTypeOf<{ app: string; id: string; limit?: number | undefined; offset?: number | undefined }>();
+    .toEqualTypeOf<{ app: string; id: string | number; limit?: number | undefined; offset?: number | undefined }>();
   expectTypeOf<(req: IncomingMessage) => Promise<string | undefined>>().toExtend<AppOf>();
   expect(tenants.admin.killall).toBe(rs.killall);
   expectTypeOf(auth.admin.killall).parameters.toEqualTypeOf<[]>();
