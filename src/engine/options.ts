@@ -37,6 +37,7 @@ import {
   checkWhich,
   checkWritable,
   MAX_SECONDS,
+  optional,
 } from "./checks.js";
 import { checkData } from "./data.js";
 
@@ -77,10 +78,12 @@ const which = { token: () => undefined, ref: checkWhich };
 /** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
 const span = { dt: checkSince, deltaTime: () => undefined };
 
+const checkNested = optional((nested) => checkBoolean("nested", nested));
+const checkCreatedData = optional(checkData);
+const checkReplaces = optional((token) => refOf(checkToken(token)));
+
 /** Undefined means that the option of the constructor decides. */
-function nested({ nested }: Unchecked): boolean | undefined {
-  return nested === undefined || nested === null ? undefined : checkBoolean("nested", nested);
-}
+const nested = (options: Unchecked) => checkNested(options.nested);
 
 /**
  * For each method its options and their checks, in the order in which they run. TypeScript reports an option without a
@@ -92,14 +95,14 @@ const CHECKS = {
     id,
     ip: ({ ip }) => checkIp(ip),
     ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
-    d: ({ d }) => (d === undefined ? undefined : checkData(d)),
+    d: ({ d }) => checkCreatedData(d),
     nested,
     no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
     overflow: ({ overflow }) => checkOverflow(overflow),
-    replaces: ({ replaces }) => (replaces === undefined ? undefined : refOf(checkToken(replaces))),
+    replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
   set: { app, ...which, ref: checkWritable, d: ({ d }) => checkData(d), nested },
@@ -199,8 +202,9 @@ export function assertFixed(method: string, fields: FixedFields, stored: StoredS
   for (const name of FIXED) {
     const value = fields[name];
     if (value === undefined || value === actual[name]) continue;
-    // A call may name the user by a number, and the session has its text.
+    // A call may name the user by a number, and the ttl by text of digits.
     if (name === "id" && typeof value === "number" && String(value) === actual.id) continue;
+    if (name === "ttl" && typeof value === "string" && Number(value) === actual.ttl) continue;
     // The ttl of a no_resave session runs down, so one that was read earlier shows a larger value.
     if (name === "ttl" && stored.no_resave && Number(value) > Number(actual.ttl) && Number(value) <= stored.ttl)
       continue;

@@ -17,7 +17,10 @@ export function checkOptions<Options extends object>(
   checkNames(owner, options, Object.keys(rules));
   for (const [name, { be, test }] of Object.entries<Rule>(rules)) {
     const value = (options as Record<string, unknown>)[name];
-    if (value !== undefined && !test(value)) throw invalidValue(`${owner}: ${name} must be ${be}`);
+    if (value !== undefined && !test(value)) {
+      const isDigits = typeof value === "string" && /^\d+$/.test(value) && test(Number(value));
+      throw invalidValue(`${owner}: ${name} must be ${be}`, isDigits ? "it is a string: pass Number(…)" : undefined);
+    }
   }
 }
 

@@ -94,6 +94,10 @@ describe("the constructor refuses", () => {
     });
   });
 
+  test.each(["port", "timeout", "wipe", "maxBytes"])("%s as text of digits, and says how to convert it", (name) => {
+    expect(refusal(() => construct({ [name]: "6379" }))).toMatchObject({ hint: "it is a string: pass Number(…)" });
+  });
+
   test.each([
     ["wipe", 2_147_484],
     ["timeout", 2 ** 31],

@@ -83,7 +83,6 @@ function ofWhich(rest: object): Refusal[] {
 function ofData(rest: object): Refusal[] {
   const forbidden = "has a forbidden type. Only strings, numbers, boolean and null are allowed.";
   return [
-    ["d of null", { ...rest, d: null }, "No d supplied"],
     ["d that is a string", { ...rest, d: "a" }, "d must be an object"],
     ["d that is an array", { ...rest, d: [1] }, "d must be an object"],
     ["d without a key", { ...rest, d: {} }, "d must contain at least one key."],
@@ -94,11 +93,13 @@ function ofData(rest: object): Refusal[] {
 }
 
 function ofSeconds(item: string, option: string, rest: object): Refusal[] {
-  return [9, 0, -10, 10.5, "10", Number.NaN, Number.POSITIVE_INFINITY, 1e16, true].map((value) => [
-    `${option} of ${JSON.stringify(value)}`,
-    { ...rest, [option]: value },
-    `${item} must be a positive integer >= 10`,
-  ]);
+  return [9, 0, -10, 10.5, "9", "1e3", "60s", " 60", "-60", "", Number.NaN, Number.POSITIVE_INFINITY, 1e16, true].map(
+    (value) => [
+      `${option} of ${JSON.stringify(value)}`,
+      { ...rest, [option]: value },
+      `${item} must be a positive integer >= 10`,
+    ],
+  );
 }
 
 const refusals: Record<MethodName, Refusal[]> = {
@@ -133,6 +134,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofApp({ token, d: { a: 1 } }),
     ...ofWhich({ app, d: { a: 1 } }),
     ["no d", { app, token }, "No d supplied"],
+    ["d of null", { app, token, d: null }, "No d supplied"],
     [
       "an option of create",
       { app, token, d: { a: 1 }, absolute: 60 },
@@ -163,8 +165,9 @@ const refusals: Record<MethodName, Refusal[]> = {
   ],
   soapp: [
     ...ofApp({ dt: 60 }),
-    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
-    ...ofSeconds("deltaTime", "dt", { app }),
+    ["no dt", { app }, "No dt supplied"],
+    ["a dt of null", { app, dt: null }, "No dt supplied"],
+    ...ofSeconds("dt", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
     ["a user", { app, dt: 60, id }, 'soapp has no option "id". It takes app, dt, deltaTime, limit, offset.'],
     ["a misspelt limit", { app, dt: 60, limt: 5 }, 'soapp has no option "limt". Did you mean "limit"?'],
@@ -172,13 +175,14 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a limit of 1.5", { app, dt: 60, limit: 1.5 }, "limit must be an integer >= 1"],
     ["a limit without end", { app, dt: 60, limit: Number.POSITIVE_INFINITY }, "limit must be an integer >= 1"],
     ["an offset of -1", { app, dt: 60, offset: -1 }, "offset must be an integer >= 0"],
-    ["an offset that is a string", { app, dt: 60, offset: "1" }, "offset must be an integer >= 0"],
+    ["a limit of text", { app, dt: 60, limit: "all" }, "limit must be an integer >= 1"],
+    ["an offset of text", { app, dt: 60, offset: "1st" }, "offset must be an integer >= 0"],
   ],
   activity: [
     ...ofApp({ dt: 60 }),
     ["both names of the span", { app, dt: 60, deltaTime: 60 }, "Give dt or deltaTime, not both"],
-    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
-    ...ofSeconds("deltaTime", "dt", { app }),
+    ["no dt", { app }, "No dt supplied"],
+    ...ofSeconds("dt", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
     ["a limit", { app, dt: 60, limit: 5 }, 'activity has no option "limit". It takes app, dt, deltaTime.'],
   ],
@@ -188,7 +192,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a misspelt grace", { app, token, grce: 0 }, 'rotate has no option "grce". Did you mean "grace"?'],
     ["a grace of -1", { app, token, grace: -1 }, "grace must be an integer >= 0"],
     ["a grace of 1.5", { app, token, grace: 1.5 }, "grace must be an integer >= 0"],
-    ["a grace that is a string", { app, token, grace: "10" }, "grace must be an integer >= 0"],
+    ["a grace of text", { app, token, grace: "10s" }, "grace must be an integer >= 0"],
     ["a grace that is too long", { app, token, grace: 1e13 }, "grace must be an integer >= 0"],
   ],
 };

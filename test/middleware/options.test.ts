@@ -61,7 +61,7 @@ describe("sessions throws for", () => {
     ["device", "Firefox", "sessions: device must be a function"],
     ["onOutage", "ignore", 'sessions: onOutage must be "error" or "anonymous"'],
     ["ttl", 5, "ttl must be a positive integer >= 10"],
-    ["ttl", "60", "ttl must be a positive integer >= 10"],
+    ["ttl", "1h", "ttl must be a positive integer >= 10"],
     ["absolute", 9, "absolute must be a positive integer >= 10"],
     ["maxPerUser", 0, "maxPerUser must be an integer >= 1"],
     ["maxPerUser", 1.5, "maxPerUser must be an integer >= 1"],
