@@ -51,6 +51,10 @@ export function method<Name extends MethodName, Options extends object, Result>(
       result = calls.track(answer(checkMethodOptions(name, passed), passed));
     } catch (error) {
       result = Promise.reject(error);
+      // With a callback in the place of the options, only the callback can learn that they are missing.
+      if (typeof options === "function" && typeof callback !== "function") {
+        return deliver(result, options as unknown as Callback<Result>);
+      }
     }
     return deliver(result, callback);
   }

@@ -2,9 +2,10 @@ import type { SessionData } from "express-session";
 import { checkApp } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
+import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Client } from "../types.js";
-import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";
+import { aBoolean, aFunction, anInteger, anObject, checkOptions, type OptionsOwner } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
 import { defaultUserId, type UserId } from "./user-id.js";
@@ -95,8 +96,16 @@ export function settingsOf(options: RedisStoreOptions): StoreSettings {
 /** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
+const REDIS_STORE: OptionsOwner = {
+  name: "RedisStore",
+  call: "new RedisStore({ client })",
+  elsewhere: Object.fromEntries(
+    [...REDIS_NAMES].map(([name, here]) => [name, `It belongs to the client: client: new Redis({ ${here} })`]),
+  ),
+};
+
 export function checkStoreOptions(options: RedisStoreOptions): void {
-  checkOptions("RedisStore", options, {
+  checkOptions(REDIS_STORE, options, {
     client: anObject,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,

@@ -141,7 +141,7 @@ export class RedisStore extends Store {
    * `d` is the session's data.
    */
   async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
-    checkNames("soid", part, ["limit", "offset"]);
+    checkNames({ name: "soid", call: "store.soid(id, { limit })" }, part, ["limit", "offset"]);
     return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id)), checkPart(part)));
   }
 
@@ -150,7 +150,7 @@ export class RedisStore extends Store {
    * all sessions end. With `legacy`, sessions of the user that connect-redis wrote are refused from now on.
    */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
-    checkNames("killsoid", options, ["except"]);
+    checkNames({ name: "killsoid", call: "store.killsoid(id, { except })" }, options, ["except"]);
     const except = checkExcept(options, String);
     return { kill: await this.#tracker.killUser(quoteId(checkId(id)), except) };
   }
@@ -160,7 +160,7 @@ export class RedisStore extends Store {
    * `limit` (default: all), after the first `offset` (default 0). The sessions look as in `soid`.
    */
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
-    checkNames("soapp", part, ["limit", "offset"]);
+    checkNames({ name: "soapp", call: "store.soapp(dt, { limit })" }, part, ["limit", "offset"]);
     const since = checkSince({ dt });
     return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }

@@ -2,20 +2,26 @@
 export function kindOf(value: unknown): string {
   if (value === undefined || value === null || Number.isNaN(value)) return String(value);
   if (typeof value !== "object") return `a ${typeof value}`;
-  return classOf(value) ?? "an object";
+  return roleOf(value) ?? classOf(value) ?? "an object";
 }
 
-/** Names the class of an object. Returns undefined for an object that may hold options: `{}` or one without a prototype. */
-export function classOf(object: object): string | undefined {
+/** Names what an object is if it cannot be an object of options. Returns undefined for any other object. */
+export function roleOf(object: object): string | undefined {
   if (Array.isArray(object)) return "an array";
+  const { headers, url } = object as { headers?: unknown; url?: unknown };
+  if (typeof headers === "object" && typeof url === "string") return "a request";
   const has = (name: string) => typeof (object as Record<string, unknown>)[name] === "function";
   if (has("evalsha") || has("evalSha")) return "a Redis client";
-  if (has("createSession") && has("killsoid")) return "a RedisStore";
-  if (has("rotate") && has("killsoid")) return "an engine";
+  if (has("createSession")) return "a store";
+  if (has("killsoid")) return "an engine";
+  if (has("addHook")) return "a Fastify app";
   if (has("then")) return "a promise";
+  return undefined;
+}
+
+function classOf(object: object): string | undefined {
   // The prototype's own: in data, `constructor` may be any value.
   const name: unknown = Object.getPrototypeOf(object)?.constructor?.name;
   if (typeof name !== "string" || name === "Object" || name === "") return undefined;
-  if (name === "IncomingMessage") return "a request";
   return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
 }

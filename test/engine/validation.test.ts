@@ -122,7 +122,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofWhich({ app }),
     ["touch that is a number", { app, token, touch: 0 }, "touch must be true or false"],
     ["touch that is a string", { app, ref, touch: "false" }, "touch must be true or false"],
-    ["a token in the place of the options", token, "get takes an object of options"],
+    ["a token in the place of the options", token, "get takes an object of options, not a string: get({ app, token })"],
     [
       "a token in the place of a name",
       { app, ref, [token]: true },
