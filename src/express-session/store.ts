@@ -165,6 +165,21 @@ export class RedisStore extends Store {
     return this.#list(await this.#sessions.index.active(since, checkPart(part)));
   }
 
+  /** The same as `soid`. */
+  userSessions(id: string | number, part?: { limit?: number; offset?: number }): Promise<ListedSessions> {
+    return this.soid(id, part);
+  }
+
+  /** The same as `killsoid`. */
+  killUser(id: string | number, options?: { except?: string }): Promise<Killed> {
+    return this.killsoid(id, options);
+  }
+
+  /** The same as `soapp`. */
+  activeSessions(dt: number, part?: { limit?: number; offset?: number }): Promise<ListedSessions> {
+    return this.soapp(dt, part);
+  }
+
   /** Counts the users that were active in the last `dt` seconds (at least 10). */
   async activity(dt: number): Promise<Activity> {
     return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };

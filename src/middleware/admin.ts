@@ -34,12 +34,29 @@ export interface Admin<Data> {
   killsoid(id: string | number, options?: Pick<KillsoidOptions, "except">): Promise<Killed>;
   /** Ends all sessions of the app. */
   killall(): Promise<Killed>;
+  /** The same as `soid`. */
+  readonly userSessions: Admin<Data>["soid"];
+  /** The same as `soapp`. */
+  readonly activeSessions: Admin<Data>["soapp"];
+  /** The same as `killsoid`. */
+  readonly killUser: Admin<Data>["killsoid"];
+  /** The same as `killall`. */
+  readonly killAll: Admin<Data>["killall"];
 }
 
 /** The engine's methods that list and end sessions, for a middleware with many apps: each call names its `app`. */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
-  "soid" | "soapp" | "activity" | "kill" | "killsoid" | "killall"
+  | "soid"
+  | "soapp"
+  | "activity"
+  | "kill"
+  | "killsoid"
+  | "killall"
+  | "userSessions"
+  | "activeSessions"
+  | "killUser"
+  | "killAll"
 >;
 
 const OWNERS = {
@@ -66,7 +83,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     return { ...(inApp(method, options) as object), id: user } as never;
   }
 
-  return {
+  const methods = {
     soid: async (user: unknown, part?: unknown) => rs.soid(ofUser("soid", user, part)),
     soapp: async (options) => rs.soapp(inApp("soapp", options)),
     activity: async (options) => rs.activity(inApp("activity", options)),
@@ -74,10 +91,12 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     killsoid: async (user: unknown, options?: unknown) => rs.killsoid(ofUser("killsoid", user, options)),
     // killall has no options. Pass them on nevertheless, so that the engine refuses them.
     killall: async (options?: object) => rs.killall(inApp("killall", options)),
-  };
+  } satisfies Partial<Admin<Data>>;
+  const { soid, soapp, killsoid, killall } = methods;
+  return { ...methods, userSessions: soid, activeSessions: soapp, killUser: killsoid, killAll: killall };
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  const { soid, soapp, activity, kill, killsoid, killall } = rs;
-  return { soid, soapp, activity, kill, killsoid, killall };
+  const { soid, soapp, activity, kill, killsoid, killall, userSessions, activeSessions, killUser, killAll } = rs;
+  return { soid, soapp, activity, kill, killsoid, killall, userSessions, activeSessions, killUser, killAll };
 }

@@ -4,7 +4,8 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 
-type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions">;
+type Alias = "killAll" | "killUser" | "userSessions" | "activeSessions";
+type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions" | Alias>;
 type Refusal = [what: string, options: unknown, message: string];
 
 const app = "webapp";
