@@ -10,6 +10,7 @@ import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
+import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
@@ -253,7 +254,7 @@ function returnThrown(done: Done | undefined): Done | undefined {
     } catch (thrown) {
       // The callback has already got an error, so nobody would handle this one.
       if (error) throw thrown;
-      process.nextTick(done, thrown);
+      nextTick(done, thrown);
     }
   };
 }
