@@ -69,7 +69,7 @@ export class SessionError extends Error {
   override readonly name: SessionErrorName;
   /** The same as `name`, in the style of Node's error codes. */
   readonly code: SessionErrorCode;
-  /** How to solve it. Absent if the message says it. */
+  /** How to solve it. Absent if the message says it. `stack` contains it too, so whatever prints the error shows it. */
   declare readonly hint?: string;
   /**
    * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
@@ -82,10 +82,38 @@ export class SessionError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = name;
     this.code = CODES[name];
-    if (details.hint !== undefined) this.hint = details.hint;
+    if (details.hint !== undefined) addHint(this, details.hint);
     const status = STATUS[name];
     if (status !== undefined) this.status = status;
   }
+
+  /** What JSON.stringify writes: the enumerable properties and `hint`, but neither the message nor the stack. */
+  toJSON(): object {
+    return { ...this, hint: this.hint };
+  }
+}
+
+/**
+ * Gives an error its hint, and puts it into the stack, which Express, console.log and Node print. The property is not
+ * enumerable, because console.log would print it a second time.
+ */
+function addHint(error: SessionError, hint: string): void {
+  // V8 formats a stack when it is first read, with the name and message of the object that it was captured for.
+  const trace: { readonly name: string; readonly message: string; readonly stack?: string } = {
+    name: error.name,
+    message: `${error.message}\n  Hint: ${hint}`,
+  };
+  Error.captureStackTrace(trace, SessionError);
+  // To redefine the property would format the old stack.
+  delete error.stack;
+  Object.defineProperties(error, {
+    hint: { value: hint },
+    stack: {
+      get: () => trace.stack,
+      set: (value) => Object.defineProperty(error, "stack", { value, writable: true }),
+      configurable: true,
+    },
+  });
 }
 
 /** The error of a call after `quit`. */
