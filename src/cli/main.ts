@@ -193,6 +193,6 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? 0 : 2;
   }
   const { message, hint } = error as SessionError;
-  console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${reasonOf(error)}`);
+  console.error(`ioredis-sessions: ${message}${reasonOf(error)}${hint === undefined ? "" : ` (${hint})`}`);
   return isRefusal(error) ? 2 : 1;
 }

@@ -61,7 +61,9 @@ export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
  * If a session does not exist, the result is `null` or a count of 0, not an error. Methods reject with a SessionError.
  *
  * @example
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
  * await rs.set({ app: "webapp", token, d: { cart: 3 } });
  * await rs.killsoid({ app: "webapp", id: "alice" });

@@ -5,14 +5,6 @@ import type { Client, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
 import { checkRedisOptions } from "./redis-options.js";
 
-/** The last error of each engine's own connection, until the connection is ready again. */
-const connectionErrors = new WeakMap<Client, Error>();
-
-/** Why the engine's own connection is not ready. Returns undefined if that is not known. */
-export function connectionErrorOf(client: Client): Error | undefined {
-  return connectionErrors.get(client);
-}
-
 /**
  * Converts a URL to one that ioredis understands. ioredis would take a URL with another scheme for the path of a socket,
  * and a database that is not a number for database 0.
@@ -54,14 +46,10 @@ export function openClient(
   const client =
     url === undefined ? new Redis({ host, port, ...redisOptions }) : new Redis(toRedisUrl(url), redisOptions);
   // Without a listener ioredis prints each failed attempt to connect. Calls report the outage themselves.
-  client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
-    // Copy only the text: ioredis attaches the command, whose arguments may be a password. If a host has several
-    // addresses, Node's message is empty.
-    connectionErrors.set(client, new Error(error.message || error.code));
+  client.on("error", (error: Error & { command?: { name: string } }) => {
     // ioredis would continue in database 0, which has other sessions.
     if (error.command?.name === "select") client.disconnect();
   });
-  client.on("ready", () => connectionErrors.delete(client));
   return client;
 }
 
