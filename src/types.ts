@@ -144,7 +144,10 @@ type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never 
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
-  /** The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. */
+  /**
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. A value
+   * that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes a warning.
+   */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;

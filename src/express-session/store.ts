@@ -11,6 +11,7 @@ import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
 import { checkNames } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
@@ -50,6 +51,7 @@ export class RedisStore extends Store {
     super();
     checkStoreOptions(options);
     const settings = settingsOf(options);
+    if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
     const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions } = internalsOf(rs);
     this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));

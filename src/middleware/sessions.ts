@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
 import type { DefaultData, Json } from "../types.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
@@ -66,6 +67,8 @@ export function sessions<Data extends object = DefaultData, App extends string |
   checkSessionsOptions(options as unknown as SessionsOptions<never>);
   const { rs, secret, header, read, write, device = deviceOf, onOutage = "error" } = options;
   const defaults = checkLimits(options);
+  warnOfMilliseconds(rs, "sessions: ttl", defaults.ttl);
+  warnOfMilliseconds(rs, "sessions: absolute", defaults.absolute);
   const app: string | AppOf = typeof options.app === "function" ? options.app : checkApp(options.app);
   const cookie =
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
