@@ -218,8 +218,11 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [/RESP type|Protocol error/, "the server does not speak Redis's protocol, or speaks TLS: check host, port and tls"],
   [/DB index is out of range/, "the database does not exist: check db, or the number at the end of the URL"],
-  [/cluster support disabled/, "the server is not part of a Cluster: use new Redis(…) as the client"],
-  [/^(MOVED|ASK) /, "the server is a node of a Cluster: pass new Cluster([…]) of ioredis as the client"],
+  [
+    /cluster support disabled/,
+    "the server is not part of a Cluster: pass new Redis(…), or use the command without --cluster",
+  ],
+  [/^(MOVED|ASK) /, "the server is a node of a Cluster: pass new Cluster([…]), or use the command with --cluster"],
   [/^[^ ]+: Connection is closed/, "no node of the Cluster can be reached: check the startup nodes, and tls"],
 ];
 

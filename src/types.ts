@@ -45,8 +45,9 @@ export interface RedisSessionsOptions {
   options?:
     | (RedisOptions & {
         /**
-         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". The engine then ignores `host` and
-         * `port`. A malformed URL throws `invalidValue`.
+         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…", or that of a Unix socket:
+         * "unix:///path?db=1&username=…&password=…". The engine then ignores `host` and `port`. A malformed URL throws
+         * `invalidValue`.
          */
         url?: string;
       })

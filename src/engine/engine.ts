@@ -100,6 +100,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     provideInternals(this, {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
+      reachApps: () => this.#wiper.reachApps(),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),

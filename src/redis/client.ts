@@ -13,15 +13,17 @@ import { checkRedisOptions } from "./redis-options.js";
 function toRedisUrl(url: string): string {
   // Without a scheme it is a host and a port, or the path of a socket.
   if (!url.includes("://")) return url;
+  // ioredis 6 does not know the scheme unix.
+  if (isSocketUrl(url)) return url.replace(/^unix:\/\//i, "");
   if (parseRedisUrl(url) !== undefined) return url.replace(/^valkey/i, "redis");
   throw invalidValue(
     "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
-    "use rediss:// for TLS; valkey:// and valkeys:// work too; percent-encode special characters in the password",
+    "use rediss:// for TLS; valkey:// and unix:///path work too; percent-encode special characters in the password",
   );
 }
 
 /** After how long without an answer the engine's own connection is replaced, in ms, unless `timeout` is longer. */
-const SOCKET_TIMEOUT = 3000;
+export const SOCKET_TIMEOUT = 3000;
 
 /**
  * Opens the engine's own connection.
@@ -94,6 +96,11 @@ export function parseRedisUrl(text: string): URL | undefined {
     return undefined;
   }
   return url.hostname !== "" && /^\/?\d*$/.test(url.pathname) ? url : undefined;
+}
+
+/** Whether a text is the path of a Unix socket, plain or as a URL: `/path` or `unix:///path`, with options after a `?`. */
+export function isSocketUrl(text: string): boolean {
+  return /^(unix:\/\/)?\/[^\s#]+$/i.test(text);
 }
 
 /** The listeners of a client, and for each one whether it was last told that the client is connected. */
