@@ -87,9 +87,13 @@ export class SessionError extends Error {
     if (status !== undefined) this.status = status;
   }
 
-  /** What JSON.stringify writes: the enumerable properties and `hint`, but neither the message nor the stack. */
-  toJSON(): object {
-    return { ...this, hint: this.hint };
+  /**
+   * Returns what JSON.stringify writes, for answers and logs. Includes the message, which JSON.stringify leaves out of other
+   * errors, and not the `cause`.
+   */
+  toJSON(): Pick<SessionError, "name" | "message" | "code" | "hint" | "status"> {
+    const { name, message, code, hint, status } = this;
+    return { name, message, code, ...(hint !== undefined && { hint }), ...(status !== undefined && { status }) };
   }
 }
 

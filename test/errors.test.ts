@@ -47,14 +47,6 @@ describe("SessionError", () => {
     ).toEqual([1, 1, 1, 1]);
   });
 
-  test("is serialized by JSON.stringify with its hint, because JSON has no stack", () => {
-    expect(JSON.parse(JSON.stringify(create()))).toEqual({
-      name: "invalidFormat",
-      code: "ERR_INVALID_FORMAT",
-      hint: HINT,
-    });
-  });
-
   test("does not format its stack until somebody reads it", () => {
     const prepare = vi.fn(() => "formatted");
     const before = Error.prepareStackTrace;
@@ -112,6 +104,22 @@ describe("fromRedis", () => {
   test("removes the keys from the error about an unknown command", () => {
     const error = fromRedis(new Error("ERR unknown command 'evalsha', with args beginning with: 'rs:{webapp}:s:abc'"));
     expect(error.message).toBe("Redis answered with an error: ERR unknown command 'evalsha'");
+  });
+});
+
+test("JSON of an error has its message and no cause", () => {
+  const cause = new Error("the cause");
+  expect(JSON.parse(JSON.stringify(new SessionError("timeout", "no answer", { hint: "look", cause })))).toEqual({
+    name: "timeout",
+    message: "no answer",
+    code: "ERR_TIMEOUT",
+    hint: "look",
+    status: 503,
+  });
+  expect(JSON.parse(JSON.stringify(new SessionError("invalidValue", "bad")))).toEqual({
+    name: "invalidValue",
+    message: "bad",
+    code: "ERR_INVALID_VALUE",
   });
 });
 
