@@ -45,8 +45,9 @@ export interface RedisSessionsOptions {
   options?:
     | (RedisOptions & {
         /**
-         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". The engine then ignores `host` and
-         * `port`. A malformed URL throws `invalidValue`.
+         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…", or that of a Unix socket:
+         * "unix:///path?db=1&username=…&password=…". The engine then ignores `host` and `port`. A malformed URL throws
+         * `invalidValue`.
          */
         url?: string;
       })
@@ -147,7 +148,10 @@ type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never 
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
-  /** The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. */
+  /**
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. A value
+   * that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes a warning.
+   */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;

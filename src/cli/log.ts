@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
-import { connectionErrorOf, watchOutage } from "../redis/client.js";
+import { watchOutage } from "../redis/client.js";
+import { connectionErrorOf } from "../redis/connection-error.js";
 import { describeError } from "../rest/problem.js";
 import type { Client } from "../types.js";
 

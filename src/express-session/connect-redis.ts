@@ -47,7 +47,7 @@ export class ConnectRedisSessions {
 
   /** Moves a session into our layout, unless it was ended or barred meanwhile. Does nothing if there is none. */
   async takeOver(sid: string): Promise<void> {
-    const { touches, endless, serializer, userId, ttl: ttlOption } = this.#settings;
+    const { touches, endless, serializer, userId } = this.#settings;
     const text = await this.#command(sid, (client, key) => client.get(key));
     if (text === null) return;
     // To take a session over is to use it. That prolongs it only where the store touches.
@@ -58,7 +58,7 @@ export class ConnectRedisSessions {
     // connect-redis stored the cookie's `expires` as of the last write. It follows from the cookie's age.
     const age = session.cookie?.originalMaxAge;
     if (typeof age === "number") session.cookie.expires = new Date(now + age);
-    const ttl = Math.min(ttlLeft, idleTimeoutOf(session, ttlOption, now).ttl);
+    const ttl = Math.min(ttlLeft, idleTimeoutOf(session, this.#settings, now).ttl);
     if (ttl > 0 || endless) {
       await this.#writer.replace(sid, session, { now, ttl }, "absent", userIfValid(session, userId));
     }

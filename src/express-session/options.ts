@@ -22,7 +22,8 @@ export interface RedisStoreOptions {
   app?: string | undefined;
   /**
    * The idle timeout in seconds of a session whose cookie has no `expires`. A function is called with each session and
-   * returns its idle timeout, whatever its cookie says. Default 86400, a day.
+   * returns its idle timeout in seconds, whatever its cookie says. Default 86400, a day. A value that seems to be in
+   * milliseconds, as `cookie.maxAge` of express-session is, causes a warning.
    */
   ttl?: number | ((session: SessionData) => number) | undefined;
   /** Whether sessions have no TTL and so never end by themselves. Default false. */

@@ -2,7 +2,7 @@ import { fromRedis } from "../errors.js";
 import type { Client } from "../types.js";
 import { setImmediate } from "../util/real-timers.js";
 import { CallOrder } from "./call-order.js";
-import { connectionErrorOf } from "./client.js";
+import { connectionErrorOf } from "./connection-error.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";

@@ -5,14 +5,6 @@ import type { Client, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
 import { checkRedisOptions } from "./redis-options.js";
 
-/** The last error of each engine's own connection, until the connection is ready again. */
-const connectionErrors = new WeakMap<Client, Error>();
-
-/** Why the engine's own connection is not ready. Returns undefined if that is not known. */
-export function connectionErrorOf(client: Client): Error | undefined {
-  return connectionErrors.get(client);
-}
-
 /**
  * Converts a URL to one that ioredis understands. ioredis would take a URL with another scheme for the path of a socket,
  * and a database that is not a number for database 0.
@@ -21,15 +13,17 @@ export function connectionErrorOf(client: Client): Error | undefined {
 function toRedisUrl(url: string): string {
   // Without a scheme it is a host and a port, or the path of a socket.
   if (!url.includes("://")) return url;
+  // ioredis 6 does not know the scheme unix.
+  if (isSocketUrl(url)) return url.replace(/^unix:\/\//i, "");
   if (parseRedisUrl(url) !== undefined) return url.replace(/^valkey/i, "redis");
   throw invalidValue(
     "RedisSessions: options.url must be redis://[[user]:password@]host[:port][/database]",
-    "use rediss:// for TLS; valkey:// and valkeys:// work too; percent-encode special characters in the password",
+    "use rediss:// for TLS; valkey:// and unix:///path work too; percent-encode special characters in the password",
   );
 }
 
 /** After how long without an answer the engine's own connection is replaced, in ms, unless `timeout` is longer. */
-const SOCKET_TIMEOUT = 3000;
+export const SOCKET_TIMEOUT = 3000;
 
 /**
  * Opens the engine's own connection.
@@ -54,14 +48,10 @@ export function openClient(
   const client =
     url === undefined ? new Redis({ host, port, ...redisOptions }) : new Redis(toRedisUrl(url), redisOptions);
   // Without a listener ioredis prints each failed attempt to connect. Calls report the outage themselves.
-  client.on("error", (error: Error & { code?: string; command?: { name: string } }) => {
-    // Copy only the text: ioredis attaches the command, whose arguments may be a password. If a host has several
-    // addresses, Node's message is empty.
-    connectionErrors.set(client, new Error(error.message || error.code));
+  client.on("error", (error: Error & { command?: { name: string } }) => {
     // ioredis would continue in database 0, which has other sessions.
     if (error.command?.name === "select") client.disconnect();
   });
-  client.on("ready", () => connectionErrors.delete(client));
   return client;
 }
 
@@ -106,6 +96,11 @@ export function parseRedisUrl(text: string): URL | undefined {
     return undefined;
   }
   return url.hostname !== "" && /^\/?\d*$/.test(url.pathname) ? url : undefined;
+}
+
+/** Whether a text is the path of a Unix socket, plain or as a URL: `/path` or `unix:///path`, with options after a `?`. */
+export function isSocketUrl(text: string): boolean {
+  return /^(unix:\/\/)?\/[^\s#]+$/i.test(text);
 }
 
 /** The listeners of a client, and for each one whether it was last told that the client is connected. */

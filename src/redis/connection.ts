@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
-import { connectionErrorOf } from "./client.js";
+import { connectionErrorOf, watchErrors } from "./connection-error.js";
 import { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, type HeldCommand, isReply } from "./gate.js";
 import type { AppKeys, Operation } from "./operation.js";
@@ -21,6 +21,7 @@ export class Connection {
   /** @param timeout of each call, in ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
+    watchErrors(client);
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
     this.#gate = gateOf(client);

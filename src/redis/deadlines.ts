@@ -1,9 +1,9 @@
 import type { Cluster, Redis } from "ioredis";
-import { SessionError } from "../errors.js";
+import { hintOf, SessionError } from "../errors.js";
 import type { Client } from "../types.js";
 import { setImmediate } from "../util/real-timers.js";
 import { warnOnce } from "../util/warn-once.js";
-import { connectionErrorOf } from "./client.js";
+import { connectionErrorOf } from "./connection-error.js";
 import { type Gate, gateOf } from "./gate.js";
 
 /** A call that must end before its deadline. */
@@ -87,9 +87,11 @@ export class Deadlines {
     const message = `Redis did not answer within ${this.#timeout} ms`;
     const unsent = isSent === false ? "The call was not sent and will not be sent" : undefined;
     if (client.status !== "ready") {
-      const notConnected = `The client is not connected, its status is "${client.status}". Check that Redis runs, and check host and port.`;
+      const cause = connectionErrorOf(client);
+      const remedy = (cause && hintOf(cause)) ?? "check that Redis runs, and check host and port";
+      const notConnected = `The client is not connected, its status is "${client.status}": ${remedy}.`;
       const hint = unsent === undefined ? notConnected : `${notConnected} ${unsent}.`;
-      return new SessionError("timeout", message, { hint, cause: connectionErrorOf(client) });
+      return new SessionError("timeout", message, { hint, cause });
     }
     return new SessionError("timeout", message, { hint: this.#deadConnectionHint() ?? unsent });
   }

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { Client } from "../types.js";
+import { rememberError } from "./connection-error.js";
 
 /** A command that is held until the client can send it. */
 export interface HeldCommand {
@@ -91,7 +92,10 @@ export class Gate {
       this.#probe = undefined;
       // An error reply opens the gate as well: the Redis user may lack the right to PING.
       if (error === undefined || (isReply(error) && isReady(this.#client))) this.#release();
-      else for (const { fail } of this.#takeAll()) fail(error);
+      else {
+        if (isReply(error)) rememberError(this.#client, error);
+        for (const { fail } of this.#takeAll()) fail(error);
+      }
     };
     this.#client.ping().then(() => onProbeEnd(undefined), onProbeEnd);
   }
@@ -121,6 +125,6 @@ function isReady(client: Client): boolean {
 }
 
 /** Whether an error is a reply of Redis. If not, it is from ioredis. */
-export function isReply(error: unknown): boolean {
+export function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === "ReplyError";
 }
