@@ -43,7 +43,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
 
 /** Whether Redis answers. Without a connection, returns false at once instead of after the engine's timeout. */
 function answers(rs: RedisSessions): Promise<boolean> {
-  if (internalsOf(rs).connection.client.status !== "ready") return Promise.resolve(false);
+  if (!internalsOf(rs).connection.client.isReady) return Promise.resolve(false);
   return rs.ping().then(
     () => true,
     () => false,

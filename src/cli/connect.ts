@@ -1,6 +1,6 @@
 import { RedisSessions } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
-import { parseRedisUrl } from "../redis/client.js";
+import { parseRedisUrl } from "../redis/redis-url.js";
 
 /** The flags of all commands that say where Redis is. The variables are REDIS_URL and those of rest-sessions. */
 export interface RedisFlags {

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import MockRedis from "ioredis-mock";
 import { Redis as Redis5 } from "ioredis5";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Client, RedisSessions } from "../../src/index.js";
+import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
 
@@ -13,11 +13,11 @@ afterEach(() => {
   for (const client of opened.splice(0)) client.disconnect();
 });
 
-const clients: Record<string, () => Client> = {
+const clients: Record<string, () => Redis> = {
   // TypeScript treats the class of another version as a different class. Users have only one version.
-  "ioredis 5": () => new Redis5(t.redis.port) as unknown as Client,
+  "ioredis 5": () => new Redis5(t.redis.port) as unknown as Redis,
   "ioredis 5 with auto-pipelining": () =>
-    new Redis5({ port: t.redis.port, enableAutoPipelining: true }) as unknown as Client,
+    new Redis5({ port: t.redis.port, enableAutoPipelining: true }) as unknown as Redis,
   "ioredis 6 as it is": () => new Redis(t.redis.port),
   "ioredis 6 with protocol 2": () => new Redis({ port: t.redis.port, protocol: 2 }),
   "ioredis 6 with protocol 3 and its own reply mapping": () =>
@@ -25,12 +25,12 @@ const clients: Record<string, () => Client> = {
   "ioredis 6 with auto-pipelining": () => new Redis({ port: t.redis.port, enableAutoPipelining: true }),
   "ioredis 6 with string numbers": () => new Redis({ port: t.redis.port, stringNumbers: true }),
   // A stand-in without a server, for the demo.
-  "ioredis-mock": () => new MockRedis() as unknown as Client,
+  "ioredis-mock": () => new MockRedis() as unknown as Redis,
 };
 
 describe.each(Object.keys(clients))("on %s", (name) => {
-  function open(): Client {
-    const client = clients[name]?.() as Client;
+  function open(): Redis {
+    const client = clients[name]?.() as Redis;
     opened.push(client);
     return client;
   }

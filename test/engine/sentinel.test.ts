@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Client, RedisSessions } from "../../src/index.js";
+import { RedisSessions } from "../../src/index.js";
 import type { TestRedis } from "../support/redis.js";
 import { startSentinel, type TestSentinel } from "../support/sentinel.js";
 
@@ -29,7 +29,7 @@ const ip = "127.0.0.1";
 const MOMENT = 500;
 
 let sentinel: TestSentinel;
-const opened: Client[] = [];
+const opened: Redis[] = [];
 const warnings: (Error & { code?: string })[] = [];
 const note = (warning: Error) => void warnings.push(warning);
 
@@ -50,20 +50,20 @@ function options() {
   return { sentinels, name, failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 };
 }
 
-const clients: Record<string, () => Client> = {
+const clients: Record<string, () => Redis> = {
   ioredis6: () => new Redis(options()),
   // To TypeScript a class of another version is another class.
-  ioredis5: () => new Redis5(options()) as unknown as Client,
+  ioredis5: () => new Redis5(options()) as unknown as Redis,
 };
 
-function open(client: Client): Client {
+function open(client: Redis): Redis {
   client.on("error", () => {});
   opened.push(client);
   return client;
 }
 
 /** Signs users in and out, 50 times a second, and notes which calls succeeded. */
-async function startLoad(app: string, client: Client): Promise<Load> {
+async function startLoad(app: string, client: Redis): Promise<Load> {
   const rs = new RedisSessions({ client, wipe: 0 });
   const create = (id: string) => rs.create({ app, id, ip });
   // Sessions that both servers have before the failover: ten seconds of logouts, and more.
@@ -125,7 +125,7 @@ async function expectNothingLost(change: (master: TestRedis) => Promise<void>, c
   const master = await sentinel.master();
   const replica = await sentinel.replica();
   const names = Object.keys(clients);
-  const loads = await Promise.all(names.map((name) => startLoad(name, open(clients[name]?.() as Client))));
+  const loads = await Promise.all(names.map((name) => startLoad(name, open(clients[name]?.() as Redis))));
   await sleep(1000);
   const promoted = promotion(replica);
   await change(master);

@@ -5,7 +5,7 @@ import { Cluster, Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
-import { type Client, RedisSessions, type SessionError } from "../../src/index.js";
+import { RedisSessions, type SessionError } from "../../src/index.js";
 import { sessions } from "../../src/middleware/index.js";
 import { startCluster } from "../support/cluster.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
@@ -19,7 +19,7 @@ const note = (error: unknown) => void unhandled.push(error);
 
 let redis: TestRedis;
 let rs: RedisSessions;
-const opened: Client[] = [];
+const opened: (Redis | Cluster)[] = [];
 
 beforeAll(() => void process.on("unhandledRejection", note));
 afterAll(() => void process.off("unhandledRejection", note));
@@ -37,7 +37,7 @@ afterEach(async () => {
   expect(unhandled).toEqual([]);
 });
 
-function open(client: Client): Client {
+function open<Opened extends Redis | Cluster>(client: Opened): Opened {
   client.on("error", () => {});
   opened.push(client);
   return client;
@@ -60,17 +60,17 @@ async function callFor(ms: number, call: (i: number) => Promise<unknown>): Promi
 
 const retryStrategy = () => 50;
 
-const clients: Record<string, (port: number) => Client> = {
+const clients: Record<string, (port: number) => Redis> = {
   "ioredis 6": (port) => new Redis({ port, retryStrategy }),
   "ioredis 6 with auto-pipelining": (port) => new Redis({ port, retryStrategy, enableAutoPipelining: true }),
   "ioredis 6 that connects lazily": (port) => new Redis({ port, retryStrategy, lazyConnect: true }),
   // To TypeScript a class of another version is another class.
-  "ioredis 5": (port) => new Redis5({ port, retryStrategy }) as unknown as Client,
+  "ioredis 5": (port) => new Redis5({ port, retryStrategy }) as unknown as Redis,
 };
 
 describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
   beforeEach(() => {
-    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Redis), wipe: 0, timeout: TIMEOUT });
   });
 
   test("never sends a call that ended with timeout, and answers at once when Redis is back", async () => {
@@ -88,7 +88,7 @@ describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
   });
 
   test("sends the calls that are still in time when Redis is back", async () => {
-    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: 10_000 });
+    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Redis), wipe: 0, timeout: 10_000 });
     await rs.ping();
     await redis.kill();
     const calls = [rs.get({ app, token: "x".repeat(64) }), rs.create({ app, id: "alice", ip })] as const;
@@ -137,7 +137,7 @@ test("a wrong password rejects calls at once, not after the timeout", async () =
 });
 
 test("the error of a call that was not sent says so", async () => {
-  rs = new RedisSessions({ client: open(clients["ioredis 6"]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+  rs = new RedisSessions({ client: open(clients["ioredis 6"]?.(redis.port) as Redis), wipe: 0, timeout: TIMEOUT });
   await rs.ping();
   await redis.kill();
   await expect(rs.get({ app, token: "x".repeat(64) })).rejects.toMatchObject({

@@ -1,8 +1,8 @@
 import session from "express-session";
+import type { Redis } from "ioredis";
 import MockRedis from "ioredis-mock";
 import { afterAll } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
-import type { Client } from "../../src/index.js";
 import { storeContract } from "../contract/store.js";
 import { rot13 } from "./support/serializers.js";
 import { useStores } from "./support/stores.js";
@@ -30,7 +30,7 @@ afterAll(() => {
   process.hrtime = hrtime;
 });
 
-const mock = new MockRedis() as unknown as Client;
+const mock = new MockRedis() as unknown as Redis;
 mock.setMaxListeners(0);
 storeContract("RedisStore on ioredis-mock", async () => {
   await mock.flushall();
