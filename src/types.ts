@@ -26,8 +26,21 @@ export interface IoredisLike {
   zrangebylex(...args: never): unknown;
 }
 
+/**
+ * A client, cluster or sentinel of node-redis 5 or 6, the package `redis`. Call its `connect()`. These are the members by
+ * which the engine recognises it.
+ */
+export interface NodeRedisLike {
+  /** Whether `connect()` was called, and the client was not closed. */
+  readonly isOpen: boolean;
+  /** Sends any command. */
+  sendCommand(...args: never): Promise<unknown>;
+  /** Converts replies. Earlier versions of node-redis do not have it. */
+  withTypeMapping(...args: never): unknown;
+}
+
 /** A client that the engine works with. */
-export type Client = IoredisLike;
+export type Client = IoredisLike | NodeRedisLike;
 
 /**
  * Options of the engine. The constructor throws `invalidValue` for a wrong value and for an unknown option. The message

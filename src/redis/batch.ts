@@ -3,6 +3,7 @@ import { CallOrder } from "./call-order.js";
 import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply } from "./gate.js";
+import { isAborted } from "./node-redis.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 
@@ -175,6 +176,11 @@ export class Batch {
    * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
+    if (isAborted(error)) {
+      // The deadline is now, and will end the calls.
+      run.isSent = false;
+      return;
+    }
     if (error === null || isReply(error)) this.#gate.answered();
     if (isNoScript(error)) this.#sendAgain(run, true);
     else if (this.#client.isCluster && isMoving(error) && performance.now() + MOVING_PAUSE < run.deadline) {

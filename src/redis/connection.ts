@@ -4,6 +4,7 @@ import { Batch, MOVING_PAUSE } from "./batch.js";
 import type { Commands, RedisClient } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, type HeldCommand, isReply } from "./gate.js";
+import { isAborted } from "./node-redis.js";
 import type { AppKeys, Operation } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
@@ -78,6 +79,11 @@ export class Connection {
             }
           },
           (error) => {
+            if (isAborted(error)) {
+              // The deadline is now, and will end the call.
+              pending.isSent = false;
+              return;
+            }
             if (isReply(error)) this.#gate.answered();
             const again = performance.now() + MOVING_PAUSE;
             if (!this.client.isCluster || !isMoving(error) || again >= pending.deadline) fail(error);

@@ -88,7 +88,9 @@ export class Deadlines {
       const hint = unsent === undefined ? notConnected : `${notConnected} ${unsent}.`;
       return new SessionError("timeout", message, { hint, cause: client.lastError });
     }
-    return new SessionError("timeout", message, { hint: this.#deadConnectionHint() ?? unsent });
+    const dead = this.#deadConnectionHint();
+    const hint = dead !== undefined && unsent !== undefined ? `${dead}. ${unsent}` : (dead ?? unsent);
+    return new SessionError("timeout", message, { hint });
   }
 
   /** A hint for a connection that seems dead though the client is connected. Also warns once. */

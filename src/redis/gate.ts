@@ -116,7 +116,10 @@ export class Gate {
   }
 }
 
-/** Whether an error is a reply of Redis. If not, it is from ioredis. */
+/**
+ * Whether an error is a reply of Redis. If not, it is from the client. ioredis names replies, and node-redis does not, but
+ * Redis's errors begin with a code in capital letters.
+ */
 export function isReply(error: unknown): boolean {
-  return error instanceof Error && error.name === "ReplyError";
+  return error instanceof Error && (error.name === "ReplyError" || /^[A-Z][A-Z\d_]* /.test(error.message));
 }

@@ -4,6 +4,7 @@ import { invalidValue } from "../errors.js";
 import type { IoredisLike, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
 import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
 import { parseRedisUrl } from "./redis-url.js";
 
@@ -104,13 +105,6 @@ export function fromIoredis(client: IoredisLike): IoredisClient {
   }
   checkKeyPrefix(redis.options?.keyPrefix);
   return new IoredisClient(redis);
-}
-
-/** @throws SessionError `invalidValue` if the key prefix would spread an app's keys over a Cluster */
-export function checkKeyPrefix(prefix = ""): void {
-  if (prefix.indexOf("{}") !== -1 && prefix.indexOf("{}") === prefix.indexOf("{")) {
-    throw invalidValue('the client\'s keyPrefix must not contain "{}": it disables the hash tag of all keys');
-  }
 }
 
 /** After how long without an answer the engine's own connection is replaced, in ms, unless `timeout` is longer. */

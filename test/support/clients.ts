@@ -1,0 +1,58 @@
+import { Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis5";
+import { Redis as Valkey } from "iovalkey";
+import { createClient } from "redis";
+import { createClient as createClient5 } from "redis5";
+import type { Client } from "../../src/index.js";
+
+/** A client of one of the supported packages. */
+export interface TestClient {
+  readonly client: Client;
+  close(): void;
+}
+
+/** Package → opens a client of the server on a port. It retries soon, and `error` events are ignored. */
+export const CLIENTS: { readonly [name: string]: (port: number) => TestClient } = {
+  "ioredis 5": (port) => ofIoredis(new Redis5({ port, retryStrategy })),
+  "ioredis 6": (port) => ofIoredis(new Redis({ port, retryStrategy })),
+  iovalkey: (port) => ofIoredis(new Valkey({ port, retryStrategy })),
+  "node-redis 5": (port) => ofNodeRedis(createClient5({ socket: { port, reconnectStrategy: retryStrategy } })),
+  "node-redis 6": (port) => ofNodeRedis(createClient({ socket: { port, reconnectStrategy: retryStrategy } })),
+};
+
+export const CLIENT_NAMES = Object.keys(CLIENTS);
+
+/** Opens a client of this package. */
+export function openClient(name: string, port: number): TestClient {
+  const open = CLIENTS[name];
+  if (open === undefined) throw new Error(`No client is named ${name}`);
+  return open(port);
+}
+
+function retryStrategy(): number {
+  return 50;
+}
+
+export function ofIoredis(client: Redis | Redis5 | Valkey): TestClient {
+  client.on("error", () => {});
+  return { client, close: () => client.disconnect() };
+}
+
+/** The parts of a client of node-redis that both versions have. */
+interface NodeRedis {
+  readonly isOpen: boolean;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  sendCommand(args: string[]): Promise<unknown>;
+  withTypeMapping(mapping: object): unknown;
+}
+
+export function ofNodeRedis(client: NodeRedis): TestClient {
+  client.connect().catch(() => {});
+  return {
+    client,
+    close: () => {
+      if (client.isOpen) client.destroy();
+    },
+  };
+}
