@@ -250,7 +250,9 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
   override readonly isCluster = true;
 
   get isReady(): boolean {
-    return this.raw.isOpen && this.raw.masters.some(({ client }) => client?.isReady);
+    // Version 5 has no `isReady`. In version 6 it is false until all nodes are known.
+    const { isOpen, isReady = isOpen, masters } = this.raw;
+    return isOpen && isReady && masters.some(({ client }) => client?.isReady);
   }
 
   /** The cluster sends a command to the node of the first key, and follows redirections. */

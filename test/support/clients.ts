@@ -1,8 +1,9 @@
-import { Redis } from "ioredis";
-import { Redis as Redis5 } from "ioredis5";
-import { Redis as Valkey } from "iovalkey";
-import { createClient } from "redis";
-import { createClient as createClient5 } from "redis5";
+import type { EventEmitter } from "node:events";
+import { Cluster, Redis } from "ioredis";
+import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
+import { Redis as Valkey, Cluster as ValkeyCluster } from "iovalkey";
+import { createClient, createCluster } from "redis";
+import { createClient as createClient5, createCluster as createCluster5 } from "redis5";
 import type { Client } from "../../src/index.js";
 
 /** A client of one of the supported packages. */
@@ -22,6 +23,22 @@ export const CLIENTS: { readonly [name: string]: (port: number) => TestClient } 
 
 export const CLIENT_NAMES = Object.keys(CLIENTS);
 
+/** Package → opens a client of a Cluster with nodes on these ports. */
+export const CLUSTERS: { readonly [name: string]: (ports: number[]) => TestClient } = {
+  "ioredis 5": (ports) => ofIoredis(new Cluster5(ports)),
+  "ioredis 6": (ports) => ofIoredis(new Cluster(ports)),
+  iovalkey: (ports) => ofIoredis(new ValkeyCluster(ports)),
+  "node-redis 5": (ports) => ofNodeRedis(createCluster5(clusterOptions(ports))),
+  "node-redis 6": (ports) => ofNodeRedis(createCluster(clusterOptions(ports))),
+};
+
+function clusterOptions(ports: number[]) {
+  return {
+    rootNodes: ports.map((port) => ({ socket: { host: "127.0.0.1", port } })),
+    defaults: { socket: { reconnectStrategy: retryStrategy } },
+  };
+}
+
 /** Opens a client of this package. */
 export function openClient(name: string, port: number): TestClient {
   const open = CLIENTS[name];
@@ -33,7 +50,7 @@ function retryStrategy(): number {
   return 50;
 }
 
-export function ofIoredis(client: Redis | Redis5 | Valkey): TestClient {
+export function ofIoredis(client: EventEmitter & Client & { disconnect(): void }): TestClient {
   client.on("error", () => {});
   return { client, close: () => client.disconnect() };
 }
@@ -43,7 +60,7 @@ interface NodeRedis {
   readonly isOpen: boolean;
   connect(): Promise<unknown>;
   destroy(): void;
-  sendCommand(args: string[]): Promise<unknown>;
+  sendCommand(...args: never): Promise<unknown>;
   withTypeMapping(mapping: object): unknown;
 }
 
