@@ -50,12 +50,7 @@ interface RawCluster extends AnyRaw {
 interface RawSentinel extends AnyRaw {
   /** Undefined while the client is not connected to the master. */
   getMasterNode(): object | undefined;
-  acquire(): Promise<RawLease>;
-}
-
-interface RawLease {
   sendCommand(isReadonly: boolean, args: readonly string[], options?: SendOptions): Promise<unknown>;
-  release(): unknown;
 }
 
 /** Events after which a client may have lost its connection, and after which it may be ready. Not every kind has each. */
@@ -268,25 +263,14 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
   }
 }
 
-/** How long commands share a lease of a sentinel, in ms. After that the application's own commands have their turn. */
-const LEASE = 20;
-
-interface Lease {
-  readonly raw: Promise<RawLease>;
-  readonly until: number;
-  /** How many commands use it. */
-  count: number;
-  /** Resolves when the lease was released. */
-  readonly released: Promise<void>;
-  release(): void;
-}
-
 /**
- * A sentinel. Its own `sendCommand` lets commands of one round of the event loop overtake each other, because only the
- * first one gets a connection at once. So commands share a lease, which keeps their order.
+ * A sentinel. It leases a connection to the master to the commands that are in flight. The first command gets the lease
+ * a moment later, and until then each other command would wait for a lease of its own, so that later ones overtake it.
  */
 class SentinelClient extends NodeRedisClient<RawSentinel> {
-  #lease: Lease | undefined;
+  #inFlight = 0;
+  /** Resolves when the first command has the lease. Undefined if no command waits for it. */
+  #leasing: Promise<void> | undefined;
 
   get isReady(): boolean {
     // In version 5 `isReady` stays true while the master is away.
@@ -294,19 +278,16 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
   }
 
   protected async send(_key: string | undefined, args: readonly string[], options: SendOptions): Promise<unknown> {
-    const lease = this.#currentLease();
-    lease.count++;
+    const isFirst = this.#inFlight++ === 0;
     try {
-      return await (await lease.raw).sendCommand(false, args, options);
+      if (this.#leasing !== undefined) await this.#leasing;
+      else if (isFirst) this.#leasing = this.#endOfRound();
+      return await this.raw.sendCommand(false, args, options);
     } catch (error) {
-      // The sentinel sends a command again after it has lost the connection, so this one may have been sent.
+      // The sentinel sends a command again if the connection was lost, so this one may have been sent.
       throw isAborted(error) ? new Error("Command timed out") : error;
     } finally {
-      lease.count--;
-      if (lease.count === 0) {
-        if (this.#lease === lease) this.#lease = undefined;
-        lease.release();
-      }
+      this.#inFlight--;
     }
   }
 
@@ -314,26 +295,13 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
     return this.send(undefined, ["PING"], { typeMapping: {}, abortSignal: undefined, timeout: undefined, asap: false });
   }
 
-  #currentLease(): Lease {
-    const now = performance.now();
-    if (this.#lease === undefined || this.#lease.until < now) this.#lease = this.#newLease(now, this.#lease?.released);
-    return this.#lease;
-  }
-
-  /** @param before resolves when the lease before it was released: with another connection, commands might overtake */
-  #newLease(now: number, before?: Promise<void>): Lease {
-    const raw = before === undefined ? this.raw.acquire() : before.then(() => this.raw.acquire());
-    let onRelease: () => void = () => {};
-    const released = new Promise<void>((resolve) => {
-      onRelease = resolve;
+  #endOfRound(): Promise<void> {
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#leasing = undefined;
+        resolve();
+      });
     });
-    const release = () => {
-      raw
-        .then((lease) => lease.release())
-        .catch(() => {})
-        .finally(onRelease);
-    };
-    return { raw, until: now + LEASE, count: 0, released, release };
   }
 }
 

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { type Client, RedisSessions } from "../../src/index.js";
 import { CLIENTS, ofIoredis, ofNodeRedis, type TestClient } from "../support/clients.js";
 import { useEngine } from "../support/engine.js";
-import { everyMethod } from "../support/every-method.js";
+import { callsInOrder, everyMethod } from "../support/every-method.js";
 
 const t = useEngine();
 const opened: TestClient[] = [];
@@ -93,6 +93,10 @@ describe.each(Object.keys(clients))("on %s", (name) => {
 });
 
 describe.each(Object.keys(clients).filter((name) => name !== "ioredis-mock"))("on %s", (name) => {
+  test("calls on one session keep their order", async () => {
+    await callsInOrder(new RedisSessions({ client: open(name), wipe: 0 }));
+  });
+
   test("a large session is changed outside of a script", async () => {
     const rs = new RedisSessions({ client: open(name), wipe: 0 });
     const large = "ä".repeat(200_000);

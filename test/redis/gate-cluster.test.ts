@@ -66,9 +66,11 @@ describe.each(["ioredis 6", "node-redis 5", "node-redis 6"])("the gate on a Clus
     expect(new Set(names)).not.toContain("created");
     expect(names).toContain("timeout");
     await cluster.nodes[2]?.start();
-    await expect.poll(() => rs.activity({ app: app(2), dt: 60 }).catch(() => undefined), { timeout: 10_000 }).toEqual({
-      activity: 0,
-    });
+    await expect
+      .poll(() => rs.activity({ app: app(2), dt: 60 }).catch(() => undefined), { timeout: 10_000 })
+      .toEqual({
+        activity: 0,
+      });
     await sleep(50);
     expect((await rs.soapp({ app: app(2), dt: 60 })).sessions).toEqual([]);
   }, 30_000);

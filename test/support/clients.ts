@@ -2,8 +2,12 @@ import type { EventEmitter } from "node:events";
 import { Cluster, Redis } from "ioredis";
 import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
 import { Redis as Valkey, Cluster as ValkeyCluster } from "iovalkey";
-import { createClient, createCluster } from "redis";
-import { createClient as createClient5, createCluster as createCluster5 } from "redis5";
+import { createClient, createCluster, createSentinel } from "redis";
+import {
+  createClient as createClient5,
+  createCluster as createCluster5,
+  createSentinel as createSentinel5,
+} from "redis5";
 import type { Client } from "../../src/index.js";
 
 /** A client of one of the supported packages. */
@@ -46,6 +50,25 @@ export function openClient(name: string, port: number): TestClient {
   return open(port);
 }
 
+/** Where the Sentinels are. */
+interface Sentinels {
+  readonly name: string;
+  readonly sentinels: { host: string; port: number }[];
+}
+
+/** Package → opens a client of a Sentinel's master, with the options that the docs recommend. */
+export const SENTINELS: { readonly [name: string]: (sentinels: Sentinels) => TestClient } = {
+  "ioredis 5": (sentinels) => ofIoredis(new Redis5(sentinelOptions(sentinels))),
+  "ioredis 6": (sentinels) => ofIoredis(new Redis(sentinelOptions(sentinels))),
+  iovalkey: (sentinels) => ofIoredis(new Valkey(sentinelOptions(sentinels))),
+  "node-redis 5": ({ name, sentinels }) => ofNodeRedis(createSentinel5({ name, sentinelRootNodes: sentinels })),
+  "node-redis 6": ({ name, sentinels }) => ofNodeRedis(createSentinel({ name, sentinelRootNodes: sentinels })),
+};
+
+function sentinelOptions({ name, sentinels }: Sentinels) {
+  return { name, sentinels, failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 };
+}
+
 function retryStrategy(): number {
   return 50;
 }
@@ -59,12 +82,14 @@ export function ofIoredis(client: EventEmitter & Client & { disconnect(): void }
 interface NodeRedis {
   readonly isOpen: boolean;
   connect(): Promise<unknown>;
-  destroy(): void;
+  destroy(): unknown;
+  on(event: "error", listener: () => void): unknown;
   sendCommand(...args: never): Promise<unknown>;
   withTypeMapping(mapping: object): unknown;
 }
 
 export function ofNodeRedis(client: NodeRedis): TestClient {
+  client.on("error", () => {});
   client.connect().catch(() => {});
   return {
     client,
