@@ -31,7 +31,10 @@ interface AnyRaw extends NodeRedisLike {
 }
 
 interface RawClient extends AnyRaw {
-  readonly options?: { socket?: { socketTimeout?: number; reconnectStrategy?: unknown } };
+  readonly options?: {
+    disableOfflineQueue?: boolean;
+    socket?: { socketTimeout?: number; reconnectStrategy?: unknown };
+  };
   sendCommand(args: readonly string[], options?: SendOptions): Promise<unknown>;
 }
 
@@ -236,7 +239,9 @@ class Single extends NodeRedisClient<RawClient> {
     return this.raw.sendCommand(args, options);
   }
 
-  protected probe(): Promise<unknown> {
+  protected async probe(): Promise<unknown> {
+    // A PING that waits in the queue would be sent before the client is ready, so an error reply would have two meanings.
+    if (!this.raw.options?.disableOfflineQueue) await this.untilReady();
     return this.raw.sendCommand(["PING"]);
   }
 }
