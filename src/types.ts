@@ -48,9 +48,11 @@ export type Client = IoredisLike | NodeRedisLike;
  */
 export interface RedisSessionsOptions {
   /**
-   * An ioredis `Redis` or `Cluster`. The engine defines no commands on it, and `quit()` leaves it open.
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. The engine defines no commands on it, and `quit()` leaves it open. An object of another kind, such as a pool
+   * of node-redis, throws `invalidValue`.
    *
-   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together
+   * Default: the engine opens its own connection with `port`, `host` and `options`, and needs the package ioredis. If you pass one of these together
    * with `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
