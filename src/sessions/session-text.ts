@@ -27,12 +27,27 @@ interface HeaderFields {
   ip?: string;
   device?: string | undefined;
   no_resave?: boolean;
+  /** Flags with a value, by name. A flag whose value is undefined is omitted. */
+  flags?: Readonly<Record<string, string | number | undefined>>;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
-export function encodeHeader(now: number, ttl: number, { id = "", ip, device, no_resave }: HeaderFields): string {
-  const flags = no_resave ? " no_resave" : "";
-  return `${now}\n1\n1\n${ttl}${flags}\n${now}\n${id}\n${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
+export function encodeHeader(
+  now: number,
+  ttl: number,
+  { id = "", ip, device, no_resave, flags }: HeaderFields,
+): string {
+  const allFlags = (no_resave ? " no_resave" : "") + (flags === undefined ? "" : encodeFlags(flags));
+  return `${now}\n1\n1\n${ttl}${allFlags}\n${now}\n${id}\n${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
+}
+
+/** Returns flags with a value in the form of the header's fourth line. */
+function encodeFlags(flags: Readonly<Record<string, string | number | undefined>>): string {
+  let text = "";
+  for (const [name, value] of Object.entries(flags)) {
+    if (value !== undefined) text += ` ${name}=${encodeURIComponent(String(value).toWellFormed())}`;
+  }
+  return text;
 }
 
 function jsonOrEmpty(text: string | undefined): string {
@@ -81,6 +96,8 @@ export class StoredSession {
   readonly id: string;
   readonly ip: string;
   readonly device: string;
+  /** What follows the ttl on line 4: each flag with a space in front. */
+  readonly #flags: string;
   /** The data lines, each with a line feed in front. */
   readonly #data: string;
 
@@ -91,7 +108,9 @@ export class StoredSession {
     this.r = Number(r);
     this.w = Number(w);
     this.ttl = Number.parseFloat(ttl as string);
-    this.no_resave = ttl?.includes(" no_resave") ?? false;
+    const flags = (ttl as string).indexOf(" ");
+    this.#flags = flags === -1 ? "" : (ttl as string).slice(flags);
+    this.no_resave = this.#flags.includes(" no_resave");
     this.created = Number(created);
     this.id = id as string;
     this.ip = ip as string;
@@ -117,6 +136,16 @@ export class StoredSession {
   /** Returns the session with another header; undefined if that is malformed. */
   withHeader(header: string): StoredSession | undefined {
     return StoredSession.parse(header + this.#data, this.ref);
+  }
+
+  /** Returns the value of a flag of the form `name=value`. Returns undefined if the session does not have the flag. */
+  flag(name: string): string | undefined {
+    if (this.#flags === "") return undefined;
+    const start = this.#flags.indexOf(` ${name}=`);
+    if (start === -1) return undefined;
+    const from = start + name.length + 2;
+    const end = this.#flags.indexOf(" ", from);
+    return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
   /** Returns the data: keys in the form of quoteKey(), with JSON values. */

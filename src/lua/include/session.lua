@@ -2,7 +2,8 @@
 --   time of the last use, ms
 --   number of reads
 --   number of writes
---   ttl in seconds, followed by the flags " no_resave" and " until <ms of Redis's clock>" if they apply
+--   ttl in seconds, followed by the flags that apply: " no_resave", " until <ms of Redis's clock>", and flags of the form
+--   " name=value" with a percent-encoded value
 --   time of creation, ms
 --   id, ip and device, as JSON; each line is empty if there is no value
 -- Each further line is a key of the data, `"key":value`. The text neither begins nor ends with a line feed.
