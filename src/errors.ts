@@ -150,7 +150,7 @@ export function tooManySessions(max: number): SessionError {
 }
 
 /**
- * Errors of ioredis, node-redis and Redis that mean that the connection is down, or that the server cannot serve or write now. The
+ * Errors of a client and of Redis that mean that the connection is down, or that the server cannot serve or write now. The
  * codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =

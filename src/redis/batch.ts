@@ -2,8 +2,7 @@ import { fromRedis } from "../errors.js";
 import { CallOrder } from "./call-order.js";
 import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, isReply } from "./gate.js";
-import { isAborted } from "./node-redis.js";
+import { type Gate, gateOf, isReply, isUnsent } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 
@@ -176,7 +175,7 @@ export class Batch {
    * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
-    if (isAborted(error)) {
+    if (isUnsent(error)) {
       // The deadline is now, and will end the calls.
       run.isSent = false;
       return;

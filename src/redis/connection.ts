@@ -3,8 +3,7 @@ import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
 import type { Commands, RedisClient } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, type HeldCommand, isReply } from "./gate.js";
-import { isAborted } from "./node-redis.js";
+import { type Gate, gateOf, type HeldCommand, isReply, isUnsent } from "./gate.js";
 import type { AppKeys, Operation } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
@@ -79,7 +78,7 @@ export class Connection {
             }
           },
           (error) => {
-            if (isAborted(error)) {
+            if (isUnsent(error)) {
               // The deadline is now, and will end the call.
               pending.isSent = false;
               return;

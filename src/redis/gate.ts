@@ -116,6 +116,11 @@ export class Gate {
   }
 }
 
+/** Whether an error means that node-redis has removed a command from its queue at the deadline. */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message === "The command was aborted";
+}
+
 /**
  * Whether an error is a reply of Redis. If not, it is from the client. ioredis names replies, and node-redis does not, but
  * Redis's errors begin with a code in capital letters.

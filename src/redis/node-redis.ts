@@ -3,10 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
 import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
 
 /** How a reply is converted: type of RESP → class. Without a mapping node-redis returns strings and numbers. */
 type TypeMapping = { readonly [type: number]: unknown };
+
+const NO_MAPPING: TypeMapping = {};
 
 /** The command options of node-redis that the engine sets, so that those of the client do not apply. */
 interface SendOptions {
@@ -72,7 +75,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   protected readonly raw: Raw;
   readonly #prefix: string;
   readonly #events = new EventEmitter();
-  #wasReady: boolean;
+  #wasReady = false;
   #isLooking = false;
   /** Shared by the commands whose deadlines are at most EARLY later than that of the signal. */
   #signal: AbortSignal | undefined;
@@ -86,7 +89,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     // Without a listener for "error" node-redis would end the process when the connection is lost.
     for (const event of LOSSES) raw.on(event, this.#onLoss);
     for (const event of GAINS) raw.on(event, this.#onGain);
-    this.#wasReady = false;
+    this.#onGain();
   }
 
   abstract get isReady(): boolean;
@@ -162,7 +165,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     return new SessionError("unavailable", isNew ? "The client is not connected" : "The client is closed", {
       hint: isNew
         ? "call `await client.connect()` before the first call"
-        : "it was closed or has given up to reconnect: see its reconnectStrategy",
+        : "it was closed or has given up reconnecting: see its reconnectStrategy",
       cause: this.lastError,
     });
   }
@@ -180,7 +183,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     return this.send(all[3], all, this.#options(deadline));
   }
 
-  #options(deadline: number, typeMapping: TypeMapping = {}): SendOptions {
+  #options(deadline: number, typeMapping = NO_MAPPING): SendOptions {
     return { typeMapping, abortSignal: this.#signalFor(deadline), timeout: undefined, asap: false };
   }
 
@@ -199,9 +202,10 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   }
 
   readonly #onLoss = (error?: unknown): void => {
-    if (error !== undefined) this.lastError = toError(error);
     if (this.isReady) return;
-    if (this.#wasReady || error !== undefined) this.#events.emit("close");
+    // A sentinel also emits texts, and some events have other arguments.
+    if (error instanceof Error || typeof error === "string") this.lastError = toError(error);
+    if (this.#wasReady || this.lastError !== undefined) this.#events.emit("close");
     if (this.#isLooking || this.isClosed) return;
     this.#isLooking = true;
     const end = () => {
@@ -290,14 +294,19 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
       return await this.raw.sendCommand(false, args, options);
     } catch (error) {
       // The sentinel sends a command again if the connection was lost, so this one may have been sent.
-      throw isAborted(error) ? new Error("Command timed out") : error;
+      throw isUnsent(error) ? new Error("Command timed out") : error;
     } finally {
       this.#inFlight--;
     }
   }
 
   protected probe(): Promise<unknown> {
-    return this.send(undefined, ["PING"], { typeMapping: {}, abortSignal: undefined, timeout: undefined, asap: false });
+    return this.send(undefined, ["PING"], {
+      typeMapping: NO_MAPPING,
+      abortSignal: undefined,
+      timeout: undefined,
+      asap: false,
+    });
   }
 
   #endOfRound(): Promise<void> {
@@ -394,15 +403,9 @@ class NodeRedisCommands implements Commands {
   }
 }
 
-/** Whether node-redis has removed a command from its queue because of the signal. */
-export function isAborted(error: unknown): boolean {
-  return error instanceof Error && error.message === "The command was aborted";
-}
-
 /** A copy of the text: other properties may contain arguments. If a host has several addresses, Node's message is empty. */
-function toError(error: unknown): Error {
-  const { message, code } = Object(error) as { message?: string; code?: string };
-  return new Error(message || code || String(error));
+function toError(error: (Error & { code?: string }) | string): Error {
+  return new Error(typeof error === "string" ? error : error.message || error.code);
 }
 
 /**

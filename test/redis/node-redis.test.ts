@@ -51,9 +51,8 @@ describe.each(Object.entries(VERSIONS))("%s", (_name, create) => {
 
   test("a client that was closed gets an error that says so", async () => {
     const client = open();
-    const rs = new RedisSessions({ client, wipe: 0 });
     await client.connect();
-    await rs.ping();
+    const rs = new RedisSessions({ client, wipe: 0 });
     client.destroy();
     await expect(rs.get({ app, token })).rejects.toMatchObject({
       name: "unavailable",
