@@ -182,11 +182,11 @@ export function tooManySessions(max: number): SessionError {
 }
 
 /**
- * Errors of ioredis and Redis that mean that the connection is down, or that the server cannot serve or write now. The
+ * Errors of a client and of Redis that mean that the connection is down, or that the server cannot serve or write now. The
  * codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =
-  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|connect |read |write |getaddrinfo )/;
+  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|The client is |Disconnects client|Socket |The queue is full|Connection timeout|Command timeout during|Cannot find node|None of the sentinels|no valid master|All the root nodes|connect |read |write |getaddrinfo )/;
 
 /** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
@@ -241,7 +241,7 @@ export function isForbidden(error: unknown): error is SessionError {
 }
 
 /**
- * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's
+ * Converts an error of a client to a SessionError. The `cause` is a copy without `command`, because the command's
  * arguments contain session data.
  * @param connectionError why the client is not connected, if that is known
  */

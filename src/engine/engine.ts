@@ -1,5 +1,6 @@
-import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
+import { type IoredisClient, openClient } from "../redis/ioredis.js";
+import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
 import { isLarge, padNumbers } from "../sessions/large-sessions.js";
@@ -20,7 +21,6 @@ import type {
   Activity,
   ActivityOptions,
   Callback,
-  Client,
   Created,
   CreateOptions,
   DefaultData,
@@ -73,8 +73,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** Must be the first field: the initializers of the methods read it. */
   readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
-  readonly #client: Client;
-  readonly #ownsClient: boolean;
+  /** The engine's own connection. Undefined if a client was passed in. */
+  readonly #ownClient: IoredisClient | undefined;
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
@@ -88,9 +88,10 @@ export class RedisSessions<Data extends object = DefaultData> {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
     const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
-    this.#client = client === undefined ? openClient(options, timeout) : checkClient(client);
-    this.#ownsClient = client === undefined;
-    this.#connection = new Connection(this.#client, timeout);
+    if (client === undefined) {
+      this.#ownClient = openClient(options, timeout);
+      this.#connection = new Connection(this.#ownClient, timeout);
+    } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
     this.#bounds = { maxBytes, maxKeys };
@@ -282,10 +283,11 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#wiper.stop();
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
-    if (!this.#ownsClient) return;
+    const own = this.#ownClient;
+    if (own === undefined) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
-    await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
-    this.#client.disconnect();
+    await this.#connection.within(deadline, () => own.quit()).catch(() => {});
+    own.disconnect();
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {

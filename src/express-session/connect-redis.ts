@@ -1,9 +1,9 @@
 import type { SessionData } from "express-session";
 import { isForbidden, SessionError } from "../errors.js";
+import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import type { SessionIndex } from "../sessions/session-index.js";
-import type { Client } from "../types.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -94,7 +94,7 @@ export class ConnectRedisSessions {
   }
 
   /** @throws SessionError whose hint names the keys, if the Redis user may not use them */
-  async #command<Reply>(sid: string, send: (client: Client, key: string) => Promise<Reply>): Promise<Reply> {
+  async #command<Reply>(sid: string, send: (client: Commands, key: string) => Promise<Reply>): Promise<Reply> {
     const { prefix } = this.#settings;
     try {
       return await this.#connection.command((client) => send(client, prefix + sid));
