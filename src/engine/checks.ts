@@ -185,6 +185,15 @@ export const checkTtl = optional((ttl) => checkSeconds("ttl", ttl));
 
 export const checkAbsolute = optional((absolute) => checkSeconds("absolute", absolute));
 
+/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
+export const MAX_COOKIE_AGE = 400 * 86_400;
+
+export const checkMaxAge = optional((maxAge): number | null => {
+  const isInRange = Number.isInteger(maxAge) && (maxAge as number) >= 1 && (maxAge as number) <= MAX_COOKIE_AGE;
+  if (maxAge === null || isInRange) return maxAge as number | null;
+  throw invalidValue(`maxAge must be seconds, an integer from 1 to ${MAX_COOKIE_AGE}, or null`);
+});
+
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 
 export const checkOverflow = optional((overflow): "oldest" | "reject" => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
-import { isToken } from "../engine/checks.js";
+import { isToken, MAX_COOKIE_AGE } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
@@ -30,7 +30,8 @@ export interface CookieOptions {
   httpOnly?: boolean | undefined;
   /**
    * Seconds that the browser keeps the cookie, from its last renewal; at most 400 days. The cookie is renewed with the
-   * first use in each minute. Default: until the browser is closed.
+   * first use in each minute. A sign-in can choose another one: `req.rs.create(id, { maxAge })`. Default: until the
+   * browser is closed.
    */
   maxAge?: number | undefined;
   /** Whether each top-level site gets its own copy of the cookie (CHIPS). Default false. */
@@ -58,8 +59,8 @@ export interface Verified {
 /** Reads, verifies and writes the signed session cookie. */
 export class SessionCookie implements Transport {
   readonly name: string;
-  readonly maxAge: number | undefined;
-  readonly #options: ReturnType<typeof omitUndefined<CookieOptions>>;
+  readonly #options: ReturnType<typeof omitUndefined<Omit<CookieOptions, "maxAge">>>;
+  readonly #maxAge: number | null;
   readonly #secrets: readonly string[];
   /** Matches a cookie with our name and any value. */
   readonly #anyValue: RegExp;
@@ -72,9 +73,9 @@ export class SessionCookie implements Transport {
   constructor(options: CookieOptions, secret: unknown) {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
-    this.maxAge = options.maxAge;
-    const { path = "/", sameSite = "lax", httpOnly = true } = options;
-    this.#options = omitUndefined({ ...options, path, sameSite, httpOnly });
+    const { path = "/", sameSite = "lax", httpOnly = true, maxAge = null, ...others } = options;
+    this.#options = omitUndefined({ ...others, path, sameSite, httpOnly });
+    this.#maxAge = maxAge;
     this.#secrets = checkSecrets(secret);
     const start = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
     this.#anyValue = new RegExp(start);
@@ -107,8 +108,21 @@ export class SessionCookie implements Transport {
     return this.#anyValue.test(req.headers.cookie ?? "");
   }
 
+  /**
+   * Returns how long the browser keeps a cookie: seconds, or null until it is closed.
+   * @param own what the session was created with; undefined for the middleware's default
+   */
+  maxAgeOf(own: number | null | undefined): number | null {
+    return own === undefined ? this.#maxAge : own;
+  }
+
   /** Sets the cookie. Without a token, clears it. */
-  write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
+  write(
+    req: IncomingMessage,
+    res: ServerResponse,
+    token: string | undefined,
+    maxAge?: number | null | undefined,
+  ): void {
     assertWritable(res);
     const { secure: option = "auto", sameSite, partitioned } = this.#options;
     const secure = option === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : option;
@@ -121,11 +135,13 @@ export class SessionCookie implements Transport {
       );
       return;
     }
+    const age = token === undefined ? 0 : this.maxAgeOf(maxAge);
     const cookie = stringifySetCookie({
       ...this.#options,
       name: this.name,
       secure,
-      ...(token === undefined ? { value: "", maxAge: 0 } : { value: sign(token, this.#secrets[0] as string) }),
+      value: token === undefined ? "" : sign(token, this.#secrets[0] as string),
+      ...(age === null ? {} : { maxAge: age }),
     });
     const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
@@ -173,9 +189,6 @@ function checkSecrets(secret: unknown): string[] {
   return secrets as string[];
 }
 
-/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
-const MAX_AGE = 400 * 86_400;
-
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
     name: textLike("a cookie name: letters, digits, - and _", /^[\w-]+$/),
@@ -184,7 +197,7 @@ function checkCookieOptions(options: CookieOptions): void {
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,
-    maxAge: { ...anInteger(1, MAX_AGE), be: `seconds, an integer from 1 to ${MAX_AGE}` },
+    maxAge: { ...anInteger(1, MAX_COOKIE_AGE), be: `seconds, an integer from 1 to ${MAX_COOKIE_AGE}` },
     partitioned: aBoolean,
     priority: oneOf("low", "medium", "high"),
   });

@@ -164,6 +164,8 @@ export class RequestSession<Data extends object> {
     const otherTokens = this.#sent.otherThan(this.#token);
     const replaces = current === null ? {} : { replaces: current.token };
     const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(given), ...replaces, app, id, nested: true };
+    // As in the engine: a session that ends before its cookie would not be remembered.
+    if (given.ttl === undefined && signIn.ttl !== undefined) signIn.ttl = Math.max(signIn.ttl, given.maxAge ?? 0);
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -175,7 +177,7 @@ export class RequestSession<Data extends object> {
     }
     this.#loaded = undefined;
     try {
-      this.#useToken(created.token);
+      this.#useToken(created.token, given.maxAge);
     } catch (error) {
       // The response has begun meanwhile, so the token can reach nobody.
       this.#forgetToken();
@@ -198,9 +200,11 @@ export class RequestSession<Data extends object> {
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
     this.#response.assertWritable();
     const current = await this.#current();
-    const rotated = current && (await this.#written(this.#context.rs.rotate({ ...options, ...current })));
+    if (current === null) return null;
+    const maxAge = this.#maxAgeOf(current);
+    const rotated = await this.#written(this.#context.rs.rotate({ ...options, ...current }));
     if (rotated === null) return null;
-    this.#useToken(rotated.token);
+    this.#useToken(rotated.token, await maxAge);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
     // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
@@ -319,6 +323,16 @@ export class RequestSession<Data extends object> {
     return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
+  /**
+   * Returns what the session was created with as `maxAge`. Reads the session if the request has not loaded it yet, in the
+   * round trip of the call that follows. If that fails, returns undefined: the next renewal corrects the cookie.
+   */
+  async #maxAgeOf({ app, token }: Current): Promise<number | null | undefined> {
+    if (this.#context.cookie === undefined) return undefined;
+    const session = this.#loaded ?? internalsOf(this.#context.rs).sessions(app).get(refOf(token), false);
+    return (await session.catch(() => null))?.maxAge;
+  }
+
   /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */
   async #written<Result>(writing: Promise<Result>): Promise<Result> {
     try {
@@ -329,8 +343,8 @@ export class RequestSession<Data extends object> {
     }
   }
 
-  #useToken(token: string): void {
-    this.#response.setToken(token);
+  #useToken(token: string, maxAge: number | null | undefined): void {
+    this.#response.setToken(token, maxAge);
     this.#token = token;
     this.#state = "modified";
   }
