@@ -12,7 +12,10 @@ import { assertWritable, type Transport } from "./transport.js";
 
 /** Options of the session cookie. */
 export interface CookieOptions {
-  /** The name of the cookie. `__Host-` and `__Secure-` names must keep the rules of RFC 6265bis. Default "rs". */
+  /**
+   * The name of the cookie. With a prefix, the other options must keep its rules: `__Secure-` and `__Http-` need `secure:
+   * true`; `__Host-` and `__Host-Http-` also need `path: "/"` and no `domain`. Default "rs".
+   */
   name?: string | undefined;
   /** The path that the cookie is sent to. Default "/". */
   path?: string | undefined;
@@ -77,7 +80,7 @@ export class SessionCookie implements Transport {
     this.#options = omitUndefined({ ...others, path, sameSite, httpOnly });
     this.#maxAge = maxAge;
     this.#secrets = checkSecrets(secret);
-    const start = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
+    const start = `(?:^|;)[ \\t]*${this.name.replace(/\W/g, "\\$&")}[ \\t]*=`;
     this.#anyValue = new RegExp(start);
     this.#candidates = new RegExp(`${start}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
   }
@@ -191,7 +194,7 @@ function checkSecrets(secret: unknown): string[] {
 
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
-    name: textLike("a cookie name: letters, digits, - and _", /^[\w-]+$/),
+    name: textLike("a cookie name: letters, digits and !#$%&'*+-.^_`|~", /^[\w!#$%&'*+.^`|~-]+$/),
     path: textLike('a path: "/…"', /^\/[ -:=-~]*$/),
     domain: textLike('a domain: "example.com"', DOMAIN),
     sameSite: oneOf("strict", "lax", "none"),
@@ -201,10 +204,14 @@ function checkCookieOptions(options: CookieOptions): void {
     partitioned: aBoolean,
     priority: oneOf("low", "medium", "high"),
   });
-  const { name = "rs", path = "/", domain, sameSite, secure, partitioned } = options;
-  if (/^__(Host|Secure)-/i.test(name) && secure !== true) {
+  const { name = "rs", path = "/", domain, sameSite, secure, httpOnly = true, partitioned } = options;
+  if (/^__(Host|Secure|Http)-/i.test(name) && secure !== true) {
     throw invalidValue(`cookie: browsers accept "${name}" only with secure: true`);
   }
+  if (/^__(Host-)?Http-/i.test(name) && !httpOnly) {
+    throw invalidValue(`cookie: browsers accept "${name}" only with httpOnly: true`);
+  }
+  // Also __Host-Http-, which has the rules of both.
   if (/^__Host-/i.test(name) && (path !== "/" || domain !== undefined)) {
     throw invalidValue(`cookie: browsers accept "${name}" only with path "/" and without domain`);
   }
