@@ -15,7 +15,7 @@ type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Re
 
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
-  /** Lists, counts and ends the app's sessions. If the option `app` is a function, each call names the app. */
+  /** Lists, counts and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function, each call names the app. */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
   /**
    * Returns the request's `rs` of this middleware, with the engine's type for the data. Use it if several middlewares
@@ -23,7 +23,10 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
    * @throws TypeError if the request did not go through this middleware
    */
   of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
-  /** Returns middleware that answers 401 to requests without a session, or redirects them. */
+  /**
+   * Returns middleware that answers 401 to requests without a session, or redirects them. It attaches `req.rs` itself, so
+   * the route works without `app.use(auth)`.
+   */
   required(options?: RequiredOptions): Middleware;
   /** Attaches `req.rs` and lets every request pass. The same as the middleware itself. */
   readonly optional: Middleware;

@@ -172,7 +172,7 @@ test("treats an undefined option as absent", async () => {
 test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required throws for the redirect %j", (redirect) => {
   expect(refusal(() => t.auth().required({ redirect: redirect as string }))).toMatchObject({
     name: "invalidValue",
-    message: 'required: redirect must be a percent-encoded URL: "/login"',
+    message: 'required: redirect must be a percent-encoded URL: "/login", or a function that returns one',
   });
 });
 
