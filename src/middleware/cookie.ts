@@ -80,6 +80,14 @@ export class SessionCookie implements Transport {
     this.#options = omitUndefined({ ...others, path, sameSite, httpOnly });
     this.#maxAge = maxAge;
     this.#secrets = checkSecrets(secret);
+    if ((this.#secrets[0] as string).length < MIN_SECRET) {
+      warnOnce(
+        this,
+        "SHORT_SECRET",
+        `The secret has fewer than ${MIN_SECRET} characters. With one cookie, it can be found by trying. Make a random one: ` +
+          "node -p \"crypto.randomBytes(32).toString('hex')\". With secret: [new, old], nobody is signed out",
+      );
+    }
     const start = `(?:^|;)[ \\t]*${this.name.replace(/\W/g, "\\$&")}[ \\t]*=`;
     this.#anyValue = new RegExp(start);
     this.#candidates = new RegExp(`${start}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
@@ -134,7 +142,8 @@ export class SessionCookie implements Transport {
         this,
         "INSECURE_REQUEST",
         `The cookie "${this.name}" is Secure, but the request did not use HTTPS, so the cookie is not set. ` +
-          "If a proxy terminates TLS, call app.set('trust proxy', 1) in Express; without Express, set req.secure.",
+          'If a proxy terminates TLS: in Express, app.set("trust proxy", 1); in Fastify, Fastify({ trustProxy: "loopback" }) ' +
+          "or the address of the proxy; in Connect and node:http, set req.secure before the middleware",
       );
       return;
     }
@@ -181,6 +190,12 @@ function decode(value: string): string {
 
 /** Labels of letters, digits and inner hyphens (RFC 1034, 3.5), as the package cookie accepts them. */
 const DOMAIN = /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
+
+/**
+ * Characters. A key of HMAC-SHA256 should not be shorter than the hash, which has 32 bytes (RFC 2104, 3). @fastify/session
+ * has the same limit.
+ */
+const MIN_SECRET = 32;
 
 function checkSecrets(secret: unknown): string[] {
   const secrets = [secret ?? []].flat();

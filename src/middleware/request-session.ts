@@ -3,7 +3,7 @@ import { checkApp, checkBoolean } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
-import { isOutage, isRefusal, missingParameter } from "../errors.js";
+import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
 import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
@@ -125,8 +125,10 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Merges data into the session, key by key, and returns the changed session. A value may be any JSON; null removes
-   * its key. If there is no session, returns null and writes nothing.
+   * Merges data into the session, key by key. A value may be any JSON; null removes its key.
+   *
+   * @returns the changed session. Null if there is no session: then nothing was stored. That is so for a visitor who has
+   * not signed in, and for a session that ended meanwhile. `create` makes a session, also for guests
    */
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const current = await this.#current();
@@ -402,6 +404,23 @@ export class RequestSession<Data extends object> {
     return this.#appOfRequest;
   }
 }
+
+/** Refuses assignments such as `req.rs.cart = []`: that data would be lost at the end of the request. */
+const unassignable = new Proxy(
+  {},
+  {
+    set(_target, property) {
+      // Do not quote a name of another form: it may be a secret in the wrong place.
+      const name = /^[A-Za-z_]{1,24}$/.test(String(property)) ? String(property) : undefined;
+      throw invalidValue(
+        `req.rs${name === undefined ? "[…]" : `.${name}`} = … stores nothing. ` +
+          `To store it in the session: await req.rs.set({ ${name ?? "…"}: … })`,
+      );
+    },
+  },
+);
+// Behind the class's own prototype, so that members are found as fast as without it.
+Object.setPrototypeOf(RequestSession.prototype, unassignable);
 
 function nullIfOutage(error: unknown): null {
   if (isOutage(error)) return null;

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
+import { invalidValue } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
+import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
-import { addressOf, deviceOf, readHeader } from "./request.js";
+import { addressOf, deviceOf, isFastify, isProxyIgnored, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
@@ -80,6 +82,17 @@ export function sessions<Data extends object = DefaultData, App extends string |
     transport,
     cookie,
     signIn(req) {
+      if (isProxyIgnored(req)) {
+        warnOnce(
+          context,
+          "UNTRUSTED_PROXY",
+          "A sign-in came with X-Forwarded-Proto: https, but the app does not trust the proxy. So the session has the " +
+            "proxy's address as ip, and the cookie is not Secure by default. " +
+            'Express: app.set("trust proxy", 1). Fastify: Fastify({ trustProxy: "loopback" }), or the address of the proxy. ' +
+            "Connect and node:http: set req.secure and req.ip before the middleware. " +
+            "If there is no proxy, a client has sent this header, and you can ignore the warning",
+        );
+      }
       // The engine refuses a text that was cut in the middle of a character.
       const name = device(req)?.slice(0, 64).toWellFormed();
       return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
@@ -101,6 +114,12 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
+    if (isFastify(req)) {
+      throw invalidValue(
+        "This is Fastify's request, not Node's. Call app.register(auth.fastify), and guard a route with a preHandler " +
+          "that answers if (await req.rs.get()) is null",
+      );
+    }
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
     const attached = req as { [key]?: RequestSession<Data>; rs?: RequestSession<Data> };
     attached[key] = session;
