@@ -86,6 +86,15 @@ export class SessionError extends Error {
     const status = STATUS[name];
     if (status !== undefined) this.status = status;
   }
+
+  /**
+   * Returns what JSON.stringify writes, for answers and logs. Includes the message, which JSON.stringify leaves out of other
+   * errors, and not the `cause`.
+   */
+  toJSON(): Pick<SessionError, "name" | "message" | "code" | "hint" | "status"> {
+    const { name, message, code, hint, status } = this;
+    return { name, message, code, ...(hint !== undefined && { hint }), ...(status !== undefined && { status }) };
+  }
 }
 
 /** The error of a call after `quit`. */

@@ -85,7 +85,7 @@ export interface Session<Data = DefaultData> {
    * it.
    */
   ref: string;
-  /** The user. */
+  /** The user. Always text: "42" if the session was created for the number 42. */
   id: string;
   /** The user's address, as given to `create`. */
   ip: string;
@@ -118,8 +118,11 @@ interface App {
 }
 
 interface User extends App {
-  /** The user: a string of 1 to 128 characters. Otherwise the call fails with `missingParameter` or `invalidFormat`. */
-  id: string;
+  /**
+   * The user: a string of 1 to 128 characters, or a safe integer, which is taken as its decimal text: 42 and "42" are the
+   * same user. Sessions always have the text. Any other value fails with `missingParameter` or `invalidFormat`.
+   */
+  id: string | number;
 }
 
 /** Names a session, either by the token that the browser holds or by its ref. */

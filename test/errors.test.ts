@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { fromRedis } from "../src/errors.js";
+import { fromRedis, SessionError } from "../src/errors.js";
 import { readPages } from "./support/pages.js";
 
 /** The pages and headings that the source text of a folder refers to, as `docs/<page>.md#<heading>`. */
@@ -19,6 +19,22 @@ describe("fromRedis", () => {
   test("removes the keys from the error about an unknown command", () => {
     const error = fromRedis(new Error("ERR unknown command 'evalsha', with args beginning with: 'rs:{webapp}:s:abc'"));
     expect(error.message).toBe("Redis answered with an error: ERR unknown command 'evalsha'");
+  });
+});
+
+test("JSON of an error has its message and no cause", () => {
+  const cause = new Error("the cause");
+  expect(JSON.parse(JSON.stringify(new SessionError("timeout", "no answer", { hint: "look", cause })))).toEqual({
+    name: "timeout",
+    message: "no answer",
+    code: "ERR_TIMEOUT",
+    hint: "look",
+    status: 503,
+  });
+  expect(JSON.parse(JSON.stringify(new SessionError("invalidValue", "bad")))).toEqual({
+    name: "invalidValue",
+    message: "bad",
+    code: "ERR_INVALID_VALUE",
   });
 });
 

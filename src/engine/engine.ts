@@ -197,6 +197,18 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoappOptions): Promise<SessionList<Data>>;
   } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options, options)));
 
+  /** The same as `killall`. */
+  readonly killAll: RedisSessions<Data>["killall"] = this.killall;
+
+  /** The same as `killsoid`. */
+  readonly killUser: RedisSessions<Data>["killsoid"] = this.killsoid;
+
+  /** The same as `soid`. */
+  readonly userSessions: RedisSessions<Data>["soid"] = this.soid;
+
+  /** The same as `soapp`. */
+  readonly activeSessions: RedisSessions<Data>["soapp"] = this.soapp;
+
   /**
    * Iterates over the sessions that `soapp` returns: `for await (const session of rs.sessions({ app, dt }))`. Reads them in
    * pages, so that a long list blocks neither Redis nor the event loop, and only a few hundred are in memory. Takes no

@@ -2,9 +2,10 @@ import type { SessionData } from "express-session";
 import { checkApp } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
+import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Client } from "../types.js";
-import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";
+import { aBoolean, aFunction, anInteger, anObject, checkOptions, type OptionsOwner } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
 import { defaultUserId, type UserId } from "./user-id.js";
@@ -53,7 +54,7 @@ export interface RedisStoreOptions {
    */
   maxKeys?: number | undefined;
   /**
-   * Returns the id of the session's user: 1 to 128 characters, or a number, which is stored as its text. Undefined and
+   * Returns the id of the session's user: 1 to 128 characters, or a safe integer, which is stored as its text. Undefined and
    * null mean that the session is anonymous. Any other value fails the save with `invalidFormat`, an empty string with
    * `missingParameter`. Default: `session.passport.user` if it is a valid id, else `session.userId` if that is one, else
    * anonymous.
@@ -95,8 +96,16 @@ export function settingsOf(options: RedisStoreOptions): StoreSettings {
 /** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
+const REDIS_STORE: OptionsOwner = {
+  name: "RedisStore",
+  call: "new RedisStore({ client })",
+  elsewhere: Object.fromEntries(
+    [...REDIS_NAMES].map(([name, here]) => [name, `It belongs to the client: client: new Redis({ ${here} })`]),
+  ),
+};
+
 export function checkStoreOptions(options: RedisStoreOptions): void {
-  checkOptions("RedisStore", options, {
+  checkOptions(REDIS_STORE, options, {
     client: anObject,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,

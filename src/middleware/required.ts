@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { invalidValue } from "../errors.js";
-import { checkOptions, textLike } from "../util/rules.js";
+import { checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
 import { isWritable } from "./transport.js";
 
 /** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
@@ -30,6 +30,11 @@ export interface RequiredOptions {
   redirect?: string | RedirectOf | undefined;
 }
 
+const REQUIRED: OptionsOwner = {
+  name: "required",
+  call: 'app.get("/account", auth.required({ redirect: "/login" }), …)',
+};
+
 const aUrl = textLike('a percent-encoded URL: "/login"', /^[!-~]+$/);
 
 /**
@@ -42,7 +47,7 @@ export function requireSession(
   challenge: string,
   options: RequiredOptions,
 ): Middleware {
-  checkOptions("required", options, {
+  checkOptions(REQUIRED, options, {
     redirect: {
       be: `${aUrl.be}, or a function that returns one`,
       test: (redirect) => typeof redirect === "function" || aUrl.test(redirect),

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
-import { invalidValue } from "../errors.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
+import { kindOf } from "../util/kind-of.js";
 import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
@@ -17,7 +18,10 @@ type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Re
 
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
-  /** Lists, counts and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function, each call names the app. */
+  /**
+   * Lists, counts and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function,
+   * each call names the app.
+   */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
   /**
    * Returns the request's `rs` of this middleware, with the engine's type for the data. Use it if several middlewares
@@ -114,6 +118,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
+    if (req?.headers === undefined) throw notARequest(req);
     if (isFastify(req)) {
       throw invalidValue(
         "This is Fastify's request, not Node's. Call app.register(auth.fastify), and guard a route with a preHandler " +
@@ -149,4 +154,11 @@ export function sessions<Data extends object = DefaultData, App extends string |
   });
   // TypeScript cannot see that `app` has the type App, nor that requests write DataInRequests.
   return auth as unknown as Sessions<Data, App>;
+}
+
+/** The error for a middleware that was called by the application instead of passed to `app.use`. */
+function notARequest(given: unknown): SessionError {
+  return invalidValue(
+    `The middleware takes a request, not ${kindOf(given)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
+  );
 }

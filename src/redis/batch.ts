@@ -1,5 +1,6 @@
 import { fromRedis } from "../errors.js";
 import type { Client } from "../types.js";
+import { setImmediate } from "../util/real-timers.js";
 import { CallOrder } from "./call-order.js";
 import { connectionErrorOf } from "./client.js";
 import type { Deadlines } from "./deadlines.js";

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from "ioredis";
 import { SessionError } from "../errors.js";
 import type { Client } from "../types.js";
+import { setImmediate } from "../util/real-timers.js";
 import { warnOnce } from "../util/warn-once.js";
 import { connectionErrorOf } from "./client.js";
 import { type Gate, gateOf } from "./gate.js";

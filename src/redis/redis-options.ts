@@ -107,6 +107,12 @@ const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   servername: "tls: { servername }",
 };
 
+/** Names of options of Redis clients → the name of the option in ioredis, for all that have one. */
+export const REDIS_NAMES: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(FOREIGN_NAMES).filter(([, name]) => /^\w+$/.test(name)),
+  ...[...Object.keys(NAMES), "url"].map((name) => [name, name] as const),
+]);
+
 /**
  * Refuses options that ioredis would ignore, and with them perhaps the database, the password or TLS.
  * @throws SessionError `invalidValue` that names the option to use, and never quotes a value

@@ -158,11 +158,7 @@ describe("the command", () => {
     ["an argument too many", ["ls", "webapp", "shop"], /too many arguments/],
     ["an invalid number", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
     ["a limit of 0", ["ls", "webapp", "--limit", "0"], /at least 1/],
-    [
-      "a time span that is too short",
-      ["activity", "webapp", "--dt", "9"],
-      /deltaTime must be a positive integer >= 10/,
-    ],
+    ["a time span that is too short", ["activity", "webapp", "--dt", "9"], /dt must be a positive integer >= 10/],
     ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
     ["a bad ref", ["kill", "webapp", "short"], /Invalid token format \(64 of .*; or a ref: 27 of A-Z a-z 0-9 _ -/],
     ["an invalid port", ["serve", "--port", "65536"], /at most 65535/],

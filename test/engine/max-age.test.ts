@@ -20,6 +20,10 @@ describe("create with maxAge", () => {
     expect(await t.rs.soid({ app, id: "alice" })).toMatchObject({ sessions: [{ maxAge }] });
   });
 
+  test("takes text of digits, like all numbers", async () => {
+    expect((await created({ maxAge: `${DAY}` as never })).session).toMatchObject({ maxAge: DAY, ttl: DAY });
+  });
+
   test("is part of a session that is too large for one script", async () => {
     const { token, session } = await created({ maxAge: 30 * DAY, d: { big: "x".repeat(400_000) } });
     expect(session).toMatchObject({ maxAge: 30 * DAY });
@@ -41,7 +45,7 @@ describe("create with maxAge", () => {
     expect((await created(options)).session).toMatchObject({ ttl });
   });
 
-  test.each([0, -1, 1.5, 400 * DAY + 1, 30 * DAY * 1000, "3600", {}, true])("refuses %j", async (maxAge) => {
+  test.each([0, -1, 1.5, 400 * DAY + 1, 30 * DAY * 1000, "a day", "", {}, true])("refuses %j", async (maxAge) => {
     await expect(t.create({ maxAge: maxAge as number })).rejects.toMatchObject({
       name: "invalidValue",
       message: "maxAge must be seconds, an integer from 1 to 34560000, or null",

@@ -50,21 +50,14 @@ describe("the constructor refuses", () => {
     });
   });
 
-  test.each([
-    "somethingElse",
-    "toString",
-    "constructor",
-    "hasOwnProperty",
-    "url",
-    "db",
-    "redis",
-    "cachetime",
-    "shards",
-  ])("the unknown option %s and lists the options", (name) => {
-    const error = refusal(() => construct({ [name]: 1 }));
-    expect(error).toMatchObject({ name: "invalidValue" });
-    expect((error as Error).message).toContain(`RedisSessions has no option "${name}". It takes client, port, host`);
-  });
+  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "redis", "cachetime", "shards"])(
+    "the unknown option %s and lists the options",
+    (name) => {
+      const error = refusal(() => construct({ [name]: 1 }));
+      expect(error).toMatchObject({ name: "invalidValue" });
+      expect((error as Error).message).toContain(`RedisSessions has no option "${name}". It takes client, port, host`);
+    },
+  );
 
   test.each<[string, unknown, string]>([
     ["namespace", "", "a string without { and }"],
@@ -92,6 +85,10 @@ describe("the constructor refuses", () => {
       name: "invalidValue",
       message: `RedisSessions: ${name} must be ${be}`,
     });
+  });
+
+  test.each(["port", "timeout", "wipe", "maxBytes"])("%s as text of digits, and says how to convert it", (name) => {
+    expect(refusal(() => construct({ [name]: "6379" }))).toMatchObject({ hint: "it is a string: pass Number(…)" });
   });
 
   test.each([
@@ -129,7 +126,7 @@ describe("the constructor refuses", () => {
     // As JavaScript may call it.
     expect(refusal(() => new RedisSessions(options as unknown as RedisSessionsOptions))).toMatchObject({
       name: "invalidValue",
-      message: "RedisSessions takes an object of options",
+      message: expect.stringMatching(/^RedisSessions takes an object of options, not (a string|a number|null): new /),
     });
   });
 

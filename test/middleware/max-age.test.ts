@@ -101,6 +101,14 @@ describe("the ttl of a sign-in with maxAge", () => {
   });
 });
 
+test("create takes the middleware's limits for options that are null, and a maxAge of digits", async () => {
+  const browser = (await t.open(routes, { use: [t.auth({ ttl: 3600, maxPerUser: 1 })] })).browser();
+  await browser.copy().post(login({}));
+  expect(await maxAgeOf(browser, login({ ttl: null, maxPerUser: null, device: null, maxAge: "60" }))).toBe("60");
+  expect((await browser.get("/me")).body).toMatchObject({ ttl: 3600, maxAge: 60 });
+  expect(await t.rs.soid({ app: "webapp", id: "alice" })).toMatchObject({ sessions: [{ maxAge: 60 }] });
+});
+
 test("create refuses milliseconds, and signs nobody in", async () => {
   const site = await t.open({
     "/login": (req) => req.rs.create("alice", { maxAge: 30 * DAY * 1000 }).catch(({ message }) => message),
