@@ -204,6 +204,17 @@ export const checkTtl = optional((ttl) => checkSeconds("ttl", ttl));
 
 export const checkAbsolute = optional((absolute) => checkSeconds("absolute", absolute));
 
+/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
+export const MAX_COOKIE_AGE = 400 * 86_400;
+
+/** Unlike other options, null is a value: the browser keeps the cookie until it is closed. */
+export function checkMaxAge(maxAge: unknown): number | null | undefined {
+  if (maxAge === undefined || maxAge === null) return maxAge;
+  const seconds = ifDigits(maxAge) as number;
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_COOKIE_AGE) return seconds;
+  throw invalidValue(`maxAge must be seconds, an integer from 1 to ${MAX_COOKIE_AGE}, or null`);
+}
+
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 
 export const checkOverflow = optional((overflow): "oldest" | "reject" => {

@@ -14,6 +14,7 @@ import {
   type StoredSession,
   toSession,
   toSessions,
+  UNTIL_CLOSED,
 } from "../sessions/session-text.js";
 import { createToken } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
@@ -119,7 +120,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, no_resave } = options;
+    const { ip, device, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
     warnOfMilliseconds(this, "create: ttl", options.ttl);
     warnOfMilliseconds(this, "create: absolute", absolute);
@@ -127,7 +128,8 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
+    const flags = maxAge === undefined ? undefined : { maxAge: maxAge ?? UNTIL_CLOSED };
+    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
     const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
@@ -140,7 +142,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /**
      * Returns a session, or null if it does not exist. Counts the read and resets the idle timeout, unless `touch` is false.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's
      */
     (options: GetOptions): Promise<Session<Data> | null>;
   } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
@@ -153,8 +155,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     /**
      * Merges data into a session, key by key. Returns the changed session. If the session does not exist, returns null and
      * writes nothing.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
-     * changes `d` only
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's:
+     * `set` changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
   } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
@@ -167,7 +169,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillOptions, callback: Callback<Killed>): void;
     /**
      * Ends a session. The count is 0 if it does not exist.
-     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
+     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `maxAge`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
   } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {

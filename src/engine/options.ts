@@ -38,6 +38,7 @@ import {
   checkInteger,
   checkIp,
   checkLimit,
+  checkMaxAge,
   checkMaxPerUser,
   checkOffset,
   checkOverflow,
@@ -105,7 +106,9 @@ const CHECKS = {
     app,
     id,
     ip: ({ ip }) => checkIp(ip),
-    ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
+    maxAge: ({ maxAge }) => checkMaxAge(maxAge),
+    // A session that ends before its cookie would not be remembered.
+    ttl: ({ ttl, maxAge }) => checkTtl(ttl) ?? Math.max(7200, checkMaxAge(maxAge) ?? 0),
     d: ({ d }) => checkCreatedData(d),
     nested,
     no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
@@ -178,6 +181,7 @@ const SESSION_FIELDS = Object.keys({
   idle: true,
   created: true,
   device: true,
+  maxAge: true,
   no_resave: true,
   d: true,
 } satisfies { readonly [Name in keyof Session]-?: true });
@@ -204,7 +208,7 @@ export function checkMethodOptions<Method extends MethodName>(method: Method, op
 }
 
 /** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
-const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
+const FIXED = ["id", "ip", "device", "maxAge", "ttl", "no_resave"] as const;
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 

@@ -20,6 +20,9 @@ export class Tombstone {
   }
 }
 
+/** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
+export const UNTIL_CLOSED = "session";
+
 /** The optional fields of a new session's header. */
 interface HeaderFields {
   /** as JSON */
@@ -28,7 +31,7 @@ interface HeaderFields {
   device?: string | undefined;
   no_resave?: boolean;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
-  flags?: Readonly<Record<string, string | number | undefined>>;
+  flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
@@ -174,6 +177,12 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
+  /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
+  get maxAge(): number | null | undefined {
+    const maxAge = this.flag("maxAge");
+    return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
+  }
+
   /** The data lines, each with a line feed in front. */
   get lines(): string {
     return this.#data;
@@ -250,7 +259,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created } = stored;
+  const { ref, r, w, la, created, maxAge } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -262,6 +271,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     created,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (maxAge !== undefined) session.maxAge = maxAge;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }
