@@ -110,7 +110,8 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
+  } = method(this.#calls, "create", (options) => {
+    const { absolute, maxPerUser, overflow, replaces } = options;
     const app = this.#app(options.app);
     const id = quoteId(options.id);
     const { ip, device, no_resave } = options;
@@ -135,10 +136,15 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
      */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
-    const app = this.#app(name);
-    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "get",
+    ({ app: name, ref, touch }, options) => {
+      const app = this.#app(name);
+      return ifFixed("get", app, ref, options, () => app.get(ref, touch));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly set: {
     (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
@@ -149,11 +155,16 @@ export class RedisSessions<Data extends object = DefaultData> {
      * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
-    const app = this.#app(name);
-    const changes = this.#encode(d, nested, encodeChanges);
-    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "set",
+    ({ app: name, ref, d, nested }, options) => {
+      const app = this.#app(name);
+      const changes = this.#encode(d, nested, encodeChanges);
+      return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
@@ -162,10 +173,15 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
-    const app = this.#app(name);
-    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
-  });
+  } = method(
+    this.#calls,
+    "kill",
+    ({ app: name, ref }, options) => {
+      const app = this.#app(name);
+      return ifFixed("kill", app, ref, options, () => app.kill(ref));
+    },
+    (kill) => ({ kill: kill ?? 0 }),
+  );
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;

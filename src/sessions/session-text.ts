@@ -167,9 +167,16 @@ export class StoredSession {
     return this.#data.slice(from, end === -1 ? undefined : end);
   }
 
-  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
+  /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
   json(): string {
-    return `{${this.#data.slice(1)}}`;
+    const data = this.#data;
+    let json = "{";
+    let from = 1;
+    for (let to = data.indexOf("\n", from); to !== -1; to = data.indexOf("\n", from)) {
+      json += `${data.slice(from, to)},`;
+      from = to + 1;
+    }
+    return `${json}${data.slice(from)}}`;
   }
 
   /** The approximate number of characters of the text. */
@@ -200,7 +207,7 @@ export function parseTombstone(reply: string | number): Tombstone | undefined {
  */
 export function parseData(json: string): unknown {
   try {
-    return JSON.parse(json.replaceAll("\n", ","));
+    return JSON.parse(json);
   } catch {
     throw new SessionError("redisError", "The value at the session's key is not a session");
   }
