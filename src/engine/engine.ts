@@ -2,7 +2,6 @@ import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
-import { isLarge, padNumbers } from "../sessions/large-sessions.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
 import {
@@ -120,8 +119,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
-    const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
+    const text = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
     const created =

@@ -3,11 +3,11 @@ import type { Connection } from "../redis/connection.js";
 import type { Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
-import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
+import { isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
-import { decode, StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;

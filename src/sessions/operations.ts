@@ -4,7 +4,7 @@ import type { Operation, OperationInput } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
-import { decode, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
+import { decode, padNumbers, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
 
 /** An operation on the sessions of an app. */
 type SessionOperation<Input extends OperationInput, Output> = Operation<Keys, Input, Output>;
@@ -156,7 +156,7 @@ export const create = {
     id,
     now,
     ttl * 1000,
-    text,
+    padNumbers(text),
   ],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<NewSession & WithLimits, boolean>;
@@ -188,7 +188,7 @@ export const replace = {
     keys.barred(ANONYMOUS),
     ...(staged === undefined ? [] : [staged]),
   ],
-  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
+  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<Replacement, boolean>;
 

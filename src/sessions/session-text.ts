@@ -50,6 +50,23 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
   return text;
 }
 
+/** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
+const PADDED_ABOVE = 1024;
+
+/**
+ * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
+ * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ */
+export function padNumbers(text: string): string {
+  if (text.length <= PADDED_ABOVE) return text;
+  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n`);
+}
+
+/** Returns a number of reads or writes in its padded form. */
+export function padNumber(number: string | number | undefined): string {
+  return String(Number(number)).padStart(10, "0");
+}
+
 function jsonOrEmpty(text: string | undefined): string {
   return text === undefined ? "" : JSON.stringify(text);
 }
