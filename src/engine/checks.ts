@@ -12,7 +12,9 @@ import { isPlainObject, omitUndefined } from "../util/objects.js";
  */
 
 const APP = /^[\w-]{3,20}$/;
-const TOKEN = /^[A-Za-z0-9]{64}$/;
+const TOKEN_LENGTH = 64;
+/** Tested after the length: `{64}` in the expression would take twice as long. */
+const TOKEN = /^[A-Za-z0-9]+$/;
 /** A ref of the engine (27 characters), or a RedisStore session id that holds its ref (32, or 36 for a UUID). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 /** Maximum length of a RedisStore session's ref, in characters. The application generates the id in it. */
@@ -136,7 +138,7 @@ function isStoreRef(ref: string): boolean {
 
 /** Whether a value has the format of a token. The session need not exist. */
 export function isToken(token: unknown): token is string {
-  return typeof token === "string" && TOKEN.test(token);
+  return typeof token === "string" && token.length === TOKEN_LENGTH && TOKEN.test(token);
 }
 
 /**

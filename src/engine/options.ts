@@ -203,7 +203,11 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
 export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
   checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
   const checked: { [name: string]: unknown } = {};
-  for (const [name, check] of CHECK_LISTS[method]) checked[name] = check(options);
+  for (const [name, check] of CHECK_LISTS[method]) {
+    const value = check(options);
+    // To store a property takes longer than most checks.
+    if (value !== undefined) checked[name] = value;
+  }
   return checked as Checked<Method>;
 }
 

@@ -53,6 +53,23 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
   return text;
 }
 
+/** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
+const PADDED_ABOVE = 1024;
+
+/**
+ * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
+ * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ */
+export function padNumbers(text: string): string {
+  if (text.length <= PADDED_ABOVE) return text;
+  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n`);
+}
+
+/** Returns a number of reads or writes in its padded form. */
+export function padNumber(number: string | number | undefined): string {
+  return String(Number(number)).padStart(10, "0");
+}
+
 function jsonOrEmpty(text: string | undefined): string {
   return text === undefined ? "" : JSON.stringify(text);
 }
@@ -188,9 +205,16 @@ export class StoredSession {
     return this.#data;
   }
 
-  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
+  /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
   json(): string {
-    return `{${this.#data.slice(1)}}`;
+    const data = this.#data;
+    let json = "{";
+    let from = 1;
+    for (let to = data.indexOf("\n", from); to !== -1; to = data.indexOf("\n", from)) {
+      json += `${data.slice(from, to)},`;
+      from = to + 1;
+    }
+    return `${json}${data.slice(from)}}`;
   }
 
   /** The approximate number of characters of the text. */
@@ -221,7 +245,7 @@ export function parseTombstone(reply: string | number): Tombstone | undefined {
  */
 export function parseData(json: string): unknown {
   try {
-    return JSON.parse(json.replaceAll("\n", ","));
+    return JSON.parse(json);
   } catch {
     throw new SessionError("redisError", "The value at the session's key is not a session");
   }
