@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkApp, checkBoolean } from "../engine/checks.js";
+import { checkApp, checkBoolean, checkMaxAge } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
-import { isOutage, isRefusal, missingParameter } from "../errors.js";
+import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
 import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
-import { omitUndefined } from "../util/objects.js";
-import { checkNames } from "../util/rules.js";
+import { omitNullish } from "../util/objects.js";
+import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, ResponseToken } from "./response-token.js";
@@ -21,6 +21,13 @@ const SIGN_IN_NAMES = [
   ...OPTION_NAMES.create.filter((name) => !(SET_BY_REQUEST as readonly string[]).includes(name)),
   "crossSite",
 ];
+
+const OWNERS = {
+  get: { name: "get", call: "req.rs.get({ touch: false })" },
+  create: { name: "create", call: "req.rs.create(id, { ttl })" },
+  rotate: { name: "rotate", call: "req.rs.rotate({ grace })" },
+  devices: { name: "devices", call: "req.rs.devices({ limit })" },
+} satisfies Record<string, OptionsOwner>;
 
 /**
  * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id and `replaces`. `ip` and
@@ -119,14 +126,16 @@ export class RequestSession<Data extends object> {
    * touched.
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    checkNames("get", options, ["touch"]);
+    checkNames(OWNERS.get, options, ["touch"]);
     const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
 
   /**
-   * Merges data into the session, key by key, and returns the changed session. A value may be any JSON; null removes
-   * its key. If there is no session, returns null and writes nothing.
+   * Merges data into the session, key by key. A value may be any JSON; null removes its key.
+   *
+   * @returns the changed session. Null if there is no session: then nothing was stored. That is so for a visitor who has
+   * not signed in, and for a session that ended meanwhile. `create` makes a session, also for guests
    */
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const current = await this.#current();
@@ -148,13 +157,14 @@ export class RequestSession<Data extends object> {
    * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
    * request has several session cookies, the sessions of all are ended.
    *
-   * @param id the user's id
+   * @param id the user's id: a string, or a safe integer, which is taken as its text
    * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
-  async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    checkNames("create", options, SIGN_IN_NAMES);
+  async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
+    checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
+    const maxAge = checkMaxAge(given.maxAge);
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#response.assertWritable();
@@ -163,7 +173,10 @@ export class RequestSession<Data extends object> {
     const current = await this.#current();
     const otherTokens = this.#sent.otherThan(this.#token);
     const replaces = current === null ? {} : { replaces: current.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(given), ...replaces, app, id, nested: true };
+    const defaults = this.#context.signIn(this.#req);
+    // As in the engine: a session that ends before its cookie would not be remembered.
+    if (defaults.ttl !== undefined) defaults.ttl = Math.max(defaults.ttl, maxAge ?? 0);
+    const signIn = { ...defaults, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -175,7 +188,7 @@ export class RequestSession<Data extends object> {
     }
     this.#loaded = undefined;
     try {
-      this.#useToken(created.token);
+      this.#useToken(created.token, maxAge);
     } catch (error) {
       // The response has begun meanwhile, so the token can reach nobody.
       this.#forgetToken();
@@ -196,11 +209,14 @@ export class RequestSession<Data extends object> {
    * during the call: then the new token reaches nobody and the session ends with its grace
    */
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
+    checkNames(OWNERS.rotate, options, ["grace"]);
     this.#response.assertWritable();
     const current = await this.#current();
-    const rotated = current && (await this.#written(this.#context.rs.rotate({ ...options, ...current })));
+    if (current === null) return null;
+    const maxAge = this.#maxAgeOf(current);
+    const rotated = await this.#written(this.#context.rs.rotate({ ...options, ...current }));
     if (rotated === null) return null;
-    this.#useToken(rotated.token);
+    this.#useToken(rotated.token, await maxAge);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
     // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
@@ -212,7 +228,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the session is kept then
    */
-  async kill(): Promise<Killed> {
+  kill(): Promise<Killed>;
+  async kill(given?: unknown): Promise<Killed> {
+    refuseArgument("kill", given, "await req.rs.kill(); to end another session, auth.admin.kill({ ref })");
     this.#response.assertWritable();
     const current = await this.#current();
     if (current === null) {
@@ -238,7 +256,7 @@ export class RequestSession<Data extends object> {
    * @param page `limit`: how many to return at most (default: all); `offset`: how many to skip (default 0)
    */
   async devices(page: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
-    checkNames("devices", page, ["limit", "offset"]);
+    checkNames(OWNERS.devices, page, ["limit", "offset"]);
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
@@ -247,7 +265,9 @@ export class RequestSession<Data extends object> {
   }
 
   /** Ends the other sessions of this session's user. */
-  async killOthers(): Promise<Killed> {
+  killOthers(): Promise<Killed>;
+  async killOthers(given?: unknown): Promise<Killed> {
+    refuseArgument("killOthers", given, "await req.rs.killOthers()");
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
@@ -259,7 +279,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the sessions are kept then
    */
-  async killAll(): Promise<Killed> {
+  killAll(): Promise<Killed>;
+  async killAll(given?: unknown): Promise<Killed> {
+    refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
@@ -319,6 +341,16 @@ export class RequestSession<Data extends object> {
     return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
+  /**
+   * Returns what the session was created with as `maxAge`. Reads the session if the request has not loaded it yet, in the
+   * round trip of the call that follows. If that fails, returns undefined: the next renewal corrects the cookie.
+   */
+  async #maxAgeOf({ app, token }: Current): Promise<number | null | undefined> {
+    if (this.#context.cookie === undefined) return undefined;
+    const session = this.#loaded ?? internalsOf(this.#context.rs).sessions(app).get(refOf(token), false);
+    return (await session.catch(() => null))?.maxAge;
+  }
+
   /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */
   async #written<Result>(writing: Promise<Result>): Promise<Result> {
     try {
@@ -329,8 +361,8 @@ export class RequestSession<Data extends object> {
     }
   }
 
-  #useToken(token: string): void {
-    this.#response.setToken(token);
+  #useToken(token: string, maxAge: number | null | undefined): void {
+    this.#response.setToken(token, maxAge);
     this.#token = token;
     this.#state = "modified";
   }
@@ -388,6 +420,23 @@ export class RequestSession<Data extends object> {
     return this.#appOfRequest;
   }
 }
+
+/** Refuses assignments such as `req.rs.cart = []`: that data would be lost at the end of the request. */
+const unassignable = new Proxy(
+  {},
+  {
+    set(_target, property) {
+      // Do not quote a name of another form: it may be a secret in the wrong place.
+      const name = /^[A-Za-z_]{1,24}$/.test(String(property)) ? String(property) : undefined;
+      throw invalidValue(
+        `req.rs${name === undefined ? "[…]" : `.${name}`} = … stores nothing. ` +
+          `To store it in the session: await req.rs.set({ ${name ?? "…"}: … })`,
+      );
+    },
+  },
+);
+// Behind the class's own prototype, so that members are found as fast as without it.
+Object.setPrototypeOf(RequestSession.prototype, unassignable);
 
 function nullIfOutage(error: unknown): null {
   if (isOutage(error)) return null;

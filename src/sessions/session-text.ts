@@ -20,6 +20,9 @@ export class Tombstone {
   }
 }
 
+/** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
+export const UNTIL_CLOSED = "session";
+
 /** The optional fields of a new session's header. */
 interface HeaderFields {
   /** as JSON */
@@ -28,7 +31,7 @@ interface HeaderFields {
   device?: string | undefined;
   no_resave?: boolean;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
-  flags?: Readonly<Record<string, string | number | undefined>>;
+  flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
@@ -86,6 +89,32 @@ export function encodeChanges(d: readonly DataEntry[]): string {
 /** Returns a data line. An empty `json` removes the key. */
 export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
+}
+
+/** Parses data lines. Returns the keys in the form of quoteKey(), with JSON values. */
+export function parseLines(lines: string): Map<string, string> {
+  const data = new Map<string, string>();
+  for (const text of lines.split("\n")) {
+    const end = text.indexOf('"', 1) + 1;
+    if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
+  }
+  return data;
+}
+
+/** Counts data lines. */
+export function countLines(lines: string): number {
+  let count = 0;
+  for (let at = lines.indexOf("\n"); at !== -1; at = lines.indexOf("\n", at + 1)) count++;
+  return count;
+}
+
+/** Returns the JSON of a key in data lines; undefined if the key does not exist. The key has the form of quoteKey(). */
+export function valueIn(lines: string, quotedKey: string): string | undefined {
+  const start = lines.indexOf(line(quotedKey, ""));
+  if (start === -1) return undefined;
+  const from = start + quotedKey.length + 2;
+  const end = lines.indexOf("\n", from);
+  return lines.slice(from, end === -1 ? undefined : end);
 }
 
 /** Returns a key as JSON. Quotation marks in the key are written as \u0022, so scripts can find the end of the key. */
@@ -165,23 +194,15 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
-  /** Returns the data: keys in the form of quoteKey(), with JSON values. */
-  data(): Map<string, string> {
-    const data = new Map<string, string>();
-    for (const text of this.#data.split("\n")) {
-      const end = text.indexOf('"', 1) + 1;
-      if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
-    }
-    return data;
+  /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
+  get maxAge(): number | null | undefined {
+    const maxAge = this.flag("maxAge");
+    return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
   }
 
-  /** Returns the JSON of a key of the data; undefined if the key does not exist. The key has the form of quoteKey(). */
-  value(quotedKey: string): string | undefined {
-    const start = this.#data.indexOf(line(quotedKey, ""));
-    if (start === -1) return undefined;
-    const from = start + quotedKey.length + 2;
-    const end = this.#data.indexOf("\n", from);
-    return this.#data.slice(from, end === -1 ? undefined : end);
+  /** The data lines, each with a line feed in front. */
+  get lines(): string {
+    return this.#data;
   }
 
   /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
@@ -262,7 +283,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created } = stored;
+  const { ref, r, w, la, created, maxAge } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -274,6 +295,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     created,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (maxAge !== undefined) session.maxAge = maxAge;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }
