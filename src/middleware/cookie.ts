@@ -6,6 +6,7 @@ import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { warnOnce } from "../util/warn-once.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
@@ -76,9 +77,10 @@ export class SessionCookie implements Transport {
   constructor(options: CookieOptions, secret: unknown) {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
-    const { path = "/", sameSite = "lax", httpOnly = true, maxAge = null, ...others } = options;
+    const { path = "/", sameSite = "lax", httpOnly = true, maxAge, ...others } = options;
     this.#options = omitUndefined({ ...others, path, sameSite, httpOnly });
-    this.#maxAge = maxAge;
+    this.#maxAge = maxAge ?? null;
+    warnOfMilliseconds(this, "sessions: cookie.maxAge", maxAge);
     this.#secrets = checkSecrets(secret);
     if ((this.#secrets[0] as string).length < MIN_SECRET) {
       warnOnce(
