@@ -122,6 +122,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     const id = quoteId(options.id);
     const { ip, device, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    warnOfMilliseconds(this, "create: maxAge", maxAge ?? undefined);
     warnOfMilliseconds(this, "create: ttl", options.ttl);
     warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
