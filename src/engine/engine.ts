@@ -1,6 +1,7 @@
 import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
+import type { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
 import { isLarge, padNumbers } from "../sessions/large-sessions.js";
 import type { Bounds } from "../sessions/operations.js";
@@ -10,7 +11,7 @@ import {
   encodeChanges,
   encodeData,
   encodeHeader,
-  type StoredSession,
+  StoredSession,
   toSession,
   toSessions,
 } from "../sessions/session-text.js";
@@ -41,6 +42,7 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
+import { isToken } from "./checks.js";
 import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
@@ -135,9 +137,11 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
      */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
+  } = method(this.#calls, "get", (checked, options) => {
+    const { app: name, token, ref, touch } = checked;
     const app = this.#app(name);
-    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
+    const get = () => (token === undefined ? app.get(ref, touch) : app.find(token, touch));
+    return ifFixed("get", app, checked, options, get).then(toSessionNow<Data>);
   });
 
   readonly set: {
@@ -149,10 +153,12 @@ export class RedisSessions<Data extends object = DefaultData> {
      * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
+  } = method(this.#calls, "set", (checked, options) => {
+    const { app: name, token, ref, d, nested } = checked;
     const app = this.#app(name);
     const changes = this.#encode(d, nested, encodeChanges);
-    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
+    const set = () => app.set(ref, changes, this.#bounds, token);
+    return ifFixed("set", app, checked, options, set).then(toSessionNow<Data>);
   });
 
   readonly kill: {
@@ -162,17 +168,21 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
+  } = method(this.#calls, "kill", async (checked, options) => {
+    const { app: name, token, ref } = checked;
     const app = this.#app(name);
-    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
+    const kill = () => app.kill(ref, undefined, token);
+    return { kill: (await ifFixed("kill", app, checked, options, kill)) ?? 0 };
   });
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of a user, or all but one (`except`). A session that is created during the call may survive. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method(this.#calls, "killsoid", async ({ app, id, except }) => {
-    return { kill: await this.#app(app).index.killUser(quoteId(id), except) };
+  } = method(this.#calls, "killsoid", async ({ app: name, id, except }) => {
+    const app = this.#app(name);
+    const kept = isToken(except) ? await app.currentRef(except) : except;
+    return { kill: await app.index.killUser(quoteId(id), kept) };
   });
 
   readonly killall: {
@@ -225,12 +235,14 @@ export class RedisSessions<Data extends object = DefaultData> {
      * so that requests of the same browser that are under way do not fail.
      *
      * Returns `null` if the session does not exist, or if this token was rotated before. An old token must not buy a new
-     * one: the caller of the first `rotate` already has it.
+     * one: the caller of the first `rotate` already has it. With `confirm`, the old token stays valid until the new one is
+     * used, and `rotate` returns the same new token until then.
+     *
+     * If an old token is used long after its grace, the session ends: it was stolen.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
-    const { token, ref } = createToken();
-    return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
+  } = method(this.#calls, "rotate", ({ app, token, grace, confirm }) => {
+    return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
   readonly wipe: {
@@ -296,8 +308,8 @@ export const anEngine: Rule = {
   test: (value) => value instanceof RedisSessions,
 };
 
-function toSessionNow<Data>(stored: StoredSession | null): Session<Data> | null {
-  return stored && toSession(stored, Date.now());
+function toSessionNow<Data>(found: StoredSession | Absence | null): Session<Data> | null {
+  return found instanceof StoredSession ? toSession(found, Date.now()) : null;
 }
 
 async function* eachOf<Data>(pages: AsyncIterable<StoredSession[]>): AsyncGenerator<Session<Data>, void> {
@@ -321,10 +333,11 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 function ifFixed<Result>(
   method: string,
   app: AppSessions,
-  ref: string,
+  { token, ref }: { readonly token: string | undefined; readonly ref: string },
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
   const fields = fixedFieldsOf(options);
-  return fields === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call);
+  if (fields === undefined) return call();
+  return app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call, token);
 }

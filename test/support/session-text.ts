@@ -15,20 +15,22 @@ export function fieldsOf(text: string | null): Fields {
   const fields: Fields = {};
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
-  const [, ttl, no_resave, end] = /^([^ ]+)( no_resave)?(?: until (\d+))?$/.exec(life) ?? [];
+  const [, ttl, no_resave, end, flags] =
+    /^([^ ]+)( no_resave)?(?: until (\d+))?((?: [a-z_]+=[^ ]*)*)$/.exec(life) ?? [];
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,
     ...(ttl !== undefined && { ttl }),
     ...(no_resave && { no_resave: "1" }),
     ...(end !== undefined && { end }),
+    ...(flags && { flags }),
     ...Object.fromEntries(data),
   };
 }
 
-export function textOf({ to, ttl, no_resave, end, ...fields }: Record<string, unknown>): string {
+export function textOf({ to, ttl, no_resave, end, flags = "", ...fields }: Record<string, unknown>): string {
   if (to !== undefined) return `>${to}`;
-  const life = `${ttl ?? ""}${no_resave === undefined ? "" : " no_resave"}${end === undefined ? "" : ` until ${end}`}`;
+  const life = `${ttl ?? ""}${no_resave === undefined ? "" : " no_resave"}${end === undefined ? "" : ` until ${end}`}${flags}`;
   const own = OWN.map((name) => (name === "life" ? life : (fields[name] ?? "")));
   const data = Object.entries(fields).filter(([name]) => name.startsWith('"'));
   return [...own, ...data.map(([name, value]) => `${name}:${value}`)].join("\n");
