@@ -19,7 +19,7 @@ import type {
   Which,
 } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
-import { checkNames } from "../util/rules.js";
+import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, ResponseToken } from "./response-token.js";
@@ -32,6 +32,13 @@ const SIGN_IN_NAMES = [
   ...OPTION_NAMES.create.filter((name) => !(SET_BY_REQUEST as readonly string[]).includes(name)),
   "crossSite",
 ];
+
+const OWNERS = {
+  get: { name: "get", call: "req.rs.get({ touch: false })" },
+  create: { name: "create", call: "req.rs.create(id, { ttl })" },
+  rotate: { name: "rotate", call: "req.rs.rotate({ grace })" },
+  devices: { name: "devices", call: "req.rs.devices({ limit })" },
+} satisfies Record<string, OptionsOwner>;
 
 /**
  * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id and `replaces`. `ip` and
@@ -143,7 +150,7 @@ export class RequestSession<Data extends object> {
    * touched.
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    checkNames("get", options, ["touch"]);
+    checkNames(OWNERS.get, options, ["touch"]);
     const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
@@ -172,12 +179,12 @@ export class RequestSession<Data extends object> {
    * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
    * request has several session cookies, the sessions of all are ended.
    *
-   * @param id the user's id
+   * @param id the user's id: a string, or a safe integer, which is taken as its text
    * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
-  async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    checkNames("create", options, SIGN_IN_NAMES);
+  async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
+    checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
@@ -222,6 +229,7 @@ export class RequestSession<Data extends object> {
    * during the call: then the new token reaches nobody, and without `confirm` the session ends with its grace
    */
   async rotate(options: { grace?: number | undefined; confirm?: boolean | undefined } = {}): Promise<Created | null> {
+    checkNames(OWNERS.rotate, options, ["grace", "confirm"]);
     this.#response.assertWritable();
     // A second new token would end the one that the browser still has.
     const confirmed = this.#confirmed;
@@ -242,7 +250,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the session is kept then
    */
-  async kill(): Promise<Killed> {
+  kill(): Promise<Killed>;
+  async kill(given?: unknown): Promise<Killed> {
+    refuseArgument("kill", given, "await req.rs.kill(); to end another session, auth.admin.kill({ ref })");
     this.#response.assertWritable();
     const current = await this.#current();
     if (current === null) {
@@ -268,7 +278,7 @@ export class RequestSession<Data extends object> {
    * @param page `limit`: how many to return at most (default: all); `offset`: how many to skip (default 0)
    */
   async devices(page: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
-    checkNames("devices", page, ["limit", "offset"]);
+    checkNames(OWNERS.devices, page, ["limit", "offset"]);
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
@@ -277,7 +287,9 @@ export class RequestSession<Data extends object> {
   }
 
   /** Ends the other sessions of this session's user. */
-  async killOthers(): Promise<Killed> {
+  killOthers(): Promise<Killed>;
+  async killOthers(given?: unknown): Promise<Killed> {
+    refuseArgument("killOthers", given, "await req.rs.killOthers()");
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
@@ -289,7 +301,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the sessions are kept then
    */
-  async killAll(): Promise<Killed> {
+  killAll(): Promise<Killed>;
+  async killAll(given?: unknown): Promise<Killed> {
+    refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };

@@ -116,7 +116,7 @@ export class AppSessions {
   /** Returns whether the session of a ref was replaced, or its token rotated, a short time ago. Ask only if it has no session. */
   async isRecentlyGone(ref: string): Promise<boolean> {
     const keys = [this.#keys.session(ref), this.#keys.rotated(ref)];
-    const [text = null, mark] = toList(await this.#connection.command((client) => client.mget(keys)));
+    const [text = null, mark] = toList(await this.#connection.command((client) => client.mget(...keys)));
     const tombstone = decode(text, ref);
     return mark !== null || (tombstone instanceof Tombstone && tombstone.reason === undefined);
   }

@@ -133,7 +133,7 @@ export class Families {
   async #read(token: string, deadline: number): Promise<{ family: Family | undefined; isLate: boolean }> {
     const keys = [this.#keys.family(familyOf(token)), this.#keys.rotated(refOf(token))];
     this.#connection.assertInTime(deadline);
-    const [record, mark] = toList(await this.#connection.command((client) => client.mget(keys), deadline));
+    const [record, mark] = toList(await this.#connection.command((client) => client.mget(...keys), deadline));
     return { family: parseFamily(record), isLate: mark !== null && mark !== undefined };
   }
 }
