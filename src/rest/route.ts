@@ -36,4 +36,5 @@ export type QueryName =
   | "limit"
   | "offset"
   | "except"
-  | "grace";
+  | "grace"
+  | "confirm";
