@@ -99,6 +99,11 @@ export interface Session<Data = DefaultData> {
   idle: number;
   /** When the session was created, in milliseconds since 1970. */
   created: number;
+  /**
+   * When the user was authenticated last, in milliseconds since 1970: at the last `confirm`, or when the session was created.
+   * It is named after the claim `auth_time` of OpenID Connect, which is in seconds.
+   */
+  authTime: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
   /** True if use does not prolong the session, absent otherwise. */
@@ -193,6 +198,9 @@ export type SetOptions<Data = DefaultData> = Which & {
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
 };
+
+/** Options of `confirm`. If the session does not exist, nothing is written and the result is null. */
+export type ConfirmOptions = Which;
 
 /** Options of `kill`. If the session does not exist, the result is `{ kill: 0 }`. */
 export type KillOptions = Which;

@@ -21,6 +21,7 @@ import type {
   ActivityOptions,
   Callback,
   Client,
+  ConfirmOptions,
   Created,
   CreateOptions,
   DefaultData,
@@ -153,6 +154,19 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(name);
     const changes = this.#encode(d, nested, encodeChanges);
     return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
+  });
+
+  readonly confirm: {
+    (options: ConfirmOptions, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Records that the session's user was authenticated now, for example by a password: sets `authTime`. Counts no read and no
+     * write, and does not prolong the session. Returns the session, or null if it does not exist.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     */
+    (options: ConfirmOptions): Promise<Session<Data> | null>;
+  } = method(this.#calls, "confirm", ({ app: name, ref }, options) => {
+    const app = this.#app(name);
+    return ifFixed("confirm", app, ref, options, () => app.confirm(ref)).then(toSessionNow<Data>);
   });
 
   readonly kill: {

@@ -4,6 +4,7 @@ import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type {
   ActivityOptions,
+  ConfirmOptions,
   CreateOptions,
   GetOptions,
   KillallOptions,
@@ -57,6 +58,7 @@ interface MethodOptions {
   create: CreateOptions;
   get: GetOptions;
   set: SetOptions;
+  confirm: ConfirmOptions;
   kill: KillOptions;
   killsoid: KillsoidOptions;
   killall: KillallOptions;
@@ -116,7 +118,8 @@ const CHECKS = {
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
-  set: { app, ...which, ref: checkWritable, d: ({ d }) => checkData(d), nested },
+  set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested },
+  confirm: { app, ...which, ref: checkWritable("confirm") },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
   killall: { app },
@@ -145,6 +148,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   create: { name: "create", call: "create({ app, id, ip })" },
   get: { name: "get", call: "get({ app, token })" },
   set: { name: "set", call: "set({ app, token, d })" },
+  confirm: { name: "confirm", call: "confirm({ app, token })" },
   kill: { name: "kill", call: "kill({ app, token })" },
   killsoid: { name: "killsoid", call: "killsoid({ app, id })" },
   killall: { name: "killall", call: "killall({ app })" },
@@ -177,6 +181,7 @@ const SESSION_FIELDS = Object.keys({
   ttl: true,
   idle: true,
   created: true,
+  authTime: true,
   device: true,
   no_resave: true,
   d: true,
@@ -186,6 +191,7 @@ const SESSION_FIELDS = Object.keys({
 const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
   get: SESSION_FIELDS,
   set: SESSION_FIELDS,
+  confirm: SESSION_FIELDS,
   kill: SESSION_FIELDS,
   killsoid: SESSION_FIELDS,
   soid: SESSION_FIELDS,

@@ -216,6 +216,24 @@ export class RequestSession<Data extends object> {
   }
 
   /**
+   * Records that the session's user was authenticated now: call it when the user has entered the password again. Sets
+   * `authTime`, which `auth.required({ within })` checks. Returns the session, or null if there is none.
+   */
+  confirm(): Promise<Session<Data> | null>;
+  async confirm(given?: unknown): Promise<Session<Data> | null> {
+    refuseArgument("confirm", given, "await req.rs.confirm()");
+    const current = await this.#current();
+    const session = current && (await this.#written(this.#context.rs.confirm(current)));
+    if (session === null) return null;
+    const { authTime } = session;
+    this.#state = "modified";
+    this.#loaded = this.#loaded?.then((loaded) => loaded && { ...loaded, authTime });
+    // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
+    this.#loaded?.catch(() => {});
+    return session;
+  }
+
+  /**
    * Ends the session and clears the cookie. If the request has several session cookies, the sessions of all are ended.
    *
    * @throws SessionError `headersSent` if the response has begun; the session is kept then

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
+import type { Session } from "../types.js";
+import { anInteger, checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
 import { isWritable } from "./transport.js";
 
 /** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
@@ -12,6 +13,33 @@ export type Middleware = (req: IncomingMessage, res: ServerResponse, next: Next)
 export interface RequiredOptions {
   /** The URL that a browser without a session is redirected to, with status 303. Default: none, the answer is 401. */
   redirect?: string | undefined;
+  /**
+   * The maximum number of seconds since the user was authenticated, at least 1: since the sign-in or the last
+   * `req.rs.confirm()`. Requests with an older session are refused, like those without a session. Default: no limit.
+   */
+  within?: number | undefined;
+}
+
+/** How a request is refused. */
+interface Refusal {
+  readonly text: string;
+  /** Parameters of the header `WWW-Authenticate`. */
+  readonly parameters: readonly string[];
+}
+
+const NOT_SIGNED_IN: Refusal = { text: "Not signed in\n", parameters: [] };
+
+/** The refusal of a session whose user was authenticated more than `within` seconds ago (RFC 9470, 3). */
+function tooOld(within: number): Refusal {
+  const description = "More recent authentication is required";
+  return {
+    text: `${description}\n`,
+    parameters: [
+      'error="insufficient_user_authentication"',
+      `error_description="${description}"`,
+      `max_age="${within}"`,
+    ],
+  };
 }
 
 const REQUIRED: OptionsOwner = {
@@ -20,30 +48,40 @@ const REQUIRED: OptionsOwner = {
 };
 
 /**
- * Returns middleware that refuses requests without a session.
+ * Returns middleware that refuses requests without a session, or whose user was authenticated too long ago.
  * @param load loads the request's session
- * @param challenge the header `WWW-Authenticate` of a 401 (RFC 9110, 11.6.1)
+ * @param challenge for the header `WWW-Authenticate` of a 401 (RFC 9110, 11.6.1)
  */
 export function requireSession(
-  load: (req: IncomingMessage, res: ServerResponse) => Promise<object | null>,
-  challenge: string,
+  load: (req: IncomingMessage, res: ServerResponse) => Promise<Session<unknown> | null>,
+  challenge: { readonly scheme: string; readonly realm: string | undefined },
   options: RequiredOptions,
 ): Middleware {
-  checkOptions(REQUIRED, options, { redirect: textLike('a percent-encoded URL: "/login"', /^[!-~]+$/) });
-  const { redirect } = options;
+  checkOptions(REQUIRED, options, {
+    redirect: textLike('a percent-encoded URL: "/login"', /^[!-~]+$/),
+    within: anInteger(1),
+  });
+  const { redirect, within } = options;
+  const { scheme, realm } = challenge;
 
-  function refuse(res: ServerResponse): void {
+  function refuse(res: ServerResponse, { text, parameters }: Refusal): void {
     // Something else has answered while Redis was asked, for example a request timeout.
     if (!isWritable(res)) return;
     if (redirect !== undefined) {
       res.writeHead(303, { Location: redirect }).end();
       return;
     }
-    res.writeHead(401, { "WWW-Authenticate": challenge, "Content-Type": "text/plain; charset=utf-8" });
-    res.end("Not signed in\n");
+    const all = [...(realm === undefined ? [] : [`realm="${realm}"`]), ...parameters].join(", ");
+    const authenticate = all === "" ? scheme : `${scheme} ${all}`;
+    res.writeHead(401, { "WWW-Authenticate": authenticate, "Content-Type": "text/plain; charset=utf-8" });
+    res.end(text);
   }
 
   return function sessionRequired(req, res, next) {
-    load(req, res).then((session) => (session === null ? refuse(res) : next()), next);
+    load(req, res).then((session) => {
+      if (session === null) refuse(res, NOT_SIGNED_IN);
+      else if (within !== undefined && Date.now() - session.authTime > within * 1000) refuse(res, tooOld(within));
+      else next();
+    }, next);
   };
 }

@@ -25,7 +25,10 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
    * @throws TypeError if the request did not go through this middleware
    */
   of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
-  /** Returns middleware that answers 401 to requests without a session, or redirects them. */
+  /**
+   * Returns middleware that answers 401 to requests without a session, or redirects them. With `within` it also refuses
+   * sessions whose user was authenticated too long ago.
+   */
   required(options?: RequiredOptions): Middleware;
   /** Attaches `req.rs` and lets every request pass. The same as the middleware itself. */
   readonly optional: Middleware;
@@ -113,7 +116,10 @@ export function sessions<Data extends object = DefaultData, App extends string |
     next();
   }
 
-  const challenge = `${header === true ? "Bearer" : "Session"}${typeof app === "string" ? ` realm="${app}"` : ""}`;
+  const challenge = {
+    scheme: header === true ? "Bearer" : "Session",
+    realm: typeof app === "string" ? app : undefined,
+  };
 
   const auth = Object.assign(ioredisSessions, {
     admin: typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs),

@@ -67,7 +67,7 @@ export const SECURITY_SCHEMES = {
 export const SCHEMAS = {
   Session: {
     type: "object",
-    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created"],
+    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created", "authTime"],
     properties: {
       ref: {
         type: "string",
@@ -80,6 +80,10 @@ export const SCHEMAS = {
       ttl: { type: "integer", description: "The idle timeout, in seconds. With no_resave, the seconds until it ends." },
       idle: { type: "integer", description: "Seconds since the last use." },
       created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
+      authTime: {
+        type: "integer",
+        description: "When the user was authenticated last, in milliseconds since 1970.",
+      },
       device: { type: "string" },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },

@@ -63,6 +63,17 @@ export const routes: readonly Route[] = [
     run: (rs, input) => rs.rotate({ app: input.app, token: input.token, grace: input.number("grace") }),
   },
   {
+    method: "post",
+    path: "/:app/confirm/:token",
+    name: "confirm",
+    summary: "Record that the session's user was authenticated now.",
+    writes: true,
+    query: [],
+    answer: "Session",
+    mayBeEmpty: true,
+    run: (rs, input) => rs.confirm(input.which),
+  },
+  {
     method: "get",
     path: "/:app/soid/:id",
     name: "soid",

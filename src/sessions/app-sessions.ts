@@ -1,4 +1,4 @@
-import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
+import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import type { Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
@@ -127,9 +127,17 @@ export class AppSessions {
         const input = { ref: at, now: Date.now(), touchInterval: interval };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
-      (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+      (found, at, deadline) => this.#completed(found, at, deadline),
     );
+  }
+
+  /** Returns the session of a reply. Returns a promise only if the session is large: then its text must be read. */
+  #completed<Found>(
+    found: Found | operations.LargeSession,
+    ref: string,
+    deadline: number,
+  ): Found | Promise<StoredSession | Tombstone | null> {
+    return found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
   }
 
   /** Reads the text of a session, of which a script has returned the header only. */
@@ -158,6 +166,19 @@ export class AppSessions {
       check(stored);
       this.#connection.assertInTime(deadline);
       return call();
+    });
+  }
+
+  /** Records that the session's user was authenticated now. Returns the session, or null if it does not exist. */
+  confirm(ref: string): Promise<StoredSession | null> {
+    const confirm = (at: string, deadline?: number) =>
+      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline);
+    return this.#follow(ref, confirm, async (confirmed, at, deadline) => {
+      if (confirmed !== operations.TOO_MUCH) return this.#completed(confirmed, at, deadline);
+      await this.#large.makeRoom(at, deadline);
+      const again = await confirm(at, deadline);
+      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
+      return this.#completed(again, at, deadline);
     });
   }
 

@@ -25,6 +25,12 @@ const MIN_LINE = 4;
 /** The number of header lines. */
 const HEADER_LINES = 8;
 
+/** Bytes at the beginning of a text that contain the header lines. */
+const HEADER_BYTES = 4096;
+
+/** The width of line 4 of a large session, in characters. */
+const LINE_4 = 512;
+
 /** A change of the header. */
 export interface HeaderChange {
   /** ms of this process's clock */
@@ -72,6 +78,13 @@ export class LargeSessions {
     return this.#connection.within(deadline, () => this.#queue.run(ref, work));
   }
 
+  /** Writes a session again, with room on line 4 for more flags. Counts no write. Returns what was found under the ref. */
+  makeRoom(ref: string, deadline: number): Promise<StoredSession | Tombstone | null> {
+    // Without changes, no limit applies.
+    const bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.POSITIVE_INFINITY };
+    return this.change(ref, "", { now: Date.now(), id: "", ttl: "keep" }, bounds, deadline);
+  }
+
   /**
    * Whether a change must be made here. That holds for changes of more keys than a script takes, and for all changes of a
    * session while another is made here: it must not be overtaken.
@@ -103,7 +116,7 @@ export class LargeSessions {
         isTouched ? headerChange.now : la,
         padded(r),
         padded(changes === "" ? Number(w) : Number(w) + 1),
-        typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine,
+        reserve(typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine),
         created,
         headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
         ip,
@@ -144,7 +157,10 @@ export class LargeSessions {
         );
       }
       const text = Buffer.concat(pieces);
-      const header = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
+      const header = await this.#connection.command(
+        (client) => client.getrangeBuffer(key, 0, HEADER_BYTES - 1),
+        deadline,
+      );
       const sizeAfter = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       if (sizeAfter === size && text.length === size && versionOf(header) === versionOf(text)) {
         return size === 0 ? null : text.toString();
@@ -160,9 +176,17 @@ export function isLarge(text: string): boolean {
   return text.length > MAX_TEXT / 3 && Buffer.byteLength(text) > MAX_TEXT;
 }
 
-/** Pads the numbers of reads and writes with zeros, so that scripts can change them in place. */
+/** Pads the numbers of reads and writes with zeros, and the flags with spaces, so that scripts can change them in place. */
 export function padNumbers(text: string): string {
-  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padded(r)}\n${padded(w)}\n`);
+  return text.replace(
+    /^(\d+)\n(\d+)\n(\d+)\n(.*)/,
+    (_all, la, r, w, line4) => `${la}\n${padded(r)}\n${padded(w)}\n${reserve(line4)}`,
+  );
+}
+
+/** Reserves room for more flags on line 4: spaces, which readers ignore. */
+function reserve(line4: string): string {
+  return line4.trimEnd().padEnd(LINE_4);
 }
 
 function padded(number: string | number | undefined): string {
@@ -171,7 +195,7 @@ function padded(number: string | number | undefined): string {
 
 /** Identifies a version of a session's text: number of writes and time of creation. For a tombstone it is the whole text. */
 function versionOf(text: Buffer): string {
-  const [, , w, , created] = text.subarray(0, 2048).toString("latin1").split("\n");
+  const [, , w, , created] = text.subarray(0, HEADER_BYTES).toString("latin1").split("\n");
   return created === undefined ? text.toString("latin1") : `${w} ${created}`;
 }
 

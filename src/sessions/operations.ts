@@ -170,6 +170,16 @@ export const get = {
     Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
 
+export const confirm = {
+  script: scripts.confirm,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ now }) => [now],
+  reply: (reply: string | number | null | [header: string], { ref }) => {
+    if (Array.isArray(reply)) return new LargeSession(reply[0]);
+    return Number(reply) === -3 ? TOO_MUCH : decode(reply as string | null, ref);
+  },
+} satisfies SessionOperation<Timed, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
+
 export const set = {
   script: scripts.set,
   common: 2,

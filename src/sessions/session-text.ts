@@ -148,6 +148,11 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
+  /** When the user was authenticated last, ms. */
+  get authTime(): number {
+    return Number(this.flag("authTime") ?? this.created);
+  }
+
   /** Returns the data: keys in the form of quoteKey(), with JSON values. */
   data(): Map<string, string> {
     const data = new Map<string, string>();
@@ -238,7 +243,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created } = stored;
+  const { ref, r, w, la, created, authTime } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -248,6 +253,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     ttl: stored.no_resave ? Math.max(0, stored.ttl - seconds(now - created)) : stored.ttl,
     idle: Math.max(0, seconds(now - la)),
     created,
+    authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
   if (stored.no_resave) session.no_resave = true;
