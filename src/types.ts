@@ -106,6 +106,11 @@ export interface Session<Data = DefaultData> {
   authTime: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
+  /**
+   * Who is signed in as the user, for example an employee of the support. Always text. Absent if the user is. It is named
+   * after the claim `act` of RFC 8693.
+   */
+  actor?: string;
   /** True if use does not prolong the session, absent otherwise. */
   no_resave?: true;
   /** The data. Absent if there is none. */
@@ -152,16 +157,28 @@ type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never 
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
-  /** The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. */
+  /**
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200, or 3600 with
+   * `actor`.
+   */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
-  /** If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. */
+  /**
+   * If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. With `actor` it is
+   * always true, and false throws `invalidValue`.
+   */
   no_resave?: boolean | undefined;
   /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
+  /**
+   * The id of an admin or employee who signs in as the user (impersonation): 1 to 128 characters, or a safe integer. The
+   * session ends `ttl` seconds after its creation, because use never prolongs it; the default of `ttl` is then 3600. It
+   * shows `actor` in all lists. Default: none.
+   */
+  actor?: string | number | undefined;
   /**
    * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer
    * `ttl` is reduced to it. Default: no limit.

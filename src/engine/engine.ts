@@ -1,3 +1,4 @@
+import { impersonated } from "../errors.js";
 import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
@@ -108,24 +109,28 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: CreateOptions<Data>, callback: Callback<Created>): void;
     /**
      * Creates a session for a user. Returns its token, which is the browser's secret, and its ref.
-     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
+     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject";
+     * `impersonated` if `replaces` and the new session are both impersonated
      */
     (options: CreateOptions<Data>): Promise<Created>;
   } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, no_resave } = options;
+    const { ip, device, actor, no_resave } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
+    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave, flags: { actor } }) + data;
     const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
+    const mayReplace = actor === undefined ? undefined : assertNotImpersonated;
 
     const created =
-      replaces === undefined ? app.create(session) : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL);
+      replaces === undefined
+        ? app.create(session)
+        : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL, mayReplace);
     return created.then(() => ({ token, ref }));
   });
 
@@ -161,7 +166,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     /**
      * Records that the session's user was authenticated now, for example by a password: sets `authTime`. Counts no read and no
      * write, and does not prolong the session. Returns the session, or null if it does not exist.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * @throws SessionError `impersonated` if the session has an `actor`, because its user was not there; `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
      */
     (options: ConfirmOptions): Promise<Session<Data> | null>;
   } = method(this.#calls, "confirm", ({ app: name, ref }, options) => {
@@ -324,6 +329,11 @@ export const anEngine: Rule = {
 
 function toSessionNow<Data>(stored: StoredSession | null): Session<Data> | null {
   return stored && toSession(stored, Date.now());
+}
+
+/** @throws SessionError `impersonated` if a session is impersonated: it cannot be used to impersonate another user */
+function assertNotImpersonated(session: StoredSession): void {
+  if (session.actor !== undefined) throw impersonated("be used to impersonate again");
 }
 
 async function* eachOf<Data>(pages: AsyncIterable<StoredSession[]>): AsyncGenerator<Session<Data>, void> {

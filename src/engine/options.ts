@@ -31,6 +31,7 @@ import {
 } from "../util/rules.js";
 import {
   checkAbsolute,
+  checkActor,
   checkApp,
   checkBoolean,
   checkDevice,
@@ -40,6 +41,7 @@ import {
   checkIp,
   checkLimit,
   checkMaxPerUser,
+  checkNoResave,
   checkOffset,
   checkOverflow,
   checkSince,
@@ -107,10 +109,11 @@ const CHECKS = {
     app,
     id,
     ip: ({ ip }) => checkIp(ip),
-    ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
+    actor: ({ actor }) => checkActor(actor),
+    ttl: ({ ttl, actor }) => checkTtl(ttl) ?? (checkActor(actor) === undefined ? 7200 : 3600),
     d: ({ d }) => checkCreatedData(d),
     nested,
-    no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
+    no_resave: checkNoResave,
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
@@ -182,6 +185,7 @@ const SESSION_FIELDS = Object.keys({
   idle: true,
   created: true,
   authTime: true,
+  actor: true,
   device: true,
   no_resave: true,
   d: true,
@@ -210,7 +214,7 @@ export function checkMethodOptions<Method extends MethodName>(method: Method, op
 }
 
 /** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
-const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
+const FIXED = ["id", "ip", "device", "actor", "ttl", "no_resave"] as const;
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 

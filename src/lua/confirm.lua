@@ -8,6 +8,7 @@
 --        the tombstone, see include/session.lua; nothing is written
 --        "" if there is neither; nothing is written
 --        -3 if the text is that large, and its header has no room; nothing is written
+--        -5 if the session is impersonated, so its user was not there; nothing is written
 --        the error if the session is damaged; nothing is written
 
 --@include index-keys
@@ -16,12 +17,15 @@
 --@include work
 --@include write-flags
 
+local IMPERSONATED = -5
+
 local session, now = KEYS[6], ARGV[1]
 
 local text = read(session) or ''
 if type(text) == 'table' or text == '' or is_tombstone(text) then return text end
 local _, flags = parse(text)
 if not flags then return DAMAGED end
+if string.find(flags, ' actor=', 1, true) then return IMPERSONATED end
 local others = string.match(string.gsub(flags, ' authTime=%d+', ''), '^(.-) *$')
 local new = write_flags(session, text, others .. ' authTime=' .. now)
 if not new then return TOO_MUCH end

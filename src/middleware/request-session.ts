@@ -156,12 +156,16 @@ export class RequestSession<Data extends object> {
    * request has several session cookies, the sessions of all are ended.
    *
    * @param id the user's id: a string, or a safe integer, which is taken as its text
-   * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
+   * With `actor`, the middleware's `ttl`, `maxPerUser` and `overflow` do not apply: the session ends after an hour, and ends
+   * none of the user's own.
+   *
+   * @throws SessionError `impersonated` if the request's session is impersonated and `actor` is set; `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
   async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
+    const isImpersonation = (given.actor ?? undefined) !== undefined;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#response.assertWritable();
@@ -170,7 +174,9 @@ export class RequestSession<Data extends object> {
     const current = await this.#current();
     const otherTokens = this.#sent.otherThan(this.#token);
     const replaces = current === null ? {} : { replaces: current.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(given), ...replaces, app, id, nested: true };
+    const defaults = this.#context.signIn(this.#req);
+    const present = isImpersonation ? withoutLimits(defaults) : defaults;
+    const signIn = { ...present, ...omitUndefined(given), ...replaces, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -218,6 +224,8 @@ export class RequestSession<Data extends object> {
   /**
    * Records that the session's user was authenticated now: call it when the user has entered the password again. Sets
    * `authTime`, which `auth.required({ within })` checks. Returns the session, or null if there is none.
+   *
+   * @throws SessionError `impersonated` if the session has an `actor`
    */
   confirm(): Promise<Session<Data> | null>;
   async confirm(given?: unknown): Promise<Session<Data> | null> {
@@ -419,6 +427,12 @@ export class RequestSession<Data extends object> {
     this.#appOfRequest ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
     return this.#appOfRequest;
   }
+}
+
+/** Leaves out the limits that are meant for sign-ins of the users themselves. `absolute` can only shorten a session. */
+function withoutLimits<Defaults extends Limits>(defaults: Defaults): Omit<Defaults, "ttl" | "maxPerUser" | "overflow"> {
+  const { ttl, maxPerUser, overflow, ...others } = defaults;
+  return others;
 }
 
 function nullIfOutage(error: unknown): null {

@@ -15,7 +15,8 @@ export interface RequiredOptions {
   redirect?: string | undefined;
   /**
    * The maximum number of seconds since the user was authenticated, at least 1: since the sign-in or the last
-   * `req.rs.confirm()`. Requests with an older session are refused, like those without a session. Default: no limit.
+   * `req.rs.confirm()`. Requests with an older session are refused, like those without a session. An impersonated session
+   * (`actor`) is always refused, with 403, because its user was not there. Default: no limit.
    */
   within?: number | undefined;
 }
@@ -28,6 +29,12 @@ interface Refusal {
 }
 
 const NOT_SIGNED_IN: Refusal = { text: "Not signed in\n", parameters: [] };
+
+/** Answers an impersonated session on a route with `within`. No redirect and no sign-in would help. */
+function forbid(res: ServerResponse): void {
+  if (!isWritable(res)) return;
+  res.writeHead(403, { "Content-Type": "text/plain; charset=utf-8" }).end("Not allowed in an impersonated session\n");
+}
 
 /** The refusal of a session whose user was authenticated more than `within` seconds ago (RFC 9470, 3). */
 function tooOld(within: number): Refusal {
@@ -80,6 +87,7 @@ export function requireSession(
   return function sessionRequired(req, res, next) {
     load(req, res).then((session) => {
       if (session === null) refuse(res, NOT_SIGNED_IN);
+      else if (within !== undefined && session.actor !== undefined) forbid(res);
       else if (within !== undefined && Date.now() - session.authTime > within * 1000) refuse(res, tooOld(within));
       else next();
     }, next);

@@ -38,6 +38,11 @@ export const QUERY: Record<QueryName, object> = {
     { type: "string", enum: ["oldest", "reject"], default: "oldest" },
     "At the maximum, end the oldest session, or reject this one.",
   ),
+  actor: inQuery(
+    "actor",
+    { type: "string", minLength: 1, maxLength: 128 },
+    "The id of an admin who signs in as the user. The session is never prolonged, and ttl is 3600 by default.",
+  ),
   touch: inQuery(
     "touch",
     { type: "boolean", default: true },
@@ -85,6 +90,7 @@ export const SCHEMAS = {
         description: "When the user was authenticated last, in milliseconds since 1970.",
       },
       device: { type: "string" },
+      actor: { type: "string", description: "Who is signed in as the user. Absent if the user is." },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },
     },

@@ -9,7 +9,7 @@ export const routes: readonly Route[] = [
     name: "create",
     summary: "Create a session. The body is its data.",
     writes: true,
-    query: ["ip", "ttl", "device", "no_resave", "absolute", "maxPerUser", "overflow"],
+    query: ["ip", "ttl", "device", "no_resave", "absolute", "maxPerUser", "overflow", "actor"],
     body: "optional",
     answer: "Created",
     run: (rs, input) =>
@@ -19,6 +19,7 @@ export const routes: readonly Route[] = [
         ip: input.text("ip") as string,
         ttl: input.number("ttl"),
         device: input.text("device"),
+        actor: input.text("actor"),
         no_resave: input.boolean("no_resave"),
         absolute: input.number("absolute"),
         maxPerUser: input.number("maxPerUser"),

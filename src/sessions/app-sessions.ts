@@ -58,9 +58,20 @@ export class AppSessions {
    * Ends a session and creates another one in its place. If the new session is rejected, the old one is kept. The whole call has
    * one deadline.
    * @param tombstoneTtl ms
+   * @param mayReplace throws if the old session must not be replaced by this one
    */
-  async createReplacing(old: string, session: LimitedSession, tombstoneTtl: number): Promise<void> {
+  async createReplacing(
+    old: string,
+    session: LimitedSession,
+    tombstoneTtl: number,
+    mayReplace?: (old: StoredSession) => void,
+  ): Promise<void> {
     const deadline = this.#connection.deadline();
+    if (mayReplace !== undefined) {
+      const present = await this.#connection.within(deadline, () => this.get(old, false));
+      this.#connection.assertInTime(deadline);
+      if (present !== null) mayReplace(present);
+    }
     if (session.overflow === "reject") {
       const present = await this.#connection.within(deadline, () => this.get(old, false));
       this.#connection.assertInTime(deadline);

@@ -1,4 +1,4 @@
-import { tooLarge, tooManyKeys } from "../errors.js";
+import { impersonated, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
@@ -176,6 +176,7 @@ export const confirm = {
   args: ({ now }) => [now],
   reply: (reply: string | number | null | [header: string], { ref }) => {
     if (Array.isArray(reply)) return new LargeSession(reply[0]);
+    if (Number(reply) === -5) throw impersonated("be confirmed");
     return Number(reply) === -3 ? TOO_MUCH : decode(reply as string | null, ref);
   },
 } satisfies SessionOperation<Timed, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;

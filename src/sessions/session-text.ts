@@ -153,6 +153,11 @@ export class StoredSession {
     return Number(this.flag("authTime") ?? this.created);
   }
 
+  /** Who uses the session in the user's place. Undefined if the user does. */
+  get actor(): string | undefined {
+    return this.flag("actor");
+  }
+
   /** Returns the data: keys in the form of quoteKey(), with JSON values. */
   data(): Map<string, string> {
     const data = new Map<string, string>();
@@ -243,7 +248,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created, authTime } = stored;
+  const { ref, r, w, la, created, authTime, actor } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -256,6 +261,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (actor !== undefined) session.actor = actor;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }
