@@ -107,6 +107,13 @@ export interface Session<Data = DefaultData> {
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
   /**
+   * The user's address at the last use before this call. Absent if it was `ip`. The middleware records it, at most once a minute;
+   * the engine's own methods and RedisStore do not.
+   */
+  lastIp?: string;
+  /** What the user used last. Absent if it was `device`. Recorded together with `lastIp`. */
+  lastDevice?: string;
+  /**
    * Who is signed in as the user, for example an employee of the support. Always text. Absent if the user is. It is named
    * after the claim `act` of RFC 8693.
    */

@@ -185,6 +185,8 @@ const SESSION_FIELDS = Object.keys({
   idle: true,
   created: true,
   authTime: true,
+  lastIp: true,
+  lastDevice: true,
   actor: true,
   device: true,
   no_resave: true,

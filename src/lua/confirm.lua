@@ -28,6 +28,10 @@ if not flags then return DAMAGED end
 if string.find(flags, ' actor=', 1, true) then return IMPERSONATED end
 local others = string.match(string.gsub(flags, ' authTime=%d+', ''), '^(.-) *$')
 local new = write_flags(session, text, others .. ' authTime=' .. now)
+if not new then
+  -- Where the session was used last may be forgotten, a confirmation not.
+  new = write_flags(session, text, without_last_use(others) .. ' authTime=' .. now)
+end
 if not new then return TOO_MUCH end
 if type(new) == 'table' or #new <= MAX_TEXT then return new end
 return { string.match(new, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*') }

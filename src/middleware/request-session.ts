@@ -4,13 +4,14 @@ import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
 import { isOutage, isRefusal, missingParameter } from "../errors.js";
-import { toSession } from "../sessions/session-text.js";
+import { encodeOrigin, toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
-import type { AppOf } from "./options.js";
+import type { AppOf, ChangedUse, SessionsOptions, Use } from "./options.js";
+import { UNKNOWN } from "./request.js";
 import { type Channels, ResponseToken } from "./response-token.js";
 import { SentTokens } from "./sent-tokens.js";
 
@@ -64,6 +65,10 @@ export interface Context<Data extends object> extends Channels {
   readonly app: string | AppOf;
   /** Returns the options of `create` that are taken from the request, and the middleware's limits. */
   readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
+  /** Returns where the request comes from. */
+  readonly useOf: (req: IncomingMessage) => Use;
+  /** The option of `sessions()`. */
+  readonly onChange: SessionsOptions<Data>["onChange"];
   /** Whether `get` returns null while Redis cannot be reached. */
   readonly anonymousOnOutage: boolean;
 }
@@ -90,6 +95,8 @@ export class RequestSession<Data extends object> {
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether loading `#loaded` also touched the session. */
   #touched = false;
+  /** A change of where the session is used, until `onChange` is called. */
+  #change: ChangedUse<Data> | undefined;
   #appOfRequest: Promise<string | undefined> | undefined;
 
   /** @param token the token from a header or from the option `read`; with one the cookies are ignored */
@@ -127,7 +134,7 @@ export class RequestSession<Data extends object> {
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
     checkNames(OWNERS.get, options, ["touch"]);
-    const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
+    const loaded = this.#loadAndTell(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
 
@@ -286,7 +293,7 @@ export class RequestSession<Data extends object> {
   killOthers(): Promise<Killed>;
   async killOthers(given?: unknown): Promise<Killed> {
     refuseArgument("killOthers", given, "await req.rs.killOthers()");
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#context.rs.killsoid({ app, id, except: ref });
@@ -301,7 +308,7 @@ export class RequestSession<Data extends object> {
   async killAll(given?: unknown): Promise<Killed> {
     refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
     const otherTokens = this.#sent.otherThan(this.#token);
@@ -310,6 +317,21 @@ export class RequestSession<Data extends object> {
     const { kill } = await this.#written(this.#killTokens(app, otherTokens));
     this.#end();
     return { kill: killed.kill + kill };
+  }
+
+  /** Loads the session as #load does, and calls `onChange` if the session is used from elsewhere. */
+  #loadAndTell(touch: boolean): Promise<Session<Data> | null> {
+    const { onChange } = this.#context;
+    const loaded = this.#load(touch);
+    if (onChange === undefined) return loaded;
+    return loaded.then(async (session) => {
+      const change = this.#change;
+      if (change === undefined) return session;
+      // The function may call get itself.
+      this.#change = undefined;
+      await onChange(change, this.#req);
+      return this.#state === "ended" ? null : session;
+    });
   }
 
   /**
@@ -333,8 +355,14 @@ export class RequestSession<Data extends object> {
       return null;
     }
     // Almost every request runs this line. `rs.get` would check again what the cookie's signature has proved.
-    const stored = await internalsOf(this.#context.rs).sessions(current.app).get(refOf(current.token), touch);
+    const sessions = internalsOf(this.#context.rs).sessions(current.app);
+    const ref = refOf(current.token);
+    const use = touch ? this.#context.useOf(this.#req) : undefined;
+    const stored = await sessions.get(ref, touch, undefined, use && encodeUse(use));
     const session = stored && toSession<Data>(stored, Date.now());
+    if (use !== undefined && session !== null && stored?.hasMoved) {
+      this.#change = { app: current.app, session, ...changeOf(session, use) };
+    }
     // A call in the same request has signed in or out meanwhile and has set the cookie.
     if (this.#token !== current.token) return session;
     if (session === null) {
@@ -427,6 +455,19 @@ export class RequestSession<Data extends object> {
     this.#appOfRequest ??= Promise.resolve(app(this.#req)).then((name) => (name === undefined ? name : checkApp(name)));
     return this.#appOfRequest;
   }
+}
+
+function encodeUse({ ip, device }: Use): string {
+  return encodeOrigin(ip === UNKNOWN ? undefined : ip, device);
+}
+
+/** Returns the last two uses of a session. What is unknown of this use is as before. */
+function changeOf(
+  { ip, device, lastIp = ip, lastDevice = device }: Session<unknown>,
+  use: Use,
+): { from: Use; to: Use } {
+  const from = omitUndefined({ ip: lastIp, device: lastDevice }) as Use;
+  return { from, to: { ...from, ...use, ...(use.ip === UNKNOWN && { ip: lastIp }) } };
 }
 
 /** Leaves out the limits that are meant for sign-ins of the users themselves. `absolute` can only shorten a session. */

@@ -6,7 +6,7 @@ import { kindOf } from "../util/kind-of.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
-import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
+import { type AppOf, checkSessionsOptions, type SessionsOptions, type Use } from "./options.js";
 import { addressOf, deviceOf, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
@@ -76,16 +76,20 @@ export function sessions<Data extends object = DefaultData, App extends string |
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
   const transport: Transport | undefined =
     write === undefined ? cookie : { write: (_req, res, token) => write(res, token) };
+  function useOf(req: IncomingMessage): Use {
+    // The engine refuses a text that was cut in the middle of a character.
+    const name = device(req)?.slice(0, 64).toWellFormed();
+    return name ? { ip: addressOf(req), device: name } : { ip: addressOf(req) };
+  }
+
   const context: Context<Data> = {
     rs,
     app,
     transport,
     cookie,
-    signIn(req) {
-      // The engine refuses a text that was cut in the middle of a character.
-      const name = device(req)?.slice(0, 64).toWellFormed();
-      return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
-    },
+    signIn: (req) => ({ ...defaults, ...useOf(req) }),
+    useOf,
+    onChange: options.onChange?.bind(options),
     anonymousOnOutage: onOutage === "anonymous",
   };
   // `req.rs` may belong to another sessions() middleware. A WeakMap would burden the garbage

@@ -90,6 +90,8 @@ export const SCHEMAS = {
         description: "When the user was authenticated last, in milliseconds since 1970.",
       },
       device: { type: "string" },
+      lastIp: { type: "string", description: "The address of the last use. Absent if it was `ip`." },
+      lastDevice: { type: "string", description: "The device of the last use. Absent if it was `device`." },
       actor: { type: "string", description: "Who is signed in as the user. Absent if the user is." },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },

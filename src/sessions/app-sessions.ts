@@ -129,13 +129,14 @@ export class AppSessions {
    * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
+   * @param origin where the session is used, in the form of encodeOrigin(), to record it if it is touched
    */
-  get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
+  get(ref: string, touch: boolean, touchInterval = 1000, origin?: string): Promise<StoredSession | null> {
     const interval = touch ? touchInterval : null;
     return this.#follow(
       ref,
       (at, deadline) => {
-        const input = { ref: at, now: Date.now(), touchInterval: interval };
+        const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
       (found, at, deadline) => this.#completed(found, at, deadline),

@@ -38,6 +38,8 @@ export interface UserAndTtl {
 interface Reading extends Timed {
   /** ms after the last use, after which the session is touched again; null to write nothing */
   touchInterval: number | null;
+  /** Where the session is used, in the form of encodeOrigin(); undefined to record nothing. */
+  origin?: string | undefined;
 }
 
 export interface WithLimits {
@@ -165,7 +167,11 @@ export const get = {
   script: scripts.get,
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
+  args: ({ ref, now, touchInterval, origin }) => [
+    touchInterval ?? "",
+    origin === undefined ? ref : `${ref}\n${origin}`,
+    now,
+  ],
   reply: (reply: string | null | [header: string], { ref }) =>
     Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;

@@ -50,6 +50,11 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
   return text;
 }
 
+/** Returns where a session is used, as on lines 7 and 8 of its text. Undefined if unknown. */
+export function encodeOrigin(ip: string | undefined, device: string | undefined): string {
+  return `${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
+}
+
 function jsonOrEmpty(text: string | undefined): string {
   return text === undefined ? "" : JSON.stringify(text);
 }
@@ -153,6 +158,26 @@ export class StoredSession {
     return Number(this.flag("authTime") ?? this.created);
   }
 
+  /** The address of the last use, if it is not `ip`. */
+  get lastIp(): string | undefined {
+    return this.#unquotedFlag("lastIp");
+  }
+
+  /** The device of the last use, if it is not `device`. */
+  get lastDevice(): string | undefined {
+    return this.#unquotedFlag("lastDevice");
+  }
+
+  /** Whether the read that returned the session has recorded another address or device than those of the last use. */
+  get hasMoved(): boolean {
+    return this.#flags.includes(" moved");
+  }
+
+  #unquotedFlag(name: string): string | undefined {
+    const json = this.flag(name);
+    return json === undefined ? undefined : unquote(json);
+  }
+
   /** Who uses the session in the user's place. Undefined if the user does. */
   get actor(): string | undefined {
     return this.flag("actor");
@@ -248,7 +273,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created, authTime, actor } = stored;
+  const { ref, r, w, la, created, authTime, actor, lastIp, lastDevice } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -261,6 +286,8 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (lastIp !== undefined) session.lastIp = lastIp;
+  if (lastDevice !== undefined) session.lastDevice = lastDevice;
   if (actor !== undefined) session.actor = actor;
   if (stored.no_resave) session.no_resave = true;
   return session;

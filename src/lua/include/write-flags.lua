@@ -1,3 +1,8 @@
+-- Returns flags without those that say where the session was used last, and without spaces at the end.
+local function without_last_use(flags)
+  return string.match(string.gsub(flags, ' last%a+=%S+', ''), '^(.-) *$')
+end
+
 -- Writes other flags on line 4 of a session. `text` is the session's text, as read() returned it; `flags` must not end with
 -- spaces. Returns the new text; nil if the flags do not fit; or the error.
 --
