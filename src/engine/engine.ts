@@ -1,9 +1,9 @@
 import { impersonated } from "../errors.js";
-import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
+import { type IoredisClient, openClient } from "../redis/ioredis.js";
+import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
-import { isLarge, padNumbers } from "../sessions/large-sessions.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
 import {
@@ -14,6 +14,7 @@ import {
   type StoredSession,
   toSession,
   toSessions,
+  UNTIL_CLOSED,
 } from "../sessions/session-text.js";
 import { createToken } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
@@ -21,7 +22,6 @@ import type {
   Activity,
   ActivityOptions,
   Callback,
-  Client,
   ConfirmOptions,
   Created,
   CreateOptions,
@@ -43,6 +43,7 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
@@ -63,7 +64,9 @@ export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
  * If a session does not exist, the result is `null` or a count of 0, not an error. Methods reject with a SessionError.
  *
  * @example
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
  * await rs.set({ app: "webapp", token, d: { cart: 3 } });
  * await rs.killsoid({ app: "webapp", id: "alice" });
@@ -72,8 +75,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** Must be the first field: the initializers of the methods read it. */
   readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
-  readonly #client: Client;
-  readonly #ownsClient: boolean;
+  /** The engine's own connection. Undefined if a client was passed in. */
+  readonly #ownClient: IoredisClient | undefined;
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
@@ -87,17 +90,20 @@ export class RedisSessions<Data extends object = DefaultData> {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
     const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
-    this.#client = client === undefined ? openClient(options, timeout) : checkClient(client);
-    this.#ownsClient = client === undefined;
-    this.#connection = new Connection(this.#client, timeout);
+    if (client === undefined) {
+      this.#ownClient = openClient(options, timeout);
+      this.#connection = new Connection(this.#ownClient, timeout);
+    } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
     this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
+    warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     provideInternals(this, {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
+      reachApps: () => this.#wiper.reachApps(),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
@@ -113,17 +119,20 @@ export class RedisSessions<Data extends object = DefaultData> {
      * `impersonated` if `replaces` and the new session are both impersonated
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
+  } = method(this.#calls, "create", (options) => {
+    const { absolute, maxPerUser, overflow, replaces } = options;
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, actor, no_resave } = options;
+    const { ip, device, actor, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    warnOfMilliseconds(this, "create: ttl", options.ttl);
+    warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave, flags: { actor } }) + data;
-    const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
+    const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
+    const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
     const mayReplace = actor === undefined ? undefined : assertNotImpersonated;
 
@@ -138,53 +147,74 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /**
      * Returns a session, or null if it does not exist. Counts the read and resets the idle timeout, unless `touch` is false.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's
      */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
-    const app = this.#app(name);
-    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "get",
+    ({ app: name, ref, touch }, options) => {
+      const app = this.#app(name);
+      return ifFixed("get", app, ref, options, () => app.get(ref, touch));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly set: {
     (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
     /**
      * Merges data into a session, key by key. Returns the changed session. If the session does not exist, returns null and
      * writes nothing.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
-     * changes `d` only
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's:
+     * `set` changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
-    const app = this.#app(name);
-    const changes = this.#encode(d, nested, encodeChanges);
-    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "set",
+    ({ app: name, ref, d, nested }, options) => {
+      const app = this.#app(name);
+      const changes = this.#encode(d, nested, encodeChanges);
+      return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly confirm: {
     (options: ConfirmOptions, callback: Callback<Session<Data> | null>): void;
     /**
      * Records that the session's user was authenticated now, for example by a password: sets `authTime`. Counts no read and no
      * write, and does not prolong the session. Returns the session, or null if it does not exist.
-     * @throws SessionError `impersonated` if the session has an `actor`, because its user was not there; `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * @throws SessionError `impersonated` if the session has an `actor`, because its user was not there; `invalidValue` for an
+     * `id`, `ip`, `device`, `maxAge`, `actor`, `ttl` or `no_resave` that is not the session's
      */
     (options: ConfirmOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "confirm", ({ app: name, ref }, options) => {
-    const app = this.#app(name);
-    return ifFixed("confirm", app, ref, options, () => app.confirm(ref)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "confirm",
+    ({ app: name, ref }, options) => {
+      const app = this.#app(name);
+      return ifFixed("confirm", app, ref, options, () => app.confirm(ref));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
     /**
      * Ends a session. The count is 0 if it does not exist.
-     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
+     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `maxAge`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
-    const app = this.#app(name);
-    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
-  });
+  } = method(
+    this.#calls,
+    "kill",
+    ({ app: name, ref }, options) => {
+      const app = this.#app(name);
+      return ifFixed("kill", app, ref, options, () => app.kill(ref));
+    },
+    (kill) => ({ kill: kill ?? 0 }),
+  );
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
@@ -260,6 +290,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      */
     (options: RotateOptions): Promise<Created | null>;
   } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
+    warnOfMilliseconds(this, "rotate: grace", grace, 3600);
     const { token, ref } = createToken();
     return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
   });
@@ -293,10 +324,11 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#wiper.stop();
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
-    if (!this.#ownsClient) return;
+    const own = this.#ownClient;
+    if (own === undefined) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
-    await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
-    this.#client.disconnect();
+    await this.#connection.within(deadline, () => own.quit()).catch(() => {});
+    own.disconnect();
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {

@@ -40,6 +40,7 @@ import {
   checkInteger,
   checkIp,
   checkLimit,
+  checkMaxAge,
   checkMaxPerUser,
   checkNoResave,
   checkOffset,
@@ -110,7 +111,10 @@ const CHECKS = {
     id,
     ip: ({ ip }) => checkIp(ip),
     actor: ({ actor }) => checkActor(actor),
-    ttl: ({ ttl, actor }) => checkTtl(ttl) ?? (checkActor(actor) === undefined ? 7200 : 3600),
+    maxAge: ({ maxAge }) => checkMaxAge(maxAge),
+    // A session that ends before its cookie would not be remembered.
+    ttl: ({ ttl, maxAge, actor }) =>
+      checkTtl(ttl) ?? (checkActor(actor) === undefined ? Math.max(7200, checkMaxAge(maxAge) ?? 0) : 3600),
     d: ({ d }) => checkCreatedData(d),
     nested,
     no_resave: checkNoResave,
@@ -189,6 +193,7 @@ const SESSION_FIELDS = Object.keys({
   lastDevice: true,
   actor: true,
   device: true,
+  maxAge: true,
   no_resave: true,
   d: true,
 } satisfies { readonly [Name in keyof Session]-?: true });
@@ -211,12 +216,16 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
 export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
   checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
   const checked: { [name: string]: unknown } = {};
-  for (const [name, check] of CHECK_LISTS[method]) checked[name] = check(options);
+  for (const [name, check] of CHECK_LISTS[method]) {
+    const value = check(options);
+    // To store a property takes longer than most checks.
+    if (value !== undefined) checked[name] = value;
+  }
   return checked as Checked<Method>;
 }
 
 /** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
-const FIXED = ["id", "ip", "device", "actor", "ttl", "no_resave"] as const;
+const FIXED = ["id", "ip", "device", "maxAge", "actor", "ttl", "no_resave"] as const;
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 

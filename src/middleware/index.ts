@@ -8,7 +8,9 @@
  * import { RedisSessions } from "ioredis-sessions";
  * import { sessions } from "ioredis-sessions/middleware";
  *
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const auth = sessions({ rs, app: "webapp", secret: process.env.SESSION_SECRET });
  *
  * const app = express();
@@ -48,5 +50,5 @@ export type { CookieOptions } from "./cookie.js";
 export type { FastifyPlugin } from "./fastify.js";
 export type { AppOf, ChangedUse, SessionsOptions, Use } from "./options.js";
 export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";
-export type { Middleware, RequiredOptions } from "./required.js";
+export type { Middleware, RedirectOf, RequiredOptions } from "./required.js";
 export { type Sessions, sessions } from "./sessions.js";

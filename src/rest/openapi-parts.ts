@@ -93,6 +93,10 @@ export const SCHEMAS = {
       lastIp: { type: "string", description: "The address of the last use. Absent if it was `ip`." },
       lastDevice: { type: "string", description: "The device of the last use. Absent if it was `device`." },
       actor: { type: "string", description: "Who is signed in as the user. Absent if the user is." },
+      maxAge: {
+        type: ["integer", "null"],
+        description: "Seconds that the browser keeps the session's cookie; null until it is closed.",
+      },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },
     },

@@ -5,7 +5,7 @@ import { toNumber } from "../redis/reply.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
-import { decode, type StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumber, reserve, type StoredSession, Tombstone } from "./session-text.js";
 
 /** The maximum number of bytes that a script reads of a session, as in lua/include/read.lua. */
 const MAX_TEXT = 256 * 1024 + 4096;
@@ -27,9 +27,6 @@ const HEADER_LINES = 8;
 
 /** Bytes at the beginning of a text that contain the header lines. */
 const HEADER_BYTES = 4096;
-
-/** The width of line 4 of a large session, in characters. */
-const LINE_4 = 512;
 
 /** A change of the header. */
 export interface HeaderChange {
@@ -114,8 +111,8 @@ export class LargeSessions {
         headerChange.ttl !== "keep" && (headerChange.ttl !== "use" || Math.abs(headerChange.now - Number(la)) >= 1000);
       const lines = [
         isTouched ? headerChange.now : la,
-        padded(r),
-        padded(changes === "" ? Number(w) : Number(w) + 1),
+        padNumber(r),
+        padNumber(changes === "" ? Number(w) : Number(w) + 1),
         reserve(typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine),
         created,
         headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
@@ -174,23 +171,6 @@ export class LargeSessions {
 export function isLarge(text: string): boolean {
   // A UTF-16 unit has at most three bytes in UTF-8. Most texts are so short that their bytes need not be counted.
   return text.length > MAX_TEXT / 3 && Buffer.byteLength(text) > MAX_TEXT;
-}
-
-/** Pads the numbers of reads and writes with zeros, and the flags with spaces, so that scripts can change them in place. */
-export function padNumbers(text: string): string {
-  return text.replace(
-    /^(\d+)\n(\d+)\n(\d+)\n(.*)/,
-    (_all, la, r, w, line4) => `${la}\n${padded(r)}\n${padded(w)}\n${reserve(line4)}`,
-  );
-}
-
-/** Reserves room for more flags on line 4: spaces, which readers ignore. */
-function reserve(line4: string): string {
-  return line4.trimEnd().padEnd(LINE_4);
-}
-
-function padded(number: string | number | undefined): string {
-  return String(Number(number)).padStart(10, "0");
 }
 
 /** Identifies a version of a session's text: number of writes and time of creation. For a tombstone it is the whole text. */

@@ -20,6 +20,9 @@ export class Tombstone {
   }
 }
 
+/** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
+export const UNTIL_CLOSED = "session";
+
 /** The optional fields of a new session's header. */
 interface HeaderFields {
   /** as JSON */
@@ -28,7 +31,7 @@ interface HeaderFields {
   device?: string | undefined;
   no_resave?: boolean;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
-  flags?: Readonly<Record<string, string | number | undefined>>;
+  flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
@@ -48,6 +51,39 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
     if (value !== undefined) text += ` ${name}=${encodeURIComponent(String(value).toWellFormed())}`;
   }
   return text;
+}
+
+/** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
+const PADDED_ABOVE = 1024;
+
+/** Above this many characters, line 4 is padded. Less than a text that is larger than a script reads, see lua/include/read.lua. */
+const RESERVED_ABOVE = 64 * 1024;
+
+/** The width of line 4 of a large session, in characters; as in lua/include/pad-numbers.lua. */
+const LINE_4 = 512;
+
+/**
+ * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
+ * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ * In a long text, also reserves room for flags.
+ */
+export function padNumbers(text: string): string {
+  if (text.length <= PADDED_ABOVE) return text;
+  const isLong = text.length > RESERVED_ABOVE;
+  return text.replace(
+    /^(\d+)\n(\d+)\n(\d+)\n(.*)/,
+    (_all, la, r, w, line4) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n${isLong ? reserve(line4) : line4}`,
+  );
+}
+
+/** Returns a number of reads or writes in its padded form. */
+export function padNumber(number: string | number | undefined): string {
+  return String(Number(number)).padStart(10, "0");
+}
+
+/** Reserves room for more flags on line 4: spaces, which readers ignore. Scripts change the header of a large session in place. */
+export function reserve(line4: string): string {
+  return line4.trimEnd().padEnd(LINE_4);
 }
 
 /** Returns where a session is used, as on lines 7 and 8 of its text. Undefined if unknown. */
@@ -74,6 +110,32 @@ export function encodeChanges(d: readonly DataEntry[]): string {
 /** Returns a data line. An empty `json` removes the key. */
 export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
+}
+
+/** Parses data lines. Returns the keys in the form of quoteKey(), with JSON values. */
+export function parseLines(lines: string): Map<string, string> {
+  const data = new Map<string, string>();
+  for (const text of lines.split("\n")) {
+    const end = text.indexOf('"', 1) + 1;
+    if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
+  }
+  return data;
+}
+
+/** Counts data lines. */
+export function countLines(lines: string): number {
+  let count = 0;
+  for (let at = lines.indexOf("\n"); at !== -1; at = lines.indexOf("\n", at + 1)) count++;
+  return count;
+}
+
+/** Returns the JSON of a key in data lines; undefined if the key does not exist. The key has the form of quoteKey(). */
+export function valueIn(lines: string, quotedKey: string): string | undefined {
+  const start = lines.indexOf(line(quotedKey, ""));
+  if (start === -1) return undefined;
+  const from = start + quotedKey.length + 2;
+  const end = lines.indexOf("\n", from);
+  return lines.slice(from, end === -1 ? undefined : end);
 }
 
 /** Returns a key as JSON. Quotation marks in the key are written as \u0022, so scripts can find the end of the key. */
@@ -183,28 +245,27 @@ export class StoredSession {
     return this.flag("actor");
   }
 
-  /** Returns the data: keys in the form of quoteKey(), with JSON values. */
-  data(): Map<string, string> {
-    const data = new Map<string, string>();
-    for (const text of this.#data.split("\n")) {
-      const end = text.indexOf('"', 1) + 1;
-      if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
-    }
-    return data;
+  /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
+  get maxAge(): number | null | undefined {
+    const maxAge = this.flag("maxAge");
+    return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
   }
 
-  /** Returns the JSON of a key of the data; undefined if the key does not exist. The key has the form of quoteKey(). */
-  value(quotedKey: string): string | undefined {
-    const start = this.#data.indexOf(line(quotedKey, ""));
-    if (start === -1) return undefined;
-    const from = start + quotedKey.length + 2;
-    const end = this.#data.indexOf("\n", from);
-    return this.#data.slice(from, end === -1 ? undefined : end);
+  /** The data lines, each with a line feed in front. */
+  get lines(): string {
+    return this.#data;
   }
 
-  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
+  /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
   json(): string {
-    return `{${this.#data.slice(1)}}`;
+    const data = this.#data;
+    let json = "{";
+    let from = 1;
+    for (let to = data.indexOf("\n", from); to !== -1; to = data.indexOf("\n", from)) {
+      json += `${data.slice(from, to)},`;
+      from = to + 1;
+    }
+    return `${json}${data.slice(from)}}`;
   }
 
   /** The approximate number of characters of the text. */
@@ -235,7 +296,7 @@ export function parseTombstone(reply: string | number): Tombstone | undefined {
  */
 export function parseData(json: string): unknown {
   try {
-    return JSON.parse(json.replaceAll("\n", ","));
+    return JSON.parse(json);
   } catch {
     throw new SessionError("redisError", "The value at the session's key is not a session");
   }
@@ -273,7 +334,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created, authTime, actor, lastIp, lastDevice } = stored;
+  const { ref, r, w, la, created, authTime, maxAge, actor, lastIp, lastDevice } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -286,6 +347,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (maxAge !== undefined) session.maxAge = maxAge;
   if (lastIp !== undefined) session.lastIp = lastIp;
   if (lastDevice !== undefined) session.lastDevice = lastDevice;
   if (actor !== undefined) session.actor = actor;

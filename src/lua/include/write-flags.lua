@@ -7,7 +7,7 @@ end
 -- spaces. Returns the new text; nil if the flags do not fit; or the error.
 --
 -- Only the beginning of a large text was read, so its length must not change. Spaces after its flags make room for this; see
--- reserve() in sessions/large-sessions.ts.
+-- reserve() in sessions/session-text.ts.
 local function write_flags(session, text, flags)
   local from, to = string.match(text, '^%d+\n%d+\n%d+\n[^ \n]+()[^\n]*()')
   if #text > MAX_TEXT then
