@@ -26,7 +26,7 @@ if type(text) == 'table' or text == '' or is_tombstone(text) then return text en
 local _, flags = parse(text)
 if not flags then return DAMAGED end
 if string.find(flags, ' actor=', 1, true) then return IMPERSONATED end
-local others = string.match(string.gsub(flags, ' authTime=%d+', ''), '^(.-) *$')
+local others = string.gsub(flags, ' authTime=%d+', '')
 local new = write_flags(session, text, others .. ' authTime=' .. now)
 if not new then
   -- Where the session was used last may be forgotten, a confirmation not.
