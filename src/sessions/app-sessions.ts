@@ -1,4 +1,4 @@
-import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
+import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { toList } from "../redis/reply.js";
 import type { Created, Limits } from "../types.js";
@@ -63,10 +63,21 @@ export class AppSessions {
    * Ends the session of a token and creates another one in its place. If the new session is rejected, the old one is kept. The
    * whole call has one deadline.
    * @param tombstoneTtl ms
+   * @param mayReplace throws if the old session must not be replaced by this one
    */
-  async createReplacing(token: string, session: LimitedSession, tombstoneTtl: number): Promise<void> {
+  async createReplacing(
+    token: string,
+    session: LimitedSession,
+    tombstoneTtl: number,
+    mayReplace?: (old: StoredSession) => void,
+  ): Promise<void> {
     const old = refOf(token);
     const deadline = this.#connection.deadline();
+    if (mayReplace !== undefined) {
+      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      this.#connection.assertInTime(deadline);
+      if (present instanceof StoredSession) mayReplace(present);
+    }
     if (session.overflow === "reject") {
       const present = await this.#connection.within(deadline, () => this.find(token, false));
       this.#connection.assertInTime(deadline);
@@ -125,8 +136,8 @@ export class AppSessions {
    * Reads the session of a token that a client has sent, as `get` does. If the token was rotated before, its family decides what
    * happens: the session may end because of it.
    */
-  find(token: string, touch: boolean): Promise<StoredSession | Absence | null> {
-    return this.#get(refOf(token), touch, 1000, this.#families.use(token, touch));
+  find(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
+    return this.#get(refOf(token), touch, 1000, origin, this.#families.use(token, touch));
   }
 
   /** Returns the ref of a token's session, whose token may have been rotated; the token's own ref if there is no session. */
@@ -139,28 +150,38 @@ export class AppSessions {
    * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
+   * @param origin where the session is used, in the form of encodeOrigin(), to record it if it is touched
    */
-  get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
-    return this.#get<null>(ref, touch, touchInterval);
+  get(ref: string, touch: boolean, touchInterval = 1000, origin?: string): Promise<StoredSession | null> {
+    return this.#get<null>(ref, touch, touchInterval, origin);
   }
 
   #get<Absent>(
     ref: string,
     touch: boolean,
     touchInterval: number,
+    origin: string | undefined,
     byToken?: ByToken<Absent>,
   ): Promise<StoredSession | Absent | null> {
     const interval = touch ? touchInterval : null;
     return this.#follow(
       ref,
       (at, deadline) => {
-        const input = { ref: at, now: Date.now(), touchInterval: interval };
+        const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
-      (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+      (found, at, deadline) => this.#completed(found, at, deadline),
       byToken,
     );
+  }
+
+  /** Returns the session of a reply. Returns a promise only if the session is large: then its text must be read. */
+  #completed<Found>(
+    found: Found | operations.LargeSession,
+    ref: string,
+    deadline: number,
+  ): Found | Promise<StoredSession | Tombstone | null> {
+    return found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
   }
 
   /** Reads the text of a session, of which a script has returned the header only. */
@@ -191,6 +212,27 @@ export class AppSessions {
       this.#connection.assertInTime(deadline);
       return call();
     });
+  }
+
+  /**
+   * Records that the session's user was authenticated now. Returns the session, or null if it does not exist.
+   * @param token the session's token if a client has sent it
+   */
+  confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
+    const confirm = (at: string, deadline?: number) =>
+      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline);
+    const complete: Complete<Awaited<ReturnType<typeof confirm>>, StoredSession | null> = async (
+      confirmed,
+      at,
+      deadline,
+    ) => {
+      if (confirmed !== operations.TOO_MUCH) return this.#completed(confirmed, at, deadline);
+      await this.#large.makeRoom(at, deadline);
+      const again = await confirm(at, deadline);
+      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
+      return this.#completed(again, at, deadline);
+    };
+    return this.#follow(ref, confirm, complete, token === undefined ? undefined : this.#families.use(token, false));
   }
 
   /**
