@@ -12,7 +12,10 @@ import { defaultUserId, type UserId } from "./user-id.js";
 
 /** Options of RedisStore. Those that connect-redis has, too, have the same meaning and default. */
 export interface RedisStoreOptions {
-  /** An ioredis `Redis` or `Cluster`. Pass this, or `rs` and `app`. */
+  /**
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. Pass this, or `rs` and `app`.
+   */
   client?: Client | undefined;
   /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
@@ -22,7 +25,8 @@ export interface RedisStoreOptions {
   app?: string | undefined;
   /**
    * The idle timeout in seconds of a session whose cookie has no `expires`. A function is called with each session and
-   * returns its idle timeout, whatever its cookie says. Default 86400, a day.
+   * returns its idle timeout in seconds, whatever its cookie says. Default 86400, a day. A value that seems to be in
+   * milliseconds, as `cookie.maxAge` of express-session is, causes a warning.
    */
   ttl?: number | ((session: SessionData) => number) | undefined;
   /** Whether sessions have no TTL and so never end by themselves. Default false. */
@@ -126,7 +130,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
   });
   const { client, rs, app } = options;
   if ((client === undefined) === (rs === undefined)) {
-    throw invalidValue("RedisStore takes a client (an ioredis Redis or Cluster), or rs (an engine) and app");
+    throw invalidValue("RedisStore takes a client (of node-redis, ioredis or iovalkey), or rs (an engine) and app");
   }
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
 }

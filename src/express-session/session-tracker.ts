@@ -66,7 +66,7 @@ export class SessionTracker {
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
-    const timeout = idleTimeoutOf(session, this.#settings.ttl);
+    const timeout = idleTimeoutOf(session, this.#settings);
     if (timeout.ttl <= 0) return this.destroy(sid);
     const tracked = this.#tracking.get(session);
     if (tracked?.sid === sid) {
@@ -81,7 +81,7 @@ export class SessionTracker {
 
   async touch(sid: string, session: SessionData): Promise<void> {
     if (!this.#settings.touches) return;
-    const timeout = idleTimeoutOf(session, this.#settings.ttl);
+    const timeout = idleTimeoutOf(session, this.#settings);
     if (timeout.ttl <= 0) return this.destroy(sid);
     const tracked = this.#tracking.get(session);
     if (tracked?.sid === sid) {

@@ -12,6 +12,7 @@ import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
@@ -51,6 +52,7 @@ export class RedisStore extends Store {
     super();
     checkStoreOptions(options);
     const settings = settingsOf(options);
+    if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
     const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions } = internalsOf(rs);
     this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));

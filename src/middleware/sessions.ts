@@ -3,6 +3,7 @@ import { checkApp, checkLimits, isToken } from "../engine/checks.js";
 import { invalidValue, type SessionError } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
 import { kindOf } from "../util/kind-of.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
@@ -68,6 +69,8 @@ export function sessions<Data extends object = DefaultData, App extends string |
   checkSessionsOptions(options as unknown as SessionsOptions<never>);
   const { rs, secret, header, read, write, device = deviceOf, onOutage = "error" } = options;
   const defaults = checkLimits(options);
+  warnOfMilliseconds(rs, "sessions: ttl", defaults.ttl);
+  warnOfMilliseconds(rs, "sessions: absolute", defaults.absolute);
   const app: string | AppOf = typeof options.app === "function" ? options.app : checkApp(options.app);
   const cookie =
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);

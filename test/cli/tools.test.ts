@@ -108,7 +108,10 @@ describe("the command", () => {
     for (const env of [{ REDIS_URL: `redis://127.0.0.1:${port}` }, { RS_REDISPORT: port }]) {
       const { code, out, err } = await run(["ls", "webapp"], env);
       expect({ code, out }).toEqual({ code: 1, out: "" });
-      expect(err).toBe(`ioredis-sessions: Redis is not available: connect ECONNREFUSED 127.0.0.1:${port}\n`);
+      const remedy = "no server listens there: check that Redis runs, and check host and port";
+      expect(err).toBe(
+        `ioredis-sessions: Redis is not available: connect ECONNREFUSED 127.0.0.1:${port} (${remedy})\n`,
+      );
     }
   });
 
@@ -116,7 +119,8 @@ describe("the command", () => {
     await t.create();
     const { code, out, err } = await run(["killsoid", "webapp", "alice", "--redis", `${t.redis.url}/99`]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toBe("ioredis-sessions: Redis is not available: ERR DB index is out of range\n");
+    const remedy = "the database does not exist: check db, or the number at the end of the URL";
+    expect(err).toBe(`ioredis-sessions: Redis is not available: ERR DB index is out of range (${remedy})\n`);
     expect((await tool("activity", "webapp")).out).toContain("1 user");
   });
 
