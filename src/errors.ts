@@ -243,6 +243,10 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     "the server is not part of a Cluster: pass new Redis(…), or use the command without --cluster",
   ],
   [/^(MOVED|ASK) /, "the server is a node of a Cluster: pass new Cluster([…]), or use the command with --cluster"],
+  [
+    /^(Connection is closed|The client is closed)/,
+    "the client was closed, or has stopped trying: create a new client, and close it last",
+  ],
   [/^[^ ]+: Connection is closed/, "no node of the Cluster can be reached: check the startup nodes, and tls"],
 ];
 

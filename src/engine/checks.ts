@@ -3,7 +3,7 @@ import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import type { Part } from "../sessions/paging.js";
 import { refOf } from "../sessions/token.js";
 import type { Limits, Which } from "../types.js";
-import { kindOf } from "../util/kind-of.js";
+import { kindOf, nameOf } from "../util/kind-of.js";
 import { isPlainObject, omitUndefined } from "../util/objects.js";
 
 /**
@@ -12,9 +12,12 @@ import { isPlainObject, omitUndefined } from "../util/objects.js";
  */
 
 const APP = /^[\w-]{3,20}$/;
+const APP_FORMAT = "3 to 20 of A-Z a-z 0-9 _ -";
 const TOKEN_LENGTH = 64;
 /** Tested after the length: `{64}` in the expression would take twice as long. */
 const TOKEN = /^[A-Za-z0-9]+$/;
+/** What create returns as `ref`, unless the session is of RedisStore. */
+const ENGINE_REF = /^[\w-]{27}$/;
 /** A ref of the engine (27 characters), or a RedisStore session id that holds its ref (32, or 36 for a UUID). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 /** Maximum length of a RedisStore session's ref, in characters. The application generates the id in it. */
@@ -34,8 +37,8 @@ function ifDigits(value: unknown): unknown {
 }
 
 export function checkApp(app: unknown): string {
-  if (isMissing(app)) throw missingParameter("app");
-  if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", "3 to 20 of A-Z a-z 0-9 _ -");
+  if (isMissing(app)) throw missingParameter("app", `app is the name of your application: ${APP_FORMAT}`);
+  if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", APP_FORMAT + unlessString(app));
   return app;
 }
 
@@ -65,24 +68,51 @@ export function checkIp(ip: unknown): string {
 
 export const checkDevice = optional((device) => checkText("device", device, 64));
 
+/** Begins the hint for a missing text. */
+const MEANINGS: { readonly [item: string]: string } = {
+  id: "id is the user's id: ",
+  ip: "ip is the user's address, such as req.ip: ",
+};
+
+/** Completes a hint with the kind of a value, if that is the mistake. */
+function unlessString(value: unknown): string {
+  return typeof value === "string" ? "" : `, not ${kindOf(value)}`;
+}
+
 function checkText(item: string, text: unknown, max: number): string {
-  if (isMissing(text)) throw missingParameter(item);
+  if (isMissing(text)) throw missingParameter(item, `${MEANINGS[item] ?? ""}it is ${nameOf(text)}`);
   // Redis would store U+FFFD for half a surrogate pair, and two different ids would become one.
   if (typeof text !== "string" || text.length > max || !text.isWellFormed()) {
-    throw invalidFormat(item, `a well-formed string of 1 to ${max} characters`);
+    throw invalidFormat(item, `a well-formed string of 1 to ${max} characters${unlessString(text)}`);
   }
   return text;
 }
 
 export function checkToken(token: unknown): string {
-  if (isMissing(token)) throw missingParameter("token");
-  if (!isToken(token)) throw invalidFormat("token", "64 of A-Z a-z 0-9");
+  if (isMissing(token)) {
+    throw missingParameter(
+      "token",
+      "pass the token that create returned, or a ref; soid and killsoid take a user's id",
+    );
+  }
+  if (!isToken(token)) throw invalidFormat("token", `64 of A-Z a-z 0-9${noTokenBecause(token)}`);
   return token;
+}
+
+/** Completes the hint for a value that is not a token. */
+function noTokenBecause(value: unknown): string {
+  if (typeof value === "string") return ENGINE_REF.test(value) ? "; this seems to be a ref: pass it as ref" : "";
+  const remedies: { readonly [kind: string]: string } = { "a promise": ": await it", "an object": ": pass its token" };
+  const kind = kindOf(value);
+  return `, not ${kind}${remedies[kind] ?? ""}`;
 }
 
 function checkRef(ref: unknown): string {
   if (!isRef(ref))
-    throw invalidFormat("ref", `27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id`);
+    throw invalidFormat(
+      "ref",
+      `27 of A-Z a-z 0-9 _ -, or the ref of a RedisStore session: ~ and its id${isToken(ref) ? "; this seems to be a token: pass it as token" : ""}`,
+    );
   return ref;
 }
 
@@ -170,10 +200,9 @@ export function whichOf(app: string, text: string): Which {
 function checkSeconds(item: string, value: unknown): number {
   const seconds = ifDigits(value) as number;
   if (!Number.isInteger(seconds) || seconds < 10 || seconds > MAX_SECONDS) {
-    const kind = typeof value === "number" ? "" : `, not ${kindOf(value)}`;
     throw invalidValue(
       `${item} must be a positive integer >= 10`,
-      `${item} is in seconds, at most ${MAX_SECONDS}${kind}`,
+      `${item} is in seconds, at most ${MAX_SECONDS}, not ${nameOf(value)}`,
     );
   }
   return seconds;
@@ -249,14 +278,14 @@ export const checkOverflow = optional((overflow): "oldest" | "reject" => {
 export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   const integer = ifDigits(value) as number;
   if (!Number.isSafeInteger(integer) || integer < min || integer > max) {
-    const hint = max === Number.MAX_SAFE_INTEGER ? undefined : `at most ${max}`;
+    const hint = max === Number.MAX_SAFE_INTEGER ? `it is ${nameOf(value)}` : `at most ${max}, not ${nameOf(value)}`;
     throw invalidValue(`${item} must be an integer >= ${min}`, hint);
   }
   return integer;
 }
 
 export function checkBoolean(item: string, value: unknown): boolean {
-  if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`);
+  if (typeof value !== "boolean") throw invalidValue(`${item} must be true or false`, `it is ${nameOf(value)}`);
   return value;
 }
 

@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
 import type { DataEntry } from "../sessions/session-text.js";
-import { kindOf } from "../util/kind-of.js";
+import { kindOf, nameOf } from "../util/kind-of.js";
 
 /** The checks of a session's data, `d`: which values it may have, and how large it may become. */
 
@@ -23,7 +23,7 @@ const PROTO = "__proto__";
 
 /** Checks that `d` is an object with at least one key. `toEntries` checks its values. */
 export function checkData(d: unknown): object {
-  if (d === undefined || d === null) throw missingParameter("d");
+  if (d === undefined || d === null) throw missingParameter("d", "pass the values to store: d: { key: value }");
   if (typeof d !== "object" || Array.isArray(d)) {
     throw invalidValue("d must be an object", `it is ${kindOf(d)}: pass { key: value }`);
   }
@@ -117,11 +117,17 @@ function forbiddenType(
   remedy = "leave the key out; null removes it",
 ): Error {
   const allowed = nested ? "Only JSON values" : "Only strings, numbers, boolean and null";
-  const hint =
-    value === undefined
-      ? remedy
-      : typeof value === "object" && !nested
-        ? "construct RedisSessions with nested: true"
-        : undefined;
-  return invalidValue(`${path} has a forbidden type. ${allowed} are allowed.`, hint);
+  return invalidValue(`${path} has a forbidden type. ${allowed} are allowed.`, remedyOf(value, remedy));
+}
+
+/** Says how to store a value of a forbidden type. */
+function remedyOf(value: unknown, ofUndefined: string): string {
+  if (value === undefined) return ofUndefined;
+  if (typeof value === "object" && !isOpaque(value as object)) return "construct RedisSessions with nested: true";
+  const remedies: { readonly [type: string]: string } = {
+    bigint: "store it as text or a number",
+    number: "store a finite number or null",
+    object: "convert it to an object or array",
+  };
+  return `it is ${nameOf(value)}: ${remedies[typeof value] ?? "leave it out"}`;
 }

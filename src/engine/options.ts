@@ -1,5 +1,6 @@
 import { invalidValue } from "../errors.js";
-import { REDIS_NAMES } from "../redis/redis-options.js";
+import { aClient } from "../redis/recognise.js";
+import { aHost, REDIS_NAMES } from "../redis/redis-options.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type {
   ActivityOptions,
@@ -21,7 +22,6 @@ import {
   aBoolean,
   anInteger,
   anObject,
-  aString,
   checkNames,
   checkOptions,
   type OptionsOwner,
@@ -270,9 +270,9 @@ const MAX_TIMER = 2 ** 31 - 1;
 
 /** The options of the constructor. */
 const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: Rule } = {
-  client: anObject,
+  client: aClient,
   port: anInteger(0, 65535),
-  host: aString,
+  host: aHost,
   options: anObject,
   namespace: textLike("a string without { and }", /^[^{}]+$/),
   wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
@@ -293,6 +293,12 @@ const ENGINE: OptionsOwner = {
       ]),
     ),
     prefix: 'Did you mean "namespace"?',
+    ...Object.fromEntries(
+      ["app", "id", "ip", "ttl", "absolute", "maxPerUser", "overflow"].map((name) => [
+        name,
+        `It belongs to the calls: create({ ${name} })`,
+      ]),
+    ),
   },
 };
 

@@ -1,11 +1,13 @@
 import type { SessionData } from "express-session";
 import { checkApp } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
+import { OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
+import { aClient } from "../redis/recognise.js";
 import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Client } from "../types.js";
-import { aBoolean, aFunction, anInteger, anObject, checkOptions, type OptionsOwner } from "../util/rules.js";
+import { aBoolean, aFunction, anInteger, checkOptions, type OptionsOwner } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
 import { defaultUserId, type UserId } from "./user-id.js";
@@ -103,14 +105,18 @@ export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 const REDIS_STORE: OptionsOwner = {
   name: "RedisStore",
   call: "new RedisStore({ client })",
-  elsewhere: Object.fromEntries(
-    [...REDIS_NAMES].map(([name, here]) => [name, `It belongs to the client: client: new Redis({ ${here} })`]),
-  ),
+  elsewhere: {
+    ...OPTIONS_OF_ENGINE,
+    ...Object.fromEntries(
+      [...REDIS_NAMES].map(([name, here]) => [name, `It belongs to the client: client: new Redis({ ${here} })`]),
+    ),
+    secret: "It belongs to express-session: session({ secret, store })",
+  },
 };
 
 export function checkStoreOptions(options: RedisStoreOptions): void {
   checkOptions(REDIS_STORE, options, {
-    client: anObject,
+    client: aClient,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,
     app: { be: "an app", test: (value) => checkApp(value) !== "" },

@@ -107,6 +107,8 @@ const SESSIONS: OptionsOwner = {
     ...OPTIONS_OF_ENGINE,
     ...Object.fromEntries(COOKIE_OPTIONS.map((name) => [name, `It belongs in cookie: { ${name} }`])),
     store: "The engine is the store: rs: new RedisSessions({ client })",
+    resave: "It belongs to express-session: leave it out",
+    saveUninitialized: "It belongs to express-session: leave it out",
   },
 };
 

@@ -156,7 +156,11 @@ export function sessions<Data extends object = DefaultData, App extends string |
     admin: typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs),
     of(req: IncomingMessage): RequestSession<Data> {
       const session = sessionOf(req);
-      if (session === undefined) throw new TypeError("The request did not go through this sessions() middleware");
+      if (session === undefined) {
+        throw new TypeError(
+          "The request did not go through this sessions() middleware: app.use(auth) before the route; in Fastify, auth.of(req.raw)",
+        );
+      }
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {

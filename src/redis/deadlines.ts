@@ -86,7 +86,7 @@ export class Deadlines {
     const unsent = isSent === false ? "The call was not sent and will not be sent" : undefined;
     if (client.status !== "ready") {
       const cause = client.lastError;
-      const remedy = (cause && hintOf(cause)) ?? "check that Redis runs, and check host and port";
+      const remedy = (cause && hintOf(cause)) ?? "check that Redis runs, and check host and port, password and tls";
       const notConnected = `The client is not connected, its status is "${client.status}": ${remedy}.`;
       const hint = unsent === undefined ? notConnected : `${notConnected} ${unsent}.`;
       return new SessionError("timeout", message, { hint, cause });

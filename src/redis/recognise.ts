@@ -1,8 +1,12 @@
 import { invalidValue } from "../errors.js";
 import type { Client, IoredisLike, NodeRedisLike } from "../types.js";
+import { anObjectOf } from "../util/rules.js";
 import type { RedisClient } from "./client.js";
 import { fromIoredis } from "./ioredis.js";
 import { fromNodeRedis } from "./node-redis.js";
+
+/** The rule of the option `client`. `clientOf` looks at what the object can do. */
+export const aClient = anObjectOf("a client of node-redis 5 or 6, or a Redis or Cluster of ioredis or iovalkey");
 
 /** One RedisClient for each client, so that engines on one client share its gate and its listeners. */
 const known = new WeakMap<Client, RedisClient>();

@@ -1,7 +1,7 @@
 import type { RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { RedisSessionsOptions } from "../types.js";
-import { checkNames } from "../util/rules.js";
+import { checkNames, textLike } from "../util/rules.js";
 
 type ClientOptions = NonNullable<RedisSessionsOptions["options"]>;
 
@@ -113,6 +113,12 @@ export const REDIS_NAMES: ReadonlyMap<string, string> = new Map([
   ...[...Object.keys(NAMES), "url"].map((name) => [name, name] as const),
 ]);
 
+/** The rule of the option `host`. As a host name, a URL would be part of an error's text, with its password. */
+export const aHost = textLike(
+  "a host name or an address: a port belongs in port, a URL in options: { url }",
+  /^(?![^:]*:\d*$)[^\s/@]+$/,
+);
+
 /**
  * Refuses options that ioredis would ignore, and with them perhaps the database, the password or TLS.
  * @param installed returns the names of the options of the installed ioredis, which may be newer and have more
@@ -131,6 +137,7 @@ export function checkRedisOptions(options: ClientOptions, installed: () => strin
       `${owner}.name is the name of a Sentinel's master. To name the connection, use connectionName instead`,
     );
   }
+  if (options.host !== undefined && !aHost.test(options.host)) throw invalidValue(`${owner}.host must be ${aHost.be}`);
   const names = [...Object.keys(NAMES), "url"];
   const unknown = Object.keys(options).some((name) => !names.includes(name));
   if (unknown) checkNames(owner, options, [...new Set([...names, ...installed()])]);

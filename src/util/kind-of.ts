@@ -5,6 +5,15 @@ export function kindOf(value: unknown): string {
   return roleOf(value) ?? classOf(value) ?? "an object";
 }
 
+/**
+ * Names a value for a message: a number, a boolean, undefined or null as it is, and the kind of any other value, because
+ * the value itself may be a secret.
+ */
+export function nameOf(value: unknown): string {
+  if (value === "") return "an empty string";
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : kindOf(value);
+}
+
 /** Names what an object is if it cannot be an object of options. Returns undefined for any other object. */
 export function roleOf(object: object): string | undefined {
   if (Array.isArray(object)) return "an array";

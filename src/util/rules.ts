@@ -1,6 +1,6 @@
 import { closestMatch } from "leven";
 import { invalidValue, type SessionError } from "../errors.js";
-import { kindOf, roleOf } from "./kind-of.js";
+import { kindOf, nameOf, roleOf } from "./kind-of.js";
 
 /** What takes options, and what a message about wrong ones can say. */
 export interface OptionsOwner {
@@ -26,11 +26,12 @@ export function checkOptions<Options extends object>(
   rules: { readonly [Name in keyof Required<Options>]: Rule },
 ): void {
   checkNames(owner, options, Object.keys(rules));
-  for (const [name, { be, test }] of Object.entries<Rule>(rules)) {
+  for (const [name, { be, test, isText = false }] of Object.entries<Rule>(rules)) {
     const value = (options as Record<string, unknown>)[name];
     if (value !== undefined && !test(value)) {
       const isDigits = typeof value === "string" && /^\d+$/.test(value) && test(Number(value));
-      const hint = isDigits ? "it is a string: pass Number(…)" : undefined;
+      const isSaid = isText && typeof value === "string";
+      const hint = isDigits ? "it is a string: pass Number(…)" : isSaid ? undefined : `it is ${nameOf(value)}`;
       throw invalidValue(`${toOwner(owner).name}: ${name} must be ${be}`, hint);
     }
   }
@@ -56,13 +57,34 @@ export function checkNames(
     if (allowed.includes(option) || ignored.includes(option)) continue;
     if (roleOf(options) !== undefined) throw notOptions(owner, options);
     const { name, elsewhere = {} } = toOwner(owner);
-    const meant = closestMatch(option, allowed, { maxDistance: Math.min(3, Math.ceil(option.length / 3)) });
-    const listed = meant === undefined ? `It takes ${allowed.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
+    const meant = meantBy(option, allowed);
+    const inData = allowed.includes("d") ? " Values of the session belong in d" : "";
+    const listed =
+      meant === undefined ? `It takes ${allowed.join(", ") || "none"}.${inData}` : `Did you mean "${meant}"?`;
     const help = Object.hasOwn(elsewhere, option) ? elsewhere[option] : listed;
     // Do not quote a name of another form: it may be a secret in the wrong place.
     const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(option) ? `option "${option}"` : "such option";
     throw invalidValue(`${name} has no ${which}. ${help}`);
   }
+}
+
+/** What other packages call our options. */
+const OTHER_NAMES: { readonly [option: string]: readonly string[] } = {
+  id: ["user", "userId", "uid"],
+  d: ["data"],
+  token: ["sid"],
+  client: ["redis", "redisClient"],
+  secret: ["keys"],
+  authorize: ["keys", "key", "apiKey", "apiKeys"],
+};
+
+/** Returns the option that was probably meant: another name of it, or the most similar name. */
+function meantBy(option: string, allowed: readonly string[]): string | undefined {
+  const isSame = (name: string) => name.toLowerCase() === option.toLowerCase();
+  return (
+    allowed.find((name) => isSame(name) || OTHER_NAMES[name]?.includes(option)) ??
+    closestMatch(option, allowed, { maxDistance: Math.min(3, Math.ceil(option.length / 3)) })
+  );
 }
 
 /** @throws SessionError `invalidValue` if a value cannot be an object of options: a string, a function, a Redis client … */
@@ -93,6 +115,8 @@ export interface Rule {
   /** Completes the message "<option> must be …". */
   be: string;
   test: (value: unknown) => boolean;
+  /** Whether a value is a string. A message about a wrong string then does not say that it is one. */
+  isText?: boolean;
 }
 
 export const aBoolean: Rule = { be: "true or false", test: (value) => typeof value === "boolean" };
@@ -101,11 +125,14 @@ export const aFunction: Rule = { be: "a function", test: (value) => typeof value
 
 export const anObject: Rule = { be: "an object", test: (value) => typeof value === "object" && value !== null };
 
-export const aString: Rule = { be: "a string", test: (value) => typeof value === "string" && value !== "" };
+/** Something with an interface of its own, such as a client. A later check looks at what it can do. */
+export function anObjectOf(be: string): Rule {
+  return { ...anObject, be };
+}
 
 /** A string that matches a pattern. */
 export function textLike(be: string, pattern: RegExp): Rule {
-  return { be, test: (value) => typeof value === "string" && pattern.test(value) };
+  return { be, test: (value) => typeof value === "string" && pattern.test(value), isText: true };
 }
 
 export function anInteger(min: number, max = Number.MAX_SAFE_INTEGER): Rule {
@@ -119,5 +146,6 @@ export function oneOf(...values: readonly (string | boolean)[]): Rule {
   return {
     be: values.map((value) => JSON.stringify(value)).join(" or "),
     test: (value) => values.includes(value as string),
+    isText: values.some((value) => typeof value === "string"),
   };
 }

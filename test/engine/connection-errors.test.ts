@@ -168,7 +168,10 @@ const situations: Record<string, { options: () => RedisOptions; cause: RegExp; h
 };
 
 describe.each(Object.keys(ways))("%s", (way) => {
-  test.each(Object.keys(situations))("explains %s", async (name) => {
+  // The engine refuses such a host before it connects.
+  const isRefused = (name: string) =>
+    name === "a URL with a password in the place of the host" && way === "the engine's own connection";
+  test.each(Object.keys(situations).filter((name) => !isRefused(name)))("explains %s", async (name) => {
     const { options, cause, hint } = situations[name] as (typeof situations)[string];
     rs = (ways[way] as (typeof ways)[string])(options());
     const errors = [await explained(cause), await failure()];

@@ -59,7 +59,7 @@ test("null is taken as absent for the optional options of create, as in redis-se
   expect(session).not.toHaveProperty("device");
 });
 
-test("the hint names the unit and the kind of a value that is not a number", async () => {
+test("the hint names the unit, and the number or the kind of another value", async () => {
   const rs = t.rs as unknown as Untyped;
   await expect(rs.activity({ app, dt: "10m" })).rejects.toMatchObject({
     message: "dt must be a positive integer >= 10",
@@ -67,7 +67,7 @@ test("the hint names the unit and the kind of a value that is not a number", asy
   });
   await expect(rs.create({ ...alice, ttl: 5 })).rejects.toMatchObject({
     message: "ttl must be a positive integer >= 10",
-    hint: "ttl is in seconds, at most 9007199254740",
+    hint: "ttl is in seconds, at most 9007199254740, not 5",
   });
   await expect(rs.activity({ app })).rejects.toMatchObject({ hint: "dt is in seconds, such as 600" });
 });

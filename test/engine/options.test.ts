@@ -42,6 +42,7 @@ describe("the constructor refuses", () => {
     ["Client", "client"],
     ["hosts", "host"],
     ["option", "options"],
+    ["redis", "client"],
   ])("the misspelt option %s and names %s", (misspelt, right) => {
     expect(refusal(() => construct({ [misspelt]: 1 }))).toMatchObject({
       name: "invalidValue",
@@ -50,7 +51,7 @@ describe("the constructor refuses", () => {
     });
   });
 
-  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "redis", "cachetime", "shards"])(
+  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "cachetime", "shards"])(
     "the unknown option %s and lists the options",
     (name) => {
       const error = refusal(() => construct({ [name]: 1 }));
@@ -75,11 +76,11 @@ describe("the constructor refuses", () => {
     ["maxBytes", "1mb", "an integer >= 1"],
     ["port", 65536, "an integer from 0 to 65535"],
     ["port", "6379", "an integer from 0 to 65535"],
-    ["host", "", "a string"],
-    ["host", 7, "a string"],
+    ["host", "", "a host name or an address: a port belongs in port, a URL in options: { url }"],
+    ["host", 7, "a host name or an address: a port belongs in port, a URL in options: { url }"],
     ["options", "redis://localhost", "an object"],
-    ["client", null, "an object"],
-    ["client", "redis://localhost", "an object"],
+    ["client", null, "a client of node-redis 5 or 6, or a Redis or Cluster of ioredis or iovalkey"],
+    ["client", "redis://localhost", "a client of node-redis 5 or 6, or a Redis or Cluster of ioredis or iovalkey"],
   ])("%s of %j", (name, value, be) => {
     expect(refusal(() => construct({ [name]: value }))).toMatchObject({
       name: "invalidValue",

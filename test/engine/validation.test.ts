@@ -139,7 +139,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     [
       "an option of create",
       { app, token, d: { a: 1 }, absolute: 60 },
-      'set has no option "absolute". It takes app, token, ref, d, nested.',
+      'set has no option "absolute". It takes app, token, ref, d, nested. Values of the session belong in d',
     ],
     ...ofData({ app, token }),
   ],

@@ -26,7 +26,7 @@ describe("the constructor refuses bad options with a helpful message:", () => {
       { client: { get: () => {}, scanIterator: () => {} } },
       "client must be a client of node-redis 5 or 6",
     ],
-    ["a client that is not an object", { client: "redis://localhost" }, "client must be an object"],
+    ["a client that is not an object", { client: "redis://localhost" }, "client must be a client of node-redis 5 or 6"],
     ["an rs that is not an engine", { rs: {}, app: "webapp" }, "rs must be an engine: new RedisSessions(…)"],
     ["an invalid app", { rs, app: "a b" }, "Invalid app format"],
     ["a prefix that is not a string", { client, prefix: 1 }, "prefix must be a string"],

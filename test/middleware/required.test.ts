@@ -192,7 +192,7 @@ test("of throws for a request that did not go through this middleware", async ()
     { use: [auth] },
   );
   expect((await site.browser().get("/of")).body).toBe(
-    "TypeError: The request did not go through this sessions() middleware",
+    "TypeError: The request did not go through this sessions() middleware: app.use(auth) before the route; in Fastify, auth.of(req.raw)",
   );
 });
 

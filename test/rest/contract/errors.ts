@@ -75,7 +75,12 @@ export function describeErrors(): void {
     ["DELETE", "/webapp/kill/short", undefined, `64 of A-Z a-z 0-9; ${OR_REF}`],
     ["POST", "/webapp/rotate/short", undefined, "64 of A-Z a-z 0-9"],
     ["GET", "/no/get/short", undefined, "3 to 20 of A-Z a-z 0-9 _ -"],
-    ["GET", "/webapp/get/-", undefined, undefined],
+    [
+      "GET",
+      "/webapp/get/-",
+      undefined,
+      "pass the token that create returned, or a ref; soid and killsoid take a user's id",
+    ],
   ])("adds a hint to the error of %s %s", async (method, path, body, hint) => {
     const api = await t.open();
     expect(((await api.call(method, path, { body })).body as Problem).hint).toBe(hint);

@@ -192,7 +192,7 @@ export function describeRoutes(): void {
         const { status, body } = await api.get(`${path}limit=1001`);
         expect({ status, body }).toMatchObject({
           status: 400,
-          body: { code: "ERR_INVALID_VALUE", hint: "at most 1000" },
+          body: { code: "ERR_INVALID_VALUE", hint: "at most 1000, not 1001" },
         });
       }
     });
