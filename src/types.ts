@@ -99,6 +99,12 @@ export interface Session<Data = DefaultData> {
   idle: number;
   /** When the session was created, in milliseconds since 1970. */
   created: number;
+  /**
+   * When the session ends if nobody uses it again, in milliseconds since 1970 by Redis's clock. `ttl`, `absolute` and
+   * `no_resave` are taken into account. If the call that returned the session has prolonged it, this is its new end.
+   * Accurate to one second. A session of RedisStore with `disableTTL` never ends: then it is Infinity, `null` in JSON.
+   */
+  expires: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
   /** True if use does not prolong the session, absent otherwise. */

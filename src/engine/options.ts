@@ -148,6 +148,7 @@ const SESSION_FIELDS = Object.keys({
   ttl: true,
   idle: true,
   created: true,
+  expires: true,
   device: true,
   no_resave: true,
   d: true,

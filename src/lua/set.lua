@@ -21,6 +21,7 @@
 --@include read
 --@include merge
 --@include next-ttl
+--@include skew
 --@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -31,15 +32,20 @@ local function write(session, ref, text, now, changes)
     string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
   if not la then return DAMAGED end
   local is_touched = math.abs(now - la) >= 1000
-  local head = (is_touched and now or la) .. r .. string.format('%d', w + 1)
-  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
-  if type(new) ~= 'string' then return new end
   local ttl_ms, id
   if is_touched then
     local ttl, flags, _
     ttl, flags, _, id = parse(text)
     ttl_ms = next_ttl(ttl, flags)
+    local new_flags = ttl_ms and with_skew(flags, now) or flags
+    if new_flags ~= flags then
+      text = replace_flags(text, new_flags)
+      data = data + #new_flags - #flags
+    end
   end
+  local head = (is_touched and now or la) .. r .. string.format('%d', w + 1)
+  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
+  if type(new) ~= 'string' then return new end
   local written
   if ttl_ms then
     written = redis.pcall('SET', session, new, 'PX', ttl_ms)

@@ -22,6 +22,7 @@
 --@include read
 --@include merge
 --@include next-ttl
+--@include skew
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
@@ -41,11 +42,12 @@ local function update(session, ref, text, id, now, ttl, changes)
     if present_id == '' then present_id = ANONYMOUS end
     if id == '' then id = present_id end
     local flags = string.match(ttl_line, ' .*') or ''
+    local ttl_ms = ttl * 1000
+    if flags ~= '' and (ttl_ms > 0 or string.find(flags, ' until ', 1, true)) then ttl_ms = next_ttl(ttl, flags) end
+    if ttl_ms and ttl_ms > 0 then flags = with_skew(flags, now) end
     local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
     local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
     if type(new) ~= 'string' then return new end
-    local ttl_ms = ttl * 1000
-    if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
     -- When Redis is out of memory it refuses SET unless the script has written before. As in get.lua, a session that is only
     -- touched must not fail then.
     if changes == '' then redis.call('ZREM', active, '') end

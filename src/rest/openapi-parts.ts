@@ -67,7 +67,7 @@ export const SECURITY_SCHEMES = {
 export const SCHEMAS = {
   Session: {
     type: "object",
-    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created"],
+    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created", "expires"],
     properties: {
       ref: {
         type: "string",
@@ -80,6 +80,11 @@ export const SCHEMAS = {
       ttl: { type: "integer", description: "The idle timeout, in seconds. With no_resave, the seconds until it ends." },
       idle: { type: "integer", description: "Seconds since the last use." },
       created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
+      expires: {
+        type: ["integer", "null"],
+        description:
+          "When it ends if nobody uses it again, in milliseconds since 1970 by Redis's clock. null: it never ends.",
+      },
       device: { type: "string" },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },

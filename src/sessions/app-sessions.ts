@@ -128,7 +128,7 @@ export class AppSessions {
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
       (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+        found instanceof operations.LargeSession ? this.#readLarge(found, at, interval, deadline) : found,
     );
   }
 
@@ -136,10 +136,14 @@ export class AppSessions {
   async #readLarge(
     found: operations.LargeSession,
     ref: string,
+    touchInterval: number | null,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const stored = await this.#large.read(ref, deadline);
-    return stored instanceof StoredSession ? (stored.withHeader(found.header) ?? null) : stored;
+    if (!(stored instanceof StoredSession)) return stored;
+    const session = stored.withHeader(found.header) ?? null;
+    if (touchInterval !== null) session?.touchIfDue(found.now, touchInterval);
+    return session;
   }
 
   /**

@@ -101,21 +101,25 @@ export class LargeSessions {
         headerChange.ttl !== "keep" && (headerChange.ttl !== "use" || Math.abs(headerChange.now - Number(la)) >= 1000);
       const lines = [
         isTouched ? headerChange.now : la,
-        padded(r),
-        padded(changes === "" ? Number(w) : Number(w) + 1),
+        r,
+        changes === "" ? w : Number(w) + 1,
         typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine,
         created,
         headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
         ip,
         device,
       ];
-      const text = lines.join("\n") + merged;
+      const text = padNumbers(lines.join("\n") + merged);
       const [read, size] = [header.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
       const input = { ref, to, now: headerChange.now, use: headerChange.ttl, read, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
-      if (reply === true) return decode([la, ...lines.slice(1)].join("\n") + merged, ref);
+      if (typeof reply === "string") {
+        const changed = decode([la, ...lines.slice(1, 3), reply, ...lines.slice(4)].join("\n") + merged, ref);
+        if (isTouched) (changed as StoredSession).touchIfDue(headerChange.now, 0);
+        return changed;
+      }
       if (reply !== false) return reply;
     }
   }
@@ -160,12 +164,18 @@ export function isLarge(text: string): boolean {
   return text.length > MAX_TEXT / 3 && Buffer.byteLength(text) > MAX_TEXT;
 }
 
-/** Pads the numbers of reads and writes with zeros, so that scripts can change them in place. */
+/**
+ * Gives the numbers of a session a fixed width: reads, writes, ttl and the flag `skew`. Scripts can then change them in place. The
+ * same as lua/include/pad-numbers.lua.
+ */
 export function padNumbers(text: string): string {
-  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padded(r)}\n${padded(w)}\n`);
+  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n([^ \n]+)([^\n]*)/, (_all, la, r, w, ttl: string, flags: string) => {
+    const skew = flags.includes(" skew=") ? "" : ` skew=${"".padStart(14, "0")}`;
+    return `${la}\n${padded(r)}\n${padded(w)}\n${ttl.padStart(14, "0")}${flags}${skew}`;
+  });
 }
 
-function padded(number: string | number | undefined): string {
+function padded(number: string): string {
   return String(Number(number)).padStart(10, "0");
 }
 

@@ -4,7 +4,7 @@ import type { Operation } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
-import { decode, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
+import { decode, parseTombstone, StoredSession, type Tombstone } from "./session-text.js";
 
 /** An operation on the sessions of an app. */
 type SessionOperation<Input, Output> = Operation<Keys, Input, Output>;
@@ -116,9 +116,21 @@ function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds)
 export class LargeSession {
   /** The header lines, as they were before this read. */
   readonly header: string;
-  constructor(header: string) {
+  /** ms: when it was read. */
+  readonly now: number;
+  constructor(header: string, now: number) {
     this.header = header;
+    this.now = now;
   }
+}
+
+/** `set` touches a session if its last use is at least this long ago, ms. */
+const TOUCH_INTERVAL = 1000;
+
+/** Notes in a session, as a script has replied it, whether the script has touched it. */
+function touchedIfDue<Found>(found: Found, now: number, interval: number | null): Found {
+  if (interval !== null && found instanceof StoredSession) found.touchIfDue(now, interval);
+  return found;
 }
 
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
@@ -166,8 +178,8 @@ export const get = {
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
-  reply: (reply: string | null | [header: string], { ref }) =>
-    Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
+  reply: (reply: string | null | [header: string], { ref, now, touchInterval }) =>
+    Array.isArray(reply) ? new LargeSession(reply[0], now) : touchedIfDue(decode(reply, ref), now, touchInterval),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
 
 export const set = {
@@ -175,7 +187,8 @@ export const set = {
   common: 2,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, now, changes],
-  reply: (reply: string | number | null, input) => tooMuchOf(reply, input) ?? decode(reply as string | null, input.ref),
+  reply: (reply: string | number | null, input) =>
+    tooMuchOf(reply, input) ?? touchedIfDue(decode(reply as string | null, input.ref), input.now, TOUCH_INTERVAL),
 } satisfies SessionOperation<Timed & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
 
 export const replace = {
@@ -194,8 +207,11 @@ export const exchange = {
   script: scripts.exchange,
   keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
   args: ({ ref, now, use, read, size }) => [ref, now, use, read, size],
-  reply: (reply: number | string) => (reply === "" ? null : (parseTombstone(reply) ?? toNumber(reply) === 1)),
-} satisfies SessionOperation<Exchange, boolean | Tombstone | null>;
+  reply: (reply: number | string | [line4: string]) => {
+    if (Array.isArray(reply)) return reply[0];
+    return reply === "" ? null : (parseTombstone(reply) ?? false);
+  },
+} satisfies SessionOperation<Exchange, string | false | Tombstone | null>;
 
 export const update = {
   script: scripts.update,

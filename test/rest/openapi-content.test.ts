@@ -55,7 +55,17 @@ describe("openapi.json", () => {
   test("describes a session as complete or as {}", async () => {
     const { description } = await openBy([KEY]);
     const problemsOf = validatorOf(description);
-    const session = { ref: "r", id: "alice", ip: "::1", r: 1, w: 1, ttl: 7200, idle: 0, created: 1 };
+    const session = {
+      ref: "r",
+      id: "alice",
+      ip: "::1",
+      r: 1,
+      w: 1,
+      ttl: 7200,
+      idle: 0,
+      created: 1,
+      expires: 7_200_001,
+    };
     const { ref, ...rest } = session;
     const [get, rotate] = ["get", "rotate"].map((id) => {
       const found = operationsOf(description).find(({ operation }) => operation.operationId === id) ?? fail();

@@ -15,6 +15,7 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     ttl: 100,
     idle: 0,
     created: expect.any(Number),
+    expires: expect.any(Number),
     device: "Firefox",
     d: { cart: 3, "a.b": "line\nfeed" },
   };

@@ -54,7 +54,7 @@ export function describeRoutes(): void {
       const first = await api.get(`/webapp/get/${token}`);
       const session = { ref, id: "alice", ip: "127.0.0.1", w: 1, ttl: 7200, idle: 0, d: { a: 1 } };
       expect(first.status).toBe(200);
-      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number) });
+      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number), expires: expect.any(Number) });
       expect((await api.get(`/webapp/get/${ref}`)).body).toMatchObject({ ...session, r: 2 });
       const headers = { "X-Session-Token": token };
       expect((await api.get("/webapp/get/-", { headers })).body).toMatchObject({ ...session, r: 3 });
