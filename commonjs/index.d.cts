@@ -36,6 +36,7 @@ import type {
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
   Which,
   Wiped,
 } from "../dist/index.js" with { "resolution-mode": "import" };
@@ -76,6 +77,7 @@ declare namespace RedisSessions {
     SetOptions,
     SoappOptions,
     SoidOptions,
+    TouchOptions,
     Which,
     Wiped,
   };

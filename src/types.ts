@@ -195,6 +195,20 @@ export type SetOptions<Data = DefaultData> = Which & {
   d: Changes<Data>;
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
+  /**
+   * Whether the write is a use of the session, which prolongs it. With false, `idle`, `expires` and the lists of active
+   * sessions stay as they are: for an administrator or a job, whose writes are not the user's activity. Default true.
+   */
+  touch?: boolean | undefined;
+};
+
+/** Options of `touch`. If the session does not exist, the result is null. */
+export type TouchOptions = Which & {
+  /**
+   * The new idle timeout in seconds, at least 10. A `no_resave` session ends that long after this call. `absolute` still
+   * applies. Default: as it is; a `no_resave` session is then not prolonged.
+   */
+  ttl?: number | undefined;
 };
 
 /** Options of `kill`. If the session does not exist, the result is `{ kill: 0 }`. */

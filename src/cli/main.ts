@@ -76,6 +76,16 @@ command("soid <app> <id>", "list the sessions of a user, newest first")
     list(flags, { limit, offset }, (rs, page) => rs.soid({ app, id, ...page })),
   );
 
+command("touch <app> <ref>", "prolong a session by its ref or token, as a use would")
+  .option("--ttl <seconds>", "its new idle timeout", integer)
+  .action((app: string, ref: string, { ttl, ...flags }: Flags & { ttl?: number }) =>
+    run(
+      flags,
+      (rs) => rs.touch({ ...whichOf(app, ref), ttl }),
+      (session) => table(session === null ? [] : [session]),
+    ),
+  );
+
 command("kill <app> <ref>", "end a session by its ref or token").action((app: string, ref: string, flags: Flags) =>
   run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
 );
@@ -114,10 +124,12 @@ function readVersion(): string {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }
 
-/** Moves the ref of `kill` behind `--`, because a ref may begin with - and would be parsed as an option. */
+/** Moves the ref of `kill` and `touch` behind `--`, because a ref may begin with - and would be parsed as an option. */
 function refLast(args: string[]): string[] {
   const at =
-    args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg)) : -1;
+    (args[0] === "kill" || args[0] === "touch") && !args.includes("--")
+      ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg))
+      : -1;
   return at === -1 ? args : [...args.toSpliced(at, 1), "--", `${args[at]}`];
 }
 
@@ -140,7 +152,7 @@ async function run<Result>(
   const rs = openEngine(flags, 0);
   try {
     const result = await call(rs);
-    print(`${flags.json === true ? json(result) : show(result)}\n`);
+    print(`${flags.json === true ? json(result ?? {}) : show(result)}\n`);
   } finally {
     await rs.quit().catch(() => {});
   }

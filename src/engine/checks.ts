@@ -70,18 +70,20 @@ export function checkWhich({ token, ref }: { readonly token?: unknown; readonly 
 }
 
 /**
- * The same for `set`, which refuses a session of RedisStore. Only the store can read the user and the cookie in such
- * a session's data, so a change by the engine would leave the index out of date.
+ * Returns the same check for a method that refuses a session of RedisStore. Only the store can read the user and the
+ * cookie in such a session's data, so a change by the engine would leave the index out of date, or contradict the cookie.
  */
-export function checkWritable(which: { readonly token?: unknown; readonly ref?: unknown }): string {
-  const ref = checkWhich(which);
-  if (isStoreRef(ref)) {
-    throw invalidValue(
-      "set does not change a session of RedisStore",
-      "change it through express-session, or end it: kill, killsoid",
-    );
-  }
-  return ref;
+export function checkWritable(method: string): typeof checkWhich {
+  return (which) => {
+    const ref = checkWhich(which);
+    if (isStoreRef(ref)) {
+      throw invalidValue(
+        `${method} does not change a session of RedisStore`,
+        "change it through express-session, or end it: kill, killsoid",
+      );
+    }
+    return ref;
+  };
 }
 
 /** Returns the ref of a session that is named by its token or by its ref. */

@@ -37,6 +37,7 @@ import type {
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
   Wiped,
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
@@ -45,7 +46,14 @@ import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
-import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, fixedFieldsOf } from "./options.js";
+import {
+  assertFixed,
+  type Checked,
+  checkEngineOptions,
+  checkMethodOptions,
+  fixedFieldsOf,
+  type MethodName,
+} from "./options.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -149,10 +157,22 @@ export class RedisSessions<Data extends object = DefaultData> {
      * changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
+  } = method(this.#calls, "set", ({ app: name, ref, d, nested, touch }, options) => {
     const app = this.#app(name);
     const changes = this.#encode(d, nested, encodeChanges);
-    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
+    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds, touch)).then(toSessionNow<Data>);
+  });
+
+  readonly touch: {
+    (options: TouchOptions, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Prolongs a session now, and may set another `ttl`. Counts no read. Returns the session, or null if it does not exist.
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device` or `no_resave` that is not the session's
+     */
+    (options: TouchOptions): Promise<Session<Data> | null>;
+  } = method(this.#calls, "touch", ({ app: name, ref, ttl }, options) => {
+    const app = this.#app(name);
+    return ifFixed("touch", app, ref, options, () => app.touch(ref, ttl)).then(toSessionNow<Data>);
   });
 
   readonly kill: {
@@ -319,12 +339,12 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 
 /** Makes a call if the fixed fields among its options are the session's own. */
 function ifFixed<Result>(
-  method: string,
+  method: MethodName,
   app: AppSessions,
   ref: string,
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
-  const fields = fixedFieldsOf(options);
+  const fields = fixedFieldsOf(method, options);
   return fields === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call);
 }

@@ -15,6 +15,7 @@ import type {
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
 } from "../types.js";
 import { aBoolean, anInteger, anObject, aString, checkNames, checkOptions, textLike } from "../util/rules.js";
 import {
@@ -45,6 +46,7 @@ interface MethodOptions {
   create: CreateOptions;
   get: GetOptions;
   set: SetOptions;
+  touch: TouchOptions;
   kill: KillOptions;
   killsoid: KillsoidOptions;
   killall: KillallOptions;
@@ -77,6 +79,9 @@ const which = { token: () => undefined, ref: checkWhich };
 /** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
 const span = { dt: checkSince, deltaTime: () => undefined };
 
+/** Whether the call is a use of the session. */
+const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
+
 /** Undefined means that the option of the constructor decides. */
 function nested({ nested }: Unchecked): boolean | undefined {
   return nested === undefined || nested === null ? undefined : checkBoolean("nested", nested);
@@ -101,8 +106,9 @@ const CHECKS = {
     overflow: ({ overflow }) => checkOverflow(overflow),
     replaces: ({ replaces }) => (replaces === undefined ? undefined : refOf(checkToken(replaces))),
   },
-  get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
-  set: { app, ...which, ref: checkWritable, d: ({ d }) => checkData(d), nested },
+  get: { app, ...which, touch },
+  set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested, touch },
+  touch: { app, ...which, ref: checkWritable("touch"), ttl: ({ ttl }) => checkTtl(ttl) },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
   killall: { app },
@@ -158,6 +164,7 @@ const SESSION_FIELDS = Object.keys({
 const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
   get: SESSION_FIELDS,
   set: SESSION_FIELDS,
+  touch: SESSION_FIELDS,
   kill: SESSION_FIELDS,
   killsoid: SESSION_FIELDS,
   soid: SESSION_FIELDS,
@@ -181,11 +188,12 @@ const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 
 /** Returns the fixed fields among a call's options, or undefined if there are none, as in most calls. */
-export function fixedFieldsOf(options: object): FixedFields | undefined {
+export function fixedFieldsOf(method: MethodName, options: object): FixedFields | undefined {
   let found: FixedFields | undefined;
   for (const name of FIXED) {
     const value = (options as FixedFields)[name];
-    if (value !== undefined) found = { ...found, [name]: value };
+    // The method's own options are no fixed fields: `touch` changes the ttl.
+    if (value !== undefined && !(name in CHECKS[method])) found = { ...found, [name]: value };
   }
   return found;
 }

@@ -14,6 +14,7 @@
 --@include index-keys
 --@include replies
 --@include read
+--@include reply-of
 --@include work
 
 -- Texts longer than this are changed in place with SETRANGE rather than written with SET.
@@ -48,13 +49,6 @@ local function count(session, la, r, text, from, ttl_ms, flags_end, is_resized)
     -- does not exist counts as such a write and needs no memory. So sessions are read and touched even then.
     redis.call('ZREM', active, '')
   end
-end
-
--- Returns the reply for a session that was found.
-local function reply_of(text)
-  if type(text) ~= 'string' or #text <= MAX_TEXT then return text end
-  local header = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-  return header and { header } or DAMAGED
 end
 
 local touch_interval = tonumber(ARGV[1])

@@ -6,7 +6,7 @@
 --        2    maximum number of keys of a session's data
 --        3..  for each session:
 --               ref
---               now, ms of the caller's clock
+--               now, ms of the caller's clock; empty if the write is no use of the session
 --               changes of the data, see include/search.lua
 -- Reply  for each session its new text, but with the time of the last use before this write
 --        the tombstone, see include/session.lua; nothing is written
@@ -31,7 +31,7 @@ local function write(session, ref, text, now, changes)
   local la, r, w, rest, data =
     string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
   if not la then return DAMAGED end
-  local is_touched = math.abs(now - la) >= 1000
+  local is_touched = now ~= '' and math.abs(now - la) >= 1000
   local ttl_ms, id
   if is_touched then
     local ttl, flags, _

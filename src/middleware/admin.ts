@@ -6,14 +6,17 @@ import type {
   Killed,
   KillOptions,
   KillsoidOptions,
+  Session,
   SessionList,
+  SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
 } from "../types.js";
 
-type InApp<Options> = Options extends unknown ? Omit<Options, "app"> : never;
+type InApp<Options> = Options extends unknown ? Omit<Options, "app" | "nested"> : never;
 
-/** The engine's methods that list and end sessions, for the middleware's app. */
+/** The engine's methods that list, change and end sessions, for the middleware's app. Data values may be any JSON. */
 export interface Admin<Data> {
   /** Returns the sessions of a user, newest first. */
   soid(options: InApp<SoidOptions>): Promise<SessionList<Data>>;
@@ -21,6 +24,16 @@ export interface Admin<Data> {
   soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
   /** Returns how many users were active in the last `dt` seconds. */
   activity(options: InApp<ActivityOptions>): Promise<Activity>;
+  /**
+   * Merges data into the session with a token or a ref. Returns the changed session, or null if it does not exist. With
+   * `touch: false` the write does not count as the user's activity.
+   */
+  set(options: InApp<SetOptions<Data>>): Promise<Session<Data> | null>;
+  /**
+   * Prolongs the session with a token or a ref, and may set another `ttl`. Returns the session, or null if it does not
+   * exist.
+   */
+  touch(options: InApp<TouchOptions>): Promise<Session<Data> | null>;
   /** Ends the session with a token or a ref. */
   kill(options: InApp<KillOptions>): Promise<Killed>;
   /**
@@ -31,10 +44,13 @@ export interface Admin<Data> {
   killall(): Promise<Killed>;
 }
 
-/** The engine's methods that list and end sessions, for a middleware with many apps: each call names its `app`. */
+/**
+ * The engine's methods that list, change and end sessions, for a middleware with many apps: each call names its `app`.
+ * Pass `nested: true` for data values that are objects or arrays.
+ */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
-  "soid" | "soapp" | "activity" | "kill" | "killsoid" | "killall"
+  "soid" | "soapp" | "activity" | "set" | "touch" | "kill" | "killsoid" | "killall"
 >;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
@@ -48,6 +64,8 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     soid: async (options) => rs.soid(inApp(options)),
     soapp: async (options) => rs.soapp(inApp(options)),
     activity: async (options) => rs.activity(inApp(options)),
+    set: async (options) => rs.set(inApp({ nested: true, ...options })),
+    touch: async (options) => rs.touch(inApp(options)),
     kill: async (options) => rs.kill(inApp(options)),
     killsoid: async (options) => rs.killsoid(inApp(options)),
     // killall has no options. Pass them on nevertheless, so that the engine refuses them.
@@ -56,6 +74,6 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  const { soid, soapp, activity, kill, killsoid, killall } = rs;
-  return { soid, soapp, activity, kill, killsoid, killall };
+  const { soid, soapp, activity, set, touch, kill, killsoid, killall } = rs;
+  return { soid, soapp, activity, set, touch, kill, killsoid, killall };
 }

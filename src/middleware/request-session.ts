@@ -47,7 +47,7 @@ export type Device<Data> = Session<Data> & {
 
 /**
  * The state of the request's session: "none" if there is none, "unmodified" if it is as the request found it,
- * "modified" if the request wrote, rotated or created it, "ended" if the request ended it.
+ * "modified" if the request wrote, prolonged, rotated or created it, "ended" if the request ended it.
  */
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
@@ -127,21 +127,30 @@ export class RequestSession<Data extends object> {
   /**
    * Merges data into the session, key by key, and returns the changed session. A value may be any JSON; null removes
    * its key. If there is no session, returns null and writes nothing.
+   *
+   * @param options with `touch: false` the write does not touch the session. Use it for requests that must not keep a
+   * session alive, such as polling.
    */
-  async set(d: Changes<Data>): Promise<Session<Data> | null> {
+  async set(d: Changes<Data>, options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
+    checkNames("set", options, ["touch"]);
+    const touch = checkBoolean("touch", options.touch ?? true);
     const current = await this.#current();
     if (current === null) return null;
-    const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true }));
-    if (this.#token !== current.token) {
-      // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
-      this.#loaded = undefined;
-      return session;
-    }
-    this.#loaded = Promise.resolve(session);
-    this.#touched = true;
-    this.#state = session === null ? "none" : "modified";
-    if (session !== null) this.#response.renew(session, current.token);
-    return session;
+    const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true, touch }));
+    return this.#changed(current, session, touch);
+  }
+
+  /**
+   * Prolongs the session now, and returns it. Returns null if there is no session.
+   *
+   * @param options `ttl`: the session's new idle timeout in seconds, at least 10. Default: as it is. The cookie's
+   * `maxAge` stays as it is: without one, the browser keeps the cookie until it is closed
+   */
+  async touch(options: { ttl?: number | undefined } = {}): Promise<Session<Data> | null> {
+    checkNames("touch", options, ["ttl"]);
+    const current = await this.#current();
+    if (current === null) return null;
+    return this.#changed(current, await this.#written(this.#context.rs.touch({ ...options, ...current })), true);
   }
 
   /**
@@ -317,6 +326,20 @@ export class RequestSession<Data extends object> {
     const tokens = [token, ...this.#sent.otherThan(this.#token)];
     const hasTombstone = await Promise.all(tokens.map((one) => sessions.hasTombstone(refOf(one))));
     return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
+  }
+
+  /** Keeps the session as a call has changed it. Returns it. */
+  #changed(current: Current, session: Session<Data> | null, touched: boolean): Session<Data> | null {
+    if (this.#token !== current.token) {
+      // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
+      this.#loaded = undefined;
+      return session;
+    }
+    this.#loaded = Promise.resolve(session);
+    this.#touched ||= touched;
+    this.#state = session === null ? "none" : "modified";
+    if (session !== null && touched) this.#response.renew(session, current.token);
+    return session;
   }
 
   /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */

@@ -15,7 +15,7 @@ type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Re
 
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
-  /** Lists, counts and ends the app's sessions. If the option `app` is a function, each call names the app. */
+  /** Lists, counts, changes and ends the app's sessions. If the option `app` is a function, each call names the app. */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
   /**
    * Returns the request's `rs` of this middleware, with the engine's type for the data. Use it if several middlewares

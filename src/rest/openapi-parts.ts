@@ -24,7 +24,11 @@ export const TOKEN_HEADER = {
 
 export const QUERY: Record<QueryName, object> = {
   ip: inQuery("ip", { type: "string", minLength: 1, maxLength: 39 }, "The user's IP address.", true),
-  ttl: inQuery("ttl", seconds(7200), "The idle timeout, in seconds: the session ends if it is not used for so long."),
+  ttl: inQuery(
+    "ttl",
+    seconds(),
+    "The idle timeout, in seconds: the session ends if it is not used for so long. Default: 7200 in create, unchanged in touch.",
+  ),
   device: inQuery("device", { type: "string", minLength: 1, maxLength: 64 }, "A name for the user's device."),
   no_resave: inQuery(
     "no_resave",
@@ -41,7 +45,7 @@ export const QUERY: Record<QueryName, object> = {
   touch: inQuery(
     "touch",
     { type: "boolean", default: true },
-    "Whether reading counts as use and prolongs the session.",
+    "Whether the call counts as use and prolongs the session.",
   ),
   dt: inQuery("dt", seconds(), "Seconds to look back. The old name deltaTime is accepted too.", true),
   limit: inQuery(

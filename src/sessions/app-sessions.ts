@@ -127,23 +127,38 @@ export class AppSessions {
         const input = { ref: at, now: Date.now(), touchInterval: interval };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
-      (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, interval, deadline) : found,
+      this.#complete,
     );
   }
+
+  /**
+   * Touches a session without counting a read, and changes its ttl. Returns null if it does not exist.
+   * @param ttl seconds; undefined to keep the ttl
+   */
+  touch(ref: string, ttl: number | undefined): Promise<StoredSession | null> {
+    return this.#follow(
+      ref,
+      (at, deadline) => {
+        const input = { ref: at, now: Date.now(), ttl };
+        return this.#connection.run(operations.touch, this.#keys, input, deadline);
+      },
+      this.#complete,
+    );
+  }
+
+  /** Reads the rest of a large session. */
+  readonly #complete = (found: StoredSession | operations.LargeSession | null, ref: string, deadline: number) =>
+    found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
 
   /** Reads the text of a session, of which a script has returned the header only. */
   async #readLarge(
     found: operations.LargeSession,
     ref: string,
-    touchInterval: number | null,
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const stored = await this.#large.read(ref, deadline);
     if (!(stored instanceof StoredSession)) return stored;
-    const session = stored.withHeader(found.header) ?? null;
-    if (touchInterval !== null) session?.touchIfDue(found.now, touchInterval);
-    return session;
+    return operations.touchedIfDue(stored.withHeader(found.header) ?? null, found.now, found.touchInterval);
   }
 
   /**
@@ -166,18 +181,19 @@ export class AppSessions {
   }
 
   /**
-   * Merges changes into a session's data, counts the write and touches the session. Returns null if it does not exist.
+   * Merges changes into a session's data and counts the write. Returns null if it does not exist.
+   * @param touch whether the write is a use of the session, which touches it
    * @throws SessionError `invalidValue` if the session's data would exceed `bounds`
    */
-  set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
+  set(ref: string, changes: string, bounds: operations.Bounds, touch: boolean): Promise<StoredSession | null> {
     const now = Date.now();
     const changeLarge = (at: string, deadline: number) =>
-      this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, deadline);
+      this.#large.change(at, changes, { now, id: "", ttl: touch ? "use" : "keep" }, bounds, deadline);
     return this.#follow(
       ref,
       (at, deadline) => {
         if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
-        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, ...bounds }, deadline);
+        return this.#connection.run(operations.set, this.#keys, { ref: at, now, touch, changes, ...bounds }, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
     );

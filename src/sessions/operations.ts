@@ -40,6 +40,16 @@ interface Reading extends Timed {
   touchInterval: number | null;
 }
 
+export interface Writing extends Timed {
+  /** Whether the write is a use of the session, which touches it. */
+  touch: boolean;
+}
+
+interface Touching extends Timed {
+  /** the new ttl, seconds; undefined to keep it */
+  ttl: number | undefined;
+}
+
 export interface WithLimits {
   /** the absolute lifetime, seconds */
   absolute?: number | undefined;
@@ -116,19 +126,33 @@ function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds)
 export class LargeSession {
   /** The header lines, as they were before this read. */
   readonly header: string;
-  /** ms: when it was read. */
+  /** When it was read, ms. */
   readonly now: number;
-  constructor(header: string, now: number) {
+  /** It was touched if its last use was at least this long ago, ms; null if it was not. */
+  readonly touchInterval: number | null;
+  constructor(header: string, now: number, touchInterval: number | null) {
     this.header = header;
     this.now = now;
+    this.touchInterval = touchInterval;
   }
+}
+
+/** Parses a reply of `get` and `touch`. */
+function foundOf(
+  reply: string | null | [header: string],
+  ref: string,
+  now: number,
+  touchInterval: number | null,
+): StoredSession | Tombstone | LargeSession | null {
+  if (Array.isArray(reply)) return new LargeSession(reply[0], now, touchInterval);
+  return touchedIfDue(decode(reply, ref), now, touchInterval);
 }
 
 /** `set` touches a session if its last use is at least this long ago, ms. */
 const TOUCH_INTERVAL = 1000;
 
 /** Notes in a session, as a script has replied it, whether the script has touched it. */
-function touchedIfDue<Found>(found: Found, now: number, interval: number | null): Found {
+export function touchedIfDue<Found>(found: Found, now: number, interval: number | null): Found {
   if (interval !== null && found instanceof StoredSession) found.touchIfDue(now, interval);
   return found;
 }
@@ -179,17 +203,26 @@ export const get = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
   reply: (reply: string | null | [header: string], { ref, now, touchInterval }) =>
-    Array.isArray(reply) ? new LargeSession(reply[0], now) : touchedIfDue(decode(reply, ref), now, touchInterval),
+    foundOf(reply, ref, now, touchInterval),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
 
 export const set = {
   script: scripts.set,
   common: 2,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, now, changes],
+  args: ({ ref, now, touch, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, touch ? now : "", changes],
   reply: (reply: string | number | null, input) =>
-    tooMuchOf(reply, input) ?? touchedIfDue(decode(reply as string | null, input.ref), input.now, TOUCH_INTERVAL),
-} satisfies SessionOperation<Timed & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
+    tooMuchOf(reply, input) ??
+    touchedIfDue(decode(reply as string | null, input.ref), input.now, input.touch ? TOUCH_INTERVAL : null),
+} satisfies SessionOperation<Writing & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
+
+export const touch = {
+  script: scripts.touch,
+  common: 0,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ ref, now, ttl }) => [ref, now, ttl ?? ""],
+  reply: (reply: string | null | [header: string], { ref, now }) => foundOf(reply, ref, now, 0),
+} satisfies SessionOperation<Touching, StoredSession | Tombstone | LargeSession | null>;
 
 export const replace = {
   script: scripts.replace,

@@ -132,9 +132,16 @@ const refusals: Record<MethodName, Refusal[]> = {
     [
       "an option of create",
       { app, token, d: { a: 1 }, absolute: 60 },
-      'set has no option "absolute". It takes app, token, ref, d, nested.',
+      'set has no option "absolute". It takes app, token, ref, d, nested, touch.',
     ],
     ...ofData({ app, token }),
+  ],
+  touch: [
+    ...ofApp({ token }),
+    ...ofWhich({ app }),
+    ...ofSeconds("ttl", "ttl", { app, token }),
+    ["a misspelt ttl", { app, token, tll: 60 }, 'touch has no option "tll". Did you mean "ttl"?'],
+    ["a ref of RedisStore", { app, ref: "~sid" }, "touch does not change a session of RedisStore"],
   ],
   kill: [
     ...ofApp({ token }),

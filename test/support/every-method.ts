@@ -30,6 +30,16 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
   });
   expect(await rs.set({ app, token: "x".repeat(64), d: { a: 1 } })).toBeNull();
 
+  expect(await rs.touch({ app, token: first.token, ttl: 50 })).toMatchObject({
+    r: 2,
+    w: 2,
+    ttl: 50,
+    d: { paid: true },
+  });
+  expect(await rs.touch({ app, token: first.token })).toMatchObject({ r: 2, w: 2, ttl: 50 });
+  expect(await rs.touch({ app, token: "x".repeat(64) })).toBeNull();
+  expect(await rs.set({ app, ref: first.ref, d: { paid: null }, touch: false })).toMatchObject({ w: 3, ttl: 50 });
+
   const rotated = await rs.rotate({ app, token: first.token });
   expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);
   expect(await rs.rotate({ app, token: first.token })).toBeNull();
@@ -37,6 +47,7 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
 
   const second = await rs.create({ ...alice, no_resave: true });
   expect(await rs.get({ app, token: second.token })).toMatchObject({ no_resave: true, ttl: 7200 });
+  expect(await rs.touch({ app, token: second.token, ttl: 60 })).toMatchObject({ no_resave: true, ttl: 60 });
   const bob = await rs.create({ ...alice, id: "bob" });
   expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { editFields } from "../../support/session-text.js";
 import { type Api, useApi } from "../support/api.js";
 import { expectProblem } from "../support/problem.js";
 
@@ -80,6 +81,30 @@ export function describeRoutes(): void {
       const headers = { "X-Session-Token": token };
       const last = await api.call("POST", "/webapp/set/-", { body: { e: false }, headers });
       expect((last.body as { d: object }).d).toEqual({ b: 2, c: "three", d: 120.55, e: false });
+    });
+
+    test("POST set?touch=false does not prolong the session", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: { add: -60_000 } });
+      for (const idle of [60, 60]) {
+        const { body } = await api.call("POST", `/webapp/set/${token}?touch=false`, { body: { a: 1 } });
+        expect(body).toMatchObject({ idle, d: { a: 1 } });
+      }
+    });
+
+    test("POST touch prolongs a session by token, ref and header, and sets another ttl", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      const first = await api.call("POST", `/webapp/touch/${token}?ttl=60`);
+      expect(first.status).toBe(200);
+      expect(first.body).toMatchObject({ ref, r: 1, w: 1, ttl: 60, expires: expect.any(Number) });
+      expect((await api.call("POST", `/webapp/touch/${ref}`)).body).toMatchObject({ ref, ttl: 60 });
+      const headers = { "X-Session-Token": token };
+      expect((await api.call("POST", "/webapp/touch/-?ttl=120", { headers })).body).toMatchObject({ ref, ttl: 120 });
+      expect((await api.call("POST", `/webapp/touch/${ANONYMOUS}`)).body).toEqual({});
+      const refused = await api.call("POST", `/webapp/touch/${token}?ttl=9`);
+      expectProblem(refused, 400, "ERR_INVALID_VALUE", "ttl must be a positive integer >= 10");
     });
 
     test("POST rotate returns a new token and accepts the old one for grace seconds", async () => {
