@@ -202,6 +202,26 @@ export type SetOptions<Data = DefaultData> = Which & {
   touch?: boolean | undefined;
 };
 
+/** Options of `increment`. If the session does not exist, nothing is written and the result is null. */
+export type IncrementOptions = Which & {
+  /** The key of `d` to add to. Its value must be an integer; if the session does not have the key, it counts as 0. */
+  key: string;
+  /** The integer to add, may be negative. Default 1. */
+  by?: number | undefined;
+  /** The largest value to reach. If adding would exceed it, nothing changes. Subtracting always works. Default: none. */
+  max?: number | undefined;
+  /** Whether the write is a use of the session, which prolongs it. See `set`. Default true. */
+  touch?: boolean | undefined;
+};
+
+/** The result of `increment`. */
+export interface Incremented {
+  /** The value of the key after the call. */
+  value: number;
+  /** Whether the value was changed. False if it would have exceeded `max`. */
+  applied: boolean;
+}
+
 /** Options of `touch`. If the session does not exist, the result is null. */
 export type TouchOptions = Which & {
   /**

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
+import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
 import type { DataEntry } from "../sessions/session-text.js";
 
 /** The checks of a session's data, `d`: which values it may have, and how large it may become. */
@@ -26,6 +26,14 @@ export function checkData(d: unknown): object {
   if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
   if (Object.keys(d).length === 0) throw invalidValue("d must contain at least one key.");
   return d;
+}
+
+/** Checks the name of one key of the data. */
+export function checkKey(key: unknown): string {
+  if (key === undefined || key === null || key === "") throw missingParameter("key");
+  if (typeof key !== "string") throw invalidFormat("key", "a string: the name of a key of d");
+  if (key === PROTO) throw forbiddenKey(pathOf("d", key));
+  return key;
 }
 
 /**
@@ -91,7 +99,7 @@ function isOpaque(value: object): boolean {
  * Returns the path of a value, for a message. A key may come from a visitor: unless it is plain, it is quoted as JSON and
  * a long one is cut, so that a line feed in it cannot forge a line of a log.
  */
-function pathOf(parent: string, key: string): string {
+export function pathOf(parent: string, key: string): string {
   const isPlain = /^\w{1,40}$/.test(key);
   if (isPlain) return parent.endsWith("…") ? `${parent}${key}` : `${parent}.${key}`;
   return `${parent}[${quote(key)}]`;

@@ -5,6 +5,7 @@ import type {
   ActivityOptions,
   CreateOptions,
   GetOptions,
+  IncrementOptions,
   KillallOptions,
   KillOptions,
   KillsoidOptions,
@@ -39,13 +40,14 @@ import {
   checkWritable,
   MAX_SECONDS,
 } from "./checks.js";
-import { checkData } from "./data.js";
+import { checkData, checkKey } from "./data.js";
 
 /** The options of each method that takes options. */
 interface MethodOptions {
   create: CreateOptions;
   get: GetOptions;
   set: SetOptions;
+  increment: IncrementOptions;
   touch: TouchOptions;
   kill: KillOptions;
   killsoid: KillsoidOptions;
@@ -108,6 +110,15 @@ const CHECKS = {
   },
   get: { app, ...which, touch },
   set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested, touch },
+  increment: {
+    app,
+    ...which,
+    ref: checkWritable("increment"),
+    key: ({ key }) => checkKey(key),
+    by: ({ by }) => checkInteger("by", by ?? 1, Number.MIN_SAFE_INTEGER),
+    max: ({ max }) => (max === undefined ? undefined : checkInteger("max", max, Number.MIN_SAFE_INTEGER)),
+    touch,
+  },
   touch: { app, ...which, ref: checkWritable("touch"), ttl: ({ ttl }) => checkTtl(ttl) },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
@@ -164,6 +175,7 @@ const SESSION_FIELDS = Object.keys({
 const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
   get: SESSION_FIELDS,
   set: SESSION_FIELDS,
+  increment: SESSION_FIELDS,
   touch: SESSION_FIELDS,
   kill: SESSION_FIELDS,
   killsoid: SESSION_FIELDS,

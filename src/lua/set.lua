@@ -17,46 +17,11 @@
 
 --@include index-keys
 --@include replies
---@include parse
 --@include read
---@include merge
---@include next-ttl
---@include skew
+--@include write
 --@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
-local uses = {}
-
-local function write(session, ref, text, now, changes)
-  local la, r, w, rest, data =
-    string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
-  if not la then return DAMAGED end
-  local is_touched = now ~= '' and math.abs(now - la) >= 1000
-  local ttl_ms, id
-  if is_touched then
-    local ttl, flags, _
-    ttl, flags, _, id = parse(text)
-    ttl_ms = next_ttl(ttl, flags)
-    local new_flags = ttl_ms and with_skew(flags, now) or flags
-    if new_flags ~= flags then
-      text = replace_flags(text, new_flags)
-      data = data + #new_flags - #flags
-    end
-  end
-  local head = (is_touched and now or la) .. r .. string.format('%d', w + 1)
-  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
-  if type(new) ~= 'string' then return new end
-  local written
-  if ttl_ms then
-    written = redis.pcall('SET', session, new, 'PX', ttl_ms)
-  else
-    written = redis.pcall('SET', session, new, 'KEEPTTL')
-  end
-  if written.err then return written end
-  if not is_touched then return new end
-  uses[#uses + 1] = { id, ref, now, la }
-  return la .. string.sub(new, #now + 1)
-end
 
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 3 * i
@@ -70,7 +35,7 @@ for i = 1, #replies do
       if #text > MAX_TEXT then
         text = TOO_MUCH
       elseif not is_tombstone(text) then
-        text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])
+        text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2], max_bytes, max_keys)
       end
     end
     replies[i] = text or ''

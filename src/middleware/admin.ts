@@ -3,6 +3,8 @@ import { invalidValue } from "../errors.js";
 import type {
   Activity,
   ActivityOptions,
+  Incremented,
+  IncrementOptions,
   Killed,
   KillOptions,
   KillsoidOptions,
@@ -29,6 +31,8 @@ export interface Admin<Data> {
    * `touch: false` the write does not count as the user's activity.
    */
   set(options: InApp<SetOptions<Data>>): Promise<Session<Data> | null>;
+  /** Adds to an integer in the data of the session with a token or a ref. Returns null if it does not exist. */
+  increment(options: InApp<IncrementOptions>): Promise<Incremented | null>;
   /**
    * Prolongs the session with a token or a ref, and may set another `ttl`. Returns the session, or null if it does not
    * exist.
@@ -50,7 +54,7 @@ export interface Admin<Data> {
  */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
-  "soid" | "soapp" | "activity" | "set" | "touch" | "kill" | "killsoid" | "killall"
+  "soid" | "soapp" | "activity" | "set" | "increment" | "touch" | "kill" | "killsoid" | "killall"
 >;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
@@ -65,6 +69,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     soapp: async (options) => rs.soapp(inApp(options)),
     activity: async (options) => rs.activity(inApp(options)),
     set: async (options) => rs.set(inApp({ nested: true, ...options })),
+    increment: async (options) => rs.increment(inApp(options)),
     touch: async (options) => rs.touch(inApp(options)),
     kill: async (options) => rs.kill(inApp(options)),
     killsoid: async (options) => rs.killsoid(inApp(options)),
@@ -74,6 +79,6 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  const { soid, soapp, activity, set, touch, kill, killsoid, killall } = rs;
-  return { soid, soapp, activity, set, touch, kill, killsoid, killall };
+  const { soid, soapp, activity, set, increment, touch, kill, killsoid, killall } = rs;
+  return { soid, soapp, activity, set, increment, touch, kill, killsoid, killall };
 }

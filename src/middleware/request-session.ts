@@ -6,7 +6,7 @@ import { OPTION_NAMES } from "../engine/options.js";
 import { isOutage, isRefusal, missingParameter } from "../errors.js";
 import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
-import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
+import type { Changes, Created, CreateOptions, Incremented, Killed, Limits, Session, SoidOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
@@ -138,6 +138,31 @@ export class RequestSession<Data extends object> {
     if (current === null) return null;
     const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true, touch }));
     return this.#changed(current, session, touch);
+  }
+
+  /**
+   * Adds `by` to an integer in the session's data, in one step, so that parallel requests lose no count. Returns the new
+   * value, or null if there is no session.
+   *
+   * @param key the key of the data; if the session does not have it, it counts as 0
+   * @param options `max`: the largest value to reach; if adding would exceed it, nothing changes and `applied` is false.
+   * `touch`: as for `set`
+   * @throws SessionError `invalidValue` if the value is not an integer, or the new one would exceed 2^53 - 1
+   */
+  async increment(
+    key: string,
+    by = 1,
+    options: { max?: number | undefined; touch?: boolean | undefined } = {},
+  ): Promise<Incremented | null> {
+    checkNames("increment", options, ["max", "touch"]);
+    const current = await this.#current();
+    if (current === null) return null;
+    const result = await this.#written(this.#context.rs.increment({ ...options, ...current, key, by }));
+    if (result?.applied === false) return result;
+    // The next get loads the new value.
+    this.#loaded = undefined;
+    if (this.#token === current.token) this.#state = result === null ? "none" : "modified";
+    return result;
   }
 
   /**

@@ -47,6 +47,9 @@ export const QUERY: Record<QueryName, object> = {
     { type: "boolean", default: true },
     "Whether the call counts as use and prolongs the session.",
   ),
+  key: inQuery("key", { type: "string", minLength: 1 }, "The key of the data. A missing key counts as 0.", true),
+  by: inQuery("by", exact(1), "The integer to add."),
+  max: inQuery("max", exact(), "The largest value to reach by adding. Beyond it, nothing changes."),
   dt: inQuery("dt", seconds(), "Seconds to look back. The old name deltaTime is accepted too.", true),
   limit: inQuery(
     "limit",
@@ -112,6 +115,14 @@ export const SCHEMAS = {
     required: ["token", "ref"],
     properties: { token: { type: "string", pattern: "^[A-Za-z0-9]{64}$" }, ref: { type: "string" } },
   },
+  Incremented: {
+    type: "object",
+    required: ["value", "applied"],
+    properties: {
+      value: { type: "integer", description: "The value of the key after the call." },
+      applied: { type: "boolean", description: "Whether it was changed. false: it would have exceeded max." },
+    },
+  },
   Empty: {
     type: "object",
     maxProperties: 0,
@@ -135,6 +146,11 @@ export const SCHEMAS = {
 
 function seconds(byDefault?: number): object {
   const type = { type: "integer", minimum: 10, maximum: MAX_SECONDS };
+  return { ...type, ...(byDefault !== undefined && { default: byDefault }) };
+}
+
+function exact(byDefault?: number): object {
+  const type = { type: "integer", minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
   return { ...type, ...(byDefault !== undefined && { default: byDefault }) };
 }
 

@@ -52,6 +52,24 @@ export const routes: readonly Route[] = [
   },
   {
     method: "post",
+    path: "/:app/increment/:token",
+    name: "increment",
+    summary: "Add to an integer in a session's data, unless the new value would exceed `max`.",
+    writes: true,
+    query: ["key", "by", "max", "touch"],
+    answer: "Incremented",
+    mayBeEmpty: true,
+    run: (rs, input) =>
+      rs.increment({
+        ...input.which,
+        key: input.text("key") as string,
+        by: input.number("by"),
+        max: input.number("max"),
+        touch: input.boolean("touch"),
+      }),
+  },
+  {
+    method: "post",
     path: "/:app/touch/:token",
     name: "touch",
     summary: "Prolong a session now, and set another `ttl` if the query has one. Counts no read.",

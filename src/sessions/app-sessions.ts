@@ -1,9 +1,9 @@
 import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import type { Limits } from "../types.js";
+import type { Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
-import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
+import { incremented, isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
@@ -196,6 +196,41 @@ export class AppSessions {
         return this.#connection.run(operations.set, this.#keys, { ref: at, now, touch, changes, ...bounds }, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
+    );
+  }
+
+  /**
+   * Adds to an integer in a session's data and counts the write. Returns null if the session does not exist.
+   * @param touch whether the write is a use of the session, which touches it
+   * @throws SessionError `invalidValue` if the value is not an integer, or the session's data would exceed `bounds`
+   */
+  increment(
+    ref: string,
+    increment: operations.Increment,
+    bounds: operations.Bounds,
+    touch: boolean,
+  ): Promise<Incremented | null> {
+    const now = Date.now();
+    const incrementLarge = async (at: string, deadline: number) => {
+      let result: Incremented | null = null;
+      const changes = (stored: StoredSession) => {
+        result = incremented(stored, increment);
+        return result.applied ? increment.key + result.value : null;
+      };
+      const change = { now, id: "", ttl: touch ? "use" : "keep" } as const;
+      const found = await this.#large.change(at, changes, change, bounds, deadline);
+      return found instanceof Tombstone ? found : found && result;
+    };
+    return this.#follow(
+      ref,
+      (at, deadline) => {
+        if (this.#large.mustChange(at, increment.key)) {
+          return incrementLarge(at, deadline ?? this.#connection.deadline());
+        }
+        const input = { ref: at, now, touch, ...increment, ...bounds };
+        return this.#connection.run(operations.increment, this.#keys, input, deadline);
+      },
+      (result, at, deadline) => (result === operations.TOO_MUCH ? incrementLarge(at, deadline) : result),
     );
   }
 

@@ -1,7 +1,8 @@
-import { tooLarge, tooManyKeys } from "../errors.js";
+import { inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
+import type { Incremented } from "../types.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
 import { decode, parseTombstone, StoredSession, type Tombstone } from "./session-text.js";
@@ -43,6 +44,16 @@ interface Reading extends Timed {
 export interface Writing extends Timed {
   /** Whether the write is a use of the session, which touches it. */
   touch: boolean;
+}
+
+export interface Increment {
+  /** The line of the key without its value, in the form of lua/include/search.lua. */
+  key: string;
+  by: number;
+  /** the largest value to reach by adding */
+  max: number | undefined;
+  /** Names the key, for messages. */
+  path: string;
 }
 
 interface Touching extends Timed {
@@ -215,6 +226,28 @@ export const set = {
     tooMuchOf(reply, input) ??
     touchedIfDue(decode(reply as string | null, input.ref), input.now, input.touch ? TOUCH_INTERVAL : null),
 } satisfies SessionOperation<Writing & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
+
+export const increment = {
+  script: scripts.increment,
+  common: 2,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ ref, now, touch, key, by, max, maxBytes, maxKeys }) => [
+    maxBytes,
+    maxKeys,
+    ref,
+    touch ? now : "",
+    key,
+    by,
+    max ?? "",
+  ],
+  reply: (reply: string | number | null, input) => {
+    const sign = String(reply)[0];
+    if (sign === "+" || sign === "=") return { value: Number(String(reply).slice(1)), applied: sign === "+" };
+    if (Number(reply) === -5) throw notAnInteger(input.path);
+    if (Number(reply) === -6) throw inexact(input.path);
+    return tooMuchOf(reply, input) ?? parseTombstone(reply ?? "") ?? null;
+  },
+} satisfies SessionOperation<Writing & Increment & Bounds, Incremented | Tombstone | typeof TOO_MUCH | null>;
 
 export const touch = {
   script: scripts.touch,

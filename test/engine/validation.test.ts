@@ -136,6 +136,28 @@ const refusals: Record<MethodName, Refusal[]> = {
     ],
     ...ofData({ app, token }),
   ],
+  increment: [
+    ...ofApp({ token, key: "n" }),
+    ...ofWhich({ app, key: "n" }),
+    ["no key", { app, token }, "No key supplied"],
+    ["an empty key", { app, token, key: "" }, "No key supplied"],
+    ["a key that is a number", { app, token, key: 1 }, "Invalid key format"],
+    [
+      "the key __proto__",
+      { app, token, key: "__proto__" },
+      "d.__proto__ is not allowed: code that copies the data could take it for a prototype",
+    ],
+    ...[1.5, "1", Number.NaN, 2 ** 53].flatMap((value): Refusal[] =>
+      ["by", "max"].map((name) => [
+        `${name} of ${JSON.stringify(value)}`,
+        { app, token, key: "n", [name]: value },
+        `${name} must be an integer >= -9007199254740991`,
+      ]),
+    ),
+    ["touch that is a number", { app, token, key: "n", touch: 0 }, "touch must be true or false"],
+    ["a ref of RedisStore", { app, ref: "~sid", key: "n" }, "increment does not change a session of RedisStore"],
+    ["a key of 2 MiB", { app, token, key: "x".repeat(2 ** 21) }, "d is larger than 1048576 bytes"],
+  ],
   touch: [
     ...ofApp({ token }),
     ...ofWhich({ app }),

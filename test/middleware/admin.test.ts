@@ -35,6 +35,8 @@ test("admin changes and prolongs sessions of its own app, with any JSON as data"
   const roles = { roles: ["editor"] } as never;
   expect(await admin.set({ ref, d: roles, touch: false })).toMatchObject({ w: 2, d: { roles: ["editor"] } });
   expect(await admin.set({ ref: foreign.ref, d: roles })).toBeNull();
+  expect(await admin.increment({ ref, key: "n", by: 2 })).toEqual({ value: 2, applied: true });
+  expect(await admin.increment({ ref: foreign.ref, key: "n" })).toBeNull();
   expect(await admin.touch({ token, ttl: 60 })).toMatchObject({ ref, ttl: 60 });
   expect(await admin.touch({ ref: foreign.ref })).toBeNull();
 });

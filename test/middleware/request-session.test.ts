@@ -16,6 +16,12 @@ const routes: Routes = {
   "/set": (req) => req.rs.set(JSON.parse(query(req, "d"))),
   "/set-quietly": (req) => req.rs.set({ a: 1 }, { touch: false }),
   "/touch": (req) => req.rs.touch(query(req, "ttl") === "" ? {} : { ttl: Number(query(req, "ttl")) }),
+  "/count": (req) => req.rs.increment("n", Number(query(req, "by") || 1), { max: 100 }),
+  "/count-many": async (req) => {
+    await req.rs.get();
+    await Promise.all(Array.from({ length: 10 }, () => req.rs.increment("n")));
+    return [(await req.rs.get())?.d, req.rs.state];
+  },
   "/rotate": (req) => req.rs.rotate(),
   "/logout": (req) => req.rs.kill(),
 };
@@ -77,6 +83,16 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.post("/touch?ttl=86400")).body).toMatchObject({ r: 1, ttl: 86_400, idle: 0 });
     expect(await t.db.pttl(keyOf(ref))).toBeGreaterThan(86_390_000);
     expect((await browser.post("/touch?ttl=9")).status).toBe(500);
+  });
+
+  test("increment loses no count of parallel requests, stops at max, and get returns the new value", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect((await browser.post("/count")).body).toBeNull();
+    await browser.post("/login");
+    await Promise.all(Array.from({ length: 50 }, () => browser.post("/count")));
+    expect((await browser.get("/me")).body).toMatchObject({ w: 51, d: { cart: 1, n: 50 } });
+    expect((await browser.post("/count?by=51")).body).toEqual({ value: 50, applied: false });
+    expect((await browser.post("/count-many")).body).toEqual([{ cart: 1, n: 60 }, "modified"]);
   });
 
   test("set without a session returns null and writes nothing", async () => {

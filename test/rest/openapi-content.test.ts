@@ -90,7 +90,14 @@ describe("openapi.json", () => {
         .filter(({ name }) => name === "token")
         .map((parameter) => [operation.operationId, /\bref\b/.test(parameter.description)]),
     );
-    expect(Object.fromEntries(said)).toEqual({ get: true, set: true, touch: true, kill: true, rotate: false });
+    expect(Object.fromEntries(said)).toEqual({
+      get: true,
+      set: true,
+      increment: true,
+      touch: true,
+      kill: true,
+      rotate: false,
+    });
   });
 
   test("has the same error codes as docs/rest-and-cli.md", async () => {

@@ -40,6 +40,12 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
   expect(await rs.touch({ app, token: "x".repeat(64) })).toBeNull();
   expect(await rs.set({ app, ref: first.ref, d: { paid: null }, touch: false })).toMatchObject({ w: 3, ttl: 50 });
 
+  expect(await rs.increment({ app, token: first.token, key: "n", by: 5 })).toEqual({ value: 5, applied: true });
+  expect(await rs.increment({ app, ref: first.ref, key: "n", by: -7 })).toEqual({ value: -2, applied: true });
+  expect(await rs.increment({ app, ref: first.ref, key: "n", max: -2 })).toEqual({ value: -2, applied: false });
+  await expect(rs.increment({ app, ref: first.ref, key: "a.b" })).rejects.toMatchObject({ name: "invalidValue" });
+  expect(await rs.increment({ app, token: "x".repeat(64), key: "n" })).toBeNull();
+
   const rotated = await rs.rotate({ app, token: first.token });
   expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);
   expect(await rs.rotate({ app, token: first.token })).toBeNull();

@@ -93,6 +93,28 @@ export function describeRoutes(): void {
       }
     });
 
+    test("POST increment adds to an integer by token, ref and header, up to max", async () => {
+      const api = await open();
+      const { token, ref } = await api.create(undefined, { body: { n: 1, text: "x" } });
+      const first = await api.call("POST", `/webapp/increment/${token}?key=n`);
+      expect(first.status).toBe(200);
+      expect(first.body).toEqual({ value: 2, applied: true });
+      expect((await api.call("POST", `/webapp/increment/${ref}?key=n&by=-5`)).body).toEqual({
+        value: -3,
+        applied: true,
+      });
+      const headers = { "X-Session-Token": token };
+      const last = await api.call("POST", "/webapp/increment/-?key=n&by=9&max=5&touch=false", { headers });
+      expect(last.body).toEqual({ value: -3, applied: false });
+      const large = await api.call("POST", `/webapp/increment/${token}?key=large&by=9007199254740991`);
+      expect(large.body).toEqual({ value: Number.MAX_SAFE_INTEGER, applied: true });
+      expect((await api.call("POST", `/webapp/increment/${ANONYMOUS}?key=n`)).body).toEqual({});
+      const refused = await api.call("POST", `/webapp/increment/${token}?key=text`);
+      expectProblem(refused, 400, "ERR_INVALID_VALUE", "increment: d.text is not an integer");
+      const rounded = await api.call("POST", `/webapp/increment/${token}?key=n&by=9007199254740993`);
+      expectProblem(rounded, 400, "ERR_INVALID_VALUE", /^by must be an integer/);
+    });
+
     test("POST touch prolongs a session by token, ref and header, and sets another ttl", async () => {
       const api = await open();
       const { token, ref } = await api.create();

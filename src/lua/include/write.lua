@@ -1,0 +1,40 @@
+--@include parse
+--@include merge
+--@include next-ttl
+--@include skew
+
+-- The touched sessions, for record_uses().
+local uses = {}
+
+-- Merges `changes` into a session, counts the write and touches the session, unless `now` is empty. Returns the new text, but with
+-- the time of the last use before this write; or the reply of merge_within() or the error, and nothing is written.
+local function write(session, ref, text, now, changes, max_bytes, max_keys)
+  local la, r, w, rest, data =
+    string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
+  if not la then return DAMAGED end
+  local is_touched = now ~= '' and math.abs(now - la) >= 1000
+  local ttl_ms, id
+  if is_touched then
+    local ttl, flags, _
+    ttl, flags, _, id = parse(text)
+    ttl_ms = next_ttl(ttl, flags)
+    local new_flags = ttl_ms and with_skew(flags, now) or flags
+    if new_flags ~= flags then
+      text = replace_flags(text, new_flags)
+      data = data + #new_flags - #flags
+    end
+  end
+  local head = (is_touched and now or la) .. r .. string.format('%d', w + 1)
+  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
+  if type(new) ~= 'string' then return new end
+  local written
+  if ttl_ms then
+    written = redis.pcall('SET', session, new, 'PX', ttl_ms)
+  else
+    written = redis.pcall('SET', session, new, 'KEEPTTL')
+  end
+  if written.err then return written end
+  if not is_touched then return new end
+  uses[#uses + 1] = { id, ref, now, la }
+  return la .. string.sub(new, #now + 1)
+end
