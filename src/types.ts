@@ -168,10 +168,10 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** How many sessions the user may have, this one included. At least 1. Default: no limit. */
   maxPerUser?: number | undefined;
   /**
-   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end. With "reject"
-   * `create` fails with `tooManySessions`. Default "oldest".
+   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end, with "idle" those
+   * that were not used for the longest time. With "reject" `create` fails with `tooManySessions`. Default "oldest".
    */
-  overflow?: "oldest" | "reject" | undefined;
+  overflow?: "oldest" | "idle" | "reject" | undefined;
   /**
    * The token of a session that ends because the new one replaces it, as at a login. If there is no such session,
    * `create` succeeds all the same. If `create` fails with `tooManySessions`, the replaced session is kept. It may end

@@ -189,9 +189,9 @@ export const checkAbsolute = optional((absolute) => checkSeconds("absolute", abs
 
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 
-export const checkOverflow = optional((overflow): "oldest" | "reject" => {
-  if (overflow === "oldest" || overflow === "reject") return overflow;
-  throw invalidValue('overflow must be "oldest" or "reject"');
+export const checkOverflow = optional((overflow): "oldest" | "idle" | "reject" => {
+  if (overflow === "oldest" || overflow === "idle" || overflow === "reject") return overflow;
+  throw invalidValue('overflow must be "oldest", "idle" or "reject"');
 });
 
 export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {

@@ -39,8 +39,8 @@ export const QUERY: Record<QueryName, object> = {
   maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "The maximum number of sessions of the user."),
   overflow: inQuery(
     "overflow",
-    { type: "string", enum: ["oldest", "reject"], default: "oldest" },
-    "At the maximum, end the oldest session, or reject this one.",
+    { type: "string", enum: ["oldest", "idle", "reject"], default: "oldest" },
+    "At the maximum, end the oldest session or the one that rested longest, or reject this one.",
   ),
   touch: inQuery(
     "touch",

@@ -1,4 +1,5 @@
 import { internalsOf } from "../engine/internals.js";
+import type { CreateOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import type { Route } from "./route.js";
 
@@ -23,7 +24,7 @@ export const routes: readonly Route[] = [
         absolute: input.number("absolute"),
         maxPerUser: input.number("maxPerUser"),
         // The engine refuses any other text.
-        overflow: input.text("overflow") as "oldest" | "reject" | undefined,
+        overflow: input.text("overflow") as CreateOptions["overflow"],
         d: input.body,
       }),
   },

@@ -38,7 +38,7 @@ export class AppSessions {
   }
 
   /**
-   * Creates a session. The script decides whether the user has reached the maximum number of sessions. If so, the oldest are
+   * Creates a session. The script decides whether the user has reached the maximum number of sessions. If so, others are
    * ended and the script runs again, because others may log in at the same time.
    * @param deadline the deadline of the whole call, if this is its second part
    * @throws SessionError `tooManySessions` if the maximum is reached and `overflow` is "reject"
@@ -88,15 +88,16 @@ export class AppSessions {
   }
 
   /**
-   * Ends the user's oldest sessions until there is room for a session, and creates it.
+   * Ends the user's oldest sessions, or those that rested longest, until there is room for a session, and creates it.
    * @throws SessionError `timeout` before each step if the deadline has passed
    */
   async #makeRoomAndCreate(session: LimitedSession, deadline: number): Promise<void> {
     const { id, maxPerUser = 0, overflow = "oldest" } = session;
+    const by = overflow === "idle" ? "la" : "created";
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
       // surplusOfUser() also removes the entries of expired sessions, which the script has counted.
-      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1), "before")) {
+      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1, by), "before")) {
         if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
         // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
         this.#connection.assertInTime(deadline);

@@ -364,12 +364,19 @@ export const readTexts = {
   reply: (reply: string[]) => reply,
 } satisfies SessionOperation<{ refs: readonly string[]; bytes: number }, string[]>;
 
-export const readCreated = {
-  script: scripts.readCreated,
+export const readTimes = {
+  script: scripts.readTimes,
   keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
   args: ({ id }) => [id],
-  reply: (reply: string) => reply.split("\n"),
-} satisfies SessionOperation<{ id: string; refs: readonly string[] }, string[]>;
+  reply: (reply: string) =>
+    reply.split("\n").map((line) => {
+      const [created, la] = line.split(" ").map(Number);
+      return la === undefined ? undefined : { created: created as number, la };
+    }),
+} satisfies SessionOperation<
+  { id: string; refs: readonly string[] },
+  /** ms; undefined if the session does not exist */ ({ created: number; la: number } | undefined)[]
+>;
 
 export const claimExpired = {
   script: scripts.claimExpired,

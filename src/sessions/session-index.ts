@@ -29,6 +29,8 @@ const MANY_DEAD = 10;
 interface DatedEntry extends Entry {
   /** time of creation, ms */
   created: number;
+  /** time of the last use, ms */
+  la: number;
 }
 
 /** The result of ending all sessions that the index lists at one time. */
@@ -109,16 +111,16 @@ export class SessionIndex {
   }
 
   /**
-   * Yields the sessions of a user that are not among the newest `max`. They are yielded page by page, so that a caller who ends
-   * them makes progress even if there are very many.
+   * Yields the sessions of a user that are not among the latest `max` by a time. They are yielded page by page, so that a caller
+   * who ends them makes progress even if there are very many.
    */
-  async *surplusOfUser(id: string, max: number): AsyncGenerator<Entry[], void> {
-    let newest: DatedEntry[] = [];
+  async *surplusOfUser(id: string, max: number, by: "created" | "la"): AsyncGenerator<Entry[], void> {
+    let latest: DatedEntry[] = [];
     for await (const entries of prefetch(this.#userEntries(id), "before")) {
-      newest = await newestFirst([...newest, ...(await this.#dateEntries(id, entries))]);
-      yield newest.slice(max);
-      // newestFirst() expects the order of the index.
-      newest = newest.slice(0, max).reverse();
+      latest = await latestFirst([...latest, ...(await this.#dateEntries(id, entries))], by);
+      yield latest.slice(max);
+      // latestFirst() expects the order of the index.
+      latest = latest.slice(0, max).reverse();
     }
   }
 
@@ -403,17 +405,20 @@ export class SessionIndex {
     }
   }
 
-  /** Reads when the sessions of a user's entries were created, and removes the entries without a session. */
+  /** Reads when the sessions of a user's entries were created and last used, and removes the entries without a session. */
   async #dateEntries(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
     return (await Promise.all(chunks(entries).map((chunk) => this.#dateChunk(id, chunk)))).flat();
   }
 
   async #dateChunk(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
     const refs = entries.map(({ ref }) => ref);
-    const created = await this.#connection.run(operations.readCreated, this.#keys, { id, refs });
-    const stale = entries.filter((_, i) => !created[i]);
+    const times = await this.#connection.run(operations.readTimes, this.#keys, { id, refs });
+    const stale = entries.filter((_, i) => times[i] === undefined);
     if (stale.length > 0) await this.#sweep(stale);
-    return entries.flatMap(({ ref }, i) => (created[i] ? { id, ref, created: Number(created[i]) } : []));
+    return entries.flatMap(({ ref }, i) => {
+      const found = times[i];
+      return found === undefined ? [] : { id, ref, ...found };
+    });
   }
 
   /**
@@ -496,7 +501,14 @@ function isStale(id: string, found: StoredSession | Tombstone | null): boolean {
   return !(found instanceof StoredSession) || (id !== "" && id !== (found.id || ANONYMOUS));
 }
 
-/** Sorts sessions that are in the order of the index. Of two that were created in the same ms, the later entry is newer. */
 function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
-  return sortInSteps(sessions.reverse(), (a, b) => b.created - a.created);
+  return latestFirst(sessions, "created");
+}
+
+/** Sorts sessions that are in the order of the index by a time. Of two with the same ms, the later entry is the later one. */
+function latestFirst<By extends string, Session extends Record<By, number>>(
+  sessions: Session[],
+  by: By,
+): Promise<Session[]> {
+  return sortInSteps(sessions.reverse(), (a, b) => b[by] - a[by]);
 }
