@@ -35,12 +35,14 @@ import type {
   SessionErrorName,
   SessionList,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
   TouchOptions,
   Which,
   Wiped,
+  Written,
 } from "../dist/index.js" with { "resolution-mode": "import" };
 
 // TypeScript before 5.8, and module "node16", report TS1479 for a required ES module. Every supported Node can load it.
@@ -78,12 +80,14 @@ declare namespace RedisSessions {
     SessionErrorName,
     SessionList,
     SessionsOfAppOptions,
+    SetAllOptions,
     SetOptions,
     SoappOptions,
     SoidOptions,
     TouchOptions,
     Which,
     Wiped,
+    Written,
   };
   export { RedisSessions, RedisSessions as default, SessionError };
 }

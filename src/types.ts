@@ -202,6 +202,14 @@ export type SetOptions<Data = DefaultData> = Which & {
   touch?: boolean | undefined;
 };
 
+/** Options of `setAll`. If the user has no sessions, nothing is written and the count is 0. */
+export interface SetAllOptions<Data = DefaultData> extends User {
+  /** The changes, at least one key. A value sets its key, `null` removes it, and all other keys keep their values. */
+  d: Changes<Data>;
+  /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
+  nested?: boolean | undefined;
+}
+
 /** Options of `increment`. If the session does not exist, nothing is written and the result is null. */
 export type IncrementOptions = Which & {
   /** The key of `d` to add to. Its value must be an integer; if the session does not have the key, it counts as 0. */
@@ -289,6 +297,12 @@ export interface Created {
 export interface Killed {
   /** The number of sessions. 0 if there was none. */
   kill: number;
+}
+
+/** How many sessions were changed. */
+export interface Written {
+  /** The number of sessions. 0 if there was none. */
+  set: number;
 }
 
 /** A list of sessions. The method says in which order. */

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
-import { isRefusal, type SessionError } from "../errors.js";
+import { invalidValue, isRefusal, type SessionError } from "../errors.js";
 import { reasonOf } from "../rest/problem.js";
-import type { SessionList } from "../types.js";
+import type { DefaultData, SessionList } from "../types.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { confirm, count, json, print, table } from "./print.js";
@@ -75,6 +75,17 @@ command("soid <app> <id>", "list the sessions of a user, newest first")
   .action((app: string, id: string, { limit, offset, ...flags }: Flags & Page) =>
     list(flags, { limit, offset }, (rs, page) => rs.soid({ app, id, ...page })),
   );
+
+command(
+  "setall <app> <id> <json>",
+  "merge data, a JSON object, into all sessions of a user; null removes a key",
+).action((app: string, id: string, text: string, flags: Flags) =>
+  run(
+    flags,
+    (rs) => rs.setAll({ app, id, d: parseData(text), nested: true }),
+    ({ set }) => `${count(set, "session")} changed`,
+  ),
+);
 
 command("touch <app> <ref>", "prolong a session by its ref or token, as a use would")
   .option("--ttl <seconds>", "its new idle timeout", integer)
@@ -183,6 +194,15 @@ function killed({ kill }: { kill: number }): string {
 function integer(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   return Number(text);
+}
+
+/** @throws SessionError `invalidValue` if the text is not JSON. The engine checks whether it is an object. */
+function parseData(text: string): DefaultData {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalidValue("The data is not JSON", `quote it for the shell: '{"role":"editor"}'`);
+  }
 }
 
 function positive(text: string): number {

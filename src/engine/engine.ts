@@ -36,11 +36,13 @@ import type {
   Session,
   SessionList,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
   TouchOptions,
   Wiped,
+  Written,
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
@@ -163,6 +165,21 @@ export class RedisSessions<Data extends object = DefaultData> {
     const app = this.#app(name);
     const changes = this.#encode(d, nested, encodeChanges);
     return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds, touch)).then(toSessionNow<Data>);
+  });
+
+  readonly setAll: {
+    (options: SetAllOptions<Data>, callback: Callback<Written>): void;
+    /**
+     * Merges data into all sessions of a user, key by key, without touching them: for a role that changes. Returns how many
+     * sessions were changed. Every session that exists at the call is changed, also one that is rotated meanwhile. A session that
+     * is created during the call may be missed. Sessions of RedisStore are left alone.
+     * @throws SessionError `invalidValue` if the data of a session would exceed `maxBytes` or `maxKeys`; the user's other sessions
+     * are changed
+     */
+    (options: SetAllOptions<Data>): Promise<Written>;
+  } = method(this.#calls, "setAll", async ({ app, id, d, nested }) => {
+    const changes = this.#encode(d, nested, encodeChanges);
+    return { set: await this.#app(app).setAll(quoteId(id), changes, this.#bounds) };
   });
 
   readonly increment: {

@@ -13,6 +13,7 @@ import type {
   RotateOptions,
   Session,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
@@ -47,6 +48,7 @@ interface MethodOptions {
   create: CreateOptions;
   get: GetOptions;
   set: SetOptions;
+  setAll: SetAllOptions;
   increment: IncrementOptions;
   touch: TouchOptions;
   kill: KillOptions;
@@ -119,6 +121,7 @@ const CHECKS = {
     max: ({ max }) => (max === undefined ? undefined : checkInteger("max", max, Number.MIN_SAFE_INTEGER)),
     touch,
   },
+  setAll: { app, id, d: ({ d }) => checkData(d), nested },
   touch: { app, ...which, ref: checkWritable("touch"), ttl: ({ ttl }) => checkTtl(ttl) },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },

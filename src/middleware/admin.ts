@@ -10,10 +10,12 @@ import type {
   KillsoidOptions,
   Session,
   SessionList,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
   TouchOptions,
+  Written,
 } from "../types.js";
 
 type InApp<Options> = Options extends unknown ? Omit<Options, "app" | "nested"> : never;
@@ -31,6 +33,8 @@ export interface Admin<Data> {
    * `touch: false` the write does not count as the user's activity.
    */
   set(options: InApp<SetOptions<Data>>): Promise<Session<Data> | null>;
+  /** Merges data into all sessions of a user, which does not count as the user's activity. Returns how many were changed. */
+  setAll(options: InApp<SetAllOptions<Data>>): Promise<Written>;
   /** Adds to an integer in the data of the session with a token or a ref. Returns null if it does not exist. */
   increment(options: InApp<IncrementOptions>): Promise<Incremented | null>;
   /**
@@ -54,7 +58,7 @@ export interface Admin<Data> {
  */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
-  "soid" | "soapp" | "activity" | "set" | "increment" | "touch" | "kill" | "killsoid" | "killall"
+  "soid" | "soapp" | "activity" | "set" | "setAll" | "increment" | "touch" | "kill" | "killsoid" | "killall"
 >;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
@@ -69,6 +73,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     soapp: async (options) => rs.soapp(inApp(options)),
     activity: async (options) => rs.activity(inApp(options)),
     set: async (options) => rs.set(inApp({ nested: true, ...options })),
+    setAll: async (options) => rs.setAll(inApp({ nested: true, ...options })),
     increment: async (options) => rs.increment(inApp(options)),
     touch: async (options) => rs.touch(inApp(options)),
     kill: async (options) => rs.kill(inApp(options)),
@@ -79,6 +84,6 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  const { soid, soapp, activity, set, increment, touch, kill, killsoid, killall } = rs;
-  return { soid, soapp, activity, set, increment, touch, kill, killsoid, killall };
+  const { soid, soapp, activity, set, setAll, increment, touch, kill, killsoid, killall } = rs;
+  return { soid, soapp, activity, set, setAll, increment, touch, kill, killsoid, killall };
 }

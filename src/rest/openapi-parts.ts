@@ -129,6 +129,7 @@ export const SCHEMAS = {
     description: "The session does not exist, or rotate got a token that was already rotated.",
   },
   Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
+  Written: { type: "object", required: ["set"], properties: { set: { type: "integer" } } },
   Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },
   Problem: {
     type: "object",

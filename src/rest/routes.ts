@@ -53,6 +53,17 @@ export const routes: readonly Route[] = [
   },
   {
     method: "post",
+    path: "/:app/setall/:id",
+    name: "setAll",
+    summary: "Merge data into all sessions of a user, without prolonging them; null removes a key.",
+    writes: true,
+    query: [],
+    body: "required",
+    answer: "Written",
+    run: (rs, input) => rs.setAll({ app: input.app, id: input.id, d: input.body ?? {} }),
+  },
+  {
+    method: "post",
     path: "/:app/increment/:token",
     name: "increment",
     summary: "Add to an integer in a session's data, unless the new value would exceed `max`.",

@@ -201,6 +201,27 @@ export class AppSessions {
   }
 
   /**
+   * Merges changes into all sessions of a user and counts the writes, without touching the sessions. Returns how many were changed.
+   * @throws SessionError if a session could not be changed, such as `invalidValue` if its data would exceed `bounds`. All others are
+   * changed first, except during an outage
+   */
+  async setAll(id: string, changes: string, bounds: operations.Bounds): Promise<number> {
+    const failures: unknown[] = [];
+    const set = async (ref: string) => {
+      try {
+        return await this.update({ ref, id: "", now: Date.now(), ttl: null, changes, ...bounds });
+      } catch (error) {
+        if (isOutage(error)) throw error;
+        failures.push(error);
+        return true;
+      }
+    };
+    const changed = await this.index.changeUser(id, set);
+    if (failures.length > 0) throw failures[0];
+    return changed;
+  }
+
+  /**
    * Adds to an integer in a session's data and counts the write. Returns null if the session does not exist.
    * @param touch whether the write is a use of the session, which touches it
    * @throws SessionError `invalidValue` if the value is not an integer, or the session's data would exceed `bounds`

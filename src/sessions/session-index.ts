@@ -10,6 +10,7 @@ import {
   overflowRange,
   parseEntry,
   parseUserSessions,
+  STORE_REF_PREFIX,
   tombstoneTtlOf,
 } from "./keys.js";
 import * as operations from "./operations.js";
@@ -21,6 +22,12 @@ const LEASE = 30_000;
 
 /** The maximum number of bytes of sessions that are read at once. A larger session is read alone. */
 const STEP_BYTES = 256 * 1024;
+
+/** How many sessions of a user are changed at once. Large ones are read into memory. */
+const CHANGED_AT_ONCE = 10;
+
+/** How often a change of all sessions of a user reads the index again, at most. */
+const MAX_PASSES = 10;
 
 /** If this many of the CHUNK entries of a sample have no session, the wiper checks the whole index. */
 const MANY_DEAD = 10;
@@ -90,6 +97,40 @@ export class SessionIndex {
    */
   async announceLegacy(barFor: number, ttl: number): Promise<void> {
     await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", ttl));
+  }
+
+  /**
+   * Changes all sessions of a user. Returns how many were changed; one that is rotated meanwhile may count twice.
+   *
+   * A session that is rotated before it is changed is not found under its old ref, and has a new entry. So the index is read again
+   * if a session was not found, or if a new entry may be on a page that was read already. The number of passes is limited, because
+   * sessions may be created all the time.
+   * @param change changes a session, and returns whether it exists. Sessions of a RedisStore are left alone
+   */
+  async changeUser(id: string, change: (ref: string) => Promise<boolean>): Promise<number> {
+    const tried = new Set<string>();
+    let changed = 0;
+    let isComplete = false;
+    for (let pass = 0; pass < MAX_PASSES && !isComplete; pass++) {
+      let pages = 0;
+      const missing: Entry[] = [];
+      const triedBefore = tried.size;
+      for await (const page of this.#userEntries(id)) {
+        pages++;
+        const entries = page.filter(({ ref }) => !ref.startsWith(STORE_REF_PREFIX) && !tried.has(ref));
+        for (const chunk of chunks(entries, CHANGED_AT_ONCE)) {
+          const found = await Promise.all(chunk.map(({ ref }) => change(ref)));
+          for (const [i, entry] of chunk.entries()) {
+            tried.add(entry.ref);
+            if (found[i]) changed++;
+            else missing.push(entry);
+          }
+        }
+      }
+      await Promise.all(chunks(missing).map((chunk) => this.#sweep(chunk)));
+      isComplete = tried.size === triedBefore || (pages === 1 && missing.length === 0);
+    }
+    return changed;
   }
 
   /** Returns the sessions of a user, newest first. */

@@ -136,6 +136,13 @@ const refusals: Record<MethodName, Refusal[]> = {
     ],
     ...ofData({ app, token }),
   ],
+  setAll: [
+    ...ofApp({ id, d: { a: 1 } }),
+    ...ofId({ app, d: { a: 1 } }),
+    ["no d", { app, id }, "No d supplied"],
+    ...ofData({ app, id }),
+    ["a ref", { app, id, d: { a: 1 }, ref }, 'setAll has no option "ref". It takes app, id, d, nested.'],
+  ],
   increment: [
     ...ofApp({ token, key: "n" }),
     ...ofWhich({ app, key: "n" }),

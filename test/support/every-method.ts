@@ -57,6 +57,8 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
   const bob = await rs.create({ ...alice, id: "bob" });
   expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);
+  expect(await rs.setAll({ app, id: "alice", d: { role: "editor" } })).toEqual({ set: 2 });
+  expect(await rs.get({ app, token: second.token, touch: false })).toMatchObject({ w: 2, d: { role: "editor" } });
   expect((await rs.soapp({ app, dt: 60, offset: 1, limit: 1 })).sessions).toHaveLength(1);
   expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
 

@@ -93,6 +93,20 @@ export function describeRoutes(): void {
       }
     });
 
+    test("POST setall changes all sessions of the user, without prolonging them", async () => {
+      const api = await open();
+      const first = await api.create(undefined, { body: { a: 1 } });
+      await api.create();
+      await api.create("/webapp/create/bob?ip=::1");
+      await editFields(t.db, `rs:{webapp}:s:${first.ref}`, { la: { add: -60_000 } });
+      const { status, body } = await api.call("POST", "/webapp/setall/alice", { body: { role: "editor", a: null } });
+      expect(status).toBe(200);
+      expect(body).toEqual({ set: 2 });
+      expect((await api.get(`/webapp/get/${first.ref}`)).body).toMatchObject({ idle: 60, w: 2, d: { role: "editor" } });
+      expect((await api.call("POST", "/webapp/setall/carol", { body: { a: 1 } })).body).toEqual({ set: 0 });
+      expectProblem(await api.call("POST", "/webapp/setall/alice"), 400, "ERR_INVALID_VALUE");
+    });
+
     test("POST increment adds to an integer by token, ref and header, up to max", async () => {
       const api = await open();
       const { token, ref } = await api.create(undefined, { body: { n: 1, text: "x" } });
