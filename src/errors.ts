@@ -69,7 +69,7 @@ export class SessionError extends Error {
   override readonly name: SessionErrorName;
   /** The same as `name`, in the style of Node's error codes. */
   readonly code: SessionErrorCode;
-  /** How to solve it. Absent if the message says it. */
+  /** How to solve it. Absent if the message says it. `stack` contains it too, so whatever prints the error shows it. */
   declare readonly hint?: string;
   /**
    * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
@@ -82,10 +82,42 @@ export class SessionError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = name;
     this.code = CODES[name];
-    if (details.hint !== undefined) this.hint = details.hint;
+    if (details.hint !== undefined) addHint(this, details.hint);
     const status = STATUS[name];
     if (status !== undefined) this.status = status;
   }
+
+  /**
+   * Returns what JSON.stringify writes, for answers and logs. Includes the message, which JSON.stringify leaves out of other
+   * errors, and not the `cause`.
+   */
+  toJSON(): Pick<SessionError, "name" | "message" | "code" | "hint" | "status"> {
+    const { name, message, code, hint, status } = this;
+    return { name, message, code, ...(hint !== undefined && { hint }), ...(status !== undefined && { status }) };
+  }
+}
+
+/**
+ * Gives an error its hint, and puts it into the stack, which Express, console.log and Node print. The property is not
+ * enumerable, because console.log would print it a second time.
+ */
+function addHint(error: SessionError, hint: string): void {
+  // V8 formats a stack when it is first read, with the name and message of the object that it was captured for.
+  const trace: { readonly name: string; readonly message: string; readonly stack?: string } = {
+    name: error.name,
+    message: `${error.message}\n  Hint: ${hint}`,
+  };
+  Error.captureStackTrace(trace, SessionError);
+  // To redefine the property would format the old stack.
+  delete error.stack;
+  Object.defineProperties(error, {
+    hint: { value: hint },
+    stack: {
+      get: () => trace.stack,
+      set: (value) => Object.defineProperty(error, "stack", { value, writable: true }),
+      configurable: true,
+    },
+  });
 }
 
 /** The error of a call after `quit`. */
@@ -163,14 +195,58 @@ export function tooManySessions(max: number): SessionError {
 }
 
 /**
- * Errors of ioredis and Redis that mean that the connection is down, or that the server cannot serve or write now. The
+ * Errors of a client and of Redis that mean that the connection is down, or that the server cannot serve or write now. The
  * codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =
-  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|connect |read |write |getaddrinfo )/;
+  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|The client is |Disconnects client|Socket |The queue is full|Connection timeout|Command timeout during|Cannot find node|None of the sentinels|no valid master|All the root nodes|connect |read |write |getaddrinfo )/;
 
 /** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
+
+/**
+ * What an error of ioredis, Node or Redis means, and the remedy. The first pattern that matches counts. Most are errors of
+ * a connection that cannot be opened.
+ */
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, "no server listens there: check that Redis runs, and check host and port"],
+  [/ENOTFOUND|EAI_AGAIN/, "the host name cannot be resolved: check host and the DNS"],
+  [
+    /EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/,
+    "the host cannot be reached, or its port is one without TLS: check host, port, firewall and tls",
+  ],
+  [/ENOENT/, "there is no such Unix socket: check the path, and that Redis has a unixsocket"],
+  [/EACCES/, "this process may not use the Unix socket: check Redis's unixsocketperm"],
+  [/WRONGPASS|invalid password/, "the user name or the password is wrong: check username and password"],
+  [/NOAUTH/, "Redis requires a password: pass password (and username) to the client, or put it in the URL"],
+  [FORBIDDEN, "docs/production.md#rights-acl lists the commands and keys that the Redis user needs"],
+  [/certificate required|handshake failure/, "the server requires a client certificate: pass cert and key in tls"],
+  [
+    /self.signed|certificate/i,
+    "TLS does not trust the certificate: pass its ca in tls, and use the host name that it has",
+  ],
+  [
+    /TLS|SSL/,
+    "the port seems to be one without TLS: leave out the option tls, and use redis:// instead of rediss://, or check the port",
+  ],
+  [
+    /ECONNRESET|EPIPE|closed before it was ready/,
+    "the server closed the connection. If that always happens, check the port: it may need TLS (rediss:// or the option tls), or a client certificate (cert and key in tls)",
+  ],
+  [/RESP type|Protocol error/, "the server does not speak Redis's protocol, or speaks TLS: check host, port and tls"],
+  [/DB index is out of range/, "the database does not exist: check db, or the number at the end of the URL"],
+  [
+    /cluster support disabled/,
+    "the server is not part of a Cluster: pass new Redis(…), or use the command without --cluster",
+  ],
+  [/^(MOVED|ASK) /, "the server is a node of a Cluster: pass new Cluster([…]), or use the command with --cluster"],
+  [/^[^ ]+: Connection is closed/, "no node of the Cluster can be reached: check the startup nodes, and tls"],
+];
+
+/** What an error of ioredis, Node or Redis means, and the remedy. Undefined if that is not known. */
+export function hintOf({ message }: Error): string | undefined {
+  return HINTS.find(([pattern]) => pattern.test(message))?.[1];
+}
 
 /** Whether an error means that the Redis user lacks a right. */
 export function isForbidden(error: unknown): error is SessionError {
@@ -178,7 +254,7 @@ export function isForbidden(error: unknown): error is SessionError {
 }
 
 /**
- * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's
+ * Converts an error of a client to a SessionError. The `cause` is a copy without `command`, because the command's
  * arguments contain session data.
  * @param connectionError why the client is not connected, if that is known
  */
@@ -192,10 +268,9 @@ export function fromRedis(error: unknown, connectionError?: Error): SessionError
     .replace(/, with args beginning with: .*/s, "");
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
-  if (UNAVAILABLE.test(message))
-    return new SessionError("unavailable", "Redis is not available", { cause: connectionError ?? cause });
-  const hint = FORBIDDEN.test(message)
-    ? "docs/production.md#rights-acl lists the commands and keys that the Redis user needs"
-    : undefined;
-  return new SessionError("redisError", `Redis answered with an error: ${message}`, { hint, cause });
+  if (UNAVAILABLE.test(message)) {
+    const reason = connectionError ?? cause;
+    return new SessionError("unavailable", "Redis is not available", { hint: hintOf(reason), cause: reason });
+  }
+  return new SessionError("redisError", `Redis answered with an error: ${message}`, { hint: hintOf(cause), cause });
 }

@@ -6,7 +6,9 @@
  * import { Redis } from "ioredis";
  * import { RedisSessions } from "ioredis-sessions";
  *
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
  * const session = await rs.get({ app: "webapp", token }); // null if the session does not exist
  *

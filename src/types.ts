@@ -1,4 +1,6 @@
-import type { Cluster, Redis, RedisOptions } from "ioredis";
+// biome-ignore lint/suspicious/noTsIgnore: with ioredis installed there is no error to expect
+/** @ts-ignore Without ioredis, an optional peer dependency, this type is `any`. */
+import type { RedisOptions } from "ioredis";
 import type { SessionError } from "./errors.js";
 
 /** A data value without `nested: true`. */
@@ -16,8 +18,29 @@ export type Changes<Data> = { [Key in keyof Data]?: Data[Key] | null };
 /** A node-style callback. If one is passed, the method calls it once and returns no promise. */
 export type Callback<Result> = (error: SessionError | null, result?: Result) => void;
 
-/** An ioredis client, version 5 or 6. */
-export type Client = Redis | Cluster;
+/** A `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey. These are the members by which the engine recognises it. */
+export interface IoredisLike {
+  /** Runs a script by its hash. */
+  evalsha(...args: never): unknown;
+  /** Lists the members of a sorted set. node-redis has another name for it. */
+  zrangebylex(...args: never): unknown;
+}
+
+/**
+ * A client, cluster or sentinel of node-redis 5 or 6, the package `redis`. Call its `connect()`. These are the members by
+ * which the engine recognises it.
+ */
+export interface NodeRedisLike {
+  /** Whether `connect()` was called, and the client was not closed. */
+  readonly isOpen: boolean;
+  /** Sends any command. */
+  sendCommand(...args: never): Promise<unknown>;
+  /** Converts replies. Earlier versions of node-redis do not have it. */
+  withTypeMapping(...args: never): unknown;
+}
+
+/** A client that the engine works with. */
+export type Client = IoredisLike | NodeRedisLike;
 
 /**
  * Options of the engine. The constructor throws `invalidValue` for a wrong value and for an unknown option. The message
@@ -25,9 +48,11 @@ export type Client = Redis | Cluster;
  */
 export interface RedisSessionsOptions {
   /**
-   * An ioredis `Redis` or `Cluster`. The engine defines no commands on it, and `quit()` leaves it open.
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. The engine defines no commands on it, and `quit()` leaves it open. An object of another kind, such as a pool
+   * of node-redis, throws `invalidValue`.
    *
-   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together
+   * Default: the engine opens its own connection with `port`, `host` and `options`, and needs the package ioredis. If you pass one of these together
    * with `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
@@ -45,8 +70,9 @@ export interface RedisSessionsOptions {
   options?:
     | (RedisOptions & {
         /**
-         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…". The engine then ignores `host` and
-         * `port`. A malformed URL throws `invalidValue`.
+         * The server's URL: "redis://…", "rediss://…", "valkey://…" or "valkeys://…", or that of a Unix socket:
+         * "unix:///path?db=1&username=…&password=…". The engine then ignores `host` and `port`. A malformed URL throws
+         * `invalidValue`.
          */
         url?: string;
       })
@@ -85,7 +111,7 @@ export interface Session<Data = DefaultData> {
    * it.
    */
   ref: string;
-  /** The user. */
+  /** The user. Always text: "42" if the session was created for the number 42. */
   id: string;
   /** The user's address, as given to `create`. */
   ip: string;
@@ -119,8 +145,11 @@ interface App {
 }
 
 interface User extends App {
-  /** The user: a string of 1 to 128 characters. Otherwise the call fails with `missingParameter` or `invalidFormat`. */
-  id: string;
+  /**
+   * The user: a string of 1 to 128 characters, or a safe integer, which is taken as its decimal text: 42 and "42" are the
+   * same user. Sessions always have the text. Any other value fails with `missingParameter` or `invalidFormat`.
+   */
+  id: string | number;
 }
 
 /** Names a session, either by the token that the browser holds or by its ref. */
@@ -150,7 +179,10 @@ type Span = { dt: number; deltaTime?: never } | { deltaTime: number; dt?: never 
 export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
-  /** The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. */
+  /**
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. A value
+   * that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes a warning.
+   */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;

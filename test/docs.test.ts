@@ -43,6 +43,26 @@ describe("every page", () => {
     expect(allPages.flatMap(({ path, prose }) => phrasesOf(prose).map((phrase) => `${path}: ${phrase}`))).toEqual([]);
   });
 
+  test("listens for the errors of each client that it creates", () => {
+    const blocks = pages.flatMap(({ path, blocks }) =>
+      blocks.map(({ line, language, code }) => ({
+        where: `${path}:${line}`,
+        code,
+        // The other lines of a diff are the reader's own code.
+        added: language === "diff" ? code.replace(/^[^+].*$/gm, "") : code,
+      })),
+    );
+    const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => {
+        const code = (readFileSync(join("src", file), "utf8").match(/^ *\* .*$/gm) ?? []).join("\n");
+        return { where: file, code, added: code };
+      });
+    const creating = [...blocks, ...sources].filter(({ added }) => /new (Redis|Cluster)\(/.test(added));
+    expect(creating.length).toBeGreaterThan(15);
+    expect(creating.filter(({ code }) => !code.includes('.on("error"')).map(({ where }) => where)).toEqual([]);
+  });
+
   test("runs almost all of its code", () => {
     const still = pages.flatMap(({ blocks }) => blocks.filter(({ noRun }) => noRun !== undefined));
     expect(still.filter(({ noRun }) => noRun === "")).toEqual([]);

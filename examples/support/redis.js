@@ -14,16 +14,21 @@ const OPTIONS = { socketTimeout: 3000 }; // ms; longer than the engine's timeout
 export async function openRedis() {
   if (process.env.REDIS_URL) {
     console.log("Redis: the one in REDIS_URL");
-    return new Redis(process.env.REDIS_URL, OPTIONS);
+    return withListener(new Redis(process.env.REDIS_URL, OPTIONS));
   }
   const port = await startServer();
   if (port !== undefined) {
     console.log(`Redis: a private redis-server on port ${port}, which ends with this example`);
-    return new Redis(port, OPTIONS);
+    return withListener(new Redis(port, OPTIONS));
   }
   console.log("Redis: none found, so an in-process stand-in (ioredis-mock); sessions last as long as this process");
   const { default: RedisMock } = await import("ioredis-mock");
   return new RedisMock();
+}
+
+/** Prints the reason when the connection fails. Calls fail as well, with an error whose `cause` is the reason. */
+function withListener(client) {
+  return client.on("error", (error) => console.error("Redis:", error.message));
 }
 
 async function startServer() {

@@ -2,7 +2,7 @@ import express, { type Express, type RequestHandler } from "express";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import type { ApiKey } from "../rest/authorize.js";
-import { Problem, sendProblem } from "../rest/problem.js";
+import { describeError, Problem, sendProblem } from "../rest/problem.js";
 import { noStore, rest } from "../rest/router.js";
 import { logFailure, logRequest } from "./log.js";
 import { isLoopback } from "./loopback.js";
@@ -20,6 +20,7 @@ export interface AppOptions {
 /** Creates the app of `serve`: the REST interface, and the health checks `/healthz` and `/readyz`. */
 export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   const app = express();
+  const isReady = readiness(rs, log);
   app.disable("x-powered-by");
   app.use(noStore, (_req, res, next) => {
     if (isEnding()) res.set("Connection", "close");
@@ -30,7 +31,7 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
     res.type("text/plain").send("live\n");
   });
   app.get("/readyz", async (_req, res) => {
-    const ready = !isEnding() && (await answers(rs));
+    const ready = !isEnding() && (await isReady());
     res
       .status(ready ? 200 : 503)
       .type("text/plain")
@@ -41,13 +42,25 @@ export function createApp({ rs, keys, log, isEnding }: AppOptions): Express {
   return app;
 }
 
-/** Whether Redis answers. Without a connection, returns false at once instead of after the engine's timeout. */
-function answers(rs: RedisSessions): Promise<boolean> {
-  if (internalsOf(rs).connection.client.status !== "ready") return Promise.resolve(false);
-  return rs.ping().then(
-    () => true,
-    () => false,
-  );
+/**
+ * Returns a function that tells whether all apps can be reached. Without a connection, it returns false at once instead of
+ * after the engine's timeout. Each change is logged, with its reason.
+ */
+function readiness(rs: RedisSessions, log: boolean): () => Promise<boolean> {
+  const { connection, reachApps } = internalsOf(rs);
+  let wasReady = true;
+  return async () => {
+    // logRedis reports this.
+    if (!connection.client.isReady) return false;
+    const failure = await reachApps().then(
+      () => undefined,
+      (error: unknown) => describeError(error),
+    );
+    const isReady = failure === undefined;
+    if (log && isReady !== wasReady) console.error(isReady ? "Ready" : `Not ready: ${failure}`);
+    wasReady = isReady;
+    return isReady;
+  };
 }
 
 /** Prevents DNS rebinding: a web page in a local browser could reach the server through a host name of its own. */

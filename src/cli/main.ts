@@ -38,16 +38,17 @@ program
   )
   .option("--nested", "accept any JSON as data values, not only strings, numbers, booleans and null")
   .addOption(redisOption())
+  .addOption(clusterOption())
   .addOption(namespaceOption())
   .addHelpText("after", "\nRS_LOGLEVEL=none logs only the start and the end.")
   .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string; nested?: boolean }) => {
     const keys = readKeys(flags.keyFile);
     const log = process.env.RS_LOGLEVEL !== "none";
-    const rs = openEngine(flags, 600);
+    const { rs, close } = await openEngine(flags, 600);
     try {
       await serve({ rs, keys, port: flags.port, host: flags.host, log });
     } finally {
-      await rs.quit().catch(() => {});
+      await close();
     }
   });
 
@@ -127,6 +128,7 @@ function command(usage: string, description: string): Command {
     .command(usage)
     .description(description)
     .addOption(redisOption())
+    .addOption(clusterOption())
     .addOption(namespaceOption())
     .option("--json", "print JSON");
 }
@@ -147,8 +149,12 @@ function refLast(args: string[]): string[] {
 function redisOption(): Option {
   return new Option(
     "--redis <url>",
-    "URL of Redis (REDIS_URL or RS_REDISURL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
+    "URL of Redis, or path of its Unix socket (REDIS_URL or RS_REDISURL, or RS_REDISHOST and RS_REDISPORT; default 127.0.0.1:6379)",
   );
+}
+
+function clusterOption(): Option {
+  return new Option("--cluster", "the server is a node of a Cluster (default: found out)");
 }
 
 function namespaceOption(): Option {
@@ -160,12 +166,12 @@ async function run<Result>(
   call: (rs: RedisSessions) => Promise<Result>,
   show: (result: Result) => string,
 ): Promise<void> {
-  const rs = openEngine(flags, 0);
+  const { rs, close } = await openEngine(flags, 0);
   try {
     const result = await call(rs);
     print(`${flags.json === true ? json(result ?? {}) : show(result)}\n`);
   } finally {
-    await rs.quit().catch(() => {});
+    await close();
   }
 }
 
@@ -225,6 +231,6 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? 0 : 2;
   }
   const { message, hint } = error as SessionError;
-  console.error(`ioredis-sessions: ${message}${hint === undefined ? "" : ` (${hint})`}${reasonOf(error)}`);
+  console.error(`ioredis-sessions: ${message}${reasonOf(error)}${hint === undefined ? "" : ` (${hint})`}`);
   return isRefusal(error) ? 2 : 1;
 }

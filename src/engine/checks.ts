@@ -3,7 +3,8 @@ import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import type { Part } from "../sessions/paging.js";
 import { refOf } from "../sessions/token.js";
 import type { Limits, Which } from "../types.js";
-import { omitUndefined } from "../util/objects.js";
+import { kindOf } from "../util/kind-of.js";
+import { isPlainObject, omitUndefined } from "../util/objects.js";
 
 /**
  * The checks of single values. Each takes a value from the caller and returns it with its type, or throws the
@@ -20,9 +21,14 @@ const MAX_STORE_REF = 512;
 /** Longest TTL or time span, in seconds. Redis refuses a longer one in the middle of a script, because its ms are not exact. */
 export const MAX_SECONDS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
-/** Lets a check pass for an option that is left out. */
-function optional<Checked>(check: (value: unknown) => Checked): (value: unknown) => Checked | undefined {
-  return (value) => (value === undefined ? undefined : check(value));
+/** Makes a check of an option that may be left out. As in redis-sessions, null counts as left out. */
+export function optional<Checked>(check: (value: unknown) => Checked): (value: unknown) => Checked | undefined {
+  return (value) => (value === undefined || value === null ? undefined : check(value));
+}
+
+/** Converts text of digits, as in a query string or an environment variable, to its number. Returns other values as they are. */
+function ifDigits(value: unknown): unknown {
+  return typeof value === "string" && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
 }
 
 export function checkApp(app: unknown): string {
@@ -31,8 +37,18 @@ export function checkApp(app: unknown): string {
   return app;
 }
 
+/** Checks a user's id. A safe integer, such as a key of an SQL table, is taken as its decimal text. */
 export function checkId(id: unknown): string {
-  return checkText("id", id, 128);
+  if (Number.isSafeInteger(id)) return String(id);
+  if (typeof id === "string" || isMissing(id)) return checkText("id", id, 128);
+  throw invalidFormat("id", `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
+}
+
+function kindOfId(id: unknown): string {
+  if (typeof id === "number") return Number.isNaN(id) ? "NaN" : `${id}: pass it as text`;
+  if (isPlainObject(id)) return "an object: pass its id, such as user.id";
+  if (Array.isArray(id) || typeof id === "function") return kindOf(id);
+  return `${kindOf(id)}: pass String(id)`;
 }
 
 export function checkIp(ip: unknown): string {
@@ -142,22 +158,25 @@ export function whichOf(app: string, text: string): Which {
   return { app, token: text };
 }
 
-/**
- * Checks a TTL or a time span.
- * @param item the option's name in redis-sessions, which its message has
- * @param name the option's name here
- */
-function checkSeconds(item: string, value: unknown, name = item): number {
-  if (!Number.isInteger(value) || (value as number) < 10 || (value as number) > MAX_SECONDS) {
-    throw invalidValue(`${item} must be a positive integer >= 10`, `${name} is in seconds, at most ${MAX_SECONDS}`);
+/** Checks a TTL or a time span. */
+function checkSeconds(item: string, value: unknown): number {
+  const seconds = ifDigits(value) as number;
+  if (!Number.isInteger(seconds) || seconds < 10 || seconds > MAX_SECONDS) {
+    const kind = typeof value === "number" ? "" : `, not ${kindOf(value)}`;
+    throw invalidValue(
+      `${item} must be a positive integer >= 10`,
+      `${item} is in seconds, at most ${MAX_SECONDS}${kind}`,
+    );
   }
-  return value as number;
+  return seconds;
 }
 
-/** Returns the start of the time span, in ms since 1970: `dt` seconds ago. `deltaTime` is the name in redis-sessions. */
+/** Returns the start of the time span, in ms since 1970: `dt` seconds ago. redis-sessions 4 calls it `deltaTime`. */
 export function checkSince({ dt, deltaTime }: { readonly dt?: unknown; readonly deltaTime?: unknown }): number {
   if (dt !== undefined && deltaTime !== undefined) throw invalidValue("Give dt or deltaTime, not both");
-  return Date.now() - checkSeconds("deltaTime", dt ?? deltaTime, "dt") * 1000;
+  const span = dt ?? deltaTime;
+  if (span === undefined || span === null) throw missingParameter("dt", "dt is in seconds, such as 600");
+  return Date.now() - checkSeconds(dt === undefined ? "deltaTime" : "dt", span) * 1000;
 }
 
 /** Returns which part of a list to read. */
@@ -170,7 +189,7 @@ export function checkOffset(offset: unknown): number {
 }
 
 export function checkLimit(limit: unknown): number {
-  return limit === undefined ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
+  return limit === undefined || limit === null ? Number.POSITIVE_INFINITY : checkInteger("limit", limit, 1);
 }
 
 /** Checks the limits of sessions. Returns only the ones that are set. */
@@ -195,11 +214,12 @@ export const checkOverflow = optional((overflow): "oldest" | "idle" | "reject" =
 });
 
 export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
-  if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+  const integer = ifDigits(value) as number;
+  if (!Number.isSafeInteger(integer) || integer < min || integer > max) {
     const hint = max === Number.MAX_SAFE_INTEGER ? undefined : `at most ${max}`;
     throw invalidValue(`${item} must be an integer >= ${min}`, hint);
   }
-  return value as number;
+  return integer;
 }
 
 export function checkBoolean(item: string, value: unknown): boolean {

@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
 import type { DataEntry } from "../sessions/session-text.js";
+import { kindOf } from "../util/kind-of.js";
 
 /** The checks of a session's data, `d`: which values it may have, and how large it may become. */
 
@@ -23,7 +24,9 @@ const PROTO = "__proto__";
 /** Checks that `d` is an object with at least one key. `toEntries` checks its values. */
 export function checkData(d: unknown): object {
   if (d === undefined || d === null) throw missingParameter("d");
-  if (typeof d !== "object" || Array.isArray(d)) throw invalidValue("d must be an object");
+  if (typeof d !== "object" || Array.isArray(d)) {
+    throw invalidValue("d must be an object", `it is ${kindOf(d)}: pass { key: value }`);
+  }
   if (Object.keys(d).length === 0) throw invalidValue("d must contain at least one key.");
   return d;
 }

@@ -1,5 +1,6 @@
-import { checkClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
+import { type IoredisClient, openClient } from "../redis/ioredis.js";
+import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
 import { isLarge, padNumbers } from "../sessions/large-sessions.js";
@@ -20,7 +21,6 @@ import type {
   Activity,
   ActivityOptions,
   Callback,
-  Client,
   Created,
   CreateOptions,
   DefaultData,
@@ -46,6 +46,7 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
@@ -73,7 +74,9 @@ export type AnyRedisSessions = Pick<RedisSessions, "ping" | "quit" | "wipe">;
  * If a session does not exist, the result is `null` or a count of 0, not an error. Methods reject with a SessionError.
  *
  * @example
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const { token } = await rs.create({ app: "webapp", id: "alice", ip: "203.0.113.7" });
  * await rs.set({ app: "webapp", token, d: { cart: 3 } });
  * await rs.killsoid({ app: "webapp", id: "alice" });
@@ -82,8 +85,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** Must be the first field: the initializers of the methods read it. */
   readonly #calls = new OpenCalls();
   #quitting: Promise<void> | undefined;
-  readonly #client: Client;
-  readonly #ownsClient: boolean;
+  /** The engine's own connection. Undefined if a client was passed in. */
+  readonly #ownClient: IoredisClient | undefined;
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
@@ -97,17 +100,20 @@ export class RedisSessions<Data extends object = DefaultData> {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
     const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
-    this.#client = client === undefined ? openClient(options, timeout) : checkClient(client);
-    this.#ownsClient = client === undefined;
-    this.#connection = new Connection(this.#client, timeout);
+    if (client === undefined) {
+      this.#ownClient = openClient(options, timeout);
+      this.#connection = new Connection(this.#ownClient, timeout);
+    } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
     this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
+    warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     provideInternals(this, {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
+      reachApps: () => this.#wiper.reachApps(),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
@@ -127,6 +133,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     const id = quoteId(options.id);
     const { ip, device, no_resave } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    warnOfMilliseconds(this, "create: ttl", options.ttl);
+    warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
@@ -208,6 +216,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: TouchOptions): Promise<Session<Data> | null>;
   } = method(this.#calls, "touch", ({ app: name, ref, ttl }, options) => {
     const app = this.#app(name);
+    warnOfMilliseconds(this, "touch: ttl", ttl);
     return ifFixed("touch", app, ref, options, () => app.touch(ref, ttl)).then(toSessionNow<Data>);
   });
 
@@ -251,6 +260,18 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: SoappOptions): Promise<SessionList<Data>>;
   } = method(this.#calls, "soapp", async (options) => toList(await this.#active(options, options)));
 
+  /** The same as `killall`. */
+  readonly killAll: RedisSessions<Data>["killall"] = this.killall;
+
+  /** The same as `killsoid`. */
+  readonly killUser: RedisSessions<Data>["killsoid"] = this.killsoid;
+
+  /** The same as `soid`. */
+  readonly userSessions: RedisSessions<Data>["soid"] = this.soid;
+
+  /** The same as `soapp`. */
+  readonly activeSessions: RedisSessions<Data>["soapp"] = this.soapp;
+
   /**
    * Iterates over the sessions that `soapp` returns: `for await (const session of rs.sessions({ app, dt }))`. Reads them in
    * pages, so that a long list blocks neither Redis nor the event loop, and only a few hundred are in memory. Takes no
@@ -285,6 +306,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      */
     (options: RotateOptions): Promise<Created | null>;
   } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
+    warnOfMilliseconds(this, "rotate: grace", grace, 3600);
     const { token, ref } = createToken();
     return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
   });
@@ -318,10 +340,11 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#wiper.stop();
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
-    if (!this.#ownsClient) return;
+    const own = this.#ownClient;
+    if (own === undefined) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
-    await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
-    this.#client.disconnect();
+    await this.#connection.within(deadline, () => own.quit()).catch(() => {});
+    own.disconnect();
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {

@@ -13,6 +13,8 @@ export interface Internals {
   readonly connection: Connection;
   /** The sessions of an app. Does not check the name. */
   sessions(app: string): AppSessions;
+  /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
+  reachApps(): Promise<void>;
   /** `soid` and `soapp` with results of bounded size. They check their options. */
   readonly lists: Lists;
 }

@@ -1,4 +1,5 @@
 import type { Callback } from "../types.js";
+import { nextTick } from "../util/real-timers.js";
 import type { OpenCalls } from "./open-calls.js";
 import { type Checked, checkMethodOptions, type MethodName } from "./options.js";
 
@@ -26,8 +27,8 @@ export function deliver<Result>(
   if (typeof callback !== "function") return answer;
   // Call it outside of the promise: inside, an error that it throws would become a rejection.
   answer.then(
-    (result) => process.nextTick(callback, null, result),
-    (error) => process.nextTick(callback, error),
+    (result) => nextTick(callback, null, result),
+    (error) => nextTick(callback, error),
   );
 }
 
@@ -51,6 +52,10 @@ export function method<Name extends MethodName, Options extends object, Result>(
       result = calls.track(answer(checkMethodOptions(name, passed), passed));
     } catch (error) {
       result = Promise.reject(error);
+      // With a callback in the place of the options, only the callback can learn that they are missing.
+      if (typeof options === "function" && typeof callback !== "function") {
+        return deliver(result, options as unknown as Callback<Result>);
+      }
     }
     return deliver(result, callback);
   }

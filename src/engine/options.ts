@@ -1,4 +1,5 @@
 import { invalidValue } from "../errors.js";
+import { REDIS_NAMES } from "../redis/redis-options.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type {
@@ -19,7 +20,17 @@ import type {
   SoidOptions,
   TouchOptions,
 } from "../types.js";
-import { aBoolean, anInteger, anObject, aString, checkNames, checkOptions, textLike } from "../util/rules.js";
+import {
+  aBoolean,
+  anInteger,
+  anObject,
+  aString,
+  checkNames,
+  checkOptions,
+  type OptionsOwner,
+  type Rule,
+  textLike,
+} from "../util/rules.js";
 import {
   checkAbsolute,
   checkApp,
@@ -40,6 +51,7 @@ import {
   checkWhich,
   checkWritable,
   MAX_SECONDS,
+  optional,
 } from "./checks.js";
 import { checkData, checkKey } from "./data.js";
 
@@ -86,10 +98,13 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 /** Whether the call is a use of the session. */
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
+const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
+const checkNested = optional((nested) => checkBoolean("nested", nested));
+const checkCreatedData = optional(checkData);
+const checkReplaces = optional((token) => refOf(checkToken(token)));
+
 /** Undefined means that the option of the constructor decides. */
-function nested({ nested }: Unchecked): boolean | undefined {
-  return nested === undefined || nested === null ? undefined : checkBoolean("nested", nested);
-}
+const nested = (options: Unchecked) => checkNested(options.nested);
 
 /**
  * For each method its options and their checks, in the order in which they run. TypeScript reports an option without a
@@ -101,14 +116,14 @@ const CHECKS = {
     id,
     ip: ({ ip }) => checkIp(ip),
     ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
-    d: ({ d }) => (d === undefined ? undefined : checkData(d)),
+    d: ({ d }) => checkCreatedData(d),
     nested,
     no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
     overflow: ({ overflow }) => checkOverflow(overflow),
-    replaces: ({ replaces }) => (replaces === undefined ? undefined : refOf(checkToken(replaces))),
+    replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch },
   set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested, touch },
@@ -118,7 +133,7 @@ const CHECKS = {
     ref: checkWritable("increment"),
     key: ({ key }) => checkKey(key),
     by: ({ by }) => checkInteger("by", by ?? 1, Number.MIN_SAFE_INTEGER),
-    max: ({ max }) => (max === undefined ? undefined : checkInteger("max", max, Number.MIN_SAFE_INTEGER)),
+    max: ({ max }) => checkMax(max),
     touch,
   },
   setAll: { app, id, d: ({ d }) => checkData(d), nested },
@@ -144,6 +159,24 @@ export type Checked<Method extends MethodName> = {
   ) => infer Value
     ? Value
     : never;
+};
+
+/** The methods, and an example of each call, for messages. */
+const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
+  create: { name: "create", call: "create({ app, id, ip })" },
+  get: { name: "get", call: "get({ app, token })" },
+  set: { name: "set", call: "set({ app, token, d })" },
+  setAll: { name: "setAll", call: "setAll({ app, id, d })" },
+  increment: { name: "increment", call: "increment({ app, token, key })" },
+  touch: { name: "touch", call: "touch({ app, token, ttl })" },
+  kill: { name: "kill", call: "kill({ app, token })" },
+  killsoid: { name: "killsoid", call: "killsoid({ app, id })" },
+  killall: { name: "killall", call: "killall({ app })" },
+  soid: { name: "soid", call: "soid({ app, id })" },
+  soapp: { name: "soapp", call: "soapp({ app, dt })" },
+  sessions: { name: "sessions", call: "sessions({ app, dt })" },
+  activity: { name: "activity", call: "activity({ app, dt })" },
+  rotate: { name: "rotate", call: "rotate({ app, token })" },
 };
 
 /** The names of each method's options. */
@@ -191,7 +224,7 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
  * otherwise be ignored
  */
 export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
-  checkNames(method, options, OPTION_NAMES[method], IGNORED[method]);
+  checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
   const checked: { [name: string]: unknown } = {};
   for (const [name, check] of CHECK_LISTS[method]) checked[name] = check(options);
   return checked as Checked<Method>;
@@ -223,6 +256,9 @@ export function assertFixed(method: string, fields: FixedFields, stored: StoredS
   for (const name of FIXED) {
     const value = fields[name];
     if (value === undefined || value === actual[name]) continue;
+    // A call may name the user by a number, and the ttl by text of digits.
+    if (name === "id" && typeof value === "number" && String(value) === actual.id) continue;
+    if (name === "ttl" && typeof value === "string" && Number(value) === actual.ttl) continue;
     // The ttl of a no_resave session runs down, so one that was read earlier shows a larger value.
     if (name === "ttl" && stored.no_resave && Number(value) > Number(actual.ttl) && Number(value) <= stored.ttl)
       continue;
@@ -236,20 +272,42 @@ export function assertFixed(method: string, fields: FixedFields, stored: StoredS
 /** The longest delay of a Node timer, in ms. A timer with a longer delay fires at once. */
 const MAX_TIMER = 2 ** 31 - 1;
 
+/** The options of the constructor. */
+const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: Rule } = {
+  client: anObject,
+  port: anInteger(0, 65535),
+  host: aString,
+  options: anObject,
+  namespace: textLike("a string without { and }", /^[^{}]+$/),
+  wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
+  timeout: anInteger(1),
+  nested: aBoolean,
+  maxBytes: anInteger(1),
+  maxKeys: anInteger(1),
+};
+
+const ENGINE: OptionsOwner = {
+  name: "RedisSessions",
+  call: "new RedisSessions({ client }) or new RedisSessions({ options: { url } })",
+  elsewhere: {
+    ...Object.fromEntries(
+      [...REDIS_NAMES].map(([name, here]) => [
+        name,
+        `It belongs in options: new RedisSessions({ options: { ${here} } })`,
+      ]),
+    ),
+    prefix: 'Did you mean "namespace"?',
+  },
+};
+
+/** Says of each option of the engine where the users of an adapter pass it. */
+export const OPTIONS_OF_ENGINE: { readonly [name: string]: string } = Object.fromEntries(
+  Object.keys(ENGINE_RULES).map((name) => [name, `It belongs to the engine: rs: new RedisSessions({ ${name} })`]),
+);
+
 /** Checks the options of the constructor. @throws SessionError `invalidValue` for a misspelt or bad option */
 export function checkEngineOptions(options: RedisSessionsOptions): void {
-  checkOptions("RedisSessions", options, {
-    client: anObject,
-    port: anInteger(0, 65535),
-    host: aString,
-    options: anObject,
-    namespace: textLike("a string without { and }", /^[^{}]+$/),
-    wipe: { be: "0 or an integer >= 10", test: (value) => value === 0 || anInteger(10).test(value) },
-    timeout: anInteger(1),
-    nested: aBoolean,
-    maxBytes: anInteger(1),
-    maxKeys: anInteger(1),
-  });
+  checkOptions(ENGINE, options, ENGINE_RULES);
   const { wipe = 0, timeout = 0 } = options;
   if (wipe * 1000 > MAX_TIMER || timeout > MAX_TIMER) {
     throw invalidValue("RedisSessions: wipe (seconds) and timeout (milliseconds) must be less than 24.8 days");

@@ -6,7 +6,9 @@
  * import { Redis } from "ioredis";
  * import { RedisStore } from "ioredis-sessions/express-session";
  *
- * const store = new RedisStore({ client: new Redis(), prefix: "myapp:" });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const store = new RedisStore({ client, prefix: "myapp:" });
  * app.use(session({ store, secret, resave: false, saveUninitialized: false }));
  *
  * await store.killsoid("alice"); // logs alice out everywhere

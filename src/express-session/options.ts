@@ -2,16 +2,20 @@ import type { SessionData } from "express-session";
 import { checkApp } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { invalidValue } from "../errors.js";
+import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Client } from "../types.js";
-import { aBoolean, aFunction, anInteger, anObject, checkOptions } from "../util/rules.js";
+import { aBoolean, aFunction, anInteger, anObject, checkOptions, type OptionsOwner } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
 import { defaultUserId, type UserId } from "./user-id.js";
 
 /** Options of RedisStore. Those that connect-redis has, too, have the same meaning and default. */
 export interface RedisStoreOptions {
-  /** An ioredis `Redis` or `Cluster`. Pass this, or `rs` and `app`. */
+  /**
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. Pass this, or `rs` and `app`.
+   */
   client?: Client | undefined;
   /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
@@ -21,7 +25,8 @@ export interface RedisStoreOptions {
   app?: string | undefined;
   /**
    * The idle timeout in seconds of a session whose cookie has no `expires`. A function is called with each session and
-   * returns its idle timeout, whatever its cookie says. Default 86400, a day.
+   * returns its idle timeout in seconds, whatever its cookie says. Default 86400, a day. A value that seems to be in
+   * milliseconds, as `cookie.maxAge` of express-session is, causes a warning.
    */
   ttl?: number | ((session: SessionData) => number) | undefined;
   /** Whether sessions have no TTL and so never end by themselves. Default false. */
@@ -32,7 +37,7 @@ export interface RedisStoreOptions {
   scanCount?: number | undefined;
   /**
    * Turns sessions into text and back, for instance to encrypt them. May be asynchronous. It gets a session in pieces,
-   * `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
+   * `{ [key]: value }`, since each top-level key is stored by itself, and up to 100 pieces at once. Default: JSON.
    */
   serializer?: Serializer | undefined;
   /** Whether to take over sessions that connect-redis wrote under `<prefix><id>` when they are used. Default true. */
@@ -53,7 +58,7 @@ export interface RedisStoreOptions {
    */
   maxKeys?: number | undefined;
   /**
-   * Returns the id of the session's user: 1 to 128 characters, or a number, which is stored as its text. Undefined and
+   * Returns the id of the session's user: 1 to 128 characters, or a safe integer, which is stored as its text. Undefined and
    * null mean that the session is anonymous. Any other value fails the save with `invalidFormat`, an empty string with
    * `missingParameter`. Default: `session.passport.user` if it is a valid id, else `session.userId` if that is one, else
    * anonymous.
@@ -95,8 +100,16 @@ export function settingsOf(options: RedisStoreOptions): StoreSettings {
 /** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
+const REDIS_STORE: OptionsOwner = {
+  name: "RedisStore",
+  call: "new RedisStore({ client })",
+  elsewhere: Object.fromEntries(
+    [...REDIS_NAMES].map(([name, here]) => [name, `It belongs to the client: client: new Redis({ ${here} })`]),
+  ),
+};
+
 export function checkStoreOptions(options: RedisStoreOptions): void {
-  checkOptions("RedisStore", options, {
+  checkOptions(REDIS_STORE, options, {
     client: anObject,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,
@@ -117,7 +130,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
   });
   const { client, rs, app } = options;
   if ((client === undefined) === (rs === undefined)) {
-    throw invalidValue("RedisStore takes a client (an ioredis Redis or Cluster), or rs (an engine) and app");
+    throw invalidValue("RedisStore takes a client (of node-redis, ioredis or iovalkey), or rs (an engine) and app");
   }
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
 }

@@ -1,5 +1,5 @@
 import { type SessionData, Store } from "express-session";
-import { checkExcept, checkPart, checkSince } from "../engine/checks.js";
+import { checkExcept, checkId, checkPart, checkSince } from "../engine/checks.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
@@ -10,12 +10,14 @@ import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
+import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
+import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
-import { idOf } from "./user-id.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
@@ -50,6 +52,7 @@ export class RedisStore extends Store {
     super();
     checkStoreOptions(options);
     const settings = settingsOf(options);
+    if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
     const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions } = internalsOf(rs);
     this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));
@@ -79,14 +82,20 @@ export class RedisStore extends Store {
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#tracker.set(sid, session), isOfFramework(session) ? returnThrown(done) : done);
+    const saving = this.#tracker.set(sid, session);
+    const answered = answer(saving, isOfFramework(session) ? returnThrown(done) : done);
+    holdResponse(session, saving);
+    return answered;
   }
 
   override touch(sid: string, session: SessionData, done: Done): void;
   /** Prolongs a session. Nothing happens if it does not exist. Costs no round trip if `get` has just prolonged it. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#tracker.touch(sid, session), done);
+    const touching = this.#tracker.touch(sid, session);
+    const answered = answer(touching, done);
+    holdResponse(session, touching);
+    return answered;
   }
 
   override destroy(sid: string, done: Done): void;
@@ -142,8 +151,8 @@ export class RedisStore extends Store {
    * `d` is the session's data.
    */
   async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
-    checkNames("soid", part, ["limit", "offset"]);
-    return this.#list(await this.#sessions.index.ofUser(quoteId(idOf(id)), checkPart(part)));
+    checkNames({ name: "soid", call: "store.soid(id, { limit })" }, part, ["limit", "offset"]);
+    return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id)), checkPart(part)));
   }
 
   /**
@@ -151,9 +160,9 @@ export class RedisStore extends Store {
    * all sessions end. With `legacy`, sessions of the user that connect-redis wrote are refused from now on.
    */
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
-    checkNames("killsoid", options, ["except"]);
+    checkNames({ name: "killsoid", call: "store.killsoid(id, { except })" }, options, ["except"]);
     const except = checkExcept(options, String);
-    return { kill: await this.#tracker.killUser(quoteId(idOf(id)), except) };
+    return { kill: await this.#tracker.killUser(quoteId(checkId(id)), except) };
   }
 
   /**
@@ -161,9 +170,24 @@ export class RedisStore extends Store {
    * `limit` (default: all), after the first `offset` (default 0). The sessions look as in `soid`.
    */
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
-    checkNames("soapp", part, ["limit", "offset"]);
+    checkNames({ name: "soapp", call: "store.soapp(dt, { limit })" }, part, ["limit", "offset"]);
     const since = checkSince({ dt });
     return this.#list(await this.#sessions.index.active(since, checkPart(part)));
+  }
+
+  /** The same as `soid`. */
+  userSessions(id: string | number, part?: { limit?: number; offset?: number }): Promise<ListedSessions> {
+    return this.soid(id, part);
+  }
+
+  /** The same as `killsoid`. */
+  killUser(id: string | number, options?: { except?: string }): Promise<Killed> {
+    return this.killsoid(id, options);
+  }
+
+  /** The same as `soapp`. */
+  activeSessions(dt: number, part?: { limit?: number; offset?: number }): Promise<ListedSessions> {
+    return this.soapp(dt, part);
   }
 
   /** Counts the users that were active in the last `dt` seconds (at least 10). */
@@ -222,7 +246,7 @@ export class RedisStore extends Store {
  * a callback), a rejection must not end the process.
  */
 function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): Promise<Result> | void {
-  work.catch(() => {});
+  if (typeof done !== "function") work.catch(() => {});
   return deliver(work, done);
 }
 
@@ -239,7 +263,7 @@ function returnThrown(done: Done | undefined): Done | undefined {
     } catch (thrown) {
       // The callback has already got an error, so nobody would handle this one.
       if (error) throw thrown;
-      process.nextTick(done, thrown);
+      nextTick(done, thrown);
     }
   };
 }

@@ -1,5 +1,6 @@
 import type { SessionData } from "express-session";
 import { invalidValue } from "../errors.js";
+import { warnOfEqual, warnOfMilliseconds } from "../util/seconds.js";
 
 /** An idle timeout, and when it starts. */
 export interface IdleTimeout {
@@ -19,12 +20,16 @@ export const MAX_TTL = 100 * 365 * 86_400;
  * The idle timeout of a session from `now` (ms) on. It follows the rules of connect-redis, but is exact to the millisecond.
  * @throws SessionError `invalidValue` if it is not a number
  */
-export function idleTimeoutOf(session: SessionData, ttlOption: Ttl, now = Date.now()): IdleTimeout {
+export function idleTimeoutOf(session: SessionData, settings: { readonly ttl: Ttl }, now = Date.now()): IdleTimeout {
+  const ttlOption = settings.ttl;
   const ttl = typeof ttlOption === "function" ? ttlOption(session) : (secondsTo(session.cookie, now) ?? ttlOption);
   // connect-redis would end the session.
   if (typeof ttl !== "number" || Number.isNaN(ttl)) {
     throw invalidValue("RedisStore: the session's ttl is not a number", "see the option ttl");
   }
+  const chosen = typeof ttlOption === "function" ? ttl : ttlOption;
+  warnOfEqual(settings, "RedisStore: ttl", chosen, session.cookie?.originalMaxAge);
+  warnOfMilliseconds(settings, "RedisStore: ttl", chosen);
   return { now, ttl: Math.min(ttl, MAX_TTL) };
 }
 

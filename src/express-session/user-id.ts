@@ -12,18 +12,13 @@ export function defaultUserId(session: SessionData): string | undefined {
   return asId(passport?.user) ?? asId(userId);
 }
 
-/** A user's id as callers of the store pass it. A number is stored as its text. */
-export function idOf(id: unknown): string {
-  return checkId(Number.isFinite(id) ? String(id) : id);
-}
-
 /**
  * The user of a session as the index stores it: JSON, or ANONYMOUS.
  * @throws SessionError `invalidFormat` or `missingParameter` if `userId` returns an invalid id
  */
 export function userOf(session: object, userId: UserId): string {
   const id = userId(session as SessionData);
-  return id === undefined || id === null ? ANONYMOUS : quoteId(idOf(id));
+  return id === undefined || id === null ? ANONYMOUS : quoteId(checkId(id));
 }
 
 /** The same for a session that is only read: with an invalid id it is anonymous. */
@@ -39,7 +34,7 @@ export function userIfValid(session: object, userId: UserId): string {
 function asId(value: unknown): string | undefined {
   if (typeof value !== "string" && typeof value !== "number") return undefined;
   try {
-    return idOf(value);
+    return checkId(value);
   } catch {
     return undefined;
   }

@@ -3,6 +3,7 @@ import { invalidValue } from "../errors.js";
 import type {
   Activity,
   ActivityOptions,
+  Changes,
   Incremented,
   IncrementOptions,
   Killed,
@@ -17,6 +18,7 @@ import type {
   TouchOptions,
   Written,
 } from "../types.js";
+import { assertOptions, type OptionsOwner } from "../util/rules.js";
 
 type InApp<Options> = Options extends unknown ? Omit<Options, "app" | "nested"> : never;
 
@@ -24,6 +26,8 @@ type InApp<Options> = Options extends unknown ? Omit<Options, "app" | "nested"> 
 export interface Admin<Data> {
   /** Returns the sessions of a user, newest first. */
   soid(options: InApp<SoidOptions>): Promise<SessionList<Data>>;
+  /** The same, with the user's id as its own argument: `soid("alice", { limit: 10 })`. */
+  soid(id: string | number, part?: Pick<SoidOptions, "limit" | "offset">): Promise<SessionList<Data>>;
   /** Returns the sessions that were active in the last `dt` seconds, the most recently active first. */
   soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
   /** Returns how many users were active in the last `dt` seconds. */
@@ -35,6 +39,8 @@ export interface Admin<Data> {
   set(options: InApp<SetOptions<Data>>): Promise<Session<Data> | null>;
   /** Merges data into all sessions of a user, which does not count as the user's activity. Returns how many were changed. */
   setAll(options: InApp<SetAllOptions<Data>>): Promise<Written>;
+  /** The same, with the user's id and the data as its own arguments: `setAll("alice", { role: "editor" })`. */
+  setAll(id: string | number, d: Changes<Data>): Promise<Written>;
   /** Adds to an integer in the data of the session with a token or a ref. Returns null if it does not exist. */
   increment(options: InApp<IncrementOptions>): Promise<Incremented | null>;
   /**
@@ -48,8 +54,18 @@ export interface Admin<Data> {
    * Ends all sessions of a user, except the one with the ref `except`. If the user has no such session, all are ended.
    */
   killsoid(options: InApp<KillsoidOptions>): Promise<Killed>;
+  /** The same, with the user's id as its own argument: `killsoid("alice", { except: ref })`. */
+  killsoid(id: string | number, options?: Pick<KillsoidOptions, "except">): Promise<Killed>;
   /** Ends all sessions of the app. */
   killall(): Promise<Killed>;
+  /** The same as `soid`. */
+  readonly userSessions: Admin<Data>["soid"];
+  /** The same as `soapp`. */
+  readonly activeSessions: Admin<Data>["soapp"];
+  /** The same as `killsoid`. */
+  readonly killUser: Admin<Data>["killsoid"];
+  /** The same as `killall`. */
+  readonly killAll: Admin<Data>["killall"];
 }
 
 /**
@@ -58,32 +74,77 @@ export interface Admin<Data> {
  */
 export type TenantAdmin<Data extends object> = Pick<
   RedisSessions<Data>,
-  "soid" | "soapp" | "activity" | "set" | "setAll" | "increment" | "touch" | "kill" | "killsoid" | "killall"
+  | "soid"
+  | "soapp"
+  | "activity"
+  | "set"
+  | "setAll"
+  | "increment"
+  | "touch"
+  | "kill"
+  | "killsoid"
+  | "killall"
+  | "userSessions"
+  | "activeSessions"
+  | "killUser"
+  | "killAll"
 >;
+
+const OWNERS = {
+  soid: { name: "soid", call: "auth.admin.soid(id, { limit })" },
+  soapp: { name: "soapp", call: "auth.admin.soapp({ dt })" },
+  activity: { name: "activity", call: "auth.admin.activity({ dt })" },
+  set: { name: "set", call: "auth.admin.set({ ref, d })" },
+  setAll: { name: "setAll", call: "auth.admin.setAll(id, d)" },
+  increment: { name: "increment", call: "auth.admin.increment({ ref, key })" },
+  touch: { name: "touch", call: "auth.admin.touch({ ref, ttl })" },
+  kill: { name: "kill", call: "auth.admin.kill({ ref })" },
+  killsoid: { name: "killsoid", call: "auth.admin.killsoid(id, { except })" },
+  killall: { name: "killall", call: "auth.admin.killall(), or auth.admin.killsoid(id) for one user" },
+} satisfies Record<string, OptionsOwner>;
 
 export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: string): Admin<Data> {
   /** @throws SessionError `invalidValue` if the options name another app, whose sessions the caller must have meant */
-  function inApp(options: object | undefined): never {
-    const named = (options as { app?: unknown } | undefined)?.app ?? app;
+  function inApp(method: keyof typeof OWNERS, options: unknown = {}): never {
+    assertOptions(OWNERS[method], options);
+    const named = (options as { app?: unknown }).app ?? app;
     if (named !== app) throw invalidValue(`admin is for the app "${app}": leave out app, or use the engine's methods`);
     return { ...options, app } as never;
   }
-  return {
-    soid: async (options) => rs.soid(inApp(options)),
-    soapp: async (options) => rs.soapp(inApp(options)),
-    activity: async (options) => rs.activity(inApp(options)),
-    set: async (options) => rs.set(inApp({ nested: true, ...options })),
-    setAll: async (options) => rs.setAll(inApp({ nested: true, ...options })),
-    increment: async (options) => rs.increment(inApp(options)),
-    touch: async (options) => rs.touch(inApp(options)),
-    kill: async (options) => rs.kill(inApp(options)),
-    killsoid: async (options) => rs.killsoid(inApp(options)),
+
+  /** As inApp, for a method that may be passed the user's id as its own argument. */
+  function ofUser(method: "soid" | "setAll" | "killsoid", user: unknown, options: unknown): never {
+    if (typeof user !== "string" && typeof user !== "number") return inApp(method, user);
+    return { ...(inApp(method, options) as object), id: user } as never;
+  }
+
+  /** Lets the values of `d` be any JSON, as in `req.rs`. */
+  function anyJson(options: object): never {
+    return { nested: true, ...options } as never;
+  }
+
+  const methods = {
+    soid: async (user: unknown, part?: unknown) => rs.soid(ofUser("soid", user, part)),
+    soapp: async (options) => rs.soapp(inApp("soapp", options)),
+    activity: async (options) => rs.activity(inApp("activity", options)),
+    set: async (options) => rs.set(anyJson(inApp("set", options))),
+    setAll: async (user: unknown, d?: unknown) => rs.setAll(anyJson(ofUser("setAll", user, { d }))),
+    increment: async (options) => rs.increment(inApp("increment", options)),
+    touch: async (options) => rs.touch(inApp("touch", options)),
+    kill: async (options) => rs.kill(inApp("kill", options)),
+    killsoid: async (user: unknown, options?: unknown) => rs.killsoid(ofUser("killsoid", user, options)),
     // killall has no options. Pass them on nevertheless, so that the engine refuses them.
-    killall: async (options?: object) => rs.killall(inApp(options)),
-  };
+    killall: async (options?: object) => rs.killall(inApp("killall", options)),
+  } satisfies Partial<Admin<Data>>;
+  const { soid, soapp, killsoid, killall } = methods;
+  return { ...methods, userSessions: soid, activeSessions: soapp, killUser: killsoid, killAll: killall };
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
   const { soid, soapp, activity, set, setAll, increment, touch, kill, killsoid, killall } = rs;
-  return { soid, soapp, activity, set, setAll, increment, touch, kill, killsoid, killall };
+  const { userSessions, activeSessions, killUser, killAll } = rs;
+  return {
+    ...{ soid, soapp, activity, set, setAll, increment, touch, kill, killsoid, killall },
+    ...{ userSessions, activeSessions, killUser, killAll },
+  };
 }

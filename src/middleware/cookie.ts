@@ -6,6 +6,7 @@ import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rules.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { warnOnce } from "../util/warn-once.js";
 import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
@@ -73,6 +74,7 @@ export class SessionCookie implements Transport {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
     this.maxAge = options.maxAge;
+    warnOfMilliseconds(this, "sessions: cookie.maxAge", options.maxAge);
     const { path = "/", sameSite = "lax", httpOnly = true } = options;
     this.#options = omitUndefined({ ...options, path, sameSite, httpOnly });
     this.#secrets = checkSecrets(secret);

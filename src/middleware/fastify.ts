@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { invalidValue } from "../errors.js";
+import { kindOf } from "../util/kind-of.js";
 import type { Middleware } from "./required.js";
 
 /** The parts of Fastify's types that are used here, so that other users need not install Fastify. */
@@ -28,6 +30,9 @@ export type FastifyPlugin = (app: FastifyInstance, options: object, done: Done) 
 /** Returns a plugin that runs the middleware on every request and adds `rs` to Fastify's requests. */
 export function fastifyPlugin(middleware: Middleware): FastifyPlugin {
   function ioredisSessions(app: FastifyInstance, _options: object, done: Done): void {
+    if (typeof app?.addHook !== "function") {
+      throw invalidValue(`auth.fastify takes a Fastify app, not ${kindOf(app)}: app.register(auth.fastify)`);
+    }
     app.addHook("onRequest", (req: FastifyRequest, reply: FastifyReply, next: Done) => {
       // Fastify's results of `trustProxy`, under the names that Express uses.
       Object.assign(req.raw, { ip: req.ip, hostname: req.hostname, secure: req.protocol === "https" });

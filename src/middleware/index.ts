@@ -8,7 +8,9 @@
  * import { RedisSessions } from "ioredis-sessions";
  * import { sessions } from "ioredis-sessions/middleware";
  *
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * const auth = sessions({ rs, app: "webapp", secret: process.env.SESSION_SECRET });
  *
  * const app = express();

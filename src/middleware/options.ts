@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { anEngine, type RedisSessions } from "../engine/engine.js";
+import { OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
 import type { DefaultData, Limits } from "../types.js";
-import { aFunction, checkOptions, oneOf, type Rule, textLike } from "../util/rules.js";
+import { aFunction, checkOptions, type OptionsOwner, oneOf, type Rule, textLike } from "../util/rules.js";
 import type { CookieOptions } from "./cookie.js";
 
 /**
@@ -61,9 +62,31 @@ const aHeader = textLike("true or the name of a header", /^[\w-]+$/);
 /** For options that other functions check. */
 const anything: Rule = { be: "anything", test: () => true };
 
+const COOKIE_OPTIONS: readonly (keyof CookieOptions)[] = [
+  "name",
+  "path",
+  "domain",
+  "sameSite",
+  "secure",
+  "httpOnly",
+  "maxAge",
+  "partitioned",
+  "priority",
+];
+
+const SESSIONS: OptionsOwner = {
+  name: "sessions",
+  call: 'app.use(sessions({ rs, app: "webapp", secret }))',
+  elsewhere: {
+    ...OPTIONS_OF_ENGINE,
+    ...Object.fromEntries(COOKIE_OPTIONS.map((name) => [name, `It belongs in cookie: { ${name} }`])),
+    store: "The engine is the store: rs: new RedisSessions({ client })",
+  },
+};
+
 /** Checks the options of `sessions()`, except the limits, the app and those of the cookie. */
 export function checkSessionsOptions(options: SessionsOptions<never>): void {
-  checkOptions("sessions", options, {
+  checkOptions(SESSIONS, options, {
     rs: anEngine,
     app: anything,
     secret: anything,

@@ -8,7 +8,7 @@ import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Incremented, Killed, Limits, Session, SoidOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
-import { checkNames } from "../util/rules.js";
+import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
 import { type Channels, ResponseToken } from "./response-token.js";
@@ -21,6 +21,16 @@ const SIGN_IN_NAMES = [
   ...OPTION_NAMES.create.filter((name) => !(SET_BY_REQUEST as readonly string[]).includes(name)),
   "crossSite",
 ];
+
+const OWNERS = {
+  get: { name: "get", call: "req.rs.get({ touch: false })" },
+  set: { name: "set", call: "req.rs.set(d, { touch: false })" },
+  increment: { name: "increment", call: "req.rs.increment(key, by, { max })" },
+  touch: { name: "touch", call: "req.rs.touch({ ttl })" },
+  create: { name: "create", call: "req.rs.create(id, { ttl })" },
+  rotate: { name: "rotate", call: "req.rs.rotate({ grace })" },
+  devices: { name: "devices", call: "req.rs.devices({ limit })" },
+} satisfies Record<string, OptionsOwner>;
 
 /**
  * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id and `replaces`. `ip` and
@@ -119,7 +129,7 @@ export class RequestSession<Data extends object> {
    * touched.
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    checkNames("get", options, ["touch"]);
+    checkNames(OWNERS.get, options, ["touch"]);
     const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
@@ -132,7 +142,7 @@ export class RequestSession<Data extends object> {
    * session alive, such as polling.
    */
   async set(d: Changes<Data>, options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
-    checkNames("set", options, ["touch"]);
+    checkNames(OWNERS.set, options, ["touch"]);
     const touch = checkBoolean("touch", options.touch ?? true);
     const current = await this.#current();
     if (current === null) return null;
@@ -154,7 +164,7 @@ export class RequestSession<Data extends object> {
     by = 1,
     options: { max?: number | undefined; touch?: boolean | undefined } = {},
   ): Promise<Incremented | null> {
-    checkNames("increment", options, ["max", "touch"]);
+    checkNames(OWNERS.increment, options, ["max", "touch"]);
     const current = await this.#current();
     if (current === null) return null;
     const result = await this.#written(this.#context.rs.increment({ ...options, ...current, key, by }));
@@ -172,7 +182,7 @@ export class RequestSession<Data extends object> {
    * `maxAge` stays as it is: without one, the browser keeps the cookie until it is closed
    */
   async touch(options: { ttl?: number | undefined } = {}): Promise<Session<Data> | null> {
-    checkNames("touch", options, ["ttl"]);
+    checkNames(OWNERS.touch, options, ["ttl"]);
     const current = await this.#current();
     if (current === null) return null;
     return this.#changed(current, await this.#written(this.#context.rs.touch({ ...options, ...current })), true);
@@ -182,12 +192,12 @@ export class RequestSession<Data extends object> {
    * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
    * request has several session cookies, the sessions of all are ended.
    *
-   * @param id the user's id
+   * @param id the user's id: a string, or a safe integer, which is taken as its text
    * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
-  async create(id: string, options: SignInOptions<Data> = {}): Promise<Created> {
-    checkNames("create", options, SIGN_IN_NAMES);
+  async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
+    checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
@@ -230,6 +240,7 @@ export class RequestSession<Data extends object> {
    * during the call: then the new token reaches nobody and the session ends with its grace
    */
   async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
+    checkNames(OWNERS.rotate, options, ["grace"]);
     this.#response.assertWritable();
     const current = await this.#current();
     const rotated = current && (await this.#written(this.#context.rs.rotate({ ...options, ...current })));
@@ -246,7 +257,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the session is kept then
    */
-  async kill(): Promise<Killed> {
+  kill(): Promise<Killed>;
+  async kill(given?: unknown): Promise<Killed> {
+    refuseArgument("kill", given, "await req.rs.kill(); to end another session, auth.admin.kill({ ref })");
     this.#response.assertWritable();
     const current = await this.#current();
     if (current === null) {
@@ -272,7 +285,7 @@ export class RequestSession<Data extends object> {
    * @param page `limit`: how many to return at most (default: all); `offset`: how many to skip (default 0)
    */
   async devices(page: Pick<SoidOptions, "limit" | "offset"> = {}): Promise<Device<Data>[]> {
-    checkNames("devices", page, ["limit", "offset"]);
+    checkNames(OWNERS.devices, page, ["limit", "offset"]);
     const user = await this.#user(this.get());
     if (user === null) return [];
     const { app, id, ref } = user;
@@ -281,7 +294,9 @@ export class RequestSession<Data extends object> {
   }
 
   /** Ends the other sessions of this session's user. */
-  async killOthers(): Promise<Killed> {
+  killOthers(): Promise<Killed>;
+  async killOthers(given?: unknown): Promise<Killed> {
+    refuseArgument("killOthers", given, "await req.rs.killOthers()");
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
@@ -293,7 +308,9 @@ export class RequestSession<Data extends object> {
    *
    * @throws SessionError `headersSent` if the response has begun; the sessions are kept then
    */
-  async killAll(): Promise<Killed> {
+  killAll(): Promise<Killed>;
+  async killAll(given?: unknown): Promise<Killed> {
+    refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
     const user = await this.#user(this.#load(true));
     if (user === null) return { kill: 0 };

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkOptions, textLike } from "../util/rules.js";
+import { checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
 import { isWritable } from "./transport.js";
 
 /** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
@@ -14,6 +14,11 @@ export interface RequiredOptions {
   redirect?: string | undefined;
 }
 
+const REQUIRED: OptionsOwner = {
+  name: "required",
+  call: 'app.get("/account", auth.required({ redirect: "/login" }), …)',
+};
+
 /**
  * Returns middleware that refuses requests without a session.
  * @param load loads the request's session
@@ -24,7 +29,7 @@ export function requireSession(
   challenge: string,
   options: RequiredOptions,
 ): Middleware {
-  checkOptions("required", options, { redirect: textLike('a percent-encoded URL: "/login"', /^[!-~]+$/) });
+  checkOptions(REQUIRED, options, { redirect: textLike('a percent-encoded URL: "/login"', /^[!-~]+$/) });
   const { redirect } = options;
 
   function refuse(res: ServerResponse): void {

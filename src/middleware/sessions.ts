@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
+import { kindOf } from "../util/kind-of.js";
+import { warnOfMilliseconds } from "../util/seconds.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
@@ -66,6 +69,8 @@ export function sessions<Data extends object = DefaultData, App extends string |
   checkSessionsOptions(options as unknown as SessionsOptions<never>);
   const { rs, secret, header, read, write, device = deviceOf, onOutage = "error" } = options;
   const defaults = checkLimits(options);
+  warnOfMilliseconds(rs, "sessions: ttl", defaults.ttl);
+  warnOfMilliseconds(rs, "sessions: absolute", defaults.absolute);
   const app: string | AppOf = typeof options.app === "function" ? options.app : checkApp(options.app);
   const cookie =
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
@@ -98,6 +103,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
+    if (req?.headers === undefined) throw notARequest(req);
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
     const attached = req as { [key]?: RequestSession<Data>; rs?: RequestSession<Data> };
     attached[key] = session;
@@ -127,4 +133,11 @@ export function sessions<Data extends object = DefaultData, App extends string |
   });
   // TypeScript cannot see that `app` has the type App, nor that requests write DataInRequests.
   return auth as unknown as Sessions<Data, App>;
+}
+
+/** The error for a middleware that was called by the application instead of passed to `app.use`. */
+function notARequest(given: unknown): SessionError {
+  return invalidValue(
+    `The middleware takes a request, not ${kindOf(given)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
+  );
 }

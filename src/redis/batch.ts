@@ -1,9 +1,9 @@
 import { fromRedis } from "../errors.js";
-import type { Client } from "../types.js";
+import { setImmediate } from "../util/real-timers.js";
 import { CallOrder } from "./call-order.js";
-import { connectionErrorOf } from "./client.js";
+import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, isReply } from "./gate.js";
+import { type Gate, gateOf, isReply, isUnsent } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 
@@ -19,7 +19,7 @@ export const MOVING_PAUSE = 50;
  * flush sent a single call.
  */
 export class Batch {
-  readonly #client: Client;
+  readonly #client: RedisClient;
   readonly #deadlines: Deadlines;
   readonly #gate: Gate;
   /** Key prefix of an app → its runs that wait for the end of the iteration, in the order of their calls. */
@@ -30,7 +30,7 @@ export class Batch {
   /** Whether the last flush sent more than one call. */
   #isBusy = false;
 
-  constructor(client: Client, deadlines: Deadlines) {
+  constructor(client: RedisClient, deadlines: Deadlines) {
     this.#client = client;
     this.#deadlines = deadlines;
     this.#gate = gateOf(client);
@@ -132,12 +132,9 @@ export class Batch {
 
   /** @param withSource sends the script's source, for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {
-    const { script, keys, args } = run;
     run.isSent = true;
     this.#inFlight++;
-    const reply = withSource
-      ? this.#client.eval(script.source, keys.length, ...keys, ...args)
-      : this.#client.evalsha(script.sha, keys.length, ...keys, ...args);
+    const reply = withSource ? this.#client.eval(run) : this.#client.evalsha(run);
     reply.then(
       (reply) => {
         this.#inFlight--;
@@ -152,12 +149,8 @@ export class Batch {
 
   #sendTogether(runs: readonly Run[]): void {
     this.#inFlight++;
-    const pipeline = this.#client.pipeline();
-    for (const run of runs) {
-      run.isSent = true;
-      pipeline.evalsha(run.script.sha, run.keys.length, ...run.keys, ...run.args);
-    }
-    pipeline.exec().then(
+    for (const run of runs) run.isSent = true;
+    this.#client.evalshas(runs).then(
       (replies) => {
         this.#inFlight--;
         for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));
@@ -183,6 +176,11 @@ export class Batch {
    * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
+    if (isUnsent(error)) {
+      // The deadline is now, and will end the calls.
+      run.isSent = false;
+      return;
+    }
     if (error === null || isReply(error)) this.#gate.answered();
     if (isNoScript(error)) this.#sendAgain(run, true);
     else if (this.#client.isCluster && isMoving(error) && performance.now() + MOVING_PAUSE < run.deadline) {
@@ -201,7 +199,7 @@ export class Batch {
     if (error === null) {
       const undone = run.succeed(reply);
       if (undone !== undefined) this.#sendUndone(run, undone);
-    } else run.fail(fromRedis(error, connectionErrorOf(this.#client)));
+    } else run.fail(fromRedis(error, this.#client.lastError));
   }
 
   /** Sends again the calls that the script left undone, unless their deadline has passed. */

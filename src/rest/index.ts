@@ -7,7 +7,9 @@
  * import { RedisSessions } from "ioredis-sessions";
  * import { rest } from "ioredis-sessions/rest";
  *
- * const rs = new RedisSessions({ client: new Redis() });
+ * const client = new Redis();
+ * client.on("error", (error) => console.error("Redis:", error.message));
+ * const rs = new RedisSessions({ client });
  * express().use("/sessions", rest({ rs, authorize: [process.env.API_KEY] })).listen(8101, "127.0.0.1");
  *
  * @module

@@ -70,10 +70,10 @@ export class Input {
     return { limit, offset: this.number("offset") };
   }
 
-  /** An integer of the query. Other text is returned as it is, so that the engine refuses it. */
+  /** A number of the query. Other text is returned as it is, so that the engine refuses it. */
   number(name: string): number | undefined {
     const text = this.text(name);
-    return text !== undefined && /^-?\d{1,16}$/.test(text) ? Number(text) : (text as undefined);
+    return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : (text as undefined);
   }
 
   /** `true` or `false` of the query. Other text is returned as it is, so that the engine refuses it. */

@@ -125,13 +125,13 @@ function internal(): Problem {
 /** Called with the error behind a 500, which the response does not reveal. */
 export type OnError = (error: unknown, req: Request) => void;
 
-/** Describes an error in one line: its name, its message and its cause. */
+/** Describes an error in one line: its name, its message, its cause and its hint. */
 export function describeError(error: unknown): string {
-  const { name, message } = Object(error) as Partial<Error>;
+  const { name, message, hint } = Object(error) as Partial<SessionError>;
   // Any value can be thrown, not only an Error.
   if (message === undefined)
     return oneLine(`${typeof error} was thrown${typeof error === "string" ? `: ${error}` : ""}`);
-  return oneLine(`${name}: ${message}${reasonOf(error)}`);
+  return oneLine(`${name}: ${message}${reasonOf(error)}${hint === undefined ? "" : ` (${hint})`}`);
 }
 
 /** Removes line breaks. An error may quote its request, which must not be able to forge another line of the log. */

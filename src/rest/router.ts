@@ -1,7 +1,8 @@
 import express, { type NextFunction, type Request, type RequestHandler, type Response, type Router } from "express";
 import { type AnyRedisSessions, anEngine, type RedisSessions } from "../engine/engine.js";
+import { OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue, SessionError } from "../errors.js";
-import { aFunction, checkOptions } from "../util/rules.js";
+import { aFunction, checkOptions, type OptionsOwner } from "../util/rules.js";
 import { type Authorize, guardOf } from "./authorize.js";
 import { assertJson, Input } from "./input.js";
 import { describeInterface } from "./openapi.js";
@@ -25,6 +26,12 @@ export interface RestOptions {
 /** The maximum length of a body, in bytes. */
 const BODY_LIMIT = 64 * 1024;
 
+const REST: OptionsOwner = {
+  name: "rest",
+  call: "app.use(rest({ rs, authorize }))",
+  elsewhere: OPTIONS_OF_ENGINE,
+};
+
 /**
  * Creates a router for Express 4 and 5 that serves the engine's methods to programs in any language, with the routes of
  * rest-sessions.
@@ -32,7 +39,7 @@ const BODY_LIMIT = 64 * 1024;
  * @throws SessionError `invalidValue` if `rs` or `authorize` is missing, or an option is invalid
  */
 export function rest(options: RestOptions): Router {
-  checkOptions("rest", options, {
+  checkOptions(REST, options, {
     rs: anEngine,
     authorize: { be: "a list of API keys, a function, or false", test: (value) => value !== true },
     onError: aFunction,

@@ -6,7 +6,7 @@ import type { Incremented } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
-import { decode, type StoredSession, Tombstone } from "./session-text.js";
+import { decode, type StoredSession, Tombstone, valueIn } from "./session-text.js";
 
 /** Changes of the data, or a function that returns them for a session. Null changes nothing. */
 type ChangesOf = (stored: StoredSession) => string | null;
@@ -226,7 +226,7 @@ function merge(data: string, changes: string, { maxBytes, maxKeys }: operations.
  */
 export function incremented(stored: StoredSession, { key, by, max, path }: operations.Increment): Incremented {
   // Between the line feed and the colon.
-  const json = stored.value(key.slice(1, -1)) ?? "0";
+  const json = valueIn(stored.lines, key.slice(1, -1)) ?? "0";
   const value = Number(json) + 0;
   if (!/^-?\d+$/.test(json) || !Number.isSafeInteger(value)) throw notAnInteger(path);
   const sum = value + by;

@@ -1,5 +1,5 @@
-import { setImmediate } from "node:timers/promises";
 import { CHUNK } from "../redis/operation.js";
+import { endOfRound } from "../util/real-timers.js";
 
 /** A part of a list. */
 export interface Part {
@@ -57,7 +57,7 @@ export async function* prefetch<Item>(
     for (;;) {
       const { done, value } = await next;
       if (done) return;
-      next = begin === "before" ? items.next() : setImmediate().then(() => items.next());
+      next = begin === "before" ? items.next() : endOfRound().then(() => items.next());
       // A failure is thrown when the item is awaited. Until then, or if the caller stops early, it must not be unhandled.
       next.catch(() => {});
       yield value;

@@ -71,6 +71,32 @@ export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
 }
 
+/** Parses data lines. Returns the keys in the form of quoteKey(), with JSON values. */
+export function parseLines(lines: string): Map<string, string> {
+  const data = new Map<string, string>();
+  for (const text of lines.split("\n")) {
+    const end = text.indexOf('"', 1) + 1;
+    if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
+  }
+  return data;
+}
+
+/** Counts data lines. */
+export function countLines(lines: string): number {
+  let count = 0;
+  for (let at = lines.indexOf("\n"); at !== -1; at = lines.indexOf("\n", at + 1)) count++;
+  return count;
+}
+
+/** Returns the JSON of a key in data lines; undefined if the key does not exist. The key has the form of quoteKey(). */
+export function valueIn(lines: string, quotedKey: string): string | undefined {
+  const start = lines.indexOf(line(quotedKey, ""));
+  if (start === -1) return undefined;
+  const from = start + quotedKey.length + 2;
+  const end = lines.indexOf("\n", from);
+  return lines.slice(from, end === -1 ? undefined : end);
+}
+
 /** Returns a key as JSON. Quotation marks in the key are written as \u0022, so scripts can find the end of the key. */
 export function quoteKey(key: string): string {
   const json = JSON.stringify(key);
@@ -169,23 +195,9 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
-  /** Returns the data: keys in the form of quoteKey(), with JSON values. */
-  data(): Map<string, string> {
-    const data = new Map<string, string>();
-    for (const text of this.#data.split("\n")) {
-      const end = text.indexOf('"', 1) + 1;
-      if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
-    }
-    return data;
-  }
-
-  /** Returns the JSON of a key of the data; undefined if the key does not exist. The key has the form of quoteKey(). */
-  value(quotedKey: string): string | undefined {
-    const start = this.#data.indexOf(line(quotedKey, ""));
-    if (start === -1) return undefined;
-    const from = start + quotedKey.length + 2;
-    const end = this.#data.indexOf("\n", from);
-    return this.#data.slice(from, end === -1 ? undefined : end);
+  /** The data lines, each with a line feed in front. */
+  get lines(): string {
+    return this.#data;
   }
 
   /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */

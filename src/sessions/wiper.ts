@@ -2,7 +2,7 @@ import { quote, SessionError } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { BoundedMap } from "../util/bounded-map.js";
-import { appsKey, LAYOUT, layoutKey } from "./keys.js";
+import { appsKey, Keys, LAYOUT, layoutKey } from "./keys.js";
 
 /** After this time in ms an app is registered again, in case Redis has lost its keys. */
 const REGISTRATION_TTL = 60_000;
@@ -65,6 +65,19 @@ export class Wiper {
     }
     if (failure !== undefined) throw failure;
     return wiped;
+  }
+
+  /** Reads one key of each app. In a Cluster, the apps are on several nodes. */
+  async reachApps(): Promise<void> {
+    const deadline = this.#connection.deadline();
+    let page: Promise<unknown>[] = [];
+    for await (const [name] of this.#apps()) {
+      page.push(this.#connection.command((client) => client.exists(new Keys(this.#namespace, name).active), deadline));
+      if (page.length < CHUNK) continue;
+      await Promise.all(page);
+      page = [];
+    }
+    await Promise.all(page);
   }
 
   /** Wipes at this interval in seconds. The first time is random, so that servers that start together do not all wipe at once. */

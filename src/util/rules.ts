@@ -1,5 +1,16 @@
 import { closestMatch } from "leven";
-import { invalidValue } from "../errors.js";
+import { invalidValue, type SessionError } from "../errors.js";
+import { kindOf, roleOf } from "./kind-of.js";
+
+/** What takes options, and what a message about wrong ones can say. */
+export interface OptionsOwner {
+  /** Begins the message: "kill". */
+  readonly name: string;
+  /** The right call: "kill({ app, token })". */
+  readonly call?: string;
+  /** Names that are options of something else → a sentence that says where they belong. */
+  readonly elsewhere?: { readonly [option: string]: string };
+}
 
 /**
  * Checks options when something is constructed. A misspelt option would otherwise be ignored silently, and its default
@@ -10,14 +21,18 @@ import { invalidValue } from "../errors.js";
  * @throws SessionError `invalidValue` that names the option, and for an unknown one the option that was probably meant
  */
 export function checkOptions<Options extends object>(
-  owner: string,
+  owner: string | OptionsOwner,
   options: Options,
   rules: { readonly [Name in keyof Required<Options>]: Rule },
 ): void {
   checkNames(owner, options, Object.keys(rules));
   for (const [name, { be, test }] of Object.entries<Rule>(rules)) {
     const value = (options as Record<string, unknown>)[name];
-    if (value !== undefined && !test(value)) throw invalidValue(`${owner}: ${name} must be ${be}`);
+    if (value !== undefined && !test(value)) {
+      const isDigits = typeof value === "string" && /^\d+$/.test(value) && test(Number(value));
+      const hint = isDigits ? "it is a string: pass Number(…)" : undefined;
+      throw invalidValue(`${toOwner(owner).name}: ${name} must be ${be}`, hint);
+    }
   }
 }
 
@@ -31,20 +46,46 @@ export function checkOptions<Options extends object>(
  * option that was probably meant
  */
 export function checkNames(
-  owner: string,
+  owner: string | OptionsOwner,
   options: object,
   allowed: readonly string[],
   ignored: readonly string[] = [],
 ): void {
-  if (typeof options !== "object" || options === null) throw invalidValue(`${owner} takes an object of options`);
-  for (const name of Object.keys(options)) {
-    if (allowed.includes(name) || ignored.includes(name)) continue;
-    const meant = closestMatch(name, allowed, { maxDistance: Math.min(3, Math.ceil(name.length / 3)) });
-    const help = meant === undefined ? `It takes ${allowed.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
+  if (typeof options !== "object" || options === null) throw notOptions(owner, options);
+  for (const option of Object.keys(options)) {
+    if (allowed.includes(option) || ignored.includes(option)) continue;
+    if (roleOf(options) !== undefined) throw notOptions(owner, options);
+    const { name, elsewhere = {} } = toOwner(owner);
+    const meant = closestMatch(option, allowed, { maxDistance: Math.min(3, Math.ceil(option.length / 3)) });
+    const listed = meant === undefined ? `It takes ${allowed.join(", ") || "none"}.` : `Did you mean "${meant}"?`;
+    const help = Object.hasOwn(elsewhere, option) ? elsewhere[option] : listed;
     // Do not quote a name of another form: it may be a secret in the wrong place.
-    const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(name) ? `option "${name}"` : "such option";
-    throw invalidValue(`${owner} has no ${which}. ${help}`);
+    const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(option) ? `option "${option}"` : "such option";
+    throw invalidValue(`${name} has no ${which}. ${help}`);
   }
+}
+
+/** @throws SessionError `invalidValue` if a value cannot be an object of options: a string, a function, a Redis client … */
+export function assertOptions(owner: OptionsOwner, options: unknown): asserts options is object {
+  if (typeof options !== "object" || options === null || roleOf(options) !== undefined)
+    throw notOptions(owner, options);
+}
+
+/** The error for a value in the place of the options. Names only the value's kind, because it may be a token. */
+function notOptions(owner: string | OptionsOwner, value: unknown): SessionError {
+  const { name, call } = toOwner(owner);
+  return invalidValue(
+    `${name} takes an object of options, not ${kindOf(value)}${call === undefined ? "" : `: ${call}`}`,
+  );
+}
+
+function toOwner(owner: string | OptionsOwner): OptionsOwner {
+  return typeof owner === "string" ? { name: owner } : owner;
+}
+
+/** Refuses an argument of a method without parameters: the caller must have meant something else. */
+export function refuseArgument(name: string, given: unknown, remedy: string): void {
+  if (given !== undefined) throw invalidValue(`${name} takes no argument, not ${kindOf(given)}: ${remedy}`);
 }
 
 /** What the value of one option must be. */

@@ -1,4 +1,4 @@
-import { setImmediate } from "node:timers/promises";
+import { endOfRound } from "./real-timers.js";
 
 /** How long a loop may block the event loop, in ms. */
 const MAX_SLICE = 8;
@@ -14,7 +14,7 @@ export class TimeSlice {
 
   /** Lets the event loop run other work, then begins the next slice. */
   async yield(): Promise<void> {
-    await setImmediate();
+    await endOfRound();
     this.#since = performance.now();
   }
 }

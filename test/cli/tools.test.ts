@@ -128,7 +128,10 @@ describe("the command", () => {
     for (const env of [{ REDIS_URL: `redis://127.0.0.1:${port}` }, { RS_REDISPORT: port }]) {
       const { code, out, err } = await run(["ls", "webapp"], env);
       expect({ code, out }).toEqual({ code: 1, out: "" });
-      expect(err).toBe(`ioredis-sessions: Redis is not available: connect ECONNREFUSED 127.0.0.1:${port}\n`);
+      const remedy = "no server listens there: check that Redis runs, and check host and port";
+      expect(err).toBe(
+        `ioredis-sessions: Redis is not available: connect ECONNREFUSED 127.0.0.1:${port} (${remedy})\n`,
+      );
     }
   });
 
@@ -136,7 +139,8 @@ describe("the command", () => {
     await t.create();
     const { code, out, err } = await run(["killsoid", "webapp", "alice", "--redis", `${t.redis.url}/99`]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toBe("ioredis-sessions: Redis is not available: ERR DB index is out of range\n");
+    const remedy = "the database does not exist: check db, or the number at the end of the URL";
+    expect(err).toBe(`ioredis-sessions: Redis is not available: ERR DB index is out of range (${remedy})\n`);
     expect((await tool("activity", "webapp")).out).toContain("1 user");
   });
 
@@ -178,11 +182,7 @@ describe("the command", () => {
     ["an argument too many", ["ls", "webapp", "shop"], /too many arguments/],
     ["an invalid number", ["ls", "webapp", "--dt", "ten"], /must be a whole number/],
     ["a limit of 0", ["ls", "webapp", "--limit", "0"], /at least 1/],
-    [
-      "a time span that is too short",
-      ["activity", "webapp", "--dt", "9"],
-      /deltaTime must be a positive integer >= 10/,
-    ],
+    ["a time span that is too short", ["activity", "webapp", "--dt", "9"], /dt must be a positive integer >= 10/],
     ["a bad app", ["ls", "no"], /Invalid app format.*3 to 20/],
     ["a bad ref", ["kill", "webapp", "short"], /Invalid token format \(64 of .*; or a ref: 27 of A-Z a-z 0-9 _ -/],
     ["an invalid port", ["serve", "--port", "65536"], /at most 65535/],

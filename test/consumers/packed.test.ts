@@ -60,7 +60,7 @@ afterAll(async () => {
 });
 
 async function run(program: string): Promise<unknown> {
-  const env = { ...process.env, REDIS_URL: redis.url, REDIS_PORT: `${redis.port}` };
+  const env = { ...process.env, REDIS_URL: redis.url, REDIS_PORT: `${redis.port}`, SESSION_TTL: "3600" };
   const { stdout, stderr } = await exec(process.execPath, [program], { cwd: project, env });
   expect(stderr).toBe("");
   return JSON.parse(stdout);
@@ -112,6 +112,56 @@ describe("the packed package", () => {
       kill: { kill: 1 },
       killsoid: { kill: 1 },
       killall: { kill: 1 },
+    });
+  });
+
+  // redis-sessions 2.1.0 and 3.0.0 print the same for this program.
+  test("runs a program for redis-sessions 2 with only the import changed", async () => {
+    expect(await run("redis-sessions-2.cjs")).toEqual({
+      ping: "PONG",
+      created: true,
+      visits: ["200 Alice true", "401 no token", "401 no session", "500 Invalid token format"],
+      changed: { name: "Alice", paid: true, total: 12.5 },
+      read: 4,
+      activity: { activity: 2 },
+      active: ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+      killed: { kill: 1 },
+      again: { kill: 0 },
+      signedOut: "401 no session",
+      signedIn: "200 Alice true",
+      errors: [
+        "missingParameter: No app supplied",
+        "invalidFormat: Invalid app format",
+        "missingParameter: No id supplied",
+        "invalidValue: ttl must be a positive integer >= 10",
+        "invalidValue: d must be an object",
+        "invalidValue: d.list has a forbidden type. Only strings, numbers, boolean and null are allowed.",
+        "missingParameter: No token supplied",
+      ],
+    });
+  });
+
+  // redis-sessions 4.0.0 prints the same for this program.
+  test("runs a program for redis-sessions 4 with only the import changed", async () => {
+    expect(await run("redis-sessions-4.js")).toEqual({
+      ping: "PONG",
+      users: ["alice", null],
+      set: { cart: 3 },
+      nobody: null,
+      noResave: true,
+      activity: { activity: 2 },
+      soapp: 3,
+      soid: [{ ip: "10.0.0.1", d: { cart: 3 } }, { ip: "10.0.0.2" }],
+      logout: [{ kill: 1 }, { kill: 0 }],
+      killsoid: { kill: 1 },
+      left: null,
+      killall: { kill: 1 },
+      errors: [
+        "invalidFormat: Invalid app format",
+        "invalidFormat: Invalid token format",
+        "invalidValue: deltaTime must be a positive integer >= 10",
+        "invalidValue: d.list has a forbidden type. Only strings, numbers, boolean and null are allowed.",
+      ],
     });
   });
 

@@ -21,7 +21,7 @@ const METHODS: [string, (options: { app: string; ref: string }) => Promise<unkno
 
 const OTHERS: [string, unknown][] = [
   ["ttl", 60],
-  ["ttl", "3600"],
+  ["ttl", "3601"],
   ["no_resave", true],
   ["ip", "192.0.2.1"],
   ["device", "Chrome"],

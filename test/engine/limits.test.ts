@@ -270,7 +270,7 @@ test.each<[Partial<CreateOptions>, string]>([
   [{ absolute: Number.MAX_SAFE_INTEGER }, "absolute must be a positive integer >= 10"],
   [{ maxPerUser: 0 }, "maxPerUser must be an integer >= 1"],
   [{ maxPerUser: 1.5 }, "maxPerUser must be an integer >= 1"],
-  [{ maxPerUser: "2" as unknown as number }, "maxPerUser must be an integer >= 1"],
+  [{ maxPerUser: "two" as unknown as number }, "maxPerUser must be an integer >= 1"],
   [{ overflow: "newest" as "oldest" }, 'overflow must be "oldest", "idle" or "reject"'],
 ])("create refuses %j and sends nothing", async (options, message) => {
   const commands = await t.redis.watch(async () => {

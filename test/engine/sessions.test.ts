@@ -28,5 +28,5 @@ test("sessions() refuses bad input at once, and works as an unbound function", (
   const { sessions } = t.rs;
   expect(() => sessions({ app: "x", dt: 60 })).toThrow("Invalid app format");
   expect(() => sessions(undefined as never)).toThrow("No app supplied");
-  expect(() => sessions({ app: "webapp", dt: 1 })).toThrow("deltaTime must be a positive integer >= 10");
+  expect(() => sessions({ app: "webapp", dt: 1 })).toThrow("dt must be a positive integer >= 10");
 });

@@ -4,7 +4,8 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 
-type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions">;
+type Alias = "killAll" | "killUser" | "userSessions" | "activeSessions";
+type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions" | Alias>;
 type Refusal = [what: string, options: unknown, message: string];
 
 const app = "webapp";
@@ -43,7 +44,11 @@ function ofId(rest: object): Refusal[] {
     ["no id", rest, "No id supplied"],
     ["an empty id", { ...rest, id: "" }, "No id supplied"],
     ["an id of null", { ...rest, id: null }, "No id supplied"],
-    ["an id that is a number", { ...rest, id: 7 }, "Invalid id format"],
+    ["an id of 1.5", { ...rest, id: 1.5 }, "Invalid id format"],
+    ["an id of NaN", { ...rest, id: Number.NaN }, "Invalid id format"],
+    ["an id that is an inexact number", { ...rest, id: 2 ** 53 }, "Invalid id format"],
+    ["an id that is a bigint", { ...rest, id: 7n }, "Invalid id format"],
+    ["an id that is true", { ...rest, id: true }, "Invalid id format"],
     ["an id that is an object", { ...rest, id: {} }, "Invalid id format"],
     ["an id of 129 characters", { ...rest, id: "x".repeat(129) }, "Invalid id format"],
     ["an id with half a surrogate pair", { ...rest, id: "\ud83c" }, "Invalid id format"],
@@ -79,7 +84,6 @@ function ofWhich(rest: object): Refusal[] {
 function ofData(rest: object): Refusal[] {
   const forbidden = "has a forbidden type. Only strings, numbers, boolean and null are allowed.";
   return [
-    ["d of null", { ...rest, d: null }, "No d supplied"],
     ["d that is a string", { ...rest, d: "a" }, "d must be an object"],
     ["d that is an array", { ...rest, d: [1] }, "d must be an object"],
     ["d without a key", { ...rest, d: {} }, "d must contain at least one key."],
@@ -90,11 +94,13 @@ function ofData(rest: object): Refusal[] {
 }
 
 function ofSeconds(item: string, option: string, rest: object): Refusal[] {
-  return [9, 0, -10, 10.5, "10", Number.NaN, Number.POSITIVE_INFINITY, 1e16, true].map((value) => [
-    `${option} of ${JSON.stringify(value)}`,
-    { ...rest, [option]: value },
-    `${item} must be a positive integer >= 10`,
-  ]);
+  return [9, 0, -10, 10.5, "9", "1e3", "60s", " 60", "-60", "", Number.NaN, Number.POSITIVE_INFINITY, 1e16, true].map(
+    (value) => [
+      `${option} of ${JSON.stringify(value)}`,
+      { ...rest, [option]: value },
+      `${item} must be a positive integer >= 10`,
+    ],
+  );
 }
 
 const refusals: Record<MethodName, Refusal[]> = {
@@ -117,7 +123,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofWhich({ app }),
     ["touch that is a number", { app, token, touch: 0 }, "touch must be true or false"],
     ["touch that is a string", { app, ref, touch: "false" }, "touch must be true or false"],
-    ["a token in the place of the options", token, "get takes an object of options"],
+    ["a token in the place of the options", token, "get takes an object of options, not a string: get({ app, token })"],
     [
       "a token in the place of a name",
       { app, ref, [token]: true },
@@ -129,6 +135,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofApp({ token, d: { a: 1 } }),
     ...ofWhich({ app, d: { a: 1 } }),
     ["no d", { app, token }, "No d supplied"],
+    ["d of null", { app, token, d: null }, "No d supplied"],
     [
       "an option of create",
       { app, token, d: { a: 1 }, absolute: 60 },
@@ -154,7 +161,7 @@ const refusals: Record<MethodName, Refusal[]> = {
       { app, token, key: "__proto__" },
       "d.__proto__ is not allowed: code that copies the data could take it for a prototype",
     ],
-    ...[1.5, "1", Number.NaN, 2 ** 53].flatMap((value): Refusal[] =>
+    ...[1.5, "one", Number.NaN, 2 ** 53].flatMap((value): Refusal[] =>
       ["by", "max"].map((name) => [
         `${name} of ${JSON.stringify(value)}`,
         { app, token, key: "n", [name]: value },
@@ -195,8 +202,9 @@ const refusals: Record<MethodName, Refusal[]> = {
   ],
   soapp: [
     ...ofApp({ dt: 60 }),
-    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
-    ...ofSeconds("deltaTime", "dt", { app }),
+    ["no dt", { app }, "No dt supplied"],
+    ["a dt of null", { app, dt: null }, "No dt supplied"],
+    ...ofSeconds("dt", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
     ["a user", { app, dt: 60, id }, 'soapp has no option "id". It takes app, dt, deltaTime, limit, offset.'],
     ["a misspelt limit", { app, dt: 60, limt: 5 }, 'soapp has no option "limt". Did you mean "limit"?'],
@@ -204,13 +212,14 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a limit of 1.5", { app, dt: 60, limit: 1.5 }, "limit must be an integer >= 1"],
     ["a limit without end", { app, dt: 60, limit: Number.POSITIVE_INFINITY }, "limit must be an integer >= 1"],
     ["an offset of -1", { app, dt: 60, offset: -1 }, "offset must be an integer >= 0"],
-    ["an offset that is a string", { app, dt: 60, offset: "1" }, "offset must be an integer >= 0"],
+    ["a limit of text", { app, dt: 60, limit: "all" }, "limit must be an integer >= 1"],
+    ["an offset of text", { app, dt: 60, offset: "1st" }, "offset must be an integer >= 0"],
   ],
   activity: [
     ...ofApp({ dt: 60 }),
     ["both names of the span", { app, dt: 60, deltaTime: 60 }, "Give dt or deltaTime, not both"],
-    ["no dt", { app }, "deltaTime must be a positive integer >= 10"],
-    ...ofSeconds("deltaTime", "dt", { app }),
+    ["no dt", { app }, "No dt supplied"],
+    ...ofSeconds("dt", "dt", { app }),
     ...ofSeconds("deltaTime", "deltaTime", { app }),
     ["a limit", { app, dt: 60, limit: 5 }, 'activity has no option "limit". It takes app, dt, deltaTime.'],
   ],
@@ -220,7 +229,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a misspelt grace", { app, token, grce: 0 }, 'rotate has no option "grce". Did you mean "grace"?'],
     ["a grace of -1", { app, token, grace: -1 }, "grace must be an integer >= 0"],
     ["a grace of 1.5", { app, token, grace: 1.5 }, "grace must be an integer >= 0"],
-    ["a grace that is a string", { app, token, grace: "10" }, "grace must be an integer >= 0"],
+    ["a grace of text", { app, token, grace: "10s" }, "grace must be an integer >= 0"],
     ["a grace that is too long", { app, token, grace: 1e13 }, "grace must be an integer >= 0"],
   ],
 };

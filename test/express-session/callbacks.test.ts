@@ -247,6 +247,16 @@ test("a save without changes waits for the save under way and fails with it", as
   ]);
   expect(order).toEqual(["save", "same", "touch"]);
 
+  // A session of @fastify/session that was never saved.
+  const first = Object.assign(Object.create({}), withCookie({}));
+  order.length = 0;
+  await Promise.all([
+    store.set("first", first).then(note("first save")),
+    store.set("first", first).then(note("same")),
+    store.touch("first", first).then(note("touch")),
+  ]);
+  expect(order).toEqual(["first save", "same", "touch"]);
+
   one.color = "blue";
   await t.db.set("rs:{sess}:s:~sid", "no session");
   const saves = await Promise.allSettled([store.set("sid", one), store.set("sid", one), store.touch("sid", one)]);

@@ -37,6 +37,8 @@ test("admin changes and prolongs sessions of its own app, with any JSON as data"
   expect(await admin.set({ ref: foreign.ref, d: roles })).toBeNull();
   expect(await admin.increment({ ref, key: "n", by: 2 })).toEqual({ value: 2, applied: true });
   expect(await admin.increment({ ref: foreign.ref, key: "n" })).toBeNull();
+  expect(await admin.setAll("alice", { roles: [] } as never)).toEqual({ set: 1 });
+  expect((await t.rs.get({ app: "webapp", ref }))?.d).toEqual({ roles: [], n: 2 });
   expect(await admin.setAll({ id: "alice", d: { roles: ["admin"] } as never })).toEqual({ set: 1 });
   expect((await t.rs.get({ app: "webapp", ref }))?.d).toEqual({ roles: ["admin"], n: 2 });
   expect(await t.rs.get({ app: "other", ref: foreign.ref })).not.toHaveProperty("d");

@@ -52,3 +52,35 @@ test("signs in the user that Passport finds, with a ttl for remember-me", async 
   const stranger = await site.browser().post("/login?name=alice&password=guess");
   expect([stranger.status, stranger.cookies]).toEqual([401, []]);
 });
+
+test("signs in a user whose id is a number, as in an SQL table", async () => {
+  const passport = new Passport();
+  const rows = [{ id: 42, name: "alice" }];
+  passport.use(
+    new Strategy({ passReqToCallback: false }, (name, _password, found) => {
+      found(null, rows.find((row) => row.name === name) ?? false);
+    }),
+  );
+  const form: Middleware = (req, _res, next) => {
+    next(void Object.assign(req, { body: { username: query(req as Req, "name"), password: "open sesame" } }));
+  };
+  const auth = t.auth();
+  const site = await t.open(
+    {
+      "/login": [
+        form,
+        passport.authenticate("local", { session: false }) as (req: IncomingMessage, res: ServerResponse) => void,
+        (req) => req.rs.create((req as Req & { user: { id: number } }).user.id),
+      ],
+      "/me": async (req) => {
+        const session = await req.rs.get();
+        return rows.find(({ id }) => id === Number(session?.id));
+      },
+    },
+    { use: [auth] },
+  );
+  const browser = site.browser();
+  await browser.post("/login?name=alice");
+  expect((await browser.get("/me")).body).toEqual({ id: 42, name: "alice" });
+  expect(await auth.admin.killsoid({ id: 42 })).toEqual({ kill: 1 });
+});

@@ -50,15 +50,20 @@ test("rejects data of another type at compile time", () => {
 test("admin takes an app only if the option app is a function", () => {
   const auth = shopAuth();
   expectTypeOf(auth.admin).toEqualTypeOf<Admin<Shop>>();
-  expectTypeOf(auth.admin.soid)
-    .parameter(0)
-    .toEqualTypeOf<{ id: string; limit?: number | undefined; offset?: number | undefined }>();
+  type ByOptions = (options: {
+    id: string | number;
+    limit?: number | undefined;
+    offset?: number | undefined;
+  }) => unknown;
+  expectTypeOf(auth.admin.soid).toExtend<ByOptions>();
+  expectTypeOf(auth.admin.soid).toBeCallableWith(42, { limit: 5 });
+  expectTypeOf(auth.admin.killsoid).toBeCallableWith("alice", { except: "ref" });
   const rs = new RedisSessions<Shop>({ client: t.db, wipe: 0 });
   const tenants = sessions({ rs, app: (_req: IncomingMessage) => "blue", secret: SECRET });
   expectTypeOf(tenants.admin).toEqualTypeOf<TenantAdmin<Shop>>();
   expectTypeOf(tenants.admin.soid)
     .parameter(0)
-    .toEqualTypeOf<{ app: string; id: string; limit?: number | undefined; offset?: number | undefined }>();
+    .toEqualTypeOf<{ app: string; id: string | number; limit?: number | undefined; offset?: number | undefined }>();
   expectTypeOf<(req: IncomingMessage) => Promise<string | undefined>>().toExtend<AppOf>();
   expect(tenants.admin.killall).toBe(rs.killall);
   expectTypeOf(auth.admin.killall).parameters.toEqualTypeOf<[]>();

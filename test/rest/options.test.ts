@@ -17,6 +17,9 @@ function construct(options: unknown): () => unknown {
 describe("rest", () => {
   test.each<[string, unknown, RegExp]>([
     ["no options", undefined, /rest takes an object of options/],
+    ["an engine", rs, /rest takes an object of options, not an engine: app\.use\(rest\(\{ rs, authorize \}\)\)/],
+    ["a request", { headers: {}, url: "/" }, /not a request: app\.use\(rest\(\{ rs, authorize \}\)\)/],
+    ["a client", { client, authorize: [key] }, /It belongs to the engine: rs: new RedisSessions\(\{ client \}\)/],
     ["no engine", { authorize: false }, /rest needs rs/],
     ["an rs that is not an engine", { rs: {}, authorize: false }, /rs must be an engine/],
     ["no authorize", { rs }, /rest needs authorize/],

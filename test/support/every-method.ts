@@ -1,5 +1,22 @@
+import { setImmediate } from "node:timers/promises";
 import { expect } from "vitest";
-import type { RedisSessions } from "../../src/index.js";
+import type { RedisSessions, Session } from "../../src/index.js";
+
+/** Makes many calls on one session, several in each round of the event loop, and checks that they keep their order. */
+export async function callsInOrder(rs: RedisSessions, app = "webapp"): Promise<void> {
+  const { token } = await rs.create({ app, id: "alice", ip: "::1", d: { n: -1 } });
+  // The order may change while Redis lacks a script.
+  await rs.set({ app, token, d: { n: -1 } });
+  await rs.get({ app, token });
+  const calls: Promise<Session | null>[] = [];
+  for (let n = 0; n < 50; n++) {
+    calls.push(rs.set({ app, token, d: { n } }), rs.get({ app, token }));
+    if (n % 5 === 4) await setImmediate();
+  }
+  const seen = (await Promise.all(calls)).map((session) => session?.d?.n);
+  expect(seen).toEqual(Array.from({ length: 50 }, (_, n) => [n, n]).flat());
+  await rs.kill({ app, token });
+}
 
 /** Calls every method of the engine once or more, to test a kind of client. Leaves no session. */
 export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<void> {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { SessionError } from "../../../src/errors.js";
 import type { Authorize } from "../../../src/rest/index.js";
 import { useApi } from "../support/api.js";
 import { expectProblem } from "../support/problem.js";
@@ -57,6 +58,11 @@ export function describeFailures(): void {
       "an error with its cause",
       new TypeError("no directory", { cause: new Error("connect ECONNREFUSED") }),
       "TypeError: no directory: connect ECONNREFUSED",
+    ],
+    [
+      "an error with its hint",
+      new SessionError("redisError", "no", { hint: "ask the admin", cause: new Error("NOPERM") }),
+      "redisError: no: NOPERM (ask the admin)",
     ],
     ["a cause that the message contains", new Error("it: b", { cause: new Error("b") }), "Error: it: b"],
     ["a string", "no", "string was thrown: no"],
