@@ -39,14 +39,14 @@ function lineOf({ method, originalUrl }: Request): string {
 }
 
 /**
- * Masks the secrets in a path: the token (or the id of a RedisStore session) after `get`, `set`, `kill` and `rotate`, and
- * any text as long as a token, also percent-encoded. The query is omitted, because it contains users' addresses and
- * possibly a token.
+ * Masks the secrets in a path: the token (or the id of a RedisStore session) after `get`, `set`, `increment`, `touch`,
+ * `kill` and `rotate`, and any text as long as a token, also percent-encoded. The query is omitted, because it contains
+ * users' addresses and possibly a token.
  */
 function printablePath(url: string): string {
   return url
     .replace(/\?.*/s, "")
-    .replace(/(\/(?:get|set|kill|rotate)\/)(?!-$).+/is, "$1<token>")
+    .replace(/(\/(?:get|set|increment|touch|kill|rotate)\/)(?!-$).+/is, "$1<token>")
     .replace(/(?:[A-Za-z0-9]|%[\dA-Fa-f]{2}){64,}/g, "<token>")
     .replace(/[^\x21-\x7e]/g, "?");
 }
