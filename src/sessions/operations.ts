@@ -1,7 +1,7 @@
 import { impersonated, inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation, OperationInput } from "../redis/operation.js";
-import { toNumber } from "../redis/reply.js";
+import { toNumber, toText } from "../redis/reply.js";
 import type { Incremented } from "../types.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
@@ -407,12 +407,12 @@ export const killMany = {
 
 export const barLegacy = {
   script: scripts.barLegacy,
-  keys: (keys, { id }) => [keys.legacy, keys.barred(id)],
-  args: ({ barFor }) => [barFor ?? ""],
-  reply: (reply: unknown) => toNumber(reply) === 1,
+  keys: (keys, { id }) => [keys.legacy, keys.barred(id), keys.userSessions],
+  args: ({ id, barFor }) => [barFor ?? "", id],
+  reply: toText,
 } satisfies SessionOperation<
   { /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined },
-  boolean
+  string | null
 >;
 
 export const pageUserSessions = {

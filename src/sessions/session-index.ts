@@ -77,8 +77,13 @@ export class SessionIndex {
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
-    await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => this.#userEntries(id), except);
+    let field: string | null | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
+    return this.#endAll(() => {
+      // The first pass begins with the field that was read together with the bar.
+      const pages = this.#userEntries(id, field);
+      field = undefined;
+      return pages;
+    }, except);
   }
 
   /**
@@ -324,12 +329,14 @@ export class SessionIndex {
     return { checked, left };
   }
 
-  /** Yields the index entries of a user in pages. */
-  async *#userEntries(id: string): AsyncGenerator<Entry[], void> {
+  /**
+   * Yields the index entries of a user in pages.
+   * @param field the user's field of `userSessions`, if it was just read
+   */
+  async *#userEntries(id: string, field?: string | null): AsyncGenerator<Entry[], void> {
     const { userSessions } = this.#keys;
-    const { refs, hasOverflow } = parseUserSessions(
-      toText(await this.#connection.command((client) => client.hget(userSessions, id))),
-    );
+    if (field === undefined) field = toText(await this.#connection.command((client) => client.hget(userSessions, id)));
+    const { refs, hasOverflow } = parseUserSessions(field);
     if (hasOverflow) yield* this.#userEntriesWithOverflow(id);
     else yield refs.map((ref) => ({ id, ref }));
   }
