@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
+import { hintOf } from "../errors.js";
 import { watchOutage } from "../redis/client.js";
 import { connectionErrorOf } from "../redis/connection-error.js";
 import { describeError } from "../rest/problem.js";
@@ -10,7 +11,9 @@ export function logRedis(client: Client): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
       const why = connectionErrorOf(client);
-      console.error(`Redis is not connected${why === undefined ? "" : `: ${why.message}`}`);
+      const hint = why && hintOf(why);
+      const reason = `${why === undefined ? "" : `: ${why.message}`}${hint === undefined ? "" : ` (${hint})`}`;
+      console.error(`Redis is not connected${reason}`);
     })
     .on("connect", () => console.error("Redis is connected"));
   watchOutage(client, log);

@@ -1,4 +1,4 @@
-import { checkClient, openClient } from "../redis/client.js";
+import { checkClient, closeClient, openClient } from "../redis/client.js";
 import { Connection } from "../redis/connection.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
@@ -285,7 +285,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (!this.#ownsClient) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => this.#client.quit()).catch(() => {});
-    this.#client.disconnect();
+    closeClient(this.#client);
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {

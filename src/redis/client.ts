@@ -55,6 +55,14 @@ export function openClient(
   return client;
 }
 
+/** Closes the engine's own connection at once. */
+export function closeClient(client: Client): void {
+  // When a TLS handshake has failed and the connection is ended meanwhile, Node emits a second error on the stream. ioredis
+  // listens for one only, so the second would end the process. A Cluster has no stream.
+  (client as Redis).stream?.on("error", () => {});
+  client.disconnect();
+}
+
 /**
  * Checks a client that the user passed. Warns if a Sentinel's client does not detect failovers.
  * @throws SessionError `invalidValue` if it is not an ioredis client, if it is a Cluster that reads from replicas (a mass

@@ -4,7 +4,14 @@ import type { Client } from "../types.js";
 
 /** The last connection error of each client that is watched, until the client is ready again. */
 const connectionErrors = new WeakMap<Client, Error>();
-const watched = new WeakSet<Client>();
+
+/** The listeners of a client, and how many engines need them. */
+interface Watch {
+  engines: number;
+  stop(): void;
+}
+
+const watches = new WeakMap<Client, Watch>();
 
 /**
  * Why a client is not ready, to be the `cause` of an error. Returns undefined if that is not known. The error has no
@@ -18,34 +25,53 @@ export function connectionErrorOf(client: Client): Error | undefined {
 }
 
 /**
- * Remembers the connection errors of a client. It adds no listener for "error": with one, ioredis would no longer print
- * the errors of a client without a listener of the user's, and node-redis would no longer throw them.
+ * Remembers the connection errors of a client, until the returned function is called. It adds no listener for "error": with
+ * one, ioredis would no longer print the errors of a client without a listener of the user's, and node-redis would no longer
+ * throw them.
  */
-export function watchErrors(client: Client): void {
-  if (watched.has(client)) return;
-  watched.add(client);
+export function watchErrors(client: Client): () => void {
+  const watch = watches.get(client) ?? startWatch(client);
+  watches.set(client, watch);
+  watch.engines++;
+  return () => {
+    if (--watch.engines > 0) return;
+    watch.stop();
+    watches.delete(client);
+  };
+}
+
+function startWatch(client: Client): Watch {
   let wasReady = client.status === "ready";
-  client.on(errorMonitor, (error) => {
-    // A Cluster says only that all nodes failed. Each "node error" has said why.
-    if (!error.lastNodeError) rememberError(client, error);
-  });
-  client.on("node error", (error, node) => {
-    // While other nodes serve, no "ready" follows with which the error would be forgotten.
-    if (client.status !== "ready") rememberError(client, new Error(`${node}: ${error.message}`));
-  });
-  // ioredis emits "error" only if the user has a listener for it, so look at the connection as well.
-  client.on("close", () => {
-    const error = streamOf(client)?.errored;
-    // After `disconnect` the status is "end".
-    const isUnexplained = !wasReady && client.status !== "end" && !connectionErrors.has(client);
-    wasReady = false;
-    if (error) rememberError(client, error);
-    else if (isUnexplained && !client.isCluster) rememberError(client, notOpened(client));
-  });
-  client.on("ready", () => {
-    wasReady = true;
-    connectionErrors.delete(client);
-  });
+  const listeners = {
+    [errorMonitor]: (error: Error & { lastNodeError?: unknown }) => {
+      // A Cluster says only that all nodes failed. Each "node error" has said why.
+      if (!error.lastNodeError) rememberError(client, error);
+    },
+    "node error": (error: Error, node: string) => {
+      // While other nodes serve, no "ready" follows with which the error would be forgotten.
+      if (client.status !== "ready") rememberError(client, new Error(`${node}: ${error.message}`));
+    },
+    // ioredis emits "error" only if the user has a listener for it, so look at the connection as well.
+    close: () => {
+      const error = streamOf(client)?.errored;
+      // After `disconnect` the status is "end".
+      const isUnexplained = !wasReady && client.status !== "end" && !connectionErrors.has(client);
+      wasReady = false;
+      if (error) rememberError(client, error);
+      else if (isUnexplained && !client.isCluster) rememberError(client, notOpened(client));
+    },
+    ready: () => {
+      wasReady = true;
+      connectionErrors.delete(client);
+    },
+  };
+  // ownKeys has a wider type. It includes the symbol, which Object.keys leaves out.
+  const events = Reflect.ownKeys(listeners) as (keyof typeof listeners)[];
+  for (const event of events) client.on(event, listeners[event]);
+  const stop = () => {
+    for (const event of events) client.off(event, listeners[event]);
+  };
+  return { engines: 0, stop };
 }
 
 /**

@@ -16,12 +16,13 @@ export class Connection {
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
+  readonly #stopWatching: () => void;
   #isClosed = false;
 
   /** @param timeout of each call, in ms */
   constructor(client: Client, timeout: number) {
     this.client = client;
-    watchErrors(client);
+    this.#stopWatching = watchErrors(client);
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
     this.#gate = gateOf(client);
@@ -111,6 +112,7 @@ export class Connection {
     await Promise.race([drained, late]);
     clearTimeout(timer);
     this.#isClosed = true;
+    this.#stopWatching();
   }
 
   #sendOrHold(held: HeldCommand): void {
