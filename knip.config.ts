@@ -16,6 +16,7 @@ const config: KnipConfig = {
     "examples/rest/*.js",
     "test/consumers/projects/**",
     "test/support/page-scene.js",
+    "test/express-session/support/app-on-connect-redis.js",
     "docs/**/*.md",
   ],
   project: ["src/**!", "examples/**/*.js", "test/**", "docs/**/*.md"],

@@ -8,7 +8,8 @@ export type SessionErrorName =
   | "redisError"
   | "tooManySessions"
   | "headersSent"
-  | "crossSite";
+  | "crossSite"
+  | "impersonated";
 
 /** The values of `error.code`. Each belongs to one name. */
 export type SessionErrorCode =
@@ -20,7 +21,8 @@ export type SessionErrorCode =
   | "ERR_REDIS"
   | "ERR_TOO_MANY_SESSIONS"
   | "ERR_HEADERS_SENT"
-  | "ERR_CROSS_SITE";
+  | "ERR_CROSS_SITE"
+  | "ERR_IMPERSONATED";
 
 const CODES: Record<SessionErrorName, SessionErrorCode> = {
   missingParameter: "ERR_MISSING_PARAMETER",
@@ -32,6 +34,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   tooManySessions: "ERR_TOO_MANY_SESSIONS",
   headersSent: "ERR_HEADERS_SENT",
   crossSite: "ERR_CROSS_SITE",
+  impersonated: "ERR_IMPERSONATED",
 };
 
 const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
@@ -39,6 +42,7 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
   unavailable: 503,
   tooManySessions: 409,
   crossSite: 403,
+  impersonated: 403,
 };
 
 /**
@@ -53,6 +57,7 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot set the cookie, because the response has begun.
  * - `crossSite`: the middleware refuses a sign-in that a page of another site sent.
+ * - `impersonated`: an impersonated session can neither be confirmed nor be replaced by another impersonated one.
  *
  * docs/troubleshooting.md has a heading for each `code`.
  *
@@ -73,7 +78,7 @@ export class SessionError extends Error {
   declare readonly hint?: string;
   /**
    * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
-   * 403 for `crossSite`. All other errors have none, so Express answers 500. Only the application knows whether bad
+   * 403 for `crossSite` and `impersonated`. All other errors have none, so Express answers 500. Only the application knows whether bad
    * input is the user's fault or a bug.
    */
   declare readonly status?: 403 | 409 | 503;
@@ -140,7 +145,13 @@ export function isOutOfMemory(error: unknown): boolean {
   return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("OOM ") === true;
 }
 
-const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
+const REFUSALS: readonly SessionErrorName[] = [
+  "missingParameter",
+  "invalidFormat",
+  "invalidValue",
+  "tooManySessions",
+  "impersonated",
+];
 
 export function missingParameter(item: string, hint?: string): SessionError {
   return new SessionError("missingParameter", `No ${item} supplied`, { hint });
@@ -177,16 +188,21 @@ export function tooManyKeys(what: string, maxKeys: number): SessionError {
   );
 }
 
+/** @param action what was refused: completes "An impersonated session cannot …" */
+export function impersonated(action: string): SessionError {
+  return new SessionError("impersonated", `An impersonated session cannot ${action}`);
+}
+
 export function tooManySessions(max: number): SessionError {
   return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${max}`);
 }
 
 /**
- * Errors of ioredis and Redis that mean that the connection is down, or that the server cannot serve or write now. The
+ * Errors of a client and of Redis that mean that the connection is down, or that the server cannot serve or write now. The
  * codes: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors and Redis's server.c.
  */
 const UNAVAILABLE =
-  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|connect |read |write |getaddrinfo )/;
+  /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|READONLY|NOREPLICAS|MISCONF|TRYAGAIN|Connection is closed|Stream isn't writeable|Reached the max retries|Failed to refresh slots|Command aborted|None of startup nodes|Cluster is|Too many Cluster redirections|All sentinels are unreachable|The client is |Disconnects client|Socket |The queue is full|Connection timeout|Command timeout during|Cannot find node|None of the sentinels|no valid master|All the root nodes|connect |read |write |getaddrinfo )/;
 
 /** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
@@ -241,7 +257,7 @@ export function isForbidden(error: unknown): error is SessionError {
 }
 
 /**
- * Converts an error of ioredis to a SessionError. The `cause` is a copy without `command`, because the command's
+ * Converts an error of a client to a SessionError. The `cause` is a copy without `command`, because the command's
  * arguments contain session data.
  * @param connectionError why the client is not connected, if that is known
  */

@@ -1,4 +1,6 @@
-import type { Cluster, Redis, RedisOptions } from "ioredis";
+// biome-ignore lint/suspicious/noTsIgnore: with ioredis installed there is no error to expect
+/** @ts-ignore Without ioredis, an optional peer dependency, this type is `any`. */
+import type { RedisOptions } from "ioredis";
 import type { SessionError } from "./errors.js";
 
 /** A data value without `nested: true`. */
@@ -16,8 +18,29 @@ export type Changes<Data> = { [Key in keyof Data]?: Data[Key] | null };
 /** A node-style callback. If one is passed, the method calls it once and returns no promise. */
 export type Callback<Result> = (error: SessionError | null, result?: Result) => void;
 
-/** An ioredis client, version 5 or 6. */
-export type Client = Redis | Cluster;
+/** A `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey. These are the members by which the engine recognises it. */
+export interface IoredisLike {
+  /** Runs a script by its hash. */
+  evalsha(...args: never): unknown;
+  /** Lists the members of a sorted set. node-redis has another name for it. */
+  zrangebylex(...args: never): unknown;
+}
+
+/**
+ * A client, cluster or sentinel of node-redis 5 or 6, the package `redis`. Call its `connect()`. These are the members by
+ * which the engine recognises it.
+ */
+export interface NodeRedisLike {
+  /** Whether `connect()` was called, and the client was not closed. */
+  readonly isOpen: boolean;
+  /** Sends any command. */
+  sendCommand(...args: never): Promise<unknown>;
+  /** Converts replies. Earlier versions of node-redis do not have it. */
+  withTypeMapping(...args: never): unknown;
+}
+
+/** A client that the engine works with. */
+export type Client = IoredisLike | NodeRedisLike;
 
 /**
  * Options of the engine. The constructor throws `invalidValue` for a wrong value and for an unknown option. The message
@@ -25,9 +48,11 @@ export type Client = Redis | Cluster;
  */
 export interface RedisSessionsOptions {
   /**
-   * An ioredis `Redis` or `Cluster`. The engine defines no commands on it, and `quit()` leaves it open.
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. The engine defines no commands on it, and `quit()` leaves it open. An object of another kind, such as a pool
+   * of node-redis, throws `invalidValue`.
    *
-   * Default: the engine opens its own connection with `port`, `host` and `options`. If you pass one of these together
+   * Default: the engine opens its own connection with `port`, `host` and `options`, and needs the package ioredis. If you pass one of these together
    * with `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
@@ -100,8 +125,30 @@ export interface Session<Data = DefaultData> {
   idle: number;
   /** When the session was created, in milliseconds since 1970. */
   created: number;
+  /**
+   * When the user was authenticated last, in milliseconds since 1970: at the last `confirm`, or when the session was created.
+   * It is named after the claim `auth_time` of OpenID Connect, which is in seconds.
+   */
+  authTime: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
+  /**
+   * Seconds that the browser keeps the session's cookie; null until the browser is closed. Absent if `create` was called
+   * without it.
+   */
+  maxAge?: number | null;
+  /**
+   * The user's address at the last use before this call. Absent if it was `ip`. The middleware records it, at most once a
+   * minute; the engine's own methods and RedisStore do not.
+   */
+  lastIp?: string;
+  /** What the user used last. Absent if it was `device`. Recorded together with `lastIp`. */
+  lastDevice?: string;
+  /**
+   * Who is signed in as the user, for example an employee of the support. Always text. Absent if the user is. It is named
+   * after the claim `act` of RFC 8693.
+   */
+  actor?: string;
   /** True if use does not prolong the session, absent otherwise. */
   no_resave?: true;
   /** The data. Absent if there is none. */
@@ -149,18 +196,34 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
   /**
-   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. A value
-   * that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes a warning.
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200, or
+   * `maxAge` if that is longer, or 3600 with `actor`. A value that seems to be in milliseconds (more than 400 days, or such
+   * as 3600_000) causes a warning.
    */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
-  /** If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. */
+  /**
+   * If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. With `actor` it is
+   * always true, and false throws `invalidValue`.
+   */
   no_resave?: boolean | undefined;
   /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
+  /**
+   * Seconds that the browser keeps the session's cookie from its last renewal, 1 to 400 days; null until the browser is
+   * closed. It is stored with the session, and whoever sets the cookie, such as the middleware, must read it there.
+   * Default: not stored.
+   */
+  maxAge?: number | null | undefined;
+  /**
+   * The id of an admin or employee who signs in as the user (impersonation): 1 to 128 characters, or a safe integer. The
+   * session ends `ttl` seconds after its creation, because use never prolongs it; the default of `ttl` is then 3600. It
+   * shows `actor` in all lists. Default: none.
+   */
+  actor?: string | number | undefined;
   /**
    * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer
    * `ttl` is reduced to it. Default: no limit.
@@ -197,6 +260,9 @@ export type SetOptions<Data = DefaultData> = Which & {
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
 };
+
+/** Options of `confirm`. If the session does not exist, nothing is written and the result is null. */
+export type ConfirmOptions = Which;
 
 /** Options of `kill`. If the session does not exist, the result is `{ kill: 0 }`. */
 export type KillOptions = Which;
@@ -236,13 +302,28 @@ export type ActivityOptions = App & Span;
 /** Options of `sessions`. If no session was active in the last `dt` seconds, the iterator ends at once. */
 export type SessionsOfAppOptions = App & Span;
 
-/** Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. */
+/**
+ * Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. If the token was
+ * rotated with `confirm`, the result is the same new token until that is used.
+ */
 export interface RotateOptions extends App {
   /** The session's current token. */
   token: string;
   /** Seconds that the current token stays valid together with the new one. With 0 it ends at once. Default 10. */
   grace?: number | undefined;
+  /**
+   * Whether the current token also stays valid until the new one is used for the first time, for at most as long as the
+   * session lives. `grace` then counts from that use. So nobody is signed out if the answer with the new token is lost.
+   * Default false.
+   */
+  confirm?: boolean | undefined;
 }
+
+/**
+ * Why a session has ended. "reused": a token of the session was used again after it had been rotated, its grace was over
+ * and a later token was in use. One of the two is in the wrong hands.
+ */
+export type EndReason = "reused";
 
 /** A new token and its ref. */
 export interface Created {

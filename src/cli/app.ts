@@ -51,7 +51,7 @@ function readiness(rs: RedisSessions, log: boolean): () => Promise<boolean> {
   let wasReady = true;
   return async () => {
     // logRedis reports this.
-    if (connection.client.status !== "ready") return false;
+    if (!connection.client.isReady) return false;
     const failure = await reachApps().then(
       () => undefined,
       (error: unknown) => describeError(error),

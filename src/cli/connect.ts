@@ -1,8 +1,8 @@
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { invalidValue, isOutage } from "../errors.js";
-import { isSocketUrl, parseRedisUrl } from "../redis/client.js";
 import { openCluster } from "../redis/open-cluster.js";
+import { isSocketUrl, parseRedisUrl } from "../redis/redis-url.js";
 import type { RedisSessionsOptions } from "../types.js";
 
 /** The flags of all commands that say where Redis is. The variables are REDIS_URL and those of rest-sessions. */

@@ -1,16 +1,14 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
 import { hintOf } from "../errors.js";
-import { watchOutage } from "../redis/client.js";
-import { connectionErrorOf } from "../redis/connection-error.js";
+import { type RedisClient, watchOutage } from "../redis/client.js";
 import { describeError } from "../rest/problem.js";
-import type { Client } from "../types.js";
 
 /** Logs once when Redis goes down, with the reason if it is known, and once when it is back. Returns a function that stops it. */
-export function logRedis(client: Client): () => void {
+export function logRedis(client: RedisClient): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
-      const why = connectionErrorOf(client);
+      const why = client.lastError;
       const hint = why && hintOf(why);
       const reason = `${why === undefined ? "" : `: ${why.message}`}${hint === undefined ? "" : ` (${hint})`}`;
       console.error(`Redis is not connected${reason}`);
@@ -18,7 +16,7 @@ export function logRedis(client: Client): () => void {
     .on("connect", () => console.error("Redis is connected"));
   watchOutage(client, log);
   // A closed connection makes no further attempt, so no event would report it.
-  if (client.status === "end") log.emit("disconnect");
+  if (client.isClosed) log.emit("disconnect");
   return () => void log.removeAllListeners();
 }
 

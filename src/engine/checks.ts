@@ -12,7 +12,9 @@ import { isPlainObject, omitUndefined } from "../util/objects.js";
  */
 
 const APP = /^[\w-]{3,20}$/;
-const TOKEN = /^[A-Za-z0-9]{64}$/;
+const TOKEN_LENGTH = 64;
+/** Tested after the length: `{64}` in the expression would take twice as long. */
+const TOKEN = /^[A-Za-z0-9]+$/;
 /** A ref of the engine (27 characters), or a RedisStore session id that holds its ref (32, or 36 for a UUID). */
 const REF = /^(?:[\w-]{27}|[\w-]{32}|[\w-]{36})$/;
 /** Maximum length of a RedisStore session's ref, in characters. The application generates the id in it. */
@@ -39,9 +41,15 @@ export function checkApp(app: unknown): string {
 
 /** Checks a user's id. A safe integer, such as a key of an SQL table, is taken as its decimal text. */
 export function checkId(id: unknown): string {
+  return checkUser("id", id);
+}
+
+export const checkActor = optional((actor) => checkUser("actor", actor));
+
+function checkUser(item: string, id: unknown): string {
   if (Number.isSafeInteger(id)) return String(id);
-  if (typeof id === "string" || isMissing(id)) return checkText("id", id, 128);
-  throw invalidFormat("id", `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
+  if (typeof id === "string" || isMissing(id)) return checkText(item, id, 128);
+  throw invalidFormat(item, `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
 }
 
 function kindOfId(id: unknown): string {
@@ -86,36 +94,38 @@ export function checkWhich({ token, ref }: { readonly token?: unknown; readonly 
 }
 
 /**
- * The same for `set`, which refuses a session of RedisStore. Only the store can read the user and the cookie in such
- * a session's data, so a change by the engine would leave the index out of date.
+ * Returns the same check for a method that refuses a session of RedisStore. Only the store can read the user and the
+ * cookie in such a session's data, so a change by the engine would leave the index out of date, or contradict the cookie.
  */
-export function checkWritable(which: { readonly token?: unknown; readonly ref?: unknown }): string {
-  const ref = checkWhich(which);
-  if (isStoreRef(ref)) {
-    throw invalidValue(
-      "set does not change a session of RedisStore",
-      "change it through express-session, or end it: kill, killsoid",
-    );
-  }
-  return ref;
+export function checkWritable(method: string): typeof checkWhich {
+  return (which) => {
+    const ref = checkWhich(which);
+    if (isStoreRef(ref)) {
+      throw invalidValue(
+        `${method} does not change a session of RedisStore`,
+        "change it through express-session, or end it: kill, killsoid",
+      );
+    }
+    return ref;
+  };
 }
 
-/** Returns the ref of a session that is named by its token or by its ref. */
+/** Returns a token or a ref. */
 export function checkTokenOrRef(text: unknown): string {
-  return isToken(text) ? refOf(text) : checkRef(text);
+  return isToken(text) ? text : checkRef(text);
 }
 
 /**
- * Returns the ref of the session that a mass logout keeps, or undefined if there is no `except`.
+ * Returns the checked name of the session that a mass logout keeps, or undefined if there is no `except`.
  * @throws SessionError `invalidValue` if `except` is present but undefined: the caller wanted to keep a session
  */
 export function checkExcept<Except>(
   options: { readonly except?: Except },
-  refOf: (except: Except) => string,
+  check: (except: Except) => string,
 ): string | undefined {
   if (!("except" in options)) return undefined;
   if (options.except === undefined) throw invalidValue("except is undefined: leave it out to end all sessions");
-  return refOf(options.except);
+  return check(options.except);
 }
 
 /** Whether a value has the format of a ref. The session need not exist. */
@@ -136,7 +146,7 @@ function isStoreRef(ref: string): boolean {
 
 /** Whether a value has the format of a token. The session need not exist. */
 export function isToken(token: unknown): token is string {
-  return typeof token === "string" && TOKEN.test(token);
+  return typeof token === "string" && token.length === TOKEN_LENGTH && TOKEN.test(token);
 }
 
 /**
@@ -200,9 +210,34 @@ export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Li
   });
 }
 
+/** Checks whether use prolongs a new session. It never prolongs one with an `actor`. */
+export function checkNoResave({
+  no_resave,
+  actor,
+}: {
+  readonly no_resave?: unknown;
+  readonly actor?: unknown;
+}): boolean {
+  const isImpersonated = checkActor(actor) !== undefined;
+  const checked = checkBoolean("no_resave", no_resave ?? isImpersonated);
+  if (isImpersonated && !checked) throw invalidValue("A session with actor is never prolonged: leave out no_resave");
+  return checked;
+}
+
 export const checkTtl = optional((ttl) => checkSeconds("ttl", ttl));
 
 export const checkAbsolute = optional((absolute) => checkSeconds("absolute", absolute));
+
+/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
+export const MAX_COOKIE_AGE = 400 * 86_400;
+
+/** Unlike other options, null is a value: the browser keeps the cookie until it is closed. */
+export function checkMaxAge(maxAge: unknown): number | null | undefined {
+  if (maxAge === undefined || maxAge === null) return maxAge;
+  const seconds = ifDigits(maxAge) as number;
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_COOKIE_AGE) return seconds;
+  throw invalidValue(`maxAge must be seconds, an integer from 1 to ${MAX_COOKIE_AGE}, or null`);
+}
 
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 

@@ -1,10 +1,10 @@
 import type { SessionData } from "express-session";
-import { line, parseData, quoteKey, type StoredSession } from "../sessions/session-text.js";
-import { parseEach, type Serializer, serialize } from "./serializer.js";
+import { line, parseData, parseLines, quoteKey, type StoredSession } from "../sessions/session-text.js";
+import { parseEach, type Serializer, serializeEach } from "./serializer.js";
 import { cookieFromJson, cookieToJson, isTick } from "./stored-cookie.js";
 
-/** A session's data in the form in which two versions are compared: JSON-quoted key → JSON of the value. */
-export type Snapshot = ReadonlyMap<string, string>;
+/** A session's data in the form in which two versions are compared: its data lines, with JSON values. */
+export type Snapshot = string;
 
 /** How a session differs from what Redis holds. */
 export interface Changes {
@@ -16,66 +16,87 @@ export interface Changes {
 const UNKNOWN = "";
 
 export function snapshot(session: object): Snapshot {
-  const fields = new Map<string, string>();
   const cookie = cookieToJson((session as { cookie?: unknown }).cookie);
-  if (cookie !== undefined) fields.set('"cookie"', cookie);
-  for (const [key, value] of Object.entries(session)) {
-    const json = key === "cookie" ? undefined : JSON.stringify(value);
+  let lines = cookie === undefined ? "" : line('"cookie"', cookie);
+  for (const key of Object.keys(session)) {
+    if (key === "cookie") continue;
+    const json = JSON.stringify((session as Record<string, unknown>)[key]);
     // JSON has no text for undefined and functions. JSON.stringify leaves them out of an object, too.
-    if (json !== undefined) fields.set(quoteKey(key), json);
+    if (json !== undefined) lines += line(quoteKey(key), json);
   }
-  return fields;
+  return lines;
 }
 
-/** The same fields with another cookie, as cookieToJson returns it. */
-export function withCookieJson(fields: Snapshot, cookie: string | undefined): Snapshot {
-  const changed = new Map(fields);
-  if (cookie === undefined) changed.delete('"cookie"');
-  else changed.set('"cookie"', cookie);
-  return changed;
+/** The same data with another cookie, as cookieToJson returns it. */
+export function withCookieJson(lines: Snapshot, cookie: string | undefined): Snapshot {
+  const fields = parseLines(lines);
+  if (cookie === undefined) fields.delete('"cookie"');
+  else fields.set('"cookie"', cookie);
+  return toJsonLines(fields);
 }
 
 export function differences(before: Snapshot, now: Snapshot): Changes {
   const changed: Changes["changed"] = [];
-  const removed: Changes["removed"] = [];
-  for (const [name, json] of now) {
-    const stored = before.get(name);
-    if (stored !== json && !isUnchangedCookie(name, stored, json)) changed.push([name, json]);
+  // Most saves change few keys and keep the order of the others, so only the lines in between are parsed.
+  const start = commonStart(before, now);
+  const end = commonEnd(before, now, start);
+  const stored = parseLines(before.slice(start, before.length - end));
+  for (const [name, json] of parseLines(now.slice(start, now.length - end))) {
+    const old = stored.get(name);
+    stored.delete(name);
+    if (old !== json && !isUnchangedCookie(name, old, json)) changed.push([name, json]);
   }
-  for (const name of before.keys()) if (!now.has(name)) removed.push(name);
-  return { changed, removed };
+  return { changed, removed: [...stored.keys()] };
+}
+
+/** The length of the lines with which both texts begin. */
+function commonStart(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === a.length && at === b.length) return at;
+  return Math.max(0, b.lastIndexOf("\n", at - 1));
+}
+
+/** The length of the lines with which both texts end after `start`. */
+function commonEnd(a: string, b: string, start: number): number {
+  const length = Math.min(a.length, b.length) - start;
+  let end = 0;
+  while (end < length && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end)) end++;
+  const at = b.indexOf("\n", b.length - end);
+  return at === -1 ? 0 : b.length - at;
 }
 
 export function isEmpty({ changed, removed }: Changes): boolean {
   return changed.length === 0 && removed.length === 0;
 }
 
-/** The fields with unknown values for these changes, so that `differences` finds the changes again. */
-export function withUnknown(fields: Snapshot, { changed, removed }: Changes): Snapshot {
-  const uncertain = new Map(fields);
+/** The data with unknown values for these changes, so that `differences` finds the changes again. */
+export function withUnknown(lines: Snapshot, { changed, removed }: Changes): Snapshot {
+  const uncertain = parseLines(lines);
   for (const [name] of changed) uncertain.set(name, UNKNOWN);
   for (const name of removed) uncertain.set(name, UNKNOWN);
-  return uncertain;
+  return toJsonLines(uncertain);
 }
-
-type Fields = Iterable<readonly [name: string, json: string]>;
 
 /** The lines that remove keys, as lua/include/merge.lua takes them. */
 export function removalLines({ removed }: Changes): string {
   return removed.map((name) => line(name, "")).join("");
 }
 
-/** Keys and values as lines, as they are written. Returns a promise only if there is a serializer. */
-export function toLines(fields: Fields, serializer: Serializer | undefined): string | Promise<string> {
-  if (serializer !== undefined) return toSerializedLines(fields, serializer);
-  let lines = "";
-  for (const [name, json] of fields) lines += line(name, json);
-  return lines;
+/** The lines of changed keys, as they are written. Returns a promise only if there is a serializer. */
+export function changedLines({ changed }: Changes, serializer: Serializer | undefined): string | Promise<string> {
+  return serializer === undefined ? toJsonLines(changed) : serializeEach(serializer, changed).then(toJsonLines);
 }
 
-async function toSerializedLines(fields: Fields, serializer: Serializer): Promise<string> {
+/** The lines of a whole session, as they are written. Returns a promise only if there is a serializer. */
+export function storedLines(lines: Snapshot, serializer: Serializer | undefined): string | Promise<string> {
+  return serializer === undefined ? lines : serializeEach(serializer, [...parseLines(lines)]).then(toJsonLines);
+}
+
+function toJsonLines(fields: Iterable<readonly [name: string, json: string]>): string {
   let lines = "";
-  for (const [name, json] of fields) lines += line(name, await serialize(serializer, name, json));
+  for (const [name, json] of fields) lines += line(name, json);
   return lines;
 }
 
@@ -93,7 +114,8 @@ export function fromStored(
   // A fraction of seconds may not multiply to whole ms, and a date drops the rest.
   const endOf = (age: number) => touched + (ttl > 0 ? Math.round(ttl * 1000) : age);
   if (serializer === undefined) return withCookie(parseData(stored.json()) as Parsed, endOf);
-  return parseEach(serializer, stored.data().values()).then((session) => withCookie(session, endOf));
+  const pieces = [...parseLines(stored.lines).values()];
+  return parseEach(serializer, pieces).then((session) => withCookie(session, endOf));
 }
 
 interface Parsed {

@@ -1,9 +1,9 @@
 import type { SessionData } from "express-session";
 import { isForbidden, SessionError } from "../errors.js";
+import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import type { SessionIndex } from "../sessions/session-index.js";
-import type { Client } from "../types.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -35,7 +35,7 @@ export class ConnectRedisSessions {
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #writer: SessionWriter;
-  /** When to announce again, on the clock of performance.now(). */
+  /** When to announce again, ms. */
   #announceAt = 0;
 
   constructor(index: SessionIndex, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
@@ -77,9 +77,9 @@ export class ConnectRedisSessions {
   /**
    * Tells others that end sessions of this app (an engine, REST, the command) that this store takes sessions over, so
    * that they set a bar, too. Nobody waits for it. If it fails, a later call repeats it.
+   * @param now ms
    */
-  announce(): void {
-    const now = performance.now();
+  announce(now: number): void {
     if (now < this.#announceAt) return;
     this.#announceAt = now + ANNOUNCEMENT_INTERVAL;
     this.#index.announceLegacy(this.barTtl, ANNOUNCEMENT_TTL).catch(() => {
@@ -94,7 +94,7 @@ export class ConnectRedisSessions {
   }
 
   /** @throws SessionError whose hint names the keys, if the Redis user may not use them */
-  async #command<Reply>(sid: string, send: (client: Client, key: string) => Promise<Reply>): Promise<Reply> {
+  async #command<Reply>(sid: string, send: (client: Commands, key: string) => Promise<Reply>): Promise<Reply> {
     const { prefix } = this.#settings;
     try {
       return await this.#connection.command((client) => send(client, prefix + sid));

@@ -12,7 +12,10 @@ import { defaultUserId, type UserId } from "./user-id.js";
 
 /** Options of RedisStore. Those that connect-redis has, too, have the same meaning and default. */
 export interface RedisStoreOptions {
-  /** An ioredis `Redis` or `Cluster`. Pass this, or `rs` and `app`. */
+  /**
+   * A connected client, cluster or sentinel of node-redis 5 or 6, or a `Redis` or `Cluster` of ioredis 5 or 6 or of
+   * iovalkey. Pass this, or `rs` and `app`.
+   */
   client?: Client | undefined;
   /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
@@ -34,7 +37,7 @@ export interface RedisStoreOptions {
   scanCount?: number | undefined;
   /**
    * Turns sessions into text and back, for instance to encrypt them. May be asynchronous. It gets a session in pieces,
-   * `{ [key]: value }`, since each top-level key is stored by itself. Default: JSON.
+   * `{ [key]: value }`, since each top-level key is stored by itself, and up to 100 pieces at once. Default: JSON.
    */
   serializer?: Serializer | undefined;
   /** Whether to take over sessions that connect-redis wrote under `<prefix><id>` when they are used. Default true. */
@@ -127,7 +130,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
   });
   const { client, rs, app } = options;
   if ((client === undefined) === (rs === undefined)) {
-    throw invalidValue("RedisStore takes a client (an ioredis Redis or Cluster), or rs (an engine) and app");
+    throw invalidValue("RedisStore takes a client (of node-redis, ioredis or iovalkey), or rs (an engine) and app");
   }
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
 }

@@ -3,7 +3,7 @@ import type { Connection } from "../redis/connection.js";
 
 /**
  * Turns sessions into text and back. May be asynchronous. It gets a session in pieces, `{ [key]: value }`, since each
- * top-level key is stored by itself.
+ * top-level key is stored by itself, and up to 100 pieces at once.
  */
 export interface Serializer {
   /** Turns the text of a piece into the object that `stringify` got. If it throws, the call fails with that error. */
@@ -27,21 +27,37 @@ export function withinTimeout<Result>(
   return connection.within(connection.deadline(), () => result, SERIALIZER_LATE);
 }
 
-/**
- * The JSON that is stored for one key. A serializer's text is stored as a JSON string, so that it is one line.
- * @param name the key as quoteKey returns it
- * @throws SessionError `invalidValue` if the serializer does not return a string
- */
-export async function serialize(serializer: Serializer, name: string, json: string): Promise<string> {
-  const text = await serializer.stringify(JSON.parse(`{${name}:${json}}`));
-  if (typeof text !== "string") throw invalidValue("RedisStore: serializer.stringify must return a string");
-  return JSON.stringify(text);
+/** How many keys of one session are in the serializer at the same time. It bounds the memory for a session of many keys. */
+const MAX_AT_ONCE = 100;
+
+/** Awaits the results for all items, in their order. At most MAX_AT_ONCE are under way. */
+async function forEach<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  for (let from = 0; from < items.length; from += MAX_AT_ONCE) {
+    results.push(...(await Promise.all(items.slice(from, from + MAX_AT_ONCE).map(work))));
+  }
+  return results;
 }
 
-/** Parses the pieces of a session. */
-export async function parseEach(serializer: Serializer, pieces: Iterable<string>): Promise<object> {
-  const entries: [string, unknown][] = [];
-  for (const json of pieces) entries.push(...Object.entries(await serializer.parse(JSON.parse(json))));
+/**
+ * Serializes the values of keys, all at once. A serializer's text is stored as a JSON string, so that it is one line.
+ * @param fields the keys as quoteKey returns them, with JSON values
+ * @throws SessionError `invalidValue` if the serializer does not return a string
+ */
+export function serializeEach(
+  serializer: Serializer,
+  fields: readonly (readonly [name: string, json: string])[],
+): Promise<[name: string, json: string][]> {
+  return forEach(fields, async ([name, json]) => {
+    const text = await serializer.stringify(JSON.parse(`{${name}:${json}}`));
+    if (typeof text !== "string") throw invalidValue("RedisStore: serializer.stringify must return a string");
+    return [name, JSON.stringify(text)];
+  });
+}
+
+/** Parses the pieces of a session, all at once. */
+export async function parseEach(serializer: Serializer, pieces: readonly string[]): Promise<object> {
+  const parsed = await forEach(pieces, async (json) => Object.entries(await serializer.parse(JSON.parse(json))));
   // Unlike an assignment, this treats "__proto__" as any other key.
-  return Object.fromEntries(entries);
+  return Object.fromEntries(parsed.flat());
 }

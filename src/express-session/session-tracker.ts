@@ -52,13 +52,17 @@ export class SessionTracker {
 
   /** Reads and prolongs a session. If there is none, takes over the one that connect-redis wrote. */
   async get(sid: string): Promise<SessionData | null> {
-    const loading = this.#load(sid);
-    this.#connectRedis?.announce();
-    const loaded = await loading;
-    if (loaded !== null || this.#connectRedis === undefined) return loaded;
+    const now = Date.now();
+    const reading = this.#read(sid);
+    this.#connectRedis?.announce(now);
+    const stored = await reading;
+    if (stored !== null) return this.#load(sid, stored, now);
+    if (this.#connectRedis === undefined) return null;
     await this.#connectRedis.takeOver(sid);
-    // Load it in any case: another request may have taken it over first, or its user may have logged out.
-    return this.#load(sid);
+    // Read it in any case: another request may have taken it over first, or its user may have logged out.
+    const later = Date.now();
+    const takenOver = await this.#read(sid);
+    return takenOver === null ? null : this.#load(sid, takenOver, later);
   }
 
   async set(sid: string, session: SessionData): Promise<void> {
@@ -66,8 +70,8 @@ export class SessionTracker {
     if (timeout.ttl <= 0) return this.destroy(sid);
     const tracked = this.#tracking.get(session);
     if (tracked?.sid === sid) {
-      const fields = snapshot(session);
-      return this.#writer.update(tracked, session, fields, userOf(session, this.#settings.userId), timeout);
+      await this.#writer.update(tracked, session, snapshot(session), userOf(session, this.#settings.userId), timeout);
+      return;
     }
     const mode = this.#tracking.wasFirstSaveSent(session) ? "unended" : modeFor(session);
     await this.#writer.replace(sid, session, timeout, mode, userOf(session, this.#settings.userId));
@@ -88,7 +92,7 @@ export class SessionTracker {
         if (tracked.write !== undefined) await tracked.write.catch(() => {});
         return;
       }
-      return this.#writer.update(tracked, session, withCookieJson(tracked.fields, cookie), tracked.id, timeout);
+      return this.#writer.update(tracked, session, withCookieJson(tracked.lines, cookie), tracked.id, timeout);
     }
     // The session was not loaded here, so its data may be stale: send the expiry only.
     const ref = this.#refs.of(sid);
@@ -142,30 +146,41 @@ export class SessionTracker {
       this.#tracking.get(data)?.copy() ??
       new TrackedSession(sid, {
         id: userIfValid(made, this.#settings.userId),
-        fields: snapshot(made),
+        lines: snapshot(made),
         expires: UNKNOWN_EXPIRY,
       });
     this.#tracking.addWithCopies(made, tracked);
   }
 
-  async #load(sid: string): Promise<SessionData | null> {
-    const { touches, ttl: ttlOption, serializer, endless } = this.#settings;
-    const now = Date.now();
-    // A function may return a shorter TTL by now. The touch asks the function, and prolongs then.
-    const prolongs = touches && typeof ttlOption !== "function";
+  /** A function may return a shorter TTL by now. The touch asks the function, and prolongs then. */
+  get #readingProlongs(): boolean {
+    return this.#settings.touches && typeof this.#settings.ttl !== "function";
+  }
+
+  #read(sid: string): Promise<StoredSession | null> {
     const ref = this.#refs.of(sid);
-    const stored = await this.#writer.queue.add(ref, "", () => this.#sessions.get(ref, prolongs, READ_TOUCH_INTERVAL));
-    if (stored === null) return null;
+    return this.#writer.queue.add(ref, "", () => this.#sessions.get(ref, this.#readingProlongs, READ_TOUCH_INTERVAL));
+  }
+
+  /**
+   * Makes a session of its text, and tracks it. Returns a promise only if there is a serializer.
+   * @param now when the reading began, ms
+   */
+  #load(sid: string, stored: StoredSession, now: number): SessionData | null | Promise<SessionData | null> {
+    const { serializer, endless } = this.#settings;
     const { la, ttl } = stored;
     // The same condition as in lua/get.lua.
-    const touched = prolongs && Math.abs(now - la) >= READ_TOUCH_INTERVAL ? now : la;
-    const data = await withinTimeout(this.#connection, fromStored(stored, touched, ttl, serializer));
-    // Reading has prolonged the session, though its cookie ends at a fixed date.
-    if (!endless && isPast(data.cookie, now)) return null;
-    const fields = serializer === undefined ? stored : snapshot(data);
-    const expires = expiresAt({ now: touched, ttl });
-    this.#tracking.add(data, new TrackedSession(sid, { id: stored.id || ANONYMOUS, fields, expires }));
-    return data;
+    const touched = this.#readingProlongs && Math.abs(now - la) >= READ_TOUCH_INTERVAL ? now : la;
+    const track = (data: SessionData): SessionData | null => {
+      // Reading has prolonged the session, though its cookie ends at a fixed date.
+      if (!endless && isPast(data.cookie, now)) return null;
+      const lines = serializer === undefined ? stored.lines : snapshot(data);
+      const expires = expiresAt({ now: touched, ttl });
+      this.#tracking.add(data, new TrackedSession(sid, { id: stored.id || ANONYMOUS, lines, expires }));
+      return data;
+    };
+    const data = withinTimeout(this.#connection, fromStored(stored, touched, ttl, serializer));
+    return data instanceof Promise ? data.then(track) : track(data);
   }
 }
 

@@ -3,9 +3,9 @@ import type { Connection } from "../redis/connection.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
 import { ANONYMOUS } from "../sessions/keys.js";
 import type { Bounds, ReplaceMode } from "../sessions/operations.js";
-import { encodeHeader } from "../sessions/session-text.js";
+import { countLines, encodeHeader } from "../sessions/session-text.js";
 import { isPlainObject } from "../util/objects.js";
-import { isEmpty, removalLines, type Snapshot, snapshot, toLines } from "./changes.js";
+import { changedLines, isEmpty, removalLines, type Snapshot, snapshot, storedLines } from "./changes.js";
 import type { StoreSettings } from "./options.js";
 import { SaveQueue } from "./save-queue.js";
 import type { StoreRefs } from "./store-ref.js";
@@ -44,30 +44,28 @@ export class SessionWriter {
   /**
    * Sends what has changed since the session was loaded or saved. Sends nothing if nothing has changed and the expiry in
    * Redis is right.
-   * @param fields what the session holds now
+   * @param lines the session's data now
    * @param id its user; undefined to leave the user that it has
    */
-  async update(
+  update(
     tracked: TrackedSession,
     session: object,
-    fields: Snapshot,
+    lines: Snapshot,
     id: string | undefined,
     timeout: IdleTimeout,
   ): Promise<void> {
-    const { endless, touches, serializer, bounds, userId } = this.#settings;
-    const changes = tracked.changesTo(fields);
+    const { endless, touches, serializer, bounds } = this.#settings;
+    const changes = tracked.changesTo(lines);
     const needsTouch = !endless && tracked.needsTouch(timeout);
-    if (isEmpty(changes) && !needsTouch) {
-      // An earlier save has sent this state. This save succeeds or fails with that one.
-      await tracked.write;
-      return;
-    }
+    // With nothing to send, an earlier save has sent this state. This save succeeds or fails with that one, and is
+    // answered after it: both wait for the same promise.
+    if (isEmpty(changes) && !needsTouch) return tracked.write ?? Promise.resolve();
 
     // Send the user only if this request has changed it. Otherwise it would undo the login of a parallel request.
     const newId = id === undefined || id === tracked.id ? "" : id;
     // Keep the expiry that `get` has just set. If the user changes, the script needs the TTL for the index.
     const keepsExpiry = touches && !needsTouch && newId === "";
-    tracked.assumeWritten(id, fields, keepsExpiry ? undefined : expiresAt(timeout));
+    tracked.assumeWritten(id, lines, keepsExpiry ? undefined : expiresAt(timeout));
 
     const ref = this.#refs.of(tracked.sid);
     const ttl = keepsExpiry ? null : this.#storedTtl(timeout);
@@ -75,39 +73,43 @@ export class SessionWriter {
     const { maxBytes, maxKeys } = bounds;
     const removals = removalLines(changes);
     const send = () =>
-      this.queue.add(ref, toLines(changes.changed, serializer), (lines) =>
-        this.#sessions.update({ ref, id: newId, now, ttl, changes: removals + lines, maxBytes, maxKeys }),
+      this.queue.add(ref, changedLines(changes, serializer), (changed) =>
+        this.#sessions.update({ ref, id: newId, now, ttl, changes: removals + changed, maxBytes, maxKeys }),
       );
-    const sendAfterFirstSave = async (firstSave: Promise<boolean>) => {
-      if (await send()) return;
-      // The session was not in Redis. Either the first save failed, or this update overtook it: Redis lacked the script of
-      // the first save, so that was sent again, after this update.
-      if (await firstSave) await send();
-      else await this.replace(tracked.sid, session, timeout, "unended", userOf(session, userId));
-    };
     const { firstSave } = tracked;
-    try {
-      // Most sessions were loaded, so they have no first save.
-      await tracked.trackWrite<unknown>(firstSave === undefined ? send() : sendAfterFirstSave(firstSave));
-    } catch (error) {
-      tracked.markUncertain(changes);
-      throw error;
-    }
+    // Most sessions were loaded, so they have no first save.
+    const write = firstSave === undefined ? send() : this.#updateAfter(firstSave, send, tracked.sid, session, timeout);
+    return tracked.trackWrite(write, changes);
+  }
+
+  /** Updates a session whose first save may be under way or has failed. */
+  async #updateAfter(
+    firstSave: Promise<boolean>,
+    send: () => Promise<boolean>,
+    sid: string,
+    session: object,
+    timeout: IdleTimeout,
+  ): Promise<void> {
+    if (await send()) return;
+    // The session was not in Redis. Either the first save failed, or this update overtook it: Redis lacked the script of
+    // the first save, so that was sent again, after this update.
+    if (await firstSave) await send();
+    else await this.replace(sid, session, timeout, "unended", userOf(session, this.#settings.userId));
   }
 
   /**
    * Sends a whole session, and tracks it from now on.
    * @param mode what it may be written over
    */
-  async replace(sid: string, session: object, timeout: IdleTimeout, mode: ReplaceMode, id: string): Promise<void> {
-    const fields = snapshot(session);
+  replace(sid: string, session: object, timeout: IdleTimeout, mode: ReplaceMode, id: string): Promise<void> {
+    const lines = snapshot(session);
     // A session of connect-redis is taken over whatever its size. Otherwise every request of its user would fail.
     const bounds = mode === "absent" ? UNBOUNDED : this.#settings.bounds;
-    if (fields.size > bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", bounds.maxKeys);
+    if (countLines(lines) > bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", bounds.maxKeys);
     const ttl = this.#storedTtl(timeout);
     const head = encodeHeader(timeout.now, ttl, { id: id === ANONYMOUS ? undefined : id });
-    const text = this.#textOf(head, fields, bounds);
-    const tracked = new TrackedSession(sid, { id, fields, expires: expiresAt(timeout) });
+    const text = this.#textOf(head, lines, bounds);
+    const tracked = new TrackedSession(sid, { id, lines, expires: expiresAt(timeout) });
     // A plain object belongs to the caller, and replaces the session the next time, too.
     if (!isPlainObject(session)) this.#tracking.addFirstSave(session, tracked);
     const ref = this.#refs.of(sid);
@@ -125,7 +127,7 @@ export class SessionWriter {
         },
       ),
     );
-    await write;
+    return write;
   }
 
   /**
@@ -133,7 +135,7 @@ export class SessionWriter {
    * `staged` is that key.
    * @throws SessionError `invalidValue` if it is larger than `maxBytes`
    */
-  #textOf(head: string, fields: Snapshot, { maxBytes }: Bounds): SessionText {
+  #textOf(head: string, snapshotLines: Snapshot, { maxBytes }: Bounds): SessionText {
     const stageIfLarge = (lines: string): string | Promise<string> => {
       if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
       const staging = this.#sessions.stageIfLarge(head + lines);
@@ -144,7 +146,7 @@ export class SessionWriter {
       });
     };
     const text: SessionText = { inline: "", staged: undefined };
-    const lines = toLines(fields, this.#settings.serializer);
+    const lines = storedLines(snapshotLines, this.#settings.serializer);
     text.inline = typeof lines === "string" ? stageIfLarge(lines) : lines.then(stageIfLarge);
     return text;
   }

@@ -14,6 +14,7 @@ import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
+import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
@@ -81,14 +82,20 @@ export class RedisStore extends Store {
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#tracker.set(sid, session), isOfFramework(session) ? returnThrown(done) : done);
+    const saving = this.#tracker.set(sid, session);
+    const answered = answer(saving, isOfFramework(session) ? returnThrown(done) : done);
+    holdResponse(session, saving);
+    return answered;
   }
 
   override touch(sid: string, session: SessionData, done: Done): void;
   /** Prolongs a session. Nothing happens if it does not exist. Costs no round trip if `get` has just prolonged it. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    return answer(this.#tracker.touch(sid, session), done);
+    const touching = this.#tracker.touch(sid, session);
+    const answered = answer(touching, done);
+    holdResponse(session, touching);
+    return answered;
   }
 
   override destroy(sid: string, done: Done): void;
@@ -239,7 +246,7 @@ export class RedisStore extends Store {
  * a callback), a rejection must not end the process.
  */
 function answer<Result>(work: Promise<Result>, done: Done<Result> | undefined): Promise<Result> | void {
-  work.catch(() => {});
+  if (typeof done !== "function") work.catch(() => {});
   return deliver(work, done);
 }
 

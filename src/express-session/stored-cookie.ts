@@ -26,7 +26,8 @@ const LONG: Readonly<Record<string, string>> = Object.fromEntries(
 const DERIVED = 1;
 
 /** express-session's default cookie. Most sessions have it, so it is left out. */
-const DEFAULT = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
+const DEFAULT: Readonly<Record<string, unknown>> = { originalMaxAge: null, expires: null, httpOnly: true, path: "/" };
+const DEFAULT_SIZE = Object.keys(DEFAULT).length;
 /** Stored for a session without a cookie. */
 const NONE = 0;
 
@@ -46,9 +47,21 @@ export function cookieToJson(cookie: unknown): string | undefined {
   if (cookie === undefined) return JSON.stringify(NONE);
   if (typeof cookie !== "object" || cookie === null) return JSON.stringify(cookie);
   const data: CookieData = (cookie as { toJSON?: () => object }).toJSON?.() ?? cookie;
-  const isDerived = data.expires && Number.isFinite(data.originalMaxAge);
-  const json = JSON.stringify(rename(isDerived ? { ...data, expires: DERIVED } : data, shortName));
-  return json === DEFAULT_JSON ? undefined : json;
+  if (isDefault(data)) return undefined;
+  const stored = rename(data, shortName);
+  if (data.expires && Number.isFinite(data.originalMaxAge)) stored[shortName("expires")] = DERIVED;
+  return JSON.stringify(stored);
+}
+
+/** Compares the fields, because nearly every request compares its cookie, and JSON would cost more. */
+function isDefault(data: object): boolean {
+  let matches = 0;
+  for (const [name, value] of Object.entries(data)) {
+    if (value === undefined) continue;
+    if (value !== DEFAULT[name]) return false;
+    matches++;
+  }
+  return matches === DEFAULT_SIZE;
 }
 
 /**
@@ -84,10 +97,8 @@ function longName(name: string): string {
   return LONG[name] ?? (name.startsWith("_") ? name.slice(1) : name);
 }
 
-function rename(data: object, to: (name: string) => string): object {
+function rename(data: object, to: (name: string) => string): Record<string, unknown> {
   const renamed: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(data)) renamed[to(name)] = value;
+  for (const [name, value] of Object.entries(data)) if (value !== undefined) renamed[to(name)] = value;
   return renamed;
 }
-
-const DEFAULT_JSON = JSON.stringify(rename(DEFAULT, shortName));

@@ -1,4 +1,4 @@
-import { StoredSession } from "../sessions/session-text.js";
+import { valueIn } from "../sessions/session-text.js";
 import { isPlainObject } from "../util/objects.js";
 import { type Changes, differences, type Snapshot, withUnknown } from "./changes.js";
 import { expiresAt, type IdleTimeout } from "./ttl.js";
@@ -10,8 +10,7 @@ const TOUCH_INTERVAL = 1000;
 interface Content {
   /** The user as JSON, or ANONYMOUS. Undefined when a write failed, so that nobody knows which user the index has. */
   id: string | undefined;
-  /** A loaded session is parsed when it is compared for the first time: most requests change nothing. */
-  fields: Snapshot | StoredSession;
+  lines: Snapshot;
   /** When the session ends unless it is used, in ms of our clock; UNKNOWN_EXPIRY if nobody knows. */
   expires: number;
 }
@@ -37,7 +36,7 @@ export class TrackedSession {
   readonly sid: string;
   readonly #content: Content;
   /** The last write, while it is under way. */
-  #write: Promise<unknown> | undefined;
+  #write: Promise<void> | undefined;
   /** Whether the first save succeeded; undefined for a session that was loaded. */
   #firstSave: Promise<boolean> | undefined;
 
@@ -58,22 +57,17 @@ export class TrackedSession {
     return this.#content.id;
   }
 
-  get fields(): Snapshot {
-    const { fields } = this.#content;
-    if (!(fields instanceof StoredSession)) return fields;
-    const parsed = fields.data();
-    this.#content.fields = parsed;
-    return parsed;
+  get lines(): Snapshot {
+    return this.#content.lines;
   }
 
-  /** The cookie as cookieToJson returns it. Does not parse the other fields. */
+  /** The cookie as cookieToJson returns it. */
   get cookie(): string | undefined {
-    const { fields } = this.#content;
-    return fields instanceof StoredSession ? fields.value('"cookie"') : fields.get('"cookie"');
+    return valueIn(this.#content.lines, '"cookie"');
   }
 
-  changesTo(fields: Snapshot): Changes {
-    return differences(this.fields, fields);
+  changesTo(lines: Snapshot): Changes {
+    return differences(this.#content.lines, lines);
   }
 
   /** Whether the expiry is so far from the wanted one that it must be sent. */
@@ -87,31 +81,42 @@ export class TrackedSession {
    * Takes a write for done before its reply, so that a save that overlaps it is compared with what this one writes.
    * @param expires undefined when the write keeps the expiry
    */
-  assumeWritten(id: string | undefined, fields: Snapshot, expires: number | undefined): void {
+  assumeWritten(id: string | undefined, lines: Snapshot, expires: number | undefined): void {
     this.#content.id = id;
-    this.#content.fields = fields;
+    this.#content.lines = lines;
     if (expires !== undefined) this.#content.expires = expires;
   }
 
-  /** Nobody knows whether these changes were written: the next save must send them, the user and the expiry again. */
-  markUncertain(changes: Changes): void {
-    this.#content.id = undefined;
-    this.#content.expires = UNKNOWN_EXPIRY;
-    this.#content.fields = withUnknown(this.fields, changes);
+  /**
+   * Remembers a write until it ends. Returns its end.
+   * @param changes what it writes, if nobody will know after a failure whether it was written
+   */
+  trackWrite(write: Promise<unknown>, changes?: Changes): Promise<void> {
+    const ended: Promise<void> = write.then(
+      () => this.#forget(ended),
+      (error) => {
+        this.#forget(ended);
+        if (changes !== undefined) this.#markUncertain(changes);
+        throw error;
+      },
+    );
+    this.#write = ended;
+    return ended;
   }
 
-  /** Remembers a write until it ends. Returns it. */
-  trackWrite<Result>(write: Promise<Result>): Promise<Result> {
-    this.#write = write;
-    const forget = () => {
-      if (this.#write === write) this.#write = undefined;
-    };
-    write.then(forget, forget);
-    return write;
+  #forget(write: Promise<void>): void {
+    if (this.#write === write) this.#write = undefined;
+  }
+
+  /** Nobody knows whether these changes were written: the next save must send them, the user and the expiry again. */
+  #markUncertain(changes: Changes): void {
+    this.#content.id = undefined;
+    this.#content.expires = UNKNOWN_EXPIRY;
+    this.#content.lines = withUnknown(this.#content.lines, changes);
   }
 
   /** The write under way. A save or touch that has nothing to send must not be answered before it. */
-  get write(): Promise<unknown> | undefined {
+  get write(): Promise<void> | undefined {
     return this.#write;
   }
 

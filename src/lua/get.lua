@@ -3,8 +3,12 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1    touch interval: a session is touched if its last use is at least this long ago, ms; empty to write nothing
---        2..  for each session its ref, and now, ms of the caller's clock
--- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua
+--        2..  for each session:
+--               ref; to record where the session is used, followed by ip and device, each as JSON with a line feed in front
+--               (empty if unknown)
+--               now, ms of the caller's clock
+-- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua. It has the additional
+--        flag " moved" if this read has recorded another ip or device than those of the last use.
 --        "" if there is neither
 --        -2 if the call was skipped, see include/work.lua
 --        an array with the header lines if the text is larger than a script reads, see include/read.lua
@@ -15,23 +19,24 @@
 --@include read
 --@include work
 
--- Texts longer than this are changed in place with SETRANGE rather than written with SET.
-local MAX_SET = 4096
+local abs, format, match = math.abs, string.format, string.match
 
--- Counts a read: replaces the first two lines of a text, which end before the position `from`. If `ttl_ms` is not nil, resets
--- the session's TTL. Returns the text, or the error.
-local function count(session, la, r, text, from, ttl_ms)
-  local head = la .. '\n' .. string.format('%d', r + 1)
-  if #text > MAX_TEXT then
-    -- Only the beginning of the text was read, so its length must not change. The counts of large sessions are padded with
-    -- zeros for this.
-    local width = from - #la - 2
-    head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
+-- Counts a read: replaces the first two lines of a text, which end before the position `from`. The second line is `r`, and
+-- becomes `count`. If `ttl_ms` is not nil, resets the session's TTL. Returns the text, or the error.
+local function write_reads(session, la, r, count, text, from, ttl_ms)
+  local reads = format('%d', count)
+  if #reads ~= #r then
+    -- Lines of the same length are written in place, so that replicas and the append-only file do not receive the whole text.
+    -- Numbers keep their leading zeros for this, and get some if the text is long. Of a text that is longer than MAX_TEXT
+    -- only the beginning was read, so its numbers never become longer.
+    if #text > 1024 then reads = format('%010d', count) end
+    if #reads < #r then reads = string.rep('0', #r - #reads) .. reads end
+    if #text > MAX_TEXT then reads = string.sub(reads, -#r) end
   end
+  local head = la .. '\n' .. reads
   for attempt = 1, 2 do
     local written
-    if #head + 1 == from and (not ttl_ms or #text > MAX_SET) then
-      -- The two lines nearly always keep their length.
+    if #head + 1 == from then
       written = redis.pcall('SETRANGE', session, '0', head)
       if ttl_ms and type(written) ~= 'table' then redis.call('PEXPIRE', session, ttl_ms) end
     elseif ttl_ms then
@@ -58,22 +63,22 @@ for i = 1, #replies do
     local text = read(session)
     if type(text) == 'string' then
       work = work + #text
-      if touch_interval and not is_tombstone(text) then
-        local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
+      if touch_interval then
+        local la, r, from = match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
         if not la then
-          text = DAMAGED
-        elseif math.abs(ARGV[2 * i + 1] - la) >= touch_interval then
+          if not is_tombstone(text) then text = DAMAGED end
+        elseif abs(ARGV[2 * i + 1] - la) >= touch_interval then
           touched[#touched + 1] = { i, la, r, from, text }
         else
-          text = count(session, la, r, text, from)
+          text = write_reads(session, la, r, r + 1, text, from)
         end
+      end
+      if #text > MAX_TEXT then
+        local header = match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+        text = header and { header } or DAMAGED
       end
     end
     replies[i] = text or ''
-    if type(text) == 'string' and #text > MAX_TEXT then
-      local header = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-      replies[i] = header and { header } or DAMAGED
-    end
   end
 end
 -- Most requests to a busy session end here. The functions below are created only if a session is touched.
@@ -87,13 +92,27 @@ local uses, earlier_reads = {}, {}
 for _, touch in ipairs(touched) do
   local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
-  local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
+  local ref, origin = string.match(ARGV[2 * i], '^([^\n]*)\n?(.*)$')
+  local now = ARGV[2 * i + 1]
   local ttl, flags, _, id = parse(text)
   -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.
   earlier_reads[ref] = (earlier_reads[ref] or -1) + 1
-  local counted = count(session, now, r + earlier_reads[ref], text, from, next_ttl(ttl, flags))
-  if type(counted) == 'table' then replies[i] = counted end
+  local count = r + earlier_reads[ref] + 1
+  local written = write_reads(session, now, r, count, text, from, next_ttl(ttl, flags))
+  if type(written) == 'table' then replies[i] = written end
   uses[#uses + 1] = { id, ref, now, la }
+  if origin ~= '' and type(written) ~= 'table' then
+    --@include note-use
+    if note_use(session, text, now, origin) then
+      local reply = replies[i]
+      local header, from = string.match(type(reply) == 'table' and reply[1] or reply, '^(%d+\n%d+\n%d+\n[^\n]*)()')
+      if type(reply) == 'table' then
+        replies[i] = { header .. ' moved' .. string.sub(reply[1], from) }
+      else
+        replies[i] = header .. ' moved' .. string.sub(reply, from)
+      end
+    end
+  end
 end
 record_uses(uses)
 return replies[2] and replies or replies[1]

@@ -1,10 +1,9 @@
 import { fromRedis } from "../errors.js";
-import type { Client } from "../types.js";
 import { setImmediate } from "../util/real-timers.js";
 import { CallOrder } from "./call-order.js";
-import { connectionErrorOf } from "./connection-error.js";
+import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, isReply } from "./gate.js";
+import { type Gate, gateOf, isReply, isUnsent } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
 import { isMoving, isNoScript, isRedirection } from "./script.js";
 
@@ -20,7 +19,7 @@ export const MOVING_PAUSE = 50;
  * flush sent a single call.
  */
 export class Batch {
-  readonly #client: Client;
+  readonly #client: RedisClient;
   readonly #deadlines: Deadlines;
   readonly #gate: Gate;
   /** Key prefix of an app → its runs that wait for the end of the iteration, in the order of their calls. */
@@ -31,7 +30,7 @@ export class Batch {
   /** Whether the last flush sent more than one call. */
   #isBusy = false;
 
-  constructor(client: Client, deadlines: Deadlines) {
+  constructor(client: RedisClient, deadlines: Deadlines) {
     this.#client = client;
     this.#deadlines = deadlines;
     this.#gate = gateOf(client);
@@ -40,16 +39,20 @@ export class Batch {
   /** Sends a call, at once or with others at the end of the iteration. */
   add(call: Call): void {
     const callKeys = keysOf(call);
-    const session = callKeys[call.keys.index.length] as string;
     const { base } = call.keys;
+    const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    const blocker = this.#order.blockerOf(session);
-    if (blocker !== undefined) {
-      // A call may join the last held run or else the blocker, because a run keeps the order of its calls.
-      const last = this.#order.heldOn(session).at(-1) ?? (blocker === runs?.at(-1) ? blocker : undefined);
-      // The calls of a run that is late have failed already, so a call that joined it would never end.
-      if (last !== undefined && last.deadline > performance.now() && last.tryAdd(call, callKeys)) return;
-      this.#order.hold(this.#newRun(call, callKeys), session);
+    const last = runs?.at(-1);
+    if (last !== undefined && this.#mayJoin(last, ref)) {
+      if (last.tryAdd(call, callKeys)) {
+        // Send a full run now, so that Redis can work on it during this iteration.
+        if (last.isFull) this.#flush();
+        return;
+      }
+      if (last.mayLeaveUndone) this.#order.block(last, 1);
+    }
+    if (ref !== undefined && this.#order.blockerOf(ref) !== undefined) {
+      if (!this.#order.lastHeldOn(ref)?.tryAdd(call, callKeys)) this.#order.hold(this.#newRun(call, callKeys), ref);
       return;
     }
     // Never overtake waiting calls. (The order may change only if Redis lacks a script or a slot is moving.)
@@ -57,21 +60,17 @@ export class Batch {
       this.send(new Run(call, this.#deadlines.next(), callKeys));
       return;
     }
-    this.#enqueue(call, callKeys, session, runs ?? []);
+    if (this.#waiting.size === 0) setImmediate(this.#flush);
+    const run = this.#newRun(call, callKeys);
+    if (runs === undefined) this.#waiting.set(base, [run]);
+    else runs.push(run);
+    if (run.isFull) this.#flush();
   }
 
-  /** Lets a call wait for the end of the iteration, in the app's last run or in a new one. */
-  #enqueue(call: Call, callKeys: string[], session: string, runs: Run[]): void {
-    if (this.#waiting.size === 0) setImmediate(this.#flush);
-    let run = runs.at(-1);
-    if (run?.tryAdd(call, callKeys)) {
-      this.#order.block(run, session);
-    } else {
-      run = this.#newRun(call, callKeys);
-      if (runs.push(run) === 1) this.#waiting.set(call.keys.base, runs);
-    }
-    // Send a full run now, so that Redis can work on it during this iteration.
-    if (run.isFull) this.#flush();
+  /** Whether a call on the session would not overtake an earlier one in the last run that waits. That keeps the order itself. */
+  #mayJoin(last: Run, ref: string | undefined): boolean {
+    const blocker = this.#order.blockerOf(ref);
+    return blocker === undefined || (blocker === last && this.#order.lastHeldOn(ref) === undefined);
   }
 
   /** Makes a run of one call, whose deadline begins now. */
@@ -89,9 +88,7 @@ export class Batch {
       else runs.push(run);
     }
     for (const run of runs) {
-      for (const session of run.sessions) {
-        if (run.callCount > 1 || this.#order.heldOn(session).length > 0) this.#order.block(run, session);
-      }
+      if (run.callCount > 1 || this.#order.lastHeldOn(run.refOf(0)) !== undefined) this.#order.block(run, 0);
       this.#sendAgain(run);
     }
   }
@@ -123,6 +120,7 @@ export class Batch {
     this.#waiting.clear();
     const [first, ...others] = byApp.flat();
     if (first === undefined) return;
+    for (const run of [first, ...others]) if (run.mayLeaveUndone) this.#order.block(run, 1);
     this.#isBusy = others.length > 0 || first.callCount > 1;
     if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
     else if (others.length === 0) this.#sendAlone(first);
@@ -133,12 +131,9 @@ export class Batch {
 
   /** @param withSource sends the script's source, for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {
-    const { script, keys, args } = run;
     run.isSent = true;
     this.#inFlight++;
-    const reply = withSource
-      ? this.#client.eval(script.source, keys.length, ...keys, ...args)
-      : this.#client.evalsha(script.sha, keys.length, ...keys, ...args);
+    const reply = withSource ? this.#client.eval(run) : this.#client.evalsha(run);
     reply.then(
       (reply) => {
         this.#inFlight--;
@@ -153,12 +148,8 @@ export class Batch {
 
   #sendTogether(runs: readonly Run[]): void {
     this.#inFlight++;
-    const pipeline = this.#client.pipeline();
-    for (const run of runs) {
-      run.isSent = true;
-      pipeline.evalsha(run.script.sha, run.keys.length, ...run.keys, ...run.args);
-    }
-    pipeline.exec().then(
+    for (const run of runs) run.isSent = true;
+    this.#client.evalshas(runs).then(
       (replies) => {
         this.#inFlight--;
         for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));
@@ -184,6 +175,11 @@ export class Batch {
    * written.
    */
   #finishOrRepeat(run: Run, error: unknown, reply: unknown): void {
+    if (isUnsent(error)) {
+      // The deadline is now, and will end the calls.
+      run.isSent = false;
+      return;
+    }
     if (error === null || isReply(error)) this.#gate.answered();
     if (isNoScript(error)) this.#sendAgain(run, true);
     else if (this.#client.isCluster && isMoving(error) && performance.now() + MOVING_PAUSE < run.deadline) {
@@ -202,7 +198,7 @@ export class Batch {
     if (error === null) {
       const undone = run.succeed(reply);
       if (undone !== undefined) this.#sendUndone(run, undone);
-    } else run.fail(fromRedis(error, connectionErrorOf(this.#client)));
+    } else run.fail(fromRedis(error, this.#client.lastError));
   }
 
   /** Sends again the calls that the script left undone, unless their deadline has passed. */

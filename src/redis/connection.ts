@@ -1,18 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
-import type { Client } from "../types.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
-import { connectionErrorOf, watchErrors } from "./connection-error.js";
+import type { Commands, RedisClient } from "./client.js";
 import { Deadlines } from "./deadlines.js";
-import { type Gate, gateOf, type HeldCommand, isReply } from "./gate.js";
-import type { AppKeys, Operation } from "./operation.js";
+import { type Gate, gateOf, type HeldCommand, isReply, isUnsent } from "./gate.js";
+import type { AppKeys, Operation, OperationInput } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
 
 /** Sends an engine's operations and commands to Redis. Each has a deadline, and each error is a SessionError. */
 export class Connection {
-  readonly client: Client;
+  readonly client: RedisClient;
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
@@ -20,9 +19,9 @@ export class Connection {
   #isClosed = false;
 
   /** @param timeout of each call, in ms */
-  constructor(client: Client, timeout: number) {
+  constructor(client: RedisClient, timeout: number) {
     this.client = client;
-    this.#stopWatching = watchErrors(client);
+    this.#stopWatching = client.watch();
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
     this.#gate = gateOf(client);
@@ -32,7 +31,7 @@ export class Connection {
    * Runs an operation's script, in one run with other calls if possible.
    * @param deadline of a call with several round trips. With it, the script is sent at once and serves this call only.
    */
-  run<Keys extends AppKeys, Input, Output>(
+  run<Keys extends AppKeys, Input extends OperationInput, Output>(
     operation: Operation<Keys, Input, Output>,
     keys: Keys,
     input: Input,
@@ -57,19 +56,19 @@ export class Connection {
    * Sends a plain command.
    * @param deadline of a call that takes more than one round trip
    */
-  command<Reply>(send: (client: Client) => Promise<Reply>, deadline = this.deadline()): Promise<Reply> {
+  command<Reply>(send: (client: Commands) => Promise<Reply>, deadline = this.deadline()): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw quitWasCalled();
       const pending = { deadline, isSent: false, fail: reject };
       const fail = (error: unknown) => {
         this.#deadlines.remove(pending);
-        reject(fromRedis(error, connectionErrorOf(this.client)));
+        reject(fromRedis(error, this.client.lastError));
       };
       const attempt = () => {
         // Do not send after the deadline: the caller gets the error `timeout`.
         if (performance.now() >= pending.deadline) return;
         pending.isSent = true;
-        send(this.client).then(
+        send(this.client.commands(deadline)).then(
           (reply) => {
             this.#gate.answered();
             try {
@@ -81,6 +80,11 @@ export class Connection {
             }
           },
           (error) => {
+            if (isUnsent(error)) {
+              // The deadline is now, and will end the call.
+              pending.isSent = false;
+              return;
+            }
             if (isReply(error)) this.#gate.answered();
             const again = performance.now() + MOVING_PAUSE;
             if (!this.client.isCluster || !isMoving(error) || again >= pending.deadline) fail(error);

@@ -1,9 +1,7 @@
-import type { Cluster, Redis } from "ioredis";
 import { hintOf, SessionError } from "../errors.js";
-import type { Client } from "../types.js";
 import { setImmediate } from "../util/real-timers.js";
 import { warnOnce } from "../util/warn-once.js";
-import { connectionErrorOf } from "./connection-error.js";
+import type { RedisClient } from "./client.js";
 import { type Gate, gateOf } from "./gate.js";
 
 /** A call that must end before its deadline. */
@@ -25,7 +23,7 @@ const MANY_TIMEOUTS = 3;
  * such as the second round trip of a call, gets its own timer.
  */
 export class Deadlines {
-  readonly #client: Client;
+  readonly #client: RedisClient;
   readonly #timeout: number;
   readonly #gate: Gate;
   readonly #pending = new Set<Pending>();
@@ -33,7 +31,7 @@ export class Deadlines {
   #timer: NodeJS.Timeout | undefined;
 
   /** @param timeout of each call, in ms */
-  constructor(client: Client, timeout: number) {
+  constructor(client: RedisClient, timeout: number) {
     this.#client = client;
     this.#timeout = timeout;
     this.#gate = gateOf(client);
@@ -87,19 +85,21 @@ export class Deadlines {
     const message = `Redis did not answer within ${this.#timeout} ms`;
     const unsent = isSent === false ? "The call was not sent and will not be sent" : undefined;
     if (client.status !== "ready") {
-      const cause = connectionErrorOf(client);
+      const cause = client.lastError;
       const remedy = (cause && hintOf(cause)) ?? "check that Redis runs, and check host and port";
       const notConnected = `The client is not connected, its status is "${client.status}": ${remedy}.`;
       const hint = unsent === undefined ? notConnected : `${notConnected} ${unsent}.`;
       return new SessionError("timeout", message, { hint, cause });
     }
-    return new SessionError("timeout", message, { hint: this.#deadConnectionHint() ?? unsent });
+    const dead = this.#deadConnectionHint();
+    const hint = dead !== undefined && unsent !== undefined ? `${dead}. ${unsent}` : (dead ?? unsent);
+    return new SessionError("timeout", message, { hint });
   }
 
   /** A hint for a connection that seems dead though the client is connected. Also warns once. */
   #deadConnectionHint(): string | undefined {
-    if (this.#gate.timeoutsInARow < MANY_TIMEOUTS || hasSocketTimeout(this.#client)) return undefined;
-    const remedy = "set ioredis's option socketTimeout: 3000, so that the client replaces a dead connection";
+    const remedy = this.#client.silenceRemedy;
+    if (this.#gate.timeoutsInARow < MANY_TIMEOUTS || remedy === undefined) return undefined;
     warnOnce(
       this.#client,
       "NO_SOCKET_TIMEOUT",
@@ -107,12 +107,6 @@ export class Deadlines {
     );
     return `If Redis runs, ${remedy}`;
   }
-}
-
-/** Whether a client replaces a connection on which Redis does not answer. */
-function hasSocketTimeout(client: Client): boolean {
-  const options = client.isCluster ? (client as Cluster).options.redisOptions : (client as Redis).options;
-  return typeof options?.socketTimeout === "number";
 }
 
 /** Calls `expire` after the deadline. */

@@ -1,6 +1,4 @@
-import type { Redis } from "ioredis";
-import type { Client } from "../types.js";
-import { rememberError } from "./connection-error.js";
+import type { RedisClient } from "./client.js";
 
 /** A command that is held until the client can send it. */
 export interface HeldCommand {
@@ -11,10 +9,10 @@ export interface HeldCommand {
   fail(error: unknown): void;
 }
 
-const gates = new WeakMap<Client, Gate>();
+const gates = new WeakMap<RedisClient, Gate>();
 
 /** The gate of a client. All engines on one client share it. */
-export function gateOf(client: Client): Gate {
+export function gateOf(client: RedisClient): Gate {
   let gate = gates.get(client);
   if (gate === undefined) {
     gate = new Gate(client);
@@ -31,7 +29,7 @@ export function gateOf(client: Client): Gate {
  * that Redis answers again, and ioredis refuses it for the same reasons for which it would refuse the commands.
  */
 export class Gate {
-  readonly #client: Client;
+  readonly #client: RedisClient;
   /** In the order of the calls. */
   readonly #held = new Set<HeldCommand>();
   /** Identifies the PING that is in flight for the held commands. Undefined if there is none. */
@@ -39,7 +37,7 @@ export class Gate {
   /** How many sent commands have timed out since the last answer of Redis. */
   #timeouts = 0;
 
-  constructor(client: Client) {
+  constructor(client: RedisClient) {
     this.#client = client;
   }
 
@@ -47,7 +45,7 @@ export class Gate {
   get isOpen(): boolean {
     // One silent node of a Cluster says nothing of the others, and a PING may go to any of them.
     const isSilent = this.#timeouts > 0 && !this.#client.isCluster;
-    return this.#held.size === 0 && !isSilent && isReady(this.#client);
+    return this.#held.size === 0 && !isSilent && this.#client.isReady;
   }
 
   /** How many sent commands in a row have timed out, without an answer in between. */
@@ -59,7 +57,10 @@ export class Gate {
   hold(command: HeldCommand): void {
     this.#dropExpired();
     // Listen for "ready" too: the answer to the PING may be lost with the connection.
-    if (this.#held.size === 0) this.#client.off("ready", this.#release).on("ready", this.#release);
+    if (this.#held.size === 0) {
+      this.#client.off("ready", this.#release);
+      this.#client.on("ready", this.#release);
+    }
     this.#held.add(command);
     if (this.#probe === undefined) this.#ping();
   }
@@ -91,18 +92,15 @@ export class Gate {
       if (this.#probe !== probe) return;
       this.#probe = undefined;
       // An error reply opens the gate as well: the Redis user may lack the right to PING.
-      if (error === undefined || (isReply(error) && isReady(this.#client))) this.#release();
-      else {
-        if (isReply(error)) rememberError(this.#client, error);
-        for (const { fail } of this.#takeAll()) fail(error);
-      }
+      if (error === undefined || (isReply(error) && this.#client.isReady)) this.#release();
+      else for (const { fail } of this.#takeAll()) fail(error);
     };
     this.#client.ping().then(() => onProbeEnd(undefined), onProbeEnd);
   }
 
   readonly #release = (): void => {
     // The connection may be lost again. Then the commands wait for the next "ready" or for their deadlines.
-    if (!isReady(this.#client)) return;
+    if (!this.#client.isReady) return;
     this.#probe = undefined;
     this.#timeouts = 0;
     const now = performance.now();
@@ -118,13 +116,15 @@ export class Gate {
   }
 }
 
-/** Whether ioredis would write a command to the connection at once, and not queue it. */
-function isReady(client: Client): boolean {
-  // ioredis-mock has no status. Only `Redis` has a stream, which ends a moment before the status changes.
-  return (client.status ?? "ready") === "ready" && (client as Redis).stream?.writable !== false;
+/** Whether an error means that node-redis has removed a command from its queue at the deadline. */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message === "The command was aborted";
 }
 
-/** Whether an error is a reply of Redis. If not, it is from ioredis. */
-export function isReply(error: unknown): error is Error {
-  return error instanceof Error && error.name === "ReplyError";
+/**
+ * Whether an error is a reply of Redis. If not, it is from the client. ioredis names replies, and node-redis does not, but
+ * Redis's errors begin with a code in capital letters.
+ */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && (error.name === "ReplyError" || /^[A-Z][A-Z\d_]* /.test(error.message));
 }

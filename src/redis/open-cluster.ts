@@ -1,7 +1,7 @@
-import { Cluster, type ClusterOptions } from "ioredis";
+import type { Cluster, ClusterOptions, RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { RedisSessionsOptions } from "../types.js";
-import { openClient, SOCKET_TIMEOUT } from "./client.js";
+import { loadIoredis, openClient, SOCKET_TIMEOUT } from "./ioredis.js";
 
 /**
  * Opens a client of a whole Cluster. All nodes must accept the same user, password and TLS options.
@@ -14,11 +14,12 @@ export function openCluster(
   clusterRetryStrategy: NonNullable<ClusterOptions["clusterRetryStrategy"]>,
 ): Cluster {
   // This client never connects. ioredis parses the URL for it.
-  const node = openClient({ host, port, options: { ...options, lazyConnect: true } }, 0).options;
+  const { redis } = openClient({ host, port, options: { ...options, lazyConnect: true } }, 0);
+  const node = redis.options as RedisOptions;
   if (node.db) throw invalidValue("A Cluster has only database 0", "leave out the number at the end of the URL");
   if (node.path) throw invalidValue("A Unix socket does not reach the other nodes of a Cluster", "use host and port");
   const { username, password, tls, family, connectTimeout } = node;
-  const client = new Cluster([{ host: node.host as string, port: node.port as number }], {
+  const client = new (loadIoredis().Cluster)([{ host: node.host as string, port: node.port as number }], {
     clusterRetryStrategy,
     redisOptions: {
       ...(username != null && { username }),

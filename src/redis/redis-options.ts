@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from "ioredis";
+import type { RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { RedisSessionsOptions } from "../types.js";
 import { checkNames } from "../util/rules.js";
@@ -115,9 +115,10 @@ export const REDIS_NAMES: ReadonlyMap<string, string> = new Map([
 
 /**
  * Refuses options that ioredis would ignore, and with them perhaps the database, the password or TLS.
+ * @param installed returns the names of the options of the installed ioredis, which may be newer and have more
  * @throws SessionError `invalidValue` that names the option to use, and never quotes a value
  */
-export function checkRedisOptions(options: ClientOptions): void {
+export function checkRedisOptions(options: ClientOptions, installed: () => string[]): void {
   const owner = "RedisSessions: options";
   for (const name of Object.keys(options)) {
     const meant = Object.hasOwn(FOREIGN_NAMES, name) ? FOREIGN_NAMES[name] : undefined;
@@ -132,9 +133,5 @@ export function checkRedisOptions(options: ClientOptions): void {
   }
   const names = [...Object.keys(NAMES), "url"];
   const unknown = Object.keys(options).some((name) => !names.includes(name));
-  // The installed ioredis may be newer and have more options.
-  if (unknown) {
-    const all = new Set([...names, ...Object.keys(new Redis({ lazyConnect: true }).options)]);
-    checkNames(owner, options, [...all]);
-  }
+  if (unknown) checkNames(owner, options, [...new Set([...names, ...installed()])]);
 }

@@ -1,6 +1,6 @@
 import { SessionError } from "../errors.js";
 import { toText } from "../redis/reply.js";
-import type { Session } from "../types.js";
+import type { EndReason, Session } from "../types.js";
 import { TimeSlice } from "../util/time-slice.js";
 
 /** A key of the data and its value as JSON; null removes the key. */
@@ -15,10 +15,18 @@ export type DataEntry = readonly [key: string, json: string | null];
 export class Tombstone {
   /** The session's new ref if it was rotated; empty if it has ended. */
   readonly redirect: string;
-  constructor(redirect: string) {
+  readonly reason: EndReason | undefined;
+  constructor(redirect: string, reason?: EndReason) {
     this.redirect = redirect;
+    this.reason = reason;
   }
 }
+
+/** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
+export const UNTIL_CLOSED = "session";
+
+/** What follows ">" in the tombstone of a session whose token was reused. No ref contains a space. */
+const REUSED = " reused";
 
 /** The optional fields of a new session's header. */
 interface HeaderFields {
@@ -28,7 +36,7 @@ interface HeaderFields {
   device?: string | undefined;
   no_resave?: boolean;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
-  flags?: Readonly<Record<string, string | number | undefined>>;
+  flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
@@ -50,6 +58,44 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
   return text;
 }
 
+/** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
+const PADDED_ABOVE = 1024;
+
+/** Above this many characters, line 4 is padded. Less than a text that is larger than a script reads, see lua/include/read.lua. */
+const RESERVED_ABOVE = 64 * 1024;
+
+/** The width of line 4 of a large session, in characters; as in lua/include/pad-numbers.lua. */
+const LINE_4 = 512;
+
+/**
+ * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
+ * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ * In a long text, also reserves room for flags.
+ */
+export function padNumbers(text: string): string {
+  if (text.length <= PADDED_ABOVE) return text;
+  const isLong = text.length > RESERVED_ABOVE;
+  return text.replace(
+    /^(\d+)\n(\d+)\n(\d+)\n(.*)/,
+    (_all, la, r, w, line4) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n${isLong ? reserve(line4) : line4}`,
+  );
+}
+
+/** Returns a number of reads or writes in its padded form. */
+export function padNumber(number: string | number | undefined): string {
+  return String(Number(number)).padStart(10, "0");
+}
+
+/** Reserves room for more flags on line 4: spaces, which readers ignore. Scripts change the header of a large session in place. */
+export function reserve(line4: string): string {
+  return line4.trimEnd().padEnd(LINE_4);
+}
+
+/** Returns where a session is used, as on lines 7 and 8 of its text. Undefined if unknown. */
+export function encodeOrigin(ip: string | undefined, device: string | undefined): string {
+  return `${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
+}
+
 function jsonOrEmpty(text: string | undefined): string {
   return text === undefined ? "" : JSON.stringify(text);
 }
@@ -69,6 +115,32 @@ export function encodeChanges(d: readonly DataEntry[]): string {
 /** Returns a data line. An empty `json` removes the key. */
 export function line(quotedKey: string, json: string): string {
   return `\n${quotedKey}:${json}`;
+}
+
+/** Parses data lines. Returns the keys in the form of quoteKey(), with JSON values. */
+export function parseLines(lines: string): Map<string, string> {
+  const data = new Map<string, string>();
+  for (const text of lines.split("\n")) {
+    const end = text.indexOf('"', 1) + 1;
+    if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
+  }
+  return data;
+}
+
+/** Counts data lines. */
+export function countLines(lines: string): number {
+  let count = 0;
+  for (let at = lines.indexOf("\n"); at !== -1; at = lines.indexOf("\n", at + 1)) count++;
+  return count;
+}
+
+/** Returns the JSON of a key in data lines; undefined if the key does not exist. The key has the form of quoteKey(). */
+export function valueIn(lines: string, quotedKey: string): string | undefined {
+  const start = lines.indexOf(line(quotedKey, ""));
+  if (start === -1) return undefined;
+  const from = start + quotedKey.length + 2;
+  const end = lines.indexOf("\n", from);
+  return lines.slice(from, end === -1 ? undefined : end);
 }
 
 /** Returns a key as JSON. Quotation marks in the key are written as \u0022, so scripts can find the end of the key. */
@@ -148,28 +220,67 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
-  /** Returns the data: keys in the form of quoteKey(), with JSON values. */
-  data(): Map<string, string> {
-    const data = new Map<string, string>();
-    for (const text of this.#data.split("\n")) {
-      const end = text.indexOf('"', 1) + 1;
-      if (end > 0) data.set(text.slice(0, end), text.slice(end + 1));
-    }
-    return data;
+  /** When the user was authenticated last, ms. */
+  get authTime(): number {
+    return Number(this.flag("authTime") ?? this.created);
   }
 
-  /** Returns the JSON of a key of the data; undefined if the key does not exist. The key has the form of quoteKey(). */
-  value(quotedKey: string): string | undefined {
-    const start = this.#data.indexOf(line(quotedKey, ""));
-    if (start === -1) return undefined;
-    const from = start + quotedKey.length + 2;
-    const end = this.#data.indexOf("\n", from);
-    return this.#data.slice(from, end === -1 ? undefined : end);
+  /** The address of the last use, if it is not `ip`. */
+  get lastIp(): string | undefined {
+    return this.#unquotedFlag("lastIp");
   }
 
-  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
+  /** The device of the last use, if it is not `device`. */
+  get lastDevice(): string | undefined {
+    return this.#unquotedFlag("lastDevice");
+  }
+
+  /** Whether the read that returned the session has recorded another address or device than those of the last use. */
+  get hasMoved(): boolean {
+    return this.#flags.includes(" moved");
+  }
+
+  #unquotedFlag(name: string): string | undefined {
+    const json = this.flag(name);
+    return json === undefined ? undefined : unquote(json);
+  }
+
+  /** Who uses the session in the user's place. Undefined if the user does. */
+  get actor(): string | undefined {
+    return this.flag("actor");
+  }
+
+  /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
+  get maxAge(): number | null | undefined {
+    const maxAge = this.flag("maxAge");
+    return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
+  }
+
+  /** Whether the session was rotated. */
+  get isRotated(): boolean {
+    return this.#flags.includes(" rotated=");
+  }
+
+  /** Whether the session ends at a fixed moment, however it is used. */
+  get isAbsolute(): boolean {
+    return this.#flags.includes(" until ");
+  }
+
+  /** The data lines, each with a line feed in front. */
+  get lines(): string {
+    return this.#data;
+  }
+
+  /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
   json(): string {
-    return `{${this.#data.slice(1)}}`;
+    const data = this.#data;
+    let json = "{";
+    let from = 1;
+    for (let to = data.indexOf("\n", from); to !== -1; to = data.indexOf("\n", from)) {
+      json += `${data.slice(from, to)},`;
+      from = to + 1;
+    }
+    return `${json}${data.slice(from)}}`;
   }
 
   /** The approximate number of characters of the text. */
@@ -191,7 +302,9 @@ export function decode(reply: string | null, ref: string): StoredSession | Tombs
 
 /** Parses a reply that is a tombstone. Returns undefined for any other reply. */
 export function parseTombstone(reply: string | number): Tombstone | undefined {
-  return typeof reply === "string" && reply.startsWith(">") ? new Tombstone(reply.slice(1)) : undefined;
+  if (typeof reply !== "string" || !reply.startsWith(">")) return undefined;
+  const text = reply.slice(1);
+  return text === REUSED ? new Tombstone("", "reused") : new Tombstone(text);
 }
 
 /**
@@ -200,7 +313,7 @@ export function parseTombstone(reply: string | number): Tombstone | undefined {
  */
 export function parseData(json: string): unknown {
   try {
-    return JSON.parse(json.replaceAll("\n", ","));
+    return JSON.parse(json);
   } catch {
     throw new SessionError("redisError", "The value at the session's key is not a session");
   }
@@ -238,7 +351,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created } = stored;
+  const { ref, r, w, la, created, authTime, maxAge, actor, lastIp, lastDevice } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -248,8 +361,13 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     ttl: stored.no_resave ? Math.max(0, stored.ttl - seconds(now - created)) : stored.ttl,
     idle: Math.max(0, seconds(now - la)),
     created,
+    authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (maxAge !== undefined) session.maxAge = maxAge;
+  if (lastIp !== undefined) session.lastIp = lastIp;
+  if (lastDevice !== undefined) session.lastDevice = lastDevice;
+  if (actor !== undefined) session.actor = actor;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }

@@ -1,106 +1,119 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
+import { CLUSTERS, type TestClient } from "../support/clients.js";
 import { startCluster, type TestCluster } from "../support/cluster.js";
 
 let cluster: TestCluster;
+
+const opened = new Map<string, TestClient>();
 
 beforeAll(async () => {
   cluster = await startCluster();
 });
 
-afterAll(() => cluster.stop());
-
-test("every method works on a Cluster with the apps on different nodes", async () => {
-  const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
-  for (const app of ["shop", "forum", "intranet"]) {
-    const { token } = await rs.create({ app, id: "alice", ip: "127.0.0.1", d: { n: 1 } });
-    const other = await rs.create({ app, id: "alice", ip: "127.0.0.2" });
-    expect((await rs.get({ app, token }))?.d).toEqual({ n: 1 });
-    expect((await rs.set({ app, token, d: { n: 2 } }))?.d).toEqual({ n: 2 });
-    const rotated = await rs.rotate({ app, token });
-    expect((await rs.get({ app, token }))?.ref).toBe(rotated?.ref);
-    expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
-    expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(2);
-    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
-    expect(await rs.kill({ app, ref: other.ref })).toEqual({ kill: 1 });
-    expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
-    await rs.create({ app, id: "bob", ip: "127.0.0.1" });
-    expect(await rs.killall({ app })).toEqual({ kill: 1 });
-  }
-  await cluster.client.zadd("rs:apps", 1, "shop", 1, "forum");
-  expect(await rs.wipe()).toEqual({ wiped: 0 });
-  expect(await cluster.client.zrange("rs:apps", "0", "-1")).toEqual(["intranet"]);
-  const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
-  expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
+afterAll(async () => {
+  for (const client of opened.values()) client.close();
+  await cluster.stop();
 });
 
-test("calls that are made together reach the apps on all nodes", async () => {
-  const rs = new RedisSessions({ client: cluster.client, wipe: 0 });
-  const apps = ["shop", "forum", "intranet"];
-  const created = await Promise.all(
-    Array.from({ length: 30 }, (_, n) => {
-      const app = apps[n % 3] as string;
-      return rs.create({ app, id: `user${n}`, ip: "127.0.0.1", d: { n } }).then(({ token }) => ({ app, token, n }));
-    }),
-  );
-  const read = await Promise.all(created.map(({ app, token }) => rs.get({ app, token })));
-  expect(read.map((session) => session?.d)).toEqual(created.map(({ n }) => ({ n })));
-  const mixed = await Promise.all(
-    created.flatMap(({ app, token, n }) => [rs.set({ app, token, d: { n: n + 1 } }), rs.get({ app, token })]),
-  );
-  expect(mixed.map((session) => session?.d)).toEqual(created.flatMap(({ n }) => [{ n: n + 1 }, { n: n + 1 }]));
-  expect(await Promise.all(apps.map((app) => rs.killall({ app })))).toEqual(Array(3).fill({ kill: 10 }));
-});
+describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
+  let rs: RedisSessions;
 
-test("calls succeed while their app's slot moves between nodes", async () => {
-  const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 10_000 });
-  const app = "moving";
-  const users = Array.from({ length: 20 }, (_, i) => `user${i}`);
-  const sessions = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
-  let moves = 0;
-  const moving = (async () => {
-    const slot = await cluster.slotOf(`rs:{${app}}:active`);
-    for (; moves < 60; moves++) {
-      await cluster.move(slot);
-      await sleep(30);
-    }
-  })();
-  let round = 0;
-  for (; moves < 60; round++) {
-    const calls = sessions.flatMap(({ token }) => [
-      rs.set({ app, token, d: { round } }),
-      rs.get({ app, token }),
-      rs.kill({ app, token: "x".repeat(64) }),
-    ]);
-    for (const [i, answer] of (await Promise.all(calls)).entries()) {
-      expect(answer).toMatchObject(i % 3 === 2 ? { kill: 0 } : { id: users[Math.floor(i / 3)] });
-    }
-    await sleep(2);
-  }
-  await moving;
-  expect(round).toBeGreaterThan(10);
-  expect(await rs.killall({ app })).toEqual({ kill: 20 });
-}, 30_000);
-
-test("calls that find keys on both nodes are sent again until the move is over", async () => {
-  const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 15_000 });
-  const app = "torn";
-  const sessions = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => rs.create({ app, id: `user${i}`, ip: "::1", d: { n: 0 } })),
-  );
-  let calls: Promise<unknown>[] = [];
-  await cluster.move(await cluster.slotOf(`rs:{${app}}:active`), async () => {
-    // One by one, in one run, and plain commands.
-    calls = [
-      rs.soid({ app, id: "user1" }),
-      rs.soapp({ app, dt: 60 }),
-      ...sessions.map(({ token }, n) => rs.set({ app, token, d: { n } })),
-      ...sessions.map(({ token }) => rs.get({ app, token })),
-    ];
-    // ioredis gives up after 16 attempts, 100 ms each.
-    await sleep(3000);
+  beforeAll(() => {
+    const client = CLUSTERS[name]?.(cluster.nodes.map(({ port }) => port)) as TestClient;
+    opened.set(name, client);
+    rs = new RedisSessions({ client: client.client, wipe: 0, timeout: 10_000 });
   });
-  const answers = (await Promise.all(calls)).slice(-20) as { d?: { n: number } }[];
-  expect(answers.map((session) => session.d)).toEqual(sessions.map((_, n) => ({ n })));
-}, 30_000);
+
+  test("every method works with the apps on different nodes", async () => {
+    await cluster.client.del("rs:apps");
+    for (const app of ["shop", "forum", "intranet"]) {
+      const { token } = await rs.create({ app, id: "alice", ip: "127.0.0.1", d: { n: 1 } });
+      const other = await rs.create({ app, id: "alice", ip: "127.0.0.2" });
+      expect((await rs.get({ app, token }))?.d).toEqual({ n: 1 });
+      expect((await rs.set({ app, token, d: { n: 2 } }))?.d).toEqual({ n: 2 });
+      const rotated = await rs.rotate({ app, token });
+      expect((await rs.get({ app, token }))?.ref).toBe(rotated?.ref);
+      expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
+      expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(2);
+      expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+      expect(await rs.kill({ app, ref: other.ref })).toEqual({ kill: 1 });
+      expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });
+      await rs.create({ app, id: "bob", ip: "127.0.0.1" });
+      expect(await rs.killall({ app })).toEqual({ kill: 1 });
+    }
+    await cluster.client.zadd("rs:apps", 1, "shop", 1, "forum");
+    expect(await rs.wipe()).toEqual({ wiped: 0 });
+    expect(await cluster.client.zrange("rs:apps", "0", "-1")).toEqual(["intranet"]);
+    const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
+    expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
+  });
+
+  test("calls that are made together reach the apps on all nodes", async () => {
+    const apps = ["shop", "forum", "intranet"];
+    const created = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => {
+        const app = apps[n % 3] as string;
+        return rs.create({ app, id: `user${n}`, ip: "127.0.0.1", d: { n } }).then(({ token }) => ({ app, token, n }));
+      }),
+    );
+    const read = await Promise.all(created.map(({ app, token }) => rs.get({ app, token })));
+    expect(read.map((session) => session?.d)).toEqual(created.map(({ n }) => ({ n })));
+    const mixed = await Promise.all(
+      created.flatMap(({ app, token, n }) => [rs.set({ app, token, d: { n: n + 1 } }), rs.get({ app, token })]),
+    );
+    expect(mixed.map((session) => session?.d)).toEqual(created.flatMap(({ n }) => [{ n: n + 1 }, { n: n + 1 }]));
+    expect(await Promise.all(apps.map((app) => rs.killall({ app })))).toEqual(Array(3).fill({ kill: 10 }));
+  });
+
+  test("calls succeed while their app's slot moves between nodes", async () => {
+    const app = "moving";
+    const users = Array.from({ length: 20 }, (_, i) => `user${i}`);
+    const sessions = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+    let moves = 0;
+    const moving = (async () => {
+      const slot = await cluster.slotOf(`rs:{${app}}:active`);
+      for (; moves < 30; moves++) {
+        await cluster.move(slot);
+        await sleep(30);
+      }
+    })();
+    let round = 0;
+    for (; moves < 30; round++) {
+      const calls = sessions.flatMap(({ token }) => [
+        rs.set({ app, token, d: { round } }),
+        rs.get({ app, token }),
+        rs.kill({ app, token: "x".repeat(64) }),
+      ]);
+      for (const [i, answer] of (await Promise.all(calls)).entries()) {
+        expect(answer).toMatchObject(i % 3 === 2 ? { kill: 0 } : { id: users[Math.floor(i / 3)] });
+      }
+      await sleep(2);
+    }
+    await moving;
+    expect(round).toBeGreaterThan(10);
+    expect(await rs.killall({ app })).toEqual({ kill: 20 });
+  }, 30_000);
+
+  test("calls that find keys on both nodes are sent again until the move is over", async () => {
+    const app = "torn";
+    const sessions = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => rs.create({ app, id: `user${i}`, ip: "::1", d: { n: 0 } })),
+    );
+    let calls: Promise<unknown>[] = [];
+    await cluster.move(await cluster.slotOf(`rs:{${app}}:active`), async () => {
+      // One by one, in one run, and plain commands.
+      calls = [
+        rs.soid({ app, id: "user1" }),
+        rs.soapp({ app, dt: 60 }),
+        ...sessions.map(({ token }, n) => rs.set({ app, token, d: { n } })),
+        ...sessions.map(({ token }) => rs.get({ app, token })),
+      ];
+      // ioredis gives up after 16 attempts, 100 ms each.
+      await sleep(2200);
+    });
+    const answers = (await Promise.all(calls)).slice(-20) as { d?: { n: number } }[];
+    expect(answers.map((session) => session.d)).toEqual(sessions.map((_, n) => ({ n })));
+  }, 30_000);
+});

@@ -8,7 +8,7 @@ import { inspect } from "node:util";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Client, RedisSessions, type SessionError } from "../../src/index.js";
+import { RedisSessions, type SessionError } from "../../src/index.js";
 import { TLS } from "../middleware/support/tls.js";
 import { startCluster } from "../support/cluster.js";
 import { freePort, startRedis, type TestRedis } from "../support/redis.js";
@@ -68,7 +68,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function opened<Opened extends Client>(client: Opened): Opened {
+function opened<Opened extends Redis | Cluster>(client: Opened): Opened {
   clients.push(client);
   return client;
 }
@@ -77,7 +77,7 @@ function connect(options: RedisOptions): Redis {
   return opened(new Redis({ ...options, replyMapping: "legacy" }));
 }
 
-function listening<Opened extends Client>(client: Opened): Opened {
+function listening<Opened extends Redis | Cluster>(client: Opened): Opened {
   client.on("error", () => {});
   return client;
 }

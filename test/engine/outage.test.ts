@@ -3,7 +3,8 @@ import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { RedisSessions, SessionError } from "../../src/index.js";
+import { type Client, RedisSessions, SessionError } from "../../src/index.js";
+import { CLIENT_NAMES, openClient, type TestClient } from "../support/clients.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
 const ip = "127.0.0.1";
@@ -20,6 +21,7 @@ const note = (error: unknown) => void uncaught.push(error);
 
 let redis: TestRedis;
 let rs: RedisSessions;
+const opened: TestClient[] = [];
 
 beforeAll(() => {
   process.on("unhandledRejection", note).on("uncaughtException", note);
@@ -32,6 +34,7 @@ beforeEach(async () => {
 afterEach(async () => {
   redis.resume();
   await rs.quit().catch(() => {});
+  for (const client of opened.splice(0)) client.close();
   await redis.stop();
   // ioredis gives up what it had queued only now.
   await sleep(20);
@@ -41,6 +44,13 @@ afterEach(async () => {
 afterAll(() => {
   process.off("unhandledRejection", note).off("uncaughtException", note);
 });
+
+/** Opens a client of this package. */
+function open(name: string): Client {
+  const client = openClient(name, redis.port);
+  opened.push(client);
+  return client.client;
+}
 
 /** Waits for a call: what came of it, and how long it took, ms. */
 async function timed(call: Promise<unknown>): Promise<{ took: number; error?: unknown }> {
@@ -89,12 +99,15 @@ function everyCall(token: string): (() => Promise<unknown>)[] {
 
 describe.each([
   ["the engine's own connection", () => new RedisSessions({ port: redis.port, wipe: 0, timeout: TIMEOUT })],
-  ["a client that was handed in", () => new RedisSessions({ client: redis.client(), wipe: 0, timeout: TIMEOUT })],
-])("%s", (_name, open) => {
+  ...CLIENT_NAMES.map((name): [string, () => RedisSessions] => [
+    `a client of ${name}`,
+    () => new RedisSessions({ client: open(name), wipe: 0, timeout: TIMEOUT }),
+  ]),
+])("%s", (_name, engine) => {
   let token: string;
 
   beforeEach(async () => {
-    rs = open();
+    rs = engine();
     ({ token } = await rs.create({ app, id: "alice", ip }));
   });
 

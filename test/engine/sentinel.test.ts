@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { Redis as Redis5 } from "ioredis5";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Client, RedisSessions } from "../../src/index.js";
+import { ofIoredis, SENTINELS, type TestClient } from "../support/clients.js";
+import { callsInOrder, everyMethod } from "../support/every-method.js";
 import type { TestRedis } from "../support/redis.js";
 import { startSentinel, type TestSentinel } from "../support/sentinel.js";
 
@@ -29,7 +30,7 @@ const ip = "127.0.0.1";
 const MOMENT = 500;
 
 let sentinel: TestSentinel;
-const opened: Client[] = [];
+const opened: TestClient[] = [];
 const warnings: (Error & { code?: string })[] = [];
 const note = (warning: Error) => void warnings.push(warning);
 
@@ -40,26 +41,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   process.off("warning", note);
-  for (const client of opened) client.disconnect();
+  for (const client of opened) client.close();
   await sentinel.stop();
 });
 
-/** The options that README.md recommends. */
-function options() {
-  const { sentinels, name } = sentinel;
-  return { sentinels, name, failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 };
-}
-
-const clients: Record<string, () => Client> = {
-  ioredis6: () => new Redis(options()),
-  // To TypeScript a class of another version is another class.
-  ioredis5: () => new Redis5(options()) as unknown as Client,
-};
-
-function open(client: Client): Client {
-  client.on("error", () => {});
+function open(name: string): Client {
+  const client = SENTINELS[name]?.(sentinel) as TestClient;
   opened.push(client);
-  return client;
+  return client.client;
 }
 
 /** Signs users in and out, 50 times a second, and notes which calls succeeded. */
@@ -68,7 +57,7 @@ async function startLoad(app: string, client: Client): Promise<Load> {
   const create = (id: string) => rs.create({ app, id, ip });
   // Sessions that both servers have before the failover: ten seconds of logouts, and more.
   const pool = await Promise.all(
-    Array.from({ length: 2000 }, async (_, i) => ({
+    Array.from({ length: 1000 }, async (_, i) => ({
       single: await create(`single${i}`),
       pair: await Promise.all([create(`pair${i}`), create(`pair${i}`)]),
     })),
@@ -124,8 +113,8 @@ async function broken(facts: Fact[], redis: TestRedis): Promise<Fact[]> {
 async function expectNothingLost(change: (master: TestRedis) => Promise<void>, comesBack: boolean): Promise<void> {
   const master = await sentinel.master();
   const replica = await sentinel.replica();
-  const names = Object.keys(clients);
-  const loads = await Promise.all(names.map((name) => startLoad(name, open(clients[name]?.() as Client))));
+  const loads: Load[] = [];
+  for (const name of Object.keys(SENTINELS)) loads.push(await startLoad(name.replaceAll(" ", "-"), open(name)));
   await sleep(1000);
   const promoted = promotion(replica);
   await change(master);
@@ -143,6 +132,15 @@ async function expectNothingLost(change: (master: TestRedis) => Promise<void>, c
     expect(times.filter((_, i) => Math.abs((lost[i]?.at ?? 0) - moment) > MOMENT)).toEqual([]);
   }
 }
+
+test.each(Object.keys(SENTINELS))(
+  "every method works on a Sentinel's client of %s, and calls keep their order",
+  async (name) => {
+    const rs = new RedisSessions({ client: open(name), wipe: 0 });
+    await everyMethod(rs);
+    await callsInOrder(rs);
+  },
+);
 
 describe("on a Sentinel's client with failoverDetector, where the master has min-replicas-to-write", () => {
   test("keeps acknowledged logins and logouts in a graceful failover", async () => {
@@ -166,8 +164,10 @@ describe("on a Sentinel's client with failoverDetector, where the master has min
 });
 
 test("warns once about a Sentinel client without failoverDetector, and about no other client", async () => {
-  const client = open(new Redis({ ...options(), failoverDetector: false }));
-  for (let i = 0; i < 2; i++) new RedisSessions({ client, wipe: 0 });
+  const { sentinels, name } = sentinel;
+  const client = ofIoredis(new Redis({ sentinels, name }));
+  opened.push(client);
+  for (let i = 0; i < 2; i++) new RedisSessions({ client: client.client, wipe: 0 });
   await new Promise(setImmediate);
   const ours = warnings.filter(({ name }) => name === "IoredisSessionsWarning");
   expect(ours.map(({ code }) => code)).toEqual(["NO_FAILOVER_DETECTOR"]);

@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { createClient as createClient5 } from "redis5";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { RedisSessions } from "../../src/index.js";
 import { startProxy, type TestProxy } from "../support/proxy.js";
@@ -86,4 +89,37 @@ test("a caller's client with socketTimeout works again", async () => {
   await expect(rs.ping()).rejects.toMatchObject({ name: "timeout" });
   await untilBack(5000);
   client.disconnect();
+});
+
+test.each([
+  ["node-redis 5", createClient5 as unknown as typeof createClient],
+  ["node-redis 6", createClient],
+])("a client of %s with the options that the hint names works again", async (_name, create) => {
+  const plain = create({ socket: { port: proxy.port } });
+  await plain.connect();
+  rs = new RedisSessions({ client: plain, wipe: 0, timeout: 100 });
+  await rs.ping();
+  proxy.swallow();
+  const hints: (string | undefined)[] = [];
+  await Promise.all([1, 2, 3].map(() => rs.ping().catch((error) => hints.push(error.hint))));
+  expect(hints.at(-1)).toMatch(/pingInterval.*socketTimeout.*reconnectStrategy/);
+  plain.destroy();
+
+  const socket = {
+    port: proxy.port,
+    socketTimeout: 300,
+    reconnectStrategy: (retries: number) => Math.min(retries * 50, 1000),
+  };
+  const client = create({ pingInterval: 100, socket });
+  await client.connect();
+  rs = new RedisSessions({ client, wipe: 0, timeout: 200 });
+  await rs.ping();
+  const before = proxy.accepted;
+  // The connection is idle for longer than socketTimeout, and stays open.
+  await sleep(600);
+  expect(proxy.accepted).toBe(before);
+  proxy.swallow();
+  await expect(rs.ping()).rejects.toMatchObject({ name: "timeout" });
+  await untilBack(5000);
+  client.destroy();
 });

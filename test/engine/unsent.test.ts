@@ -2,11 +2,12 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import express, { type ErrorRequestHandler } from "express";
 import { Cluster, Redis } from "ioredis";
-import { Redis as Redis5 } from "ioredis5";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { type Client, RedisSessions, type SessionError } from "../../src/index.js";
 import { sessions } from "../../src/middleware/index.js";
+import { clientOf } from "../../src/redis/recognise.js";
+import { CLIENTS, ofIoredis, type TestClient } from "../support/clients.js";
 import { startCluster } from "../support/cluster.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
@@ -19,7 +20,8 @@ const note = (error: unknown) => void unhandled.push(error);
 
 let redis: TestRedis;
 let rs: RedisSessions;
-const opened: Client[] = [];
+const opened: (Redis | Cluster)[] = [];
+const others: TestClient[] = [];
 
 beforeAll(() => void process.on("unhandledRejection", note));
 afterAll(() => void process.off("unhandledRejection", note));
@@ -32,12 +34,13 @@ afterEach(async () => {
   redis.resume();
   await rs?.quit().catch(() => {});
   for (const client of opened.splice(0)) client.disconnect();
+  for (const client of others.splice(0)) client.close();
   await redis.stop();
   await sleep(20);
   expect(unhandled).toEqual([]);
 });
 
-function open(client: Client): Client {
+function open<Opened extends Redis | Cluster>(client: Opened): Opened {
   client.on("error", () => {});
   opened.push(client);
   return client;
@@ -60,17 +63,21 @@ async function callFor(ms: number, call: (i: number) => Promise<unknown>): Promi
 
 const retryStrategy = () => 50;
 
-const clients: Record<string, (port: number) => Client> = {
-  "ioredis 6": (port) => new Redis({ port, retryStrategy }),
-  "ioredis 6 with auto-pipelining": (port) => new Redis({ port, retryStrategy, enableAutoPipelining: true }),
-  "ioredis 6 that connects lazily": (port) => new Redis({ port, retryStrategy, lazyConnect: true }),
-  // To TypeScript a class of another version is another class.
-  "ioredis 5": (port) => new Redis5({ port, retryStrategy }) as unknown as Client,
+const clients: Record<string, (port: number) => TestClient> = {
+  ...CLIENTS,
+  "ioredis 6 with auto-pipelining": (port) => ofIoredis(new Redis({ port, retryStrategy, enableAutoPipelining: true })),
+  "ioredis 6 that connects lazily": (port) => ofIoredis(new Redis({ port, retryStrategy, lazyConnect: true })),
 };
+
+function openClient(name: string): Client {
+  const client = clients[name]?.(redis.port) as TestClient;
+  others.push(client);
+  return client.client;
+}
 
 describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
   beforeEach(() => {
-    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+    rs = new RedisSessions({ client: openClient(name), wipe: 0, timeout: TIMEOUT });
   });
 
   test("never sends a call that ended with timeout, and answers at once when Redis is back", async () => {
@@ -88,9 +95,12 @@ describe.each(Object.keys(clients))("while Redis is away, on %s", (name) => {
   });
 
   test("sends the calls that are still in time when Redis is back", async () => {
-    rs = new RedisSessions({ client: open(clients[name]?.(redis.port) as Client), wipe: 0, timeout: 10_000 });
+    const client = openClient(name);
+    rs = new RedisSessions({ client, wipe: 0, timeout: 10_000 });
     await rs.ping();
     await redis.kill();
+    // node-redis does not repeat a call that was sent before the connection was lost.
+    await expect.poll(() => clientOf(client).isReady).toBe(false);
     const calls = [rs.get({ app, token: "x".repeat(64) }), rs.create({ app, id: "alice", ip })] as const;
     await sleep(100);
     await redis.start();
@@ -137,7 +147,7 @@ test("a wrong password rejects calls at once, not after the timeout", async () =
 });
 
 test("the error of a call that was not sent says so", async () => {
-  rs = new RedisSessions({ client: open(clients["ioredis 6"]?.(redis.port) as Client), wipe: 0, timeout: TIMEOUT });
+  rs = new RedisSessions({ client: openClient("ioredis 6"), wipe: 0, timeout: TIMEOUT });
   await rs.ping();
   await redis.kill();
   await expect(rs.get({ app, token: "x".repeat(64) })).rejects.toMatchObject({
@@ -160,6 +170,28 @@ test("a Redis that hangs: calls wait, and calls that ended with timeout are neve
   // What was sent before Redis was known to be silent: a sixth.
   expect(appeared.length).toBeLessThan(names.length / 3);
 });
+
+test.each(["node-redis 5", "node-redis 6"])(
+  "a Redis that hangs: %s never sends calls that it had queued until they ended with timeout",
+  async (name) => {
+    rs = new RedisSessions({ client: openClient(name), wipe: 0, timeout: 500 });
+    await rs.ping();
+    redis.pause();
+    // These fill the buffers of the connection, so that node-redis queues the next calls although it is connected.
+    const large = { large: "x".repeat(1_000_000) };
+    const first = Array.from({ length: 40 }, (_, i) => rs.create({ app: "large", id: `user${i}`, ip, d: large }));
+    await sleep(50);
+    const queued = Array.from({ length: 5 }, (_, i) => rs.create({ app, id: `user${i}`, ip }));
+    const ends = await Promise.allSettled(queued);
+    await Promise.allSettled(first);
+    for (const end of ends) {
+      expect(end).toMatchObject({ reason: { name: "timeout", hint: expect.stringContaining("was not sent") } });
+    }
+    redis.resume();
+    await expect.poll(() => rs.ping().catch(() => undefined)).toBe("PONG");
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toEqual([]);
+  },
+);
 
 test("a run whose script Redis has lost is not sent again after its deadline", async () => {
   rs = new RedisSessions({ client: open(new Redis(redis.port)), wipe: 0, timeout: TIMEOUT });

@@ -32,6 +32,12 @@ describe("a method without a callback", () => {
   });
 });
 
+test.each([undefined, null])("set and touch of %s as the session reject", async (none) => {
+  const store = t.store();
+  await expect(store.set("sid", none as never)).rejects.toThrow(TypeError);
+  await expect(store.touch("sid", none as never)).rejects.toThrow(TypeError);
+});
+
 test("ignores a callback argument that is not a function", async () => {
   const store = t.store();
   expect(await store.set("sid", withCookie({ color: "red" }), null as never)).toBeUndefined();
@@ -246,6 +252,16 @@ test("a save without changes waits for the save under way and fails with it", as
     store.touch("sid", one).then(note("touch")),
   ]);
   expect(order).toEqual(["save", "same", "touch"]);
+
+  // A session of @fastify/session that was never saved.
+  const first = Object.assign(Object.create({}), withCookie({}));
+  order.length = 0;
+  await Promise.all([
+    store.set("first", first).then(note("first save")),
+    store.set("first", first).then(note("same")),
+    store.touch("first", first).then(note("touch")),
+  ]);
+  expect(order).toEqual(["first save", "same", "touch"]);
 
   one.color = "blue";
   await t.db.set("rs:{sess}:s:~sid", "no session");

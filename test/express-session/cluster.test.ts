@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
 import { storeContract } from "../contract/store.js";
+import { CLUSTERS, type TestClient } from "../support/clients.js";
 import { startCluster, type TestCluster } from "../support/cluster.js";
 import { lostKeys, revivals } from "./support/races.js";
 import { openSite } from "./support/site.js";
@@ -21,6 +22,18 @@ const open = (options: RedisStoreOptions = {}) =>
   new RedisStore({ client: cluster.client, prefix: `app${stores++}:`, ...options });
 
 storeContract("RedisStore on a Cluster", () => open());
+
+const others = new Map<string, TestClient>();
+afterAll(() => {
+  for (const client of others.values()) client.close();
+});
+for (const name of Object.keys(CLUSTERS)) {
+  storeContract(`RedisStore on a Cluster of ${name}`, () => {
+    const client = others.get(name) ?? (CLUSTERS[name]?.(cluster.nodes.map(({ port }) => port)) as TestClient);
+    others.set(name, client);
+    return open({ client: client.client });
+  });
+}
 
 describe("on a Cluster", () => {
   test("lists, counts and logs out users", async () => {
@@ -47,16 +60,20 @@ describe("on a Cluster", () => {
     expect(await store.length()).toBe(0);
   });
 
-  test("takes over a session of connect-redis from another slot", async () => {
-    const left = JSON.stringify({ cookie: { originalMaxAge: null }, userId: "alice" });
-    const store = open({ prefix: "legacy:" });
-    for (let i = 0; i < 10; i++) {
-      await cluster.client.set(`legacy:sid${i}`, left);
-      expect(await store.get(`sid${i}`)).toMatchObject({ userId: "alice" });
-      expect(await cluster.client.exists(`legacy:sid${i}`)).toBe(0);
-    }
-    expect(await store.killsoid("alice")).toEqual({ kill: 10 });
-  });
+  test.each(["ioredis 6", "node-redis 5", "node-redis 6"])(
+    "%s takes over a session from another slot",
+    async (name) => {
+      const left = JSON.stringify({ cookie: { originalMaxAge: null }, userId: "alice" });
+      const prefix = `left by ${name}:`;
+      const store = open({ prefix, client: (others.get(name) as TestClient).client });
+      for (let i = 0; i < 10; i++) {
+        await cluster.client.set(`${prefix}sid${i}`, left);
+        expect(await store.get(`sid${i}`)).toMatchObject({ userId: "alice" });
+        expect(await cluster.client.exists(`${prefix}sid${i}`)).toBe(0);
+      }
+      expect(await store.killsoid("alice")).toEqual({ kill: 10 });
+    },
+  );
 
   test("revives no session and loses no key", async () => {
     const store = open();

@@ -1,9 +1,10 @@
 import session from "express-session";
+import type { Redis } from "ioredis";
 import MockRedis from "ioredis-mock";
 import { afterAll } from "vitest";
 import { RedisStore, type RedisStoreOptions } from "../../src/express-session/index.js";
-import type { Client } from "../../src/index.js";
 import { storeContract } from "../contract/store.js";
+import { CLIENT_NAMES, openClient, type TestClient } from "../support/clients.js";
 import { rot13 } from "./support/serializers.js";
 import { useStores } from "./support/stores.js";
 
@@ -21,6 +22,18 @@ const variants: Record<string, () => RedisStoreOptions> = {
 };
 for (const [name, options] of Object.entries(variants)) storeContract(name, () => t.store(options()));
 
+const clients = new Map<string, TestClient>();
+afterAll(() => {
+  for (const client of clients.values()) client.close();
+});
+for (const name of CLIENT_NAMES) {
+  storeContract(`RedisStore on ${name}`, () => {
+    const client = clients.get(name) ?? openClient(name, t.redis.port);
+    clients.set(name, client);
+    return new RedisStore({ client: client.client });
+  });
+}
+
 // The mock's TIME is the rounded second and the microseconds of process.hrtime, which has another start: a clock that
 // is wrong by up to 1.5 s and jumps. Here they make up the time that it is.
 const hrtime = process.hrtime;
@@ -30,7 +43,7 @@ afterAll(() => {
   process.hrtime = hrtime;
 });
 
-const mock = new MockRedis() as unknown as Client;
+const mock = new MockRedis() as unknown as Redis;
 mock.setMaxListeners(0);
 storeContract("RedisStore on ioredis-mock", async () => {
   await mock.flushall();

@@ -24,7 +24,7 @@ describe("the constructor refuses bad options with a helpful message:", () => {
     [
       "an object that is not a client",
       { client: { get: () => {}, scanIterator: () => {} } },
-      "an ioredis Redis or Cluster",
+      "client must be a client of node-redis 5 or 6",
     ],
     ["a client that is not an object", { client: "redis://localhost" }, "client must be an object"],
     ["an rs that is not an engine", { rs: {}, app: "webapp" }, "rs must be an engine: new RedisSessions(…)"],

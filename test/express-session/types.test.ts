@@ -1,6 +1,5 @@
 import type fastifySession from "@fastify/session";
 import session, { type SessionData } from "express-session";
-import type { Cluster, Redis } from "ioredis";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import {
   type ListedSession,
@@ -9,7 +8,7 @@ import {
   type Serializer,
   type StoredData,
 } from "../../src/express-session/index.js";
-import type { RedisSessions } from "../../src/index.js";
+import type { Client, RedisSessions } from "../../src/index.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 declare module "express-session" {
@@ -55,7 +54,7 @@ describe("types", () => {
   });
 
   test("options have the documented types", () => {
-    expectTypeOf<RedisStoreOptions["client"]>().toEqualTypeOf<Redis | Cluster | undefined>();
+    expectTypeOf<RedisStoreOptions["client"]>().toEqualTypeOf<Client | undefined>();
     expectTypeOf<RedisSessions<{ cart: number }>>().toExtend<NonNullable<RedisStoreOptions["rs"]>>();
     expectTypeOf<RedisSessions>().toExtend<NonNullable<RedisStoreOptions["rs"]>>();
     expectTypeOf<typeof JSON>().toExtend<Serializer>();

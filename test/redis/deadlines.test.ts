@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import type { SessionError } from "../../src/errors.js";
 import { Deadlines } from "../../src/redis/deadlines.js";
 import { gateOf } from "../../src/redis/gate.js";
+import { clientOf } from "../../src/redis/recognise.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 import { ScriptedClient } from "../support/scripted-client.js";
 
@@ -16,7 +17,7 @@ afterAll(() => redis.stop());
 
 /** Deadlines with one call that has the full timeout, so that calls with less time get their own timers. */
 function withLaterDeadline(): Deadlines {
-  const deadlines = new Deadlines(redis.client(), 2000);
+  const deadlines = new Deadlines(clientOf(redis.client()), 2000);
   deadlines.add({ deadline: deadlines.next(), fail: () => {} });
   return deadlines;
 }

@@ -187,21 +187,23 @@ describe("hold", () => {
   });
 
   test("leaves no listener on the client", () => {
+    const before = client.listenerCount("ready");
     for (let i = 0; i < 3; i++) {
       client.status = "connecting";
       hold("a");
       hold("b");
-      expect(client.listenerCount("ready")).toBe(1);
+      expect(client.listenerCount("ready")).toBe(before + 1);
       client.status = "ready";
       client.emit("ready");
-      expect(client.listenerCount("ready")).toBe(0);
+      expect(client.listenerCount("ready")).toBe(before);
     }
   });
 
   test("adds one listener when all earlier commands have expired", () => {
+    const before = client.listenerCount("ready");
     hold("a", -1);
     hold("b", -1);
     hold("c", -1);
-    expect(client.listenerCount("ready")).toBe(1);
+    expect(client.listenerCount("ready")).toBe(before + 1);
   });
 });

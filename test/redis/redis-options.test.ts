@@ -1,8 +1,8 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { expect, test } from "vitest";
-import { internalsOf } from "../../src/engine/internals.js";
 import { RedisSessions } from "../../src/index.js";
+import { openClient } from "../../src/redis/ioredis.js";
 
 /** The message of the error for refused options. Empty if they are accepted. */
 function refusal(options: object): string {
@@ -42,10 +42,7 @@ test.each([
 
 test("detects failovers on the engine's own connection to a Sentinel, unless the options say otherwise", async () => {
   const options = { lazyConnect: true, sentinels: [{ host: "127.0.0.1", port: 1 }], name: "m" };
-  const open = (more: object) => {
-    const rs = new RedisSessions({ options: { ...options, ...more }, wipe: 0 });
-    return internalsOf(rs).connection.client.options as RedisOptions;
-  };
+  const open = (more: object) => openClient({ options: { ...options, ...more } }, 2000).redis.options as RedisOptions;
   expect(open({})).toMatchObject({ failoverDetector: true, disconnectTimeout: 100, socketTimeout: 3000 });
   const own = { failoverDetector: false, disconnectTimeout: 500, socketTimeout: 50 };
   expect(open(own)).toMatchObject(own);

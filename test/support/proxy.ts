@@ -12,15 +12,20 @@ export interface TestProxy {
   stop(): Promise<void>;
 }
 
-/** Starts a proxy to a port of this machine. */
-export async function startProxy(to: number): Promise<TestProxy> {
+/**
+ * Starts a proxy to a port of this machine.
+ * @param delay how long data waits on its way to that port, in ms
+ */
+export async function startProxy(to: number, { delay = 0 } = {}): Promise<TestProxy> {
   const port = await freePort();
   const open = new Set<[client: Socket, server: Socket]>();
   let accepted = 0;
   const proxy = createServer((client) => {
     accepted++;
     const server = connect(to, "127.0.0.1");
-    client.pipe(server).pipe(client);
+    if (delay === 0) client.pipe(server);
+    else client.on("data", (chunk) => setTimeout(() => server.write(chunk), delay)).on("end", () => server.end());
+    server.pipe(client);
     const pair: [Socket, Socket] = [client, server];
     open.add(pair);
     for (const socket of pair) {

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
-import type { Client } from "../../src/index.js";
+import type { Redis } from "ioredis";
+import { IoredisClient } from "../../src/redis/ioredis.js";
 import type { AppKeys, Operation } from "../../src/redis/operation.js";
 import type { Call } from "../../src/redis/run.js";
 
@@ -53,10 +54,8 @@ export class ScriptedClient extends EventEmitter {
     };
   }
 
-  /** The same client, with the type that the source expects. */
-  get asClient(): Client {
-    return this as unknown as Client;
-  }
+  /** The same client, as the source sees it. */
+  readonly asClient = new IoredisClient(this as unknown as Redis);
 
   /** The values of the calls in each sent script, which are its last arguments. */
   get values(): unknown[][] {
@@ -74,7 +73,8 @@ export function replyError(message: string): Error {
 }
 
 interface Input {
-  session: string;
+  /** The ref of the call's session. */
+  ref: string;
   /** The argument that all calls of a run have in common. */
   shared?: string;
   value: string | number;
@@ -85,7 +85,8 @@ export function sharedOperation(name: string): Operation<AppKeys, Input, unknown
   return {
     script: { name, sha: `sha of ${name}`, source: `source of ${name}` },
     common: 1,
-    keys: (keys, { session }) => [...keys.index, `${keys.base}${session}`],
+    mayLeaveUndone: true,
+    keys: (keys, { ref }) => [...keys.index, `${keys.base}${ref}`],
     args: ({ shared = "", value }) => [shared, value],
     reply: (reply: unknown) => reply,
   };
