@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
+import { hintOf } from "../errors.js";
 import { type RedisClient, watchOutage } from "../redis/client.js";
 import { describeError } from "../rest/problem.js";
 
@@ -8,7 +9,9 @@ export function logRedis(client: RedisClient): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
       const why = client.lastError;
-      console.error(`Redis is not connected${why === undefined ? "" : `: ${why.message}`}`);
+      const hint = why && hintOf(why);
+      const reason = `${why === undefined ? "" : `: ${why.message}`}${hint === undefined ? "" : ` (${hint})`}`;
+      console.error(`Redis is not connected${reason}`);
     })
     .on("connect", () => console.error("Redis is connected"));
   watchOutage(client, log);
