@@ -44,9 +44,9 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await cost(path)).toEqual(["evalsha"]);
   });
 
-  test("reads how long the browser keeps the cookie along with rotate, unless the request has loaded its session", async () => {
-    expect(await cost("/rotate")).toEqual(["evalsha", "evalsha"]);
-    expect(await cost("/get-and-rotate")).toEqual(["evalsha", "evalsha"]);
+  // The second command reads how long the browser keeps the cookie, unless the request has loaded its session.
+  test.each(["/rotate", "/get-and-rotate"])("sends two commands for %s", async (path) => {
+    expect(await cost(path)).toEqual(["evalsha", "evalsha"]);
   });
 
   test("sends nothing for a browser without a session", async () => {
