@@ -5,11 +5,11 @@ import type { Created, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
-import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
+import { isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
-import { decode, StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
 import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
@@ -205,13 +205,14 @@ export class AppSessions {
     token?: string,
   ): Promise<StoredSession | Absence | null> {
     const now = Date.now();
+    const { maxBytes, maxKeys } = bounds;
     const changeLarge = (at: string, deadline: number) =>
       this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, deadline);
     return this.#follow(
       ref,
       (at, deadline) => {
         if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
-        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, ...bounds }, deadline);
+        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, maxBytes, maxKeys }, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
       token === undefined ? undefined : this.#families.use(token, true),
@@ -344,48 +345,58 @@ export class AppSessions {
   #follow<Reply, Result, Absent = null>(
     ref: string,
     call: (ref: string, deadline?: number) => Promise<Reply | Tombstone>,
-    complete: (
-      reply: Exclude<Reply, Tombstone>,
-      ref: string,
-      deadline: number,
-    ) => Result | Tombstone | Promise<Result | Tombstone>,
+    complete: Complete<Reply, Result>,
     byToken?: ByToken<Absent>,
   ): Promise<Exclude<Result, Tombstone> | Absent | null> {
-    type Final = Exclude<Result, Tombstone> | Absent | null;
     const deadline = this.#connection.deadline();
-    const visited = [ref];
-    let hasMissed = false;
-    const repeat = (next: string): Promise<Final> => {
-      visited.push(next);
-      return call(next, deadline).then(finish);
-    };
-    const miss = (tombstone: Tombstone | null): null | Promise<Final> => {
+    return call(ref).then((reply) => {
+      const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
+      if (result === null || result instanceof Tombstone || result instanceof Promise) {
+        return follow(result, ref, deadline, call, complete, byToken);
+      }
+      // Nearly always the call ends here.
+      const work = result instanceof StoredSession ? byToken?.found?.(result, deadline) : undefined;
+      return work === undefined
+        ? (result as Exclude<Result, Tombstone>)
+        : work.then(() => result as Exclude<Result, Tombstone>);
+    });
+  }
+}
+
+type Complete<Reply, Result> = (
+  reply: Exclude<Reply, Tombstone>,
+  ref: string,
+  deadline: number,
+) => Result | Tombstone | Promise<Result | Tombstone>;
+
+/** Follows the redirects from the first result of a call; see AppSessions.#follow(). */
+async function follow<Reply, Result, Absent>(
+  first: Result | Tombstone | null | Promise<Result | Tombstone>,
+  ref: string,
+  deadline: number,
+  call: (ref: string, deadline: number) => Promise<Reply | Tombstone>,
+  complete: Complete<Reply, Result>,
+  byToken: ByToken<Absent> | undefined,
+): Promise<Exclude<Result, Tombstone> | Absent | null> {
+  const visited = [ref];
+  let result = await first;
+  let hasMissed = false;
+  while (result === null || result instanceof Tombstone) {
+    const tombstone = result instanceof Tombstone ? result : null;
+    let next = tombstone?.redirect ?? "";
+    if (next === "" || visited.includes(next) || visited.length > MAX_REDIRECTS) {
       if (byToken === undefined || hasMissed) return null;
       hasMissed = true;
-      return byToken
-        .missed(tombstone, deadline)
-        .then((missed) => (typeof missed === "string" ? repeat(missed) : missed));
-    };
-    const arrive = (result: Result | Tombstone): Final | Promise<Final> => {
-      if (result === null) return miss(null);
-      if (result instanceof Tombstone) {
-        const { redirect } = result;
-        const leads = redirect !== "" && !visited.includes(redirect) && visited.length <= MAX_REDIRECTS;
-        return leads ? repeat(redirect) : miss(result);
-      }
-      if (result instanceof StoredSession) {
-        const work = byToken?.found?.(result, deadline);
-        if (work !== undefined) return work.then(() => result as Final);
-      }
-      return result as Final;
-    };
-    const finish = (reply: Reply | Tombstone): Final | Promise<Final> => {
-      if (reply instanceof Tombstone) return arrive(reply);
-      const result = complete(reply as Exclude<Reply, Tombstone>, visited.at(-1) as string, deadline);
-      return result instanceof Promise ? result.then(arrive) : arrive(result);
-    };
-    return call(ref).then(finish);
+      const missed = await byToken.missed(tombstone, deadline);
+      if (typeof missed !== "string") return missed;
+      next = missed;
+    }
+    visited.push(next);
+    const reply = await call(next, deadline);
+    result = reply instanceof Tombstone ? reply : await complete(reply as Exclude<Reply, Tombstone>, next, deadline);
   }
+  if (result instanceof StoredSession) await byToken?.found?.(result, deadline);
+  return result as Exclude<Result, Tombstone>;
 }
 
 /**

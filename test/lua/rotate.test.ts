@@ -98,22 +98,22 @@ describe("rotate", () => {
     });
 
     test("replies 0 and writes nothing if the token was not used since the last rotation", async () => {
-      await plant(t.db, { ref: "old", flags: " rotated=0" });
+      await plant(t.db, { ref: "old", flags: "rotated=0" });
       const before = await dump(t.db);
       expect(await runInFamily("old", "new")).toBe(0);
       expect(await dump(t.db)).toEqual(before);
     });
 
     test("sets the flag of a session that was rotated before, whatever other flags and data it has", async () => {
-      await plant(t.db, { ref: "old", end: 4_000_000_000_000, flags: " rotated=1 actor=bob", '"x"': '" rotated=1"' });
+      await plant(t.db, { ref: "old", end: 4_000_000_000_000, flags: "rotated=1 actor=bob", '"x"': '" rotated=1"' });
       expect(await runInFamily("old", "new")).toBe(1);
-      expect(await readFields(t.db, "new")).toMatchObject({ flags: " rotated=0 actor=bob", '"x"': '" rotated=1"' });
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0 actor=bob", '"x"': '" rotated=1"' });
     });
 
     test("takes an id that looks like the flag for an id", async () => {
       await plant(t.db, { ref: "old", id: '"x rotated=0"' });
       expect(await runInFamily("old", "new")).toBe(1);
-      expect(await readFields(t.db, "new")).toMatchObject({ flags: " rotated=0", id: '"x rotated=0"' });
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", id: '"x rotated=0"' });
     });
 
     test("replies with the salt for a token that is valid until the next one is used", async () => {
@@ -143,7 +143,7 @@ describe("rotate", () => {
       const text = `"${"x".repeat(300_000)}"`;
       await plant(t.db, { ref: "old", '"text"': text });
       expect(await runInFamily("old", "new")).toBe(1);
-      expect(await readFields(t.db, "new")).toMatchObject({ flags: " rotated=0", '"text"': text, id: '"alice"' });
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", '"text"': text, id: '"alice"' });
     });
   });
 

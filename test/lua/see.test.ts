@@ -11,7 +11,7 @@ function run(keys: readonly string[] = ["new", "family", "old", "rotated:old"]) 
 }
 
 beforeEach(async () => {
-  await plant(t.db, { ref: "new", flags: " rotated=0" });
+  await plant(t.db, { ref: "new", flags: "rotated=0" });
   await t.db.set("family", "new old", "PX", 1000);
 });
 
@@ -20,7 +20,7 @@ describe("see", () => {
     await t.db.set("old", ">new", "PX", 7000);
     const { flags, ...before } = await readFields(t.db, "new");
     expect(await run()).toBe(1);
-    expect(await readFields(t.db, "new")).toEqual({ ...before, flags: " rotated=1" });
+    expect(await readFields(t.db, "new")).toEqual({ ...before, flags: "rotated=1" });
     expect(await t.db.get("family")).toBe("new");
     expect(await t.db.pttl("family")).toBeGreaterThan(190_000);
     expect(await t.db.pttl("rotated:old")).toBeGreaterThan(55_000);
@@ -81,6 +81,6 @@ describe("see", () => {
     await t.db.del("family");
     expect(await run(["new", "family"])).toBe(1);
     expect(await t.db.get("family")).toBe("new");
-    expect(await readFields(t.db, "new")).toMatchObject({ flags: " rotated=1" });
+    expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=1" });
   });
 });

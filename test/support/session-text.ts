@@ -15,12 +15,14 @@ export function fieldsOf(text: string | null): Fields {
   const fields: Fields = {};
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
-  const [, ttl, no_resave, end, flags] =
-    /^([^ ]+)( no_resave)?(?: until (\d+))?((?: [a-z_]+=[^ ]*)*)$/.exec(life) ?? [];
+  const [ttl, ...words] = life.split(" ");
+  const no_resave = words.includes("no_resave");
+  const end = words.includes("until") ? words[words.indexOf("until") + 1] : undefined;
+  const flags = words.filter((word) => word.includes("=")).join(" ");
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,
-    ...(ttl !== undefined && { ttl }),
+    ...(ttl && { ttl }),
     ...(no_resave && { no_resave: "1" }),
     ...(end !== undefined && { end }),
     ...(flags && { flags }),
@@ -28,10 +30,15 @@ export function fieldsOf(text: string | null): Fields {
   };
 }
 
-export function textOf({ to, ttl, no_resave, end, flags = "", ...fields }: Record<string, unknown>): string {
+export function textOf({ to, ttl, no_resave, flags, end, ...fields }: Record<string, unknown>): string {
   if (to !== undefined) return `>${to}`;
-  const life = `${ttl ?? ""}${no_resave === undefined ? "" : " no_resave"}${end === undefined ? "" : ` until ${end}`}${flags}`;
-  const own = OWN.map((name) => (name === "life" ? life : (fields[name] ?? "")));
+  const life = [
+    ttl ?? "",
+    ...(no_resave ? ["no_resave"] : []),
+    ...(flags ? [flags] : []),
+    ...(end ? ["until", end] : []),
+  ];
+  const own = OWN.map((name) => (name === "life" ? life.join(" ") : (fields[name] ?? "")));
   const data = Object.entries(fields).filter(([name]) => name.startsWith('"'));
   return [...own, ...data.map(([name, value]) => `${name}:${value}`)].join("\n");
 }
