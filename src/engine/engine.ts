@@ -1,3 +1,4 @@
+import { impersonated } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
@@ -22,6 +23,7 @@ import type {
   Activity,
   ActivityOptions,
   Callback,
+  ConfirmOptions,
   Created,
   CreateOptions,
   DefaultData,
@@ -115,14 +117,15 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: CreateOptions<Data>, callback: Callback<Created>): void;
     /**
      * Creates a session for a user. Returns its token, which is the browser's secret, and its ref.
-     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
+     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject";
+     * `impersonated` if `replaces` and the new session are both impersonated
      */
     (options: CreateOptions<Data>): Promise<Created>;
   } = method(this.#calls, "create", (options) => {
     const { absolute, maxPerUser, overflow, replaces } = options;
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, no_resave, maxAge } = options;
+    const { ip, device, actor, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
     warnOfMilliseconds(this, "create: maxAge", maxAge ?? undefined);
     warnOfMilliseconds(this, "create: ttl", options.ttl);
@@ -131,12 +134,15 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const flags = maxAge === undefined ? undefined : { maxAge: maxAge ?? UNTIL_CLOSED };
+    const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
     const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
+    const mayReplace = actor === undefined ? undefined : assertNotImpersonated;
 
     const created =
-      replaces === undefined ? app.create(session) : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL);
+      replaces === undefined
+        ? app.create(session)
+        : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL, mayReplace);
     return created.then(() => ({ token, ref }));
   });
 
@@ -153,9 +159,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     (checked, options) => {
       const { app: name, token, ref, touch } = checked;
       const app = this.#app(name);
-      return ifFixed<StoredSession | Absence | null>("get", app, checked, options, () =>
-        token === undefined ? app.get(ref, touch) : app.find(token, touch),
-      );
+      const get = () => (token === undefined ? app.get(ref, touch) : app.find(token, touch));
+      return ifFixed("get", app, checked, options, get);
     },
     toSessionNow<Data>,
   );
@@ -177,6 +182,26 @@ export class RedisSessions<Data extends object = DefaultData> {
       const app = this.#app(name);
       const changes = this.#encode(d, nested, encodeChanges);
       return ifFixed("set", app, checked, options, () => app.set(ref, changes, this.#bounds, token));
+    },
+    toSessionNow<Data>,
+  );
+
+  readonly confirm: {
+    (options: ConfirmOptions, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Records that the session's user was authenticated now, for example by a password: sets `authTime`. Counts no read and no
+     * write, and does not prolong the session. Returns the session, or null if it does not exist.
+     * @throws SessionError `impersonated` if the session has an `actor`, because its user was not there; `invalidValue` for an
+     * `id`, `ip`, `device`, `maxAge`, `actor`, `ttl` or `no_resave` that is not the session's
+     */
+    (options: ConfirmOptions): Promise<Session<Data> | null>;
+  } = method(
+    this.#calls,
+    "confirm",
+    (checked, options) => {
+      const { app: name, token, ref } = checked;
+      const app = this.#app(name);
+      return ifFixed("confirm", app, checked, options, () => app.confirm(ref, token));
     },
     toSessionNow<Data>,
   );
@@ -348,6 +373,11 @@ export const anEngine: Rule = {
 
 function toSessionNow<Data>(found: StoredSession | Absence | null): Session<Data> | null {
   return found instanceof StoredSession ? toSession(found, Date.now()) : null;
+}
+
+/** @throws SessionError `impersonated` if a session is impersonated: it cannot be used to impersonate another user */
+function assertNotImpersonated(session: StoredSession): void {
+  if (session.actor !== undefined) throw impersonated("be used to impersonate again");
 }
 
 async function* eachOf<Data>(pages: AsyncIterable<StoredSession[]>): AsyncGenerator<Session<Data>, void> {

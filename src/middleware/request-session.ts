@@ -5,7 +5,7 @@ import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
 import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
 import { Absence } from "../sessions/families.js";
-import { StoredSession, toSession } from "../sessions/session-text.js";
+import { encodeOrigin, StoredSession, toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type {
   Changes,
@@ -21,7 +21,8 @@ import type {
 import { omitNullish } from "../util/objects.js";
 import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
-import type { AppOf } from "./options.js";
+import type { AppOf, ChangedUse, SessionsOptions, Use } from "./options.js";
+import { UNKNOWN } from "./request.js";
 import { type Channels, ResponseToken } from "./response-token.js";
 import { SentTokens } from "./sent-tokens.js";
 
@@ -75,6 +76,10 @@ export interface Context<Data extends object> extends Channels {
   readonly app: string | AppOf;
   /** Returns the options of `create` that are taken from the request, and the middleware's limits. */
   readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
+  /** Returns where the request comes from. */
+  readonly useOf: (req: IncomingMessage) => Use;
+  /** The option of `sessions()`. */
+  readonly onChange: SessionsOptions<Data>["onChange"];
   /** Whether `get` returns null while Redis cannot be reached. */
   readonly anonymousOnOutage: boolean;
 }
@@ -106,6 +111,8 @@ export class RequestSession<Data extends object> {
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether loading `#loaded` also touched the session. */
   #touched = false;
+  /** A change of where the session is used, until `onChange` is called. */
+  #change: ChangedUse<Data> | undefined;
   #appOfRequest: Promise<string | undefined> | undefined;
 
   /** @param token the token from a header or from the option `read`; with one the cookies are ignored */
@@ -151,7 +158,7 @@ export class RequestSession<Data extends object> {
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
     checkNames(OWNERS.get, options, ["touch"]);
-    const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
+    const loaded = this.#loadAndTell(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
 
@@ -182,13 +189,17 @@ export class RequestSession<Data extends object> {
    * request has several session cookies, the sessions of all are ended.
    *
    * @param id the user's id: a string, or a safe integer, which is taken as its text
-   * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
+   * With `actor`, the middleware's `ttl`, `maxPerUser` and `overflow` do not apply: the session ends after an hour, and ends
+   * none of the user's own.
+   *
+   * @throws SessionError `impersonated` if the request's session is impersonated and `actor` is set; `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
   async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
     const maxAge = checkMaxAge(given.maxAge);
+    const isImpersonation = (given.actor ?? undefined) !== undefined;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#response.assertWritable();
@@ -200,7 +211,8 @@ export class RequestSession<Data extends object> {
     const defaults = this.#context.signIn(this.#req);
     // As in the engine: a session that ends before its cookie would not be remembered.
     if (defaults.ttl !== undefined) defaults.ttl = Math.max(defaults.ttl, maxAge ?? 0);
-    const signIn = { ...defaults, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
+    const present = isImpersonation ? withoutLimits(defaults) : defaults;
+    const signIn = { ...present, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -254,6 +266,26 @@ export class RequestSession<Data extends object> {
   }
 
   /**
+   * Records that the session's user was authenticated now: call it when the user has entered the password again. Sets
+   * `authTime`, which `auth.required({ within })` checks. Returns the session, or null if there is none.
+   *
+   * @throws SessionError `impersonated` if the session has an `actor`
+   */
+  confirm(): Promise<Session<Data> | null>;
+  async confirm(given?: unknown): Promise<Session<Data> | null> {
+    refuseArgument("confirm", given, "await req.rs.confirm()");
+    const current = await this.#current();
+    const session = current && (await this.#written(this.#context.rs.confirm(current)));
+    if (session === null) return null;
+    const { authTime } = session;
+    this.#state = "modified";
+    this.#loaded = this.#loaded?.then((loaded) => loaded && { ...loaded, authTime });
+    // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
+    this.#loaded?.catch(() => {});
+    return session;
+  }
+
+  /**
    * Ends the session and clears the cookie. If the request has several session cookies, the sessions of all are ended.
    *
    * @throws SessionError `headersSent` if the response has begun; the session is kept then
@@ -298,7 +330,7 @@ export class RequestSession<Data extends object> {
   killOthers(): Promise<Killed>;
   async killOthers(given?: unknown): Promise<Killed> {
     refuseArgument("killOthers", given, "await req.rs.killOthers()");
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#context.rs.killsoid({ app, id, except: ref });
@@ -313,7 +345,7 @@ export class RequestSession<Data extends object> {
   async killAll(given?: unknown): Promise<Killed> {
     refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
     const otherTokens = this.#sent.otherThan(this.#token);
@@ -322,6 +354,21 @@ export class RequestSession<Data extends object> {
     const { kill } = await this.#written(this.#killTokens(app, otherTokens));
     this.#end();
     return { kill: killed.kill + kill };
+  }
+
+  /** Loads the session as #load does, and calls `onChange` if the session is used from elsewhere. */
+  #loadAndTell(touch: boolean): Promise<Session<Data> | null> {
+    const { onChange } = this.#context;
+    const loaded = this.#load(touch);
+    if (onChange === undefined) return loaded;
+    return loaded.then(async (session) => {
+      const change = this.#change;
+      if (change === undefined) return session;
+      // The function may call get itself.
+      this.#change = undefined;
+      await onChange(change, this.#req);
+      return this.#state === "ended" ? null : session;
+    });
   }
 
   /**
@@ -347,8 +394,15 @@ export class RequestSession<Data extends object> {
     // Almost every request runs this line. `rs.get` would check again what the cookie's signature has proved.
     const sessions = internalsOf(this.#context.rs).sessions(current.app);
     const { token } = current;
-    const found = await (token === this.#issued ? sessions.get(refOf(token), touch) : sessions.find(token, touch));
+    const use = touch ? this.#context.useOf(this.#req) : undefined;
+    const origin = use && encodeUse(use);
+    const found = await (token === this.#issued
+      ? sessions.get(refOf(token), touch, undefined, origin)
+      : sessions.find(token, touch, origin));
     const session = found instanceof StoredSession ? toSession<Data>(found, Date.now()) : null;
+    if (use !== undefined && session !== null && (found as StoredSession).hasMoved) {
+      this.#change = { app: current.app, session, ...changeOf(session, use) };
+    }
     // A call in the same request has signed in or out meanwhile and has set the cookie.
     if (this.#token !== current.token) return session;
     if (session === null) {
@@ -461,6 +515,24 @@ export class RequestSession<Data extends object> {
   }
 }
 
+function encodeUse({ ip, device }: Use): string {
+  return encodeOrigin(ip === UNKNOWN ? undefined : ip, device);
+}
+
+/** Returns the last two uses of a session. What is unknown of this use is as before. */
+function changeOf(
+  { ip, device, lastIp = ip, lastDevice = device }: Session<unknown>,
+  use: Use,
+): { from: Use; to: Use } {
+  const from: Use = lastDevice === undefined ? { ip: lastIp } : { ip: lastIp, device: lastDevice };
+  return { from, to: { ...from, ...use, ...(use.ip === UNKNOWN && { ip: lastIp }) } };
+}
+
+/** Leaves out the limits that are meant for sign-ins of the users themselves. `absolute` can only shorten a session. */
+function withoutLimits<Defaults extends Limits>(defaults: Defaults): Omit<Defaults, "ttl" | "maxPerUser" | "overflow"> {
+  const { ttl, maxPerUser, overflow, ...others } = defaults;
+  return others;
+}
 /** Refuses assignments such as `req.rs.cart = []`: that data would be lost at the end of the request. */
 const unassignable = new Proxy(
   {},

@@ -31,6 +31,7 @@ export type QueryName =
   | "absolute"
   | "maxPerUser"
   | "overflow"
+  | "actor"
   | "touch"
   | "dt"
   | "limit"

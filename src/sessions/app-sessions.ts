@@ -1,4 +1,4 @@
-import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
+import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { toList } from "../redis/reply.js";
 import type { Created, Limits } from "../types.js";
@@ -63,10 +63,21 @@ export class AppSessions {
    * Ends the session of a token and creates another one in its place. If the new session is rejected, the old one is kept. The
    * whole call has one deadline.
    * @param tombstoneTtl ms
+   * @param mayReplace throws if the old session must not be replaced by this one
    */
-  async createReplacing(token: string, session: LimitedSession, tombstoneTtl: number): Promise<void> {
+  async createReplacing(
+    token: string,
+    session: LimitedSession,
+    tombstoneTtl: number,
+    mayReplace?: (old: StoredSession) => void,
+  ): Promise<void> {
     const old = refOf(token);
     const deadline = this.#connection.deadline();
+    if (mayReplace !== undefined) {
+      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      this.#connection.assertInTime(deadline);
+      if (present instanceof StoredSession) mayReplace(present);
+    }
     if (session.overflow === "reject") {
       const present = await this.#connection.within(deadline, () => this.find(token, false));
       this.#connection.assertInTime(deadline);
@@ -125,8 +136,8 @@ export class AppSessions {
    * Reads the session of a token that a client has sent, as `get` does. If the token was rotated before, its family decides what
    * happens: the session may end because of it.
    */
-  find(token: string, touch: boolean): Promise<StoredSession | Absence | null> {
-    return this.#get(refOf(token), touch, 1000, this.#families.use(token, touch));
+  find(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
+    return this.#get(refOf(token), touch, 1000, origin, this.#families.use(token, touch));
   }
 
   /** Returns the ref of a token's session, whose token may have been rotated; the token's own ref if there is no session. */
@@ -139,28 +150,38 @@ export class AppSessions {
    * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
+   * @param origin where the session is used, in the form of encodeOrigin(), to record it if it is touched
    */
-  get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
-    return this.#get<null>(ref, touch, touchInterval);
+  get(ref: string, touch: boolean, touchInterval = 1000, origin?: string): Promise<StoredSession | null> {
+    return this.#get<null>(ref, touch, touchInterval, origin);
   }
 
   #get<Absent>(
     ref: string,
     touch: boolean,
     touchInterval: number,
+    origin: string | undefined,
     byToken?: ByToken<Absent>,
   ): Promise<StoredSession | Absent | null> {
     const interval = touch ? touchInterval : null;
     return this.#follow(
       ref,
       (at, deadline) => {
-        const input = { ref: at, now: Date.now(), touchInterval: interval };
+        const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
-      (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+      (found, at, deadline) => this.#completed(found, at, deadline),
       byToken,
     );
+  }
+
+  /** Returns the session of a reply. Returns a promise only if the session is large: then its text must be read. */
+  #completed<Found>(
+    found: Found | operations.LargeSession,
+    ref: string,
+    deadline: number,
+  ): Found | Promise<StoredSession | Tombstone | null> {
+    return found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
   }
 
   /** Reads the text of a session, of which a script has returned the header only. */
@@ -191,6 +212,27 @@ export class AppSessions {
       this.#connection.assertInTime(deadline);
       return call();
     });
+  }
+
+  /**
+   * Records that the session's user was authenticated now. Returns the session, or null if it does not exist.
+   * @param token the session's token if a client has sent it
+   */
+  confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
+    const confirm = (at: string, deadline?: number) =>
+      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline);
+    const complete: Complete<Awaited<ReturnType<typeof confirm>>, StoredSession | null> = async (
+      confirmed,
+      at,
+      deadline,
+    ) => {
+      if (confirmed !== operations.TOO_MUCH) return this.#completed(confirmed, at, deadline);
+      await this.#large.makeRoom(at, deadline);
+      const again = await confirm(at, deadline);
+      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
+      return this.#completed(again, at, deadline);
+    };
+    return this.#follow(ref, confirm, complete, token === undefined ? undefined : this.#families.use(token, false));
   }
 
   /**
@@ -351,14 +393,9 @@ export class AppSessions {
     const deadline = this.#connection.deadline();
     return call(ref).then((reply) => {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
-      if (result === null || result instanceof Tombstone || result instanceof Promise) {
-        return follow(result, ref, deadline, call, complete, byToken);
-      }
       // Nearly always the call ends here.
-      const work = result instanceof StoredSession ? byToken?.found?.(result, deadline) : undefined;
-      return work === undefined
-        ? (result as Exclude<Result, Tombstone>)
-        : work.then(() => result as Exclude<Result, Tombstone>);
+      if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
+      return follow(result, ref, deadline, call, complete, byToken);
     });
   }
 }
@@ -369,9 +406,15 @@ type Complete<Reply, Result> = (
   deadline: number,
 ) => Result | Tombstone | Promise<Result | Tombstone>;
 
+/** Whether nothing else has to be done after a call with this result; see follow(). */
+function isFinal(result: unknown, byToken: ByToken<unknown> | undefined): boolean {
+  if (result instanceof StoredSession) return byToken === undefined || !result.isRotated;
+  return !(result === null || result instanceof Tombstone || result instanceof Promise);
+}
+
 /** Follows the redirects from the first result of a call; see AppSessions.#follow(). */
 async function follow<Reply, Result, Absent>(
-  first: Result | Tombstone | null | Promise<Result | Tombstone>,
+  first: Result | Tombstone | Promise<Result | Tombstone>,
   ref: string,
   deadline: number,
   call: (ref: string, deadline: number) => Promise<Reply | Tombstone>,
@@ -379,12 +422,14 @@ async function follow<Reply, Result, Absent>(
   byToken: ByToken<Absent> | undefined,
 ): Promise<Exclude<Result, Tombstone> | Absent | null> {
   const visited = [ref];
-  let result = await first;
   let hasMissed = false;
-  while (result === null || result instanceof Tombstone) {
-    const tombstone = result instanceof Tombstone ? result : null;
-    let next = tombstone?.redirect ?? "";
-    if (next === "" || visited.includes(next) || visited.length > MAX_REDIRECTS) {
+  let result: Result | Tombstone = await first;
+  for (;;) {
+    if (result instanceof StoredSession) await byToken?.found?.(result, deadline);
+    if (!(result === null || result instanceof Tombstone)) return result as Exclude<Result, Tombstone>;
+    const tombstone = result as Tombstone | null;
+    let next = redirectOf(tombstone, visited);
+    if (next === undefined) {
       if (byToken === undefined || hasMissed) return null;
       hasMissed = true;
       const missed = await byToken.missed(tombstone, deadline);
@@ -395,8 +440,12 @@ async function follow<Reply, Result, Absent>(
     const reply = await call(next, deadline);
     result = reply instanceof Tombstone ? reply : await complete(reply as Exclude<Reply, Tombstone>, next, deadline);
   }
-  if (result instanceof StoredSession) await byToken?.found?.(result, deadline);
-  return result as Exclude<Result, Tombstone>;
+}
+
+/** The ref to which a tombstone leads. Undefined if it leads nowhere, or in a loop. */
+function redirectOf(tombstone: Tombstone | null, visited: readonly string[]): string | undefined {
+  const redirect = tombstone?.redirect ?? "";
+  return redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS ? undefined : redirect;
 }
 
 /**

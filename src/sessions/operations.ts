@@ -1,4 +1,4 @@
-import { tooLarge, tooManyKeys } from "../errors.js";
+import { impersonated, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation, OperationInput } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
@@ -38,6 +38,8 @@ export interface UserAndTtl {
 interface Reading extends Timed {
   /** ms after the last use, after which the session is touched again; null to write nothing */
   touchInterval: number | null;
+  /** Where the session is used, in the form of encodeOrigin(); undefined to record nothing. */
+  origin?: string | undefined;
 }
 
 export interface WithLimits {
@@ -198,10 +200,25 @@ export const get = {
   common: 1,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
+  args: ({ ref, now, touchInterval, origin }) => [
+    touchInterval ?? "",
+    origin === undefined ? ref : `${ref}\n${origin}`,
+    now,
+  ],
   reply: (reply: string | null | [header: string], { ref }) =>
     Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
+
+export const confirm = {
+  script: scripts.confirm,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ now }) => [now],
+  reply: (reply: string | number | null | [header: string], { ref }) => {
+    if (Array.isArray(reply)) return new LargeSession(reply[0]);
+    if (Number(reply) === -5) throw impersonated("be confirmed");
+    return Number(reply) === -3 ? TOO_MUCH : decode(reply as string | null, ref);
+  },
+} satisfies SessionOperation<Timed, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
 export const set = {
   script: scripts.set,

@@ -1,162 +1,112 @@
 import { describe, expect, test } from "vitest";
-import { type Created, RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
-import { readStored } from "../support/index-check.js";
-import { endGrace, longAfter } from "./support/time-passes.js";
 
 const t = useEngine();
 const app = "webapp";
-const key = (ref: string) => `rs:{webapp}:s:${ref}`;
+/** More than a script reads of a session. */
+const LARGE = "x".repeat(300_000);
 
-async function rotate({ token }: Created, grace?: number): Promise<Created> {
-  return (await t.rs.rotate({ app, token, confirm: true, ...(grace !== undefined && { grace }) })) as Created;
+/** Changes the text of a session, for example to pretend that it was created earlier. */
+async function edit(ref: string, change: (text: string) => string): Promise<void> {
+  const key = `rs:{webapp}:s:${ref}`;
+  await t.db.set(key, change(`${await t.db.get(key)}`), "KEEPTTL");
 }
 
-const use = ({ token }: Created) => t.rs.get({ app, token });
+/** Pretends that a session was created an hour ago, and returns that time. */
+async function makeOlder(ref: string): Promise<number> {
+  const created = Date.now() - 3_600_000;
+  await edit(ref, (text) => text.replace(/^((?:.*\n){4}).*/, `$1${created}`));
+  return created;
+}
 
-describe("rotate with confirm, before the new token is used", () => {
-  test.each([0, 10])("keeps the old token valid after a grace of %i", async (grace) => {
-    const old = await t.create({ d: { a: 1 } });
-    const current = await rotate(old, grace);
-    for (const pass of [async () => {}, () => endGrace(t.db, old.ref), () => longAfter(t.db, old.ref)]) {
-      await pass();
-      expect(await use(old)).toMatchObject({ ref: current.ref, d: { a: 1 } });
-      expect(await t.rs.set({ app, token: old.token, d: { b: 2 } })).toMatchObject({ ref: current.ref });
-    }
-    expect(await t.rs.kill({ app, token: old.token })).toEqual({ kill: 1 });
-    expect((await readStored(t.db, app)).entries).toBe(0);
+describe("confirm", () => {
+  test("sets authTime, which is the time of creation before, to now", async () => {
+    const { token, ref } = await t.create({ d: { cart: 3 }, device: "Firefox" });
+    const created = await makeOlder(ref);
+    const session = await t.rs.get({ app, token });
+    expect(session).toMatchObject({ created, authTime: created });
+
+    const before = Date.now();
+    const confirmed = await t.rs.confirm({ app, token });
+    expect(confirmed).toEqual({ ...session, r: 2, authTime: expect.any(Number) });
+    expect(confirmed?.authTime).toBeGreaterThanOrEqual(before);
+    expect(confirmed?.authTime).toBeLessThanOrEqual(Date.now());
+    expect(await t.rs.get({ app, token, touch: false })).toEqual(confirmed);
+    expect((await t.rs.soid({ app, id: "alice" })).sessions).toEqual([confirmed]);
   });
 
-  test("keeps the old token valid for as long as the session would live unused, in one command more", async () => {
-    const old = await t.create({ ttl: 1000 });
-    await rotate(old);
-    expect(await t.db.pttl(key(old.ref))).toBeGreaterThan(990_000);
-    expect(await t.db.pttl(key(old.ref))).toBeLessThanOrEqual(1_000_000);
-    expect(await t.redis.watch(() => use(old))).toHaveLength(2);
+  test("takes a ref, and can be repeated", async () => {
+    const { ref } = await t.create();
+    const first = await t.rs.confirm({ app, ref });
+    await edit(ref, (text) => text.replace(/ authTime=\d+/, " authTime=1000000000000"));
+    const second = await t.rs.confirm({ app, ref });
+    expect(second?.authTime).toBeGreaterThanOrEqual(first?.authTime as number);
+    expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toMatch(/^\d+\n1\n1\n7200 authTime=\d{13}\n\d+\n"alice"\n/);
   });
 
-  test("returns the same token again to everyone who rotates the old one", async () => {
-    const old = await t.create();
-    const first = await rotate(old);
-    const again = await Promise.all(Array.from({ length: 20 }, () => rotate(old)));
-    for (const one of again) expect(one).toEqual(first);
-    await longAfter(t.db, old.ref);
-    expect(await rotate(old)).toEqual(first);
-    // Without confirm, too: the old token is valid, so it must lead to the new one.
-    expect(await t.rs.rotate({ app, token: old.token })).toEqual(first);
-    expect(await use(first)).toMatchObject({ id: "alice" });
-    expect((await readStored(t.db, app)).problems).toEqual([]);
+  test("keeps the expiry, no_resave and absolute", async () => {
+    const { token, ref } = await t.create({ ttl: 60, no_resave: true, absolute: 60 });
+    await t.db.pexpire(`rs:{webapp}:s:${ref}`, 5_000);
+    expect(await t.rs.confirm({ app, token })).toMatchObject({ no_resave: true });
+    expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(5_000);
+    expect(await t.db.get(`rs:{webapp}:s:${ref}`)).toMatch(/\n60 no_resave until \d+ authTime=\d+\n/);
   });
 
-  test("20 calls at the same time return one token", async () => {
-    const old = await t.create();
-    const all = await Promise.all(Array.from({ length: 20 }, () => rotate(old)));
-    expect(new Set(all.map(({ token }) => token)).size).toBe(1);
-    expect(await use(all[0] as Created)).toMatchObject({ id: "alice" });
+  test("follows the redirect of a rotated session, and rotate keeps authTime", async () => {
+    const { token } = await t.create();
+    await t.rs.rotate({ app, token });
+    const confirmed = await t.rs.confirm({ app, token });
+    expect(confirmed?.authTime).toBeGreaterThan(confirmed?.created as number);
+    const { sessions } = await t.rs.soid({ app, id: "alice" });
+    const again = await t.rs.rotate({ app, token: `${(await t.rs.create({ app, id: "bob", ip: "::1" })).token}` });
+    expect(again).not.toBeNull();
+    expect(sessions).toEqual([confirmed]);
   });
 
-  test("returns null for the old token when the session has ended", async () => {
-    const old = await t.create();
-    await rotate(old);
-    await t.rs.killsoid({ app, id: "alice" });
-    expect(await t.rs.rotate({ app, token: old.token, confirm: true })).toBeNull();
-    expect(await use(old)).toBeNull();
+  test("returns null for a session that does not exist, and revives none", async () => {
+    const { token, ref } = await t.create();
+    await t.rs.kill({ app, token });
+    expect(await t.rs.confirm({ app, token })).toBeNull();
+    expect(await t.rs.rotate({ app, token: (await t.create()).token, grace: 0 })).not.toBeNull();
+    expect(await t.db.exists(`rs:{webapp}:s:${ref}`)).toBe(0);
   });
 
-  test("killsoid keeps the session that the old token names in `except`", async () => {
-    const old = await t.create();
-    const current = await rotate(old);
-    await t.create();
-    await longAfter(t.db, old.ref);
-    expect(await t.rs.killsoid({ app, id: "alice", except: old.token })).toEqual({ kill: 1 });
-    expect(await use(old)).toMatchObject({ ref: current.ref });
+  test("refuses a session of RedisStore, and a user who is not the session's", async () => {
+    await expect(t.rs.confirm({ app, ref: "~abc" })).rejects.toMatchObject({
+      name: "invalidValue",
+      message: "confirm does not change a session of RedisStore",
+    });
+    const { ref } = await t.create();
+    await expect(t.rs.confirm({ app, ref, id: "bob" } as never)).rejects.toMatchObject({ name: "invalidValue" });
   });
 
-  test("ends the session if a token before the old one is used", async () => {
-    const first = await t.create();
-    const old = await rotate(first);
-    await use(old);
-    const current = await rotate(old);
-    await longAfter(t.db, first.ref, old.ref);
-    expect(await use(first)).toBeNull();
-    expect(await t.db.get(key(current.ref))).toBe("> reused");
-    expect(await use(old)).toBeNull();
+  describe("of a session that is larger than a script reads", () => {
+    test("changes it in place, and not its data", async () => {
+      const { token, ref } = await t.create({ d: { note: LARGE } });
+      const created = await makeOlder(ref);
+      const commands = await t.redis.watch(async () => {
+        const confirmed = await t.rs.confirm({ app, token });
+        expect(confirmed?.authTime).toBeGreaterThan(created);
+        expect(confirmed?.d).toEqual({ note: LARGE });
+      });
+      expect(commands.filter(([name]) => /^(set|rename)$/i.test(name ?? ""))).toEqual([]);
+    });
+
+    test("changes one that has grown by set", async () => {
+      const { token, ref } = await t.create({ d: { note: "x" } });
+      await t.rs.set({ app, token, d: { note: LARGE } });
+      const created = await makeOlder(ref);
+      expect((await t.rs.confirm({ app, token }))?.authTime).toBeGreaterThan(created);
+      expect(await t.rs.get({ app, token })).toMatchObject({ d: { note: LARGE } });
+    });
+
+    test("changes one that has no room for the flag", async () => {
+      const { token, ref } = await t.create({ d: { note: LARGE } });
+      await edit(ref, (text) => text.replace(/^((?:.*\n){3}\d+) +\n/, "$1\n"));
+      const created = await makeOlder(ref);
+      const confirmed = await t.rs.confirm({ app, token });
+      expect(confirmed?.authTime).toBeGreaterThan(created);
+      expect(confirmed).toMatchObject({ w: 1, d: { note: LARGE } });
+    });
   });
-});
-
-describe("rotate with confirm, when the new token is used", () => {
-  test.each([
-    ["get", (token: string) => t.rs.get({ app, token })],
-    ["get without touch", (token: string) => t.rs.get({ app, token, touch: false })],
-    ["set", (token: string) => t.rs.set({ app, token, d: { a: 1 } })],
-    ["rotate", (token: string) => t.rs.rotate({ app, token })],
-  ])("by %s, starts the grace of the old token", async (_method, call) => {
-    const old = await t.create();
-    const current = await rotate(old, 30);
-    await longAfter(t.db, old.ref);
-    await call(current.token);
-    expect(await t.db.pttl(key(old.ref))).toBeGreaterThan(28_000);
-    expect(await t.db.pttl(key(old.ref))).toBeLessThanOrEqual(30_000);
-    expect(await use(old)).toMatchObject({ id: "alice" });
-    await endGrace(t.db, old.ref);
-    expect(await use(old)).toBeNull();
-    expect((await t.rs.soid({ app, id: "alice" })).sessions).toHaveLength(1);
-    await longAfter(t.db, old.ref);
-    await use(old);
-    expect((await t.rs.soid({ app, id: "alice" })).sessions).toEqual([]);
-  });
-
-  test("ends the old token at once with a grace of 0", async () => {
-    const old = await t.create();
-    const current = await rotate(old, 0);
-    await use(current);
-    expect(await use(old)).toBeNull();
-    expect(await use(current)).toMatchObject({ ref: current.ref });
-  });
-
-  test("counts as the first use only once", async () => {
-    const old = await t.create();
-    const current = await rotate(old, 10);
-    await Promise.all(Array.from({ length: 50 }, () => use(current)));
-    await t.db.pexpire(key(old.ref), 5000);
-    await use(current);
-    expect(await t.db.pttl(key(old.ref))).toBeLessThanOrEqual(5000);
-  });
-
-  test("does not count if the server names the session by the new ref", async () => {
-    const old = await t.create();
-    const current = await rotate(old);
-    await longAfter(t.db, old.ref);
-    await t.rs.set({ app, ref: current.ref, d: { role: "admin" } });
-    expect(await use(old)).toMatchObject({ ref: current.ref, d: { role: "admin" } });
-  });
-
-  test("a crash between its two steps leaves both tokens valid", async () => {
-    const old = await t.create();
-    const current = await rotate(old);
-    await longAfter(t.db, old.ref);
-    // This process reads the session, and can do no more.
-    await t.db.acl("SETUSER", "dying", "on", "nopass", "+@all", "~rs:{webapp}:s:*", "~rs:{webapp}:[aeu]*");
-    const dying = new RedisSessions({ client: t.redis.client({ username: "dying", password: "any" }), wipe: 0 });
-    expect(await dying.get({ app, token: current.token })).not.toBeNull();
-    expect(await use(old)).toMatchObject({ ref: current.ref });
-    expect(await use(current)).toMatchObject({ ref: current.ref });
-  });
-});
-
-test("the salt in Redis leads to no token, and disappears when the new one is used", async () => {
-  const old = await t.create();
-  const current = await rotate(old);
-  const [record = ""] = await t.db.keys("rs:{webapp}:family:*");
-  const salt = `${await t.db.get(record)}`.split(" ")[3] as string;
-  expect(salt).toMatch(/^[A-Za-z0-9]{42}$/);
-  for (const token of [old.token, current.token]) expect(token).not.toContain(salt.slice(0, 8));
-  await use(current);
-  expect(await t.db.get(record)).toBe(current.ref);
-});
-
-test("refuses a confirm that is not a boolean", async () => {
-  const { token } = await t.create();
-  const refused = t.rs.rotate({ app, token, confirm: "yes" as never });
-  await expect(refused).rejects.toMatchObject({ name: "invalidValue", message: "confirm must be true or false" });
 });

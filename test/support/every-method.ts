@@ -32,6 +32,7 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     ttl: 100,
     idle: 0,
     created: expect.any(Number),
+    authTime: expect.any(Number),
     device: "Firefox",
     d: { cart: 3, "a.b": "line\nfeed" },
   };
@@ -45,6 +46,8 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     d: { "a.b": "line\nfeed", paid: true },
   });
   expect(await rs.set({ app, token: "x".repeat(64), d: { a: 1 } })).toBeNull();
+  expect(await rs.confirm({ app, token: first.token })).toMatchObject({ r: 2, w: 2 });
+  expect(await rs.confirm({ app, token: "x".repeat(64) })).toBeNull();
 
   const rotated = await rs.rotate({ app, token: first.token });
   expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);

@@ -15,17 +15,17 @@ export function fieldsOf(text: string | null): Fields {
   const fields: Fields = {};
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
-  const [ttl, ...words] = life.split(" ");
-  const no_resave = words.includes("no_resave");
-  const end = words.includes("until") ? words[words.indexOf("until") + 1] : undefined;
-  const flags = words.filter((word) => word.includes("=")).join(" ");
+  // Spaces at the end make room for other flags.
+  const [, ttl, no_resave, first = "", end, second = ""] =
+    /^([^ ]+)( no_resave)?((?: \w+=\S*)*)(?: until (\d+))?((?: \w+=\S*)*) *$/.exec(life) ?? [];
+  const flags = first + second;
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,
-    ...(ttl && { ttl }),
+    ...(ttl !== undefined && { ttl }),
     ...(no_resave && { no_resave: "1" }),
+    ...(flags && { flags: flags.slice(1) }),
     ...(end !== undefined && { end }),
-    ...(flags && { flags }),
     ...Object.fromEntries(data),
   };
 }

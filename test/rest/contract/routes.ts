@@ -54,11 +54,23 @@ export function describeRoutes(): void {
       const first = await api.get(`/webapp/get/${token}`);
       const session = { ref, id: "alice", ip: "127.0.0.1", w: 1, ttl: 7200, idle: 0, d: { a: 1 } };
       expect(first.status).toBe(200);
-      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number) });
+      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number), authTime: expect.any(Number) });
       expect((await api.get(`/webapp/get/${ref}`)).body).toMatchObject({ ...session, r: 2 });
       const headers = { "X-Session-Token": token };
       expect((await api.get("/webapp/get/-", { headers })).body).toMatchObject({ ...session, r: 3 });
       expect((await api.get("/webapp/get/-", { headers: { "X-Session-Token": ref } })).body).toMatchObject({ r: 4 });
+    });
+
+    test("POST confirm sets authTime, by token and by ref", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      for (const which of [token, ref]) {
+        const before = Date.now();
+        const { body } = await api.call("POST", `/webapp/confirm/${which}`);
+        expect(body).toMatchObject({ ref, r: 1, w: 1 });
+        expect((body as { authTime: number }).authTime).toBeGreaterThanOrEqual(before);
+      }
+      expect((await api.call("POST", `/webapp/confirm/${"x".repeat(64)}`)).body).toEqual({});
     });
 
     test("GET get?touch=false changes nothing", async () => {
