@@ -413,6 +413,7 @@ export class AppSessions {
   async rotateToken(token: string, grace: number, confirm: boolean, tombstoneTtl: number): Promise<Created | null> {
     const ref = refOf(token);
     const deadline = this.#connection.deadline();
+    let hasMadeRoom = false;
     for (let isFirst = true; ; isFirst = false) {
       const salt = createSalt();
       const created = createSuccessor(token, salt);
@@ -426,8 +427,14 @@ export class AppSessions {
         await this.#families.resolve(token, null, deadline);
         return null;
       }
-      // Rotating a token is its first use.
-      await this.#families.see(token, deadline);
+      if (rotated.outcome === "unused") {
+        // Rotating a token is its first use.
+        await this.#families.see(token, deadline);
+      } else {
+        if (hasMadeRoom) throw new SessionError("redisError", "The session's flags are too long");
+        hasMadeRoom = true;
+        await this.#large.makeRoom(ref, deadline);
+      }
       this.#connection.assertInTime(deadline);
     }
   }

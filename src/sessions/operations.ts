@@ -108,9 +108,10 @@ interface Reuse extends ByRef, LeavesTombstone {
 
 /**
  * The result of `rotate`: "missing" if there is no session under the ref, "unused" if its token was not used since it took the
- * place of another, "rotated before" if the token was rotated, but is still valid. `salt` then makes the new token again.
+ * place of another, "no room" if the header of a large session has no room for a flag, "rotated before" if the token was rotated,
+ * but is still valid. `salt` then makes the new token again.
  */
-type Rotated = { outcome: "moved" | "missing" | "unused" } | { outcome: "rotated before"; salt: string };
+type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession {
   mode: ReplaceMode;
@@ -367,8 +368,9 @@ export const rotate = {
   reply: (reply: string | number | null): Rotated => {
     // With ioredis's option `stringNumbers` a number is a string, too.
     const text = String(reply ?? "");
-    if (text.length > 1) return { outcome: "rotated before", salt: text };
-    return { outcome: text === "1" ? "moved" : text === "0" ? "unused" : "missing" };
+    if (text.length > 2) return { outcome: "rotated before", salt: text };
+    const outcomes = { "1": "moved", "0": "unused", "-3": "no room" } as const;
+    return { outcome: outcomes[text as keyof typeof outcomes] ?? "missing" };
   },
 } satisfies SessionOperation<Rotation, Rotated>;
 
