@@ -302,13 +302,28 @@ export type ActivityOptions = App & Span;
 /** Options of `sessions`. If no session was active in the last `dt` seconds, the iterator ends at once. */
 export type SessionsOfAppOptions = App & Span;
 
-/** Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. */
+/**
+ * Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. If the token was
+ * rotated with `confirm`, the result is the same new token until that is used.
+ */
 export interface RotateOptions extends App {
   /** The session's current token. */
   token: string;
   /** Seconds that the current token stays valid together with the new one. With 0 it ends at once. Default 10. */
   grace?: number | undefined;
+  /**
+   * Whether the current token also stays valid until the new one is used for the first time, for at most as long as the
+   * session lives. `grace` then counts from that use. So nobody is signed out if the answer with the new token is lost.
+   * Default false.
+   */
+  confirm?: boolean | undefined;
 }
+
+/**
+ * Why a session has ended. "reused": a token of the session was used again after it had been rotated, its grace was over
+ * and a later token was in use. One of the two is in the wrong hands.
+ */
+export type EndReason = "reused";
 
 /** A new token and its ref. */
 export interface Created {

@@ -110,22 +110,22 @@ export function checkWritable(method: string): typeof checkWhich {
   };
 }
 
-/** Returns the ref of a session that is named by its token or by its ref. */
+/** Returns a token or a ref. */
 export function checkTokenOrRef(text: unknown): string {
-  return isToken(text) ? refOf(text) : checkRef(text);
+  return isToken(text) ? text : checkRef(text);
 }
 
 /**
- * Returns the ref of the session that a mass logout keeps, or undefined if there is no `except`.
+ * Returns the checked name of the session that a mass logout keeps, or undefined if there is no `except`.
  * @throws SessionError `invalidValue` if `except` is present but undefined: the caller wanted to keep a session
  */
 export function checkExcept<Except>(
   options: { readonly except?: Except },
-  refOf: (except: Except) => string,
+  check: (except: Except) => string,
 ): string | undefined {
   if (!("except" in options)) return undefined;
   if (options.except === undefined) throw invalidValue("except is undefined: leave it out to end all sessions");
-  return refOf(options.except);
+  return check(options.except);
 }
 
 /** Whether a value has the format of a ref. The session need not exist. */

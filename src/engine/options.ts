@@ -1,7 +1,6 @@
 import { invalidValue } from "../errors.js";
 import { REDIS_NAMES } from "../redis/redis-options.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
-import { refOf } from "../sessions/token.js";
 import type {
   ActivityOptions,
   ConfirmOptions,
@@ -88,15 +87,18 @@ const id = (options: Unchecked) => checkId(options.id);
 const limit = (options: Unchecked) => checkLimit(options.limit);
 const offset = (options: Unchecked) => checkOffset(options.offset);
 
-/** Either of `token` and `ref` names the session. The checked value is `ref`. */
-const which = { token: () => undefined, ref: checkWhich };
+/**
+ * Either of `token` and `ref` names the session. The checked `ref` is also the one of the token. `token` is undefined if the
+ * caller named the session by its ref. (`checkWhich` checks both, so the cast is safe.)
+ */
+const which = { token: ({ token }: Unchecked) => token as string | undefined, ref: checkWhich };
 
 /** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
 const span = { dt: checkSince, deltaTime: () => undefined };
 
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
-const checkReplaces = optional((token) => refOf(checkToken(token)));
+const checkReplaces = optional(checkToken);
 
 /** Undefined means that the option of the constructor decides. */
 const nested = (options: Unchecked) => checkNested(options.nested);
@@ -136,8 +138,9 @@ const CHECKS = {
   activity: { app, ...span },
   rotate: {
     app,
-    token: ({ token }) => refOf(checkToken(token)),
+    token: ({ token }) => checkToken(token),
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
+    confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 

@@ -4,9 +4,20 @@ import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
 import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
-import { encodeOrigin, toSession } from "../sessions/session-text.js";
+import { Absence } from "../sessions/families.js";
+import { encodeOrigin, StoredSession, toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
-import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
+import type {
+  Changes,
+  Created,
+  CreateOptions,
+  EndReason,
+  Killed,
+  Limits,
+  Session,
+  SoidOptions,
+  Which,
+} from "../types.js";
 import { omitNullish } from "../util/objects.js";
 import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
@@ -91,6 +102,11 @@ export class RequestSession<Data extends object> {
   readonly #sent: SentTokens;
   #token: string | undefined;
   #state: SessionState;
+  #reason: EndReason | undefined;
+  /** The token that this response sets, if any. The browser does not have it yet. */
+  #issued: string | undefined;
+  /** The result of a rotation of this request with `confirm`. */
+  #confirmed: Created | undefined;
   /** The session, once a method has asked for it. */
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether loading `#loaded` also touched the session. */
@@ -125,6 +141,14 @@ export class RequestSession<Data extends object> {
   }
 
   /**
+   * Why there is no session, if that is known: "reused" if it was ended because a token was used again after it had been
+   * replaced (see `rotate`). Undefined until a method has asked for the session.
+   */
+  get reason(): EndReason | undefined {
+    return this.#reason;
+  }
+
+  /**
    * Returns the session, or null if there is none. Asks Redis once per request, counts one read and touches the
    * session.
    *
@@ -147,7 +171,7 @@ export class RequestSession<Data extends object> {
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const current = await this.#current();
     if (current === null) return null;
-    const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true }));
+    const session = await this.#written(this.#context.rs.set({ ...this.#whichOf(current), d, nested: true }));
     if (this.#token !== current.token) {
       // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
       this.#loaded = undefined;
@@ -216,19 +240,25 @@ export class RequestSession<Data extends object> {
    * another request has just rotated it.
    *
    * @param options `grace`: seconds for which the old token stays valid, for the browser's other requests. Default 10;
-   * 0 ends it at once.
+   * 0 ends it at once. `confirm`: whether the old token also stays valid until the browser uses the new one, so that a
+   * lost response signs nobody out. Then the call returns the same new token again until the browser uses it. Default
+   * false.
    * @throws SessionError `headersSent` if the response has begun. Nothing is changed then, unless the response began
-   * during the call: then the new token reaches nobody and the session ends with its grace
+   * during the call: then the new token reaches nobody, and without `confirm` the session ends with its grace
    */
-  async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
-    checkNames(OWNERS.rotate, options, ["grace"]);
+  async rotate(options: { grace?: number | undefined; confirm?: boolean | undefined } = {}): Promise<Created | null> {
+    checkNames(OWNERS.rotate, options, ["grace", "confirm"]);
     this.#response.assertWritable();
+    // A second new token would end the one that the browser still has.
+    const confirmed = this.#confirmed;
+    if (options.confirm && confirmed !== undefined && confirmed.token === this.#token) return confirmed;
     const current = await this.#current();
     if (current === null) return null;
     const maxAge = this.#maxAgeOf(current);
     const rotated = await this.#written(this.#context.rs.rotate({ ...options, ...current }));
     if (rotated === null) return null;
     this.#useToken(rotated.token, await maxAge);
+    if (options.confirm) this.#confirmed = rotated;
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
     // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
@@ -363,18 +393,23 @@ export class RequestSession<Data extends object> {
     }
     // Almost every request runs this line. `rs.get` would check again what the cookie's signature has proved.
     const sessions = internalsOf(this.#context.rs).sessions(current.app);
-    const ref = refOf(current.token);
+    const { token } = current;
     const use = touch ? this.#context.useOf(this.#req) : undefined;
-    const stored = await sessions.get(ref, touch, undefined, use && encodeUse(use));
-    const session = stored && toSession<Data>(stored, Date.now());
-    if (use !== undefined && session !== null && stored?.hasMoved) {
+    const origin = use && encodeUse(use);
+    const found = await (token === this.#issued
+      ? sessions.get(refOf(token), touch, undefined, origin)
+      : sessions.find(token, touch, origin));
+    const session = found instanceof StoredSession ? toSession<Data>(found, Date.now()) : null;
+    if (use !== undefined && session !== null && (found as StoredSession).hasMoved) {
       this.#change = { app: current.app, session, ...changeOf(session, use) };
     }
     // A call in the same request has signed in or out meanwhile and has set the cookie.
     if (this.#token !== current.token) return session;
     if (session === null) {
+      const absence = found instanceof Absence ? found : undefined;
       this.#state = "none";
-      if (await this.#mayClearCookie(current)) this.#response.clearLater();
+      this.#reason = absence?.reason;
+      if (!absence?.isRecent && (await this.#mayClearCookie(current))) this.#response.clearLater();
     } else if (touch) this.#response.renew(session, current.token);
     return session;
   }
@@ -386,12 +421,12 @@ export class RequestSession<Data extends object> {
    * now, or is about to receive it. The tombstone that shows this expires, so after REPLACED_TOMBSTONE_TTL nothing is
    * cleared. Not if the app depends on the request either: the token may belong to another app.
    */
-  async #mayClearCookie({ app, token }: Current): Promise<boolean> {
+  async #mayClearCookie({ app }: Current): Promise<boolean> {
     if (!this.#response.isByCookie || typeof this.#context.app === "function") return false;
     const sessions = internalsOf(this.#context.rs).sessions(app);
-    const tokens = [token, ...this.#sent.otherThan(this.#token)];
-    const hasTombstone = await Promise.all(tokens.map((one) => sessions.hasTombstone(refOf(one))));
-    return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
+    const others = this.#sent.otherThan(this.#token);
+    const isRecent = await Promise.all(others.map((one) => sessions.isRecentlyGone(refOf(one))));
+    return !isRecent.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
   /**
@@ -417,6 +452,7 @@ export class RequestSession<Data extends object> {
   #useToken(token: string, maxAge: number | null | undefined): void {
     this.#response.setToken(token, maxAge);
     this.#token = token;
+    this.#issued = token;
     this.#state = "modified";
   }
 
@@ -439,6 +475,11 @@ export class RequestSession<Data extends object> {
     if (this.#sent.needsChoice) return this.#chosen(app);
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
+  }
+
+  /** Names the session for a call. By its ref if the browser does not have the token yet: the call is no use of the token. */
+  #whichOf({ app, token }: Current): Which {
+    return token === this.#issued ? { app, ref: refOf(token) } : { app, token };
   }
 
   /** As #current, for a request with several session cookies. */

@@ -57,6 +57,11 @@ export const QUERY: Record<QueryName, object> = {
   offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many sessions to skip."),
   except: inQuery("except", { type: "string" }, "The session to keep, by its token or ref."),
   grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds for which the old token still works."),
+  confirm: inQuery(
+    "confirm",
+    { type: "boolean", default: false },
+    "Whether the old token also works until the new one is used. grace then counts from that use.",
+  ),
 };
 
 export const SECURITY_SCHEMES = {
@@ -122,7 +127,7 @@ export const SCHEMAS = {
   Empty: {
     type: "object",
     maxProperties: 0,
-    description: "The session does not exist, or rotate got a token that was already rotated.",
+    description: "The session does not exist, or rotate got a token that was already rotated without confirm.",
   },
   Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
   Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },

@@ -37,4 +37,5 @@ export type QueryName =
   | "limit"
   | "offset"
   | "except"
-  | "grace";
+  | "grace"
+  | "confirm";

@@ -57,11 +57,17 @@ export const routes: readonly Route[] = [
     name: "rotate",
     summary: "Replace a session's token. The old token still works for `grace` seconds.",
     writes: true,
-    query: ["grace"],
+    query: ["grace", "confirm"],
     tokenOnly: true,
     answer: "Created",
     mayBeEmpty: true,
-    run: (rs, input) => rs.rotate({ app: input.app, token: input.token, grace: input.number("grace") }),
+    run: (rs, input) =>
+      rs.rotate({
+        app: input.app,
+        token: input.token,
+        grace: input.number("grace"),
+        confirm: input.boolean("confirm"),
+      }),
   },
   {
     method: "post",

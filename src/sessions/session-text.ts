@@ -1,6 +1,6 @@
 import { SessionError } from "../errors.js";
 import { toText } from "../redis/reply.js";
-import type { Session } from "../types.js";
+import type { EndReason, Session } from "../types.js";
 import { TimeSlice } from "../util/time-slice.js";
 
 /** A key of the data and its value as JSON; null removes the key. */
@@ -15,13 +15,18 @@ export type DataEntry = readonly [key: string, json: string | null];
 export class Tombstone {
   /** The session's new ref if it was rotated; empty if it has ended. */
   readonly redirect: string;
-  constructor(redirect: string) {
+  readonly reason: EndReason | undefined;
+  constructor(redirect: string, reason?: EndReason) {
     this.redirect = redirect;
+    this.reason = reason;
   }
 }
 
 /** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
 export const UNTIL_CLOSED = "session";
+
+/** What follows ">" in the tombstone of a session whose token was reused. No ref contains a space. */
+const REUSED = " reused";
 
 /** The optional fields of a new session's header. */
 interface HeaderFields {
@@ -251,6 +256,16 @@ export class StoredSession {
     return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
   }
 
+  /** Whether the session was rotated. */
+  get isRotated(): boolean {
+    return this.#flags.includes(" rotated=");
+  }
+
+  /** Whether the session ends at a fixed moment, however it is used. */
+  get isAbsolute(): boolean {
+    return this.#flags.includes(" until ");
+  }
+
   /** The data lines, each with a line feed in front. */
   get lines(): string {
     return this.#data;
@@ -287,7 +302,9 @@ export function decode(reply: string | null, ref: string): StoredSession | Tombs
 
 /** Parses a reply that is a tombstone. Returns undefined for any other reply. */
 export function parseTombstone(reply: string | number): Tombstone | undefined {
-  return typeof reply === "string" && reply.startsWith(">") ? new Tombstone(reply.slice(1)) : undefined;
+  if (typeof reply !== "string" || !reply.startsWith(">")) return undefined;
+  const text = reply.slice(1);
+  return text === REUSED ? new Tombstone("", "reused") : new Tombstone(text);
 }
 
 /**

@@ -56,13 +56,17 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
 
   const second = await rs.create({ ...alice, no_resave: true });
   expect(await rs.get({ app, token: second.token })).toMatchObject({ no_resave: true, ttl: 7200 });
+  const confirm = { app, token: second.token, confirm: true };
+  const confirmed = await rs.rotate(confirm);
+  expect(await rs.rotate(confirm)).toEqual(confirmed);
+  expect((await rs.get({ app, token: `${confirmed?.token}` }))?.ref).toBe(confirmed?.ref);
   const bob = await rs.create({ ...alice, id: "bob" });
   expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);
   expect((await rs.soapp({ app, dt: 60, offset: 1, limit: 1 })).sessions).toHaveLength(1);
   expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
 
-  expect(await rs.killsoid({ app, id: "alice", except: second.token })).toEqual({ kill: 1 });
+  expect(await rs.killsoid({ app, id: "alice", except: `${confirmed?.token}` })).toEqual({ kill: 1 });
   expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 1 });
   expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 0 });
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });

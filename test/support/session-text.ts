@@ -16,9 +16,9 @@ export function fieldsOf(text: string | null): Fields {
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
   // Spaces at the end make room for other flags.
-  const [, ttl, no_resave, before, end, after] =
+  const [, ttl, no_resave, first = "", end, second = ""] =
     /^([^ ]+)( no_resave)?((?: \w+=\S*)*)(?: until (\d+))?((?: \w+=\S*)*) *$/.exec(life) ?? [];
-  const flags = `${before ?? ""}${after ?? ""}`;
+  const flags = first + second;
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,

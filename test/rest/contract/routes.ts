@@ -108,6 +108,18 @@ export function describeRoutes(): void {
       expect((await api.get(`/webapp/get/${newToken}`)).body).toEqual({});
     });
 
+    test("POST rotate with confirm=true keeps the old token until the new one is used, and may be repeated", async () => {
+      const api = await open();
+      const { token } = await api.create();
+      const { body } = await api.call("POST", `/webapp/rotate/${token}?confirm=true&grace=0`);
+      expect(body).toEqual({ token: expect.stringMatching(TOKEN), ref: expect.stringMatching(REF) });
+      expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ id: "alice" });
+      expect((await api.call("POST", `/webapp/rotate/${token}?confirm=true`)).body).toEqual(body);
+      const { token: newToken } = body as { token: string };
+      expect((await api.get(`/webapp/get/${newToken}`)).body).toMatchObject({ id: "alice" });
+      expect((await api.get(`/webapp/get/${token}`)).body).toEqual({});
+    });
+
     test("GET soid lists the sessions of a user, newest first", async () => {
       const api = await open();
       const first = await api.create();
