@@ -1,5 +1,5 @@
-// An account page: see where you are signed in, end one device, end all others. And an admin's page: see who was active in
-// the last ten minutes, and sign somebody out everywhere.
+// An account page: see where you are signed in, end one device, all others, or all of them, and stay signed in if you want
+// to. And an admin's page: see who was active in the last ten minutes, and sign somebody out everywhere.
 //
 //   npm run demo            (or: node examples/devices.js)
 //   REDIS_URL=redis://… PORT=8080 node examples/devices.js
@@ -15,6 +15,7 @@ import { secure } from "./support/secure.js";
 
 const ADMIN = "admin";
 const RECENT = 600; // seconds
+const REMEMBERED = 30 * 24 * 3600; // seconds
 const PAGE = 50; // sessions
 const THEMES = { system: "System", light: "Light", dark: "Dark" };
 
@@ -24,8 +25,8 @@ const auth = sessions({
   app: "demo-devices",
   // In production: a secret from the environment, the same on all servers.
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
-  ttl: 7 * 24 * 3600,
-  cookie: { maxAge: 7 * 24 * 3600 },
+  // Without use, a session ends after two hours, and its cookie with the browser. See /login for longer ones.
+  ttl: 2 * 3600, // seconds
   // A further sign-in ends the user's oldest session.
   maxPerUser: 20,
 });
@@ -43,13 +44,14 @@ app.get("/", async (req, res) => {
   const hadToken = req.rs.token !== undefined;
   const session = await req.rs.get();
   if (session !== null) return res.send(devicesPage(session, await req.rs.devices(), await takeNotice(req)));
-  res.send(loginPage(hadToken || "ended" in req.query));
+  const isEnded = hadToken || "ended" in req.query;
+  res.send(loginPage("everywhere" in req.query ? "on all devices" : isEnded && "on this device"));
 });
 
 app.post("/login", async (req, res) => {
   // A real login checks a password here. Cut by characters, not UTF-16 units, so that no emoji is split.
   const name = [...String(req.body?.name ?? "").trim()].slice(0, 40).join("");
-  if (name !== "") await req.rs.create(name);
+  if (name !== "") await req.rs.create(name, req.body.remember ? { maxAge: REMEMBERED } : {});
   res.redirect(303, "/");
 });
 
@@ -77,6 +79,11 @@ app.post("/devices/end-others", async (req, res) => {
   const { kill } = await req.rs.killOthers();
   await req.rs.set({ notice: `${count(kill, "other device is", "other devices are")} signed out.` });
   res.redirect(303, "/");
+});
+
+app.post("/logout-everywhere", async (req, res) => {
+  await req.rs.killAll();
+  res.redirect(303, "/?everywhere");
 });
 
 app.post("/theme", async (req, res) => {
@@ -137,17 +144,19 @@ async function takeNotice(req) {
 
 // The pages.
 
-function loginPage(ended) {
+/** `where` the visitor was signed out, if so. */
+function loginPage(where) {
   return page(
     "Log in",
     html`
       <div class="narrow">
-        ${ended && html`<p class="notice" role="status">You are signed out on this device. Log in to go on.</p>`}
+        ${where && html`<p class="notice" role="status">You are signed out ${where}.</p>`}
         <section>
           <h1>Log in</h1>
           <p class="soft">This is a demo: any name will do, and there is no password.</p>
           <form class="column" method="post" action="/login">
             <label>Name <input name="name" required maxlength="40" autocomplete="username" autocapitalize="none" spellcheck="false" autofocus></label>
+            <label class="tick"><input type="checkbox" name="remember"> Stay signed in for ${REMEMBERED / 86400} days</label>
             <button class="primary">Log in</button>
           </form>
         </section>
@@ -177,7 +186,13 @@ function devicesPage(session, devices, notice) {
       <section aria-labelledby="devices">
         <header>
           <h2 id="devices">${count(devices.length, "device", "devices")}</h2>
-          ${others > 0 && html`<form method="post" action="/devices/end-others"><button class="danger">Sign out all other devices</button></form>`}
+          ${
+            others > 0 &&
+            html`<div class="actions">
+              <form method="post" action="/devices/end-others"><button class="danger">Sign out all other devices</button></form>
+              <form method="post" action="/logout-everywhere"><button class="danger">Sign out everywhere</button></form>
+            </div>`
+          }
         </header>
         <ul class="rows">${sorted.map(deviceRow)}</ul>
         ${others === 0 && html`<p class="empty"><strong>You are signed in nowhere else.</strong> Log in as ${session.id} in another browser or a private window, and it shows up here.</p>`}
@@ -208,6 +223,7 @@ function deviceRow(device) {
           <span>${placeOf(device)}</span>
           <span>${device.current ? "Active now" : html`Last seen ${time(lastSeen(device))}`}</span>
           <span>Signed in ${time(device.created)}</span>
+          ${device.maxAge && html`<span>Stays signed in</span>`}
         </p>
       </div>
       ${

@@ -127,6 +127,11 @@ export interface Session<Data = DefaultData> {
   created: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
+  /**
+   * Seconds that the browser keeps the session's cookie; null until the browser is closed. Absent if `create` was called
+   * without it.
+   */
+  maxAge?: number | null;
   /** True if use does not prolong the session, absent otherwise. */
   no_resave?: true;
   /** The data. Absent if there is none. */
@@ -174,8 +179,9 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** The user's address, 1 to 39 characters. */
   ip: string;
   /**
-   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200. A value
-   * that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes a warning.
+   * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200, or
+   * `maxAge` if that is longer. A value that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes
+   * a warning.
    */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
@@ -186,6 +192,12 @@ export interface CreateOptions<Data = DefaultData> extends User {
   no_resave?: boolean | undefined;
   /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
+  /**
+   * Seconds that the browser keeps the session's cookie from its last renewal, 1 to 400 days; null until the browser is
+   * closed. It is stored with the session, and whoever sets the cookie, such as the middleware, must read it there.
+   * Default: not stored.
+   */
+  maxAge?: number | null | undefined;
   /**
    * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer
    * `ttl` is reduced to it. Default: no limit.

@@ -20,7 +20,13 @@ const kinds = {
 
   async native() {
     const { RedisSessions, sessions } = await import("./product.js");
-    app.use(sessions({ rs: new RedisSessions({ client: ioredis() }), app: APP, secret: "a secret of the bench" }));
+    app.use(
+      sessions({
+        rs: new RedisSessions({ client: ioredis() }),
+        app: APP,
+        secret: "a secret of the bench, long enough",
+      }),
+    );
     app.post("/login", async (req, res) => {
       await req.rs.create(`user${count++}`, { d: DATA });
       res.end();

@@ -88,6 +88,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: end; margin: 0; }
 label { display: block; flex: 1 1 12rem; font-weight: 600; font-size: .9rem; }
 input { width: 100%; margin-top: .25rem; padding: .55rem .7rem; font: inherit; font-size: 1rem; font-weight: 400; color: inherit; background: var(--card); border: 1px solid var(--edge); border-radius: 8px; }
+label.tick { display: flex; flex: none; gap: .6rem; align-items: center; min-height: 2.75rem; font-weight: 400; font-size: 1rem; }
+label.tick input { width: 1.2rem; height: 1.2rem; margin: 0; accent-color: var(--accent); }
 button, .button { display: inline-block; min-height: 2.5rem; padding: .45rem .9rem; font: inherit; font-size: .95rem; font-weight: 600; border-radius: 8px; border: 1px solid var(--edge); background: var(--card); color: var(--ink); cursor: pointer; text-decoration: none; }
 button:hover, .button:hover { background: color-mix(in srgb, var(--card), var(--ink) 7%); }
 button.primary { min-height: 2.75rem; background: var(--accent); border-color: var(--accent); color: var(--on-accent); }

@@ -37,6 +37,8 @@ export function checkData(d: unknown): object {
  */
 export function toEntries(d: object, nested: boolean): DataEntry[] {
   return Object.entries(d).map(([key, value]) => {
+    // Nearly all values are primitives. The path is for the messages of other values.
+    if (key !== PROTO && isPrimitive(value)) return [key, value === null ? null : toJson("", value)];
     const path = pathOf("d", key);
     if (key === PROTO && value !== null) throw forbiddenKey(path);
     if (!(isPrimitive(value) || (nested && typeof value === "object"))) throw forbiddenType(path, value, nested);

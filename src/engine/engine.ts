@@ -3,7 +3,6 @@ import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Keys, quoteId } from "../sessions/keys.js";
-import { isLarge, padNumbers } from "../sessions/large-sessions.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
 import {
@@ -14,6 +13,7 @@ import {
   type StoredSession,
   toSession,
   toSessions,
+  UNTIL_CLOSED,
 } from "../sessions/session-text.js";
 import { createToken } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
@@ -116,10 +116,11 @@ export class RedisSessions<Data extends object = DefaultData> {
      * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
      */
     (options: CreateOptions<Data>): Promise<Created>;
-  } = method(this.#calls, "create", ({ absolute, maxPerUser, overflow, replaces, ...options }) => {
+  } = method(this.#calls, "create", (options) => {
+    const { absolute, maxPerUser, overflow, replaces } = options;
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, no_resave } = options;
+    const { ip, device, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
     warnOfMilliseconds(this, "create: ttl", options.ttl);
     warnOfMilliseconds(this, "create: absolute", absolute);
@@ -127,8 +128,8 @@ export class RedisSessions<Data extends object = DefaultData> {
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const unpadded = encodeHeader(now, ttl, { id, ip, device, no_resave }) + data;
-    const text = isLarge(unpadded) ? padNumbers(unpadded) : unpadded;
+    const flags = maxAge === undefined ? undefined : { maxAge: maxAge ?? UNTIL_CLOSED };
+    const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
 
     const created =
@@ -140,40 +141,55 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: GetOptions, callback: Callback<Session<Data> | null>): void;
     /**
      * Returns a session, or null if it does not exist. Counts the read and resets the idle timeout, unless `touch` is false.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's
      */
     (options: GetOptions): Promise<Session<Data> | null>;
-  } = method(this.#calls, "get", ({ app: name, ref, touch }, options) => {
-    const app = this.#app(name);
-    return ifFixed("get", app, ref, options, () => app.get(ref, touch)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "get",
+    ({ app: name, ref, touch }, options) => {
+      const app = this.#app(name);
+      return ifFixed("get", app, ref, options, () => app.get(ref, touch));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly set: {
     (options: SetOptions<Data>, callback: Callback<Session<Data> | null>): void;
     /**
      * Merges data into a session, key by key. Returns the changed session. If the session does not exist, returns null and
      * writes nothing.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `ttl` or `no_resave` that is not the session's: `set`
-     * changes `d` only
+     * @throws SessionError `invalidValue` for an `id`, `ip`, `device`, `maxAge`, `ttl` or `no_resave` that is not the session's:
+     * `set` changes `d` only
      */
     (options: SetOptions<Data>): Promise<Session<Data> | null>;
-  } = method(this.#calls, "set", ({ app: name, ref, d, nested }, options) => {
-    const app = this.#app(name);
-    const changes = this.#encode(d, nested, encodeChanges);
-    return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds)).then(toSessionNow<Data>);
-  });
+  } = method(
+    this.#calls,
+    "set",
+    ({ app: name, ref, d, nested }, options) => {
+      const app = this.#app(name);
+      const changes = this.#encode(d, nested, encodeChanges);
+      return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds));
+    },
+    toSessionNow<Data>,
+  );
 
   readonly kill: {
     (options: KillOptions, callback: Callback<Killed>): void;
     /**
      * Ends a session. The count is 0 if it does not exist.
-     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `ttl`, `no_resave`) that is not the session's
+     * @throws SessionError `invalidValue` for an `id` (or `ip`, `device`, `maxAge`, `ttl`, `no_resave`) that is not the session's
      */
     (options: KillOptions): Promise<Killed>;
-  } = method(this.#calls, "kill", async ({ app: name, ref }, options) => {
-    const app = this.#app(name);
-    return { kill: (await ifFixed("kill", app, ref, options, () => app.kill(ref))) ?? 0 };
-  });
+  } = method(
+    this.#calls,
+    "kill",
+    ({ app: name, ref }, options) => {
+      const app = this.#app(name);
+      return ifFixed("kill", app, ref, options, () => app.kill(ref));
+    },
+    (kill) => ({ kill: kill ?? 0 }),
+  );
 
   readonly killsoid: {
     (options: KillsoidOptions, callback: Callback<Killed>): void;

@@ -35,11 +35,13 @@ export function deliver<Result>(
 /**
  * Creates a method from a function that takes the checked options, and as its second argument the options as passed in. A
  * refused option, or an error that the function throws, becomes a rejection or the callback's error.
+ * @param convert turns the value of the function's promise into the method's result
  */
-export function method<Name extends MethodName, Options extends object, Result>(
+export function method<Name extends MethodName, Options extends object, Raw, Result = Raw>(
   calls: OpenCalls,
   name: Name,
-  answer: (checked: Checked<Name>, options: Options) => Promise<Result>,
+  answer: (checked: Checked<Name>, options: Options) => Promise<Raw>,
+  convert?: (raw: Raw) => Result,
 ): Method<Options, Result> {
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
@@ -49,7 +51,7 @@ export function method<Name extends MethodName, Options extends object, Result>(
       calls.admit();
       // A call without options is refused for its first missing option.
       const passed = options ?? ({} as Options);
-      result = calls.track(answer(checkMethodOptions(name, passed), passed));
+      result = calls.track(answer(checkMethodOptions(name, passed), passed), convert);
     } catch (error) {
       result = Promise.reject(error);
       // With a callback in the place of the options, only the callback can learn that they are missing.

@@ -11,11 +11,23 @@ export class OpenCalls {
     if (this.#isClosed) throw quitWasCalled();
   }
 
-  /** Counts a call until its promise is settled. */
-  track<Result>(call: Promise<Result>): Promise<Result> {
+  /**
+   * Counts a call until its promise is settled, and returns its converted result. (A promise of its own for the count would
+   * make each call noticeably slower.)
+   */
+  track<Raw, Result = Raw>(call: Promise<Raw>, convert?: (raw: Raw) => Result): Promise<Result> {
     this.#underWay++;
-    call.then(this.#leave, this.#leave);
-    return call;
+    return call.then(
+      (raw) => {
+        this.#leave();
+        // Without `convert`, the result is of the type Raw.
+        return convert === undefined ? (raw as unknown as Result) : convert(raw);
+      },
+      (error) => {
+        this.#leave();
+        throw error;
+      },
+    );
   }
 
   /** Refuses further calls. Resolves when the calls under way have ended. */
@@ -27,8 +39,8 @@ export class OpenCalls {
     });
   }
 
-  readonly #leave = (): void => {
+  #leave(): void {
     this.#underWay--;
     if (this.#underWay === 0) this.#drained?.();
-  };
+  }
 }

@@ -38,6 +38,7 @@ import {
   checkInteger,
   checkIp,
   checkLimit,
+  checkMaxAge,
   checkMaxPerUser,
   checkOffset,
   checkOverflow,
@@ -105,7 +106,9 @@ const CHECKS = {
     app,
     id,
     ip: ({ ip }) => checkIp(ip),
-    ttl: ({ ttl }) => checkTtl(ttl) ?? 7200,
+    maxAge: ({ maxAge }) => checkMaxAge(maxAge),
+    // A session that ends before its cookie would not be remembered.
+    ttl: ({ ttl, maxAge }) => checkTtl(ttl) ?? Math.max(7200, checkMaxAge(maxAge) ?? 0),
     d: ({ d }) => checkCreatedData(d),
     nested,
     no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
@@ -178,6 +181,7 @@ const SESSION_FIELDS = Object.keys({
   idle: true,
   created: true,
   device: true,
+  maxAge: true,
   no_resave: true,
   d: true,
 } satisfies { readonly [Name in keyof Session]-?: true });
@@ -199,12 +203,16 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
 export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
   checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
   const checked: { [name: string]: unknown } = {};
-  for (const [name, check] of CHECK_LISTS[method]) checked[name] = check(options);
+  for (const [name, check] of CHECK_LISTS[method]) {
+    const value = check(options);
+    // To store a property takes longer than most checks.
+    if (value !== undefined) checked[name] = value;
+  }
   return checked as Checked<Method>;
 }
 
 /** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
-const FIXED = ["id", "ip", "device", "ttl", "no_resave"] as const;
+const FIXED = ["id", "ip", "device", "maxAge", "ttl", "no_resave"] as const;
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 

@@ -15,7 +15,7 @@
 
 --@include index-keys
 --@include replies
---@include user-sessions
+--@include add-owner
 --@include clock
 
 local absolute, max_per_user = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,14 +26,17 @@ local active_entries, user_entries, expiry_entries, ids = {}, {}, {}, {}
 for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
 load_user_sessions(ids)
 
-local function count_overflow(id)
-  return redis.call('ZLEXCOUNT', user_sessions_overflow, '[' .. id, '[' .. id .. '\244\143\191\191')
-end
-
-local function count_sessions(id)
-  local field = field_of(id)
-  local _, line_feeds = string.gsub(field, '\n', '')
-  return line_feeds - 1 + (has_overflow(field) and count_overflow(id) or 0)
+local count_sessions
+if max_per_user > 0 then
+  count_sessions = function(id)
+    local field = field_of(id)
+    local _, line_feeds = string.gsub(field, '\n', '')
+    local count = line_feeds - 1
+    if has_overflow(field) then
+      count = count + redis.call('ZLEXCOUNT', user_sessions_overflow, '[' .. id, '[' .. id .. '\244\143\191\191')
+    end
+    return count
+  end
 end
 
 for i = 1, #replies do

@@ -15,23 +15,24 @@
 --@include read
 --@include work
 
--- Texts longer than this are changed in place with SETRANGE rather than written with SET.
-local MAX_SET = 4096
+local abs, format, match = math.abs, string.format, string.match
 
--- Counts a read: replaces the first two lines of a text, which end before the position `from`. If `ttl_ms` is not nil, resets
--- the session's TTL. Returns the text, or the error.
-local function count(session, la, r, text, from, ttl_ms)
-  local head = la .. '\n' .. string.format('%d', r + 1)
-  if #text > MAX_TEXT then
-    -- Only the beginning of the text was read, so its length must not change. The counts of large sessions are padded with
-    -- zeros for this.
-    local width = from - #la - 2
-    head = la .. '\n' .. string.sub(string.format('%010d', r + 1), -width)
+-- Counts a read: replaces the first two lines of a text, which end before the position `from`. The second line is `r`, and
+-- becomes `count`. If `ttl_ms` is not nil, resets the session's TTL. Returns the text, or the error.
+local function write_reads(session, la, r, count, text, from, ttl_ms)
+  local reads = format('%d', count)
+  if #reads ~= #r then
+    -- Lines of the same length are written in place, so that replicas and the append-only file do not receive the whole text.
+    -- Numbers keep their leading zeros for this, and get some if the text is long. Of a text that is longer than MAX_TEXT
+    -- only the beginning was read, so its numbers never become longer.
+    if #text > 1024 then reads = format('%010d', count) end
+    if #reads < #r then reads = string.rep('0', #r - #reads) .. reads end
+    if #text > MAX_TEXT then reads = string.sub(reads, -#r) end
   end
+  local head = la .. '\n' .. reads
   for attempt = 1, 2 do
     local written
-    if #head + 1 == from and (not ttl_ms or #text > MAX_SET) then
-      -- The two lines nearly always keep their length.
+    if #head + 1 == from then
       written = redis.pcall('SETRANGE', session, '0', head)
       if ttl_ms and type(written) ~= 'table' then redis.call('PEXPIRE', session, ttl_ms) end
     elseif ttl_ms then
@@ -58,22 +59,22 @@ for i = 1, #replies do
     local text = read(session)
     if type(text) == 'string' then
       work = work + #text
-      if touch_interval and not is_tombstone(text) then
-        local la, r, from = string.match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
+      if touch_interval then
+        local la, r, from = match(text, '^(%d+)\n(%d+)()\n%d+\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n')
         if not la then
-          text = DAMAGED
-        elseif math.abs(ARGV[2 * i + 1] - la) >= touch_interval then
+          if not is_tombstone(text) then text = DAMAGED end
+        elseif abs(ARGV[2 * i + 1] - la) >= touch_interval then
           touched[#touched + 1] = { i, la, r, from, text }
         else
-          text = count(session, la, r, text, from)
+          text = write_reads(session, la, r, r + 1, text, from)
         end
+      end
+      if #text > MAX_TEXT then
+        local header = match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
+        text = header and { header } or DAMAGED
       end
     end
     replies[i] = text or ''
-    if type(text) == 'string' and #text > MAX_TEXT then
-      local header = string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-      replies[i] = header and { header } or DAMAGED
-    end
   end
 end
 -- Most requests to a busy session end here. The functions below are created only if a session is touched.
@@ -91,8 +92,9 @@ for _, touch in ipairs(touched) do
   local ttl, flags, _, id = parse(text)
   -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.
   earlier_reads[ref] = (earlier_reads[ref] or -1) + 1
-  local counted = count(session, now, r + earlier_reads[ref], text, from, next_ttl(ttl, flags))
-  if type(counted) == 'table' then replies[i] = counted end
+  local count = r + earlier_reads[ref] + 1
+  local written = write_reads(session, now, r, count, text, from, next_ttl(ttl, flags))
+  if type(written) == 'table' then replies[i] = written end
   uses[#uses + 1] = { id, ref, now, la }
 end
 record_uses(uses)

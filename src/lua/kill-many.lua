@@ -11,7 +11,7 @@
 --@include index-keys
 --@include session
 --@include read-header
---@include user-sessions
+--@include remove-owner
 --@include leave-tombstone
 
 local except, tombstone_ttl = KEYS[6], tonumber(ARGV[1])

@@ -12,10 +12,12 @@
 --@include replies
 --@include parse
 --@include read-header
---@include remove-from-index
+--@include remove-owner
 --@include leave-tombstone
 
 local tombstone_ttl = tonumber(ARGV[1])
+-- The ended sessions: ids, refs and members of `expiry`. One ZREM with all members costs a fraction of several.
+local ids, refs, expiry_entries = {}, {}, {}
 
 for i = 1, #replies do
   local session = KEYS[5 + i]
@@ -27,10 +29,20 @@ for i = 1, #replies do
     leave_tombstone(session, tombstone_ttl)
     if killed == 1 then
       local _, _, _, id = parse(text)
-      remove_from_index(id or ANONYMOUS, ARGV[1 + i])
+      local n = #ids + 1
+      ids[n], refs[n] = id or ANONYMOUS, ARGV[1 + i]
+      expiry_entries[n] = ids[n] .. refs[n]
     end
     replies[i] = killed
   end
 end
-flush_owners()
+if #ids > 0 then
+  redis.call('ZREM', active, unpack(refs))
+  redis.call('ZREM', expiry, unpack(expiry_entries))
+  load_user_sessions(ids)
+  for i, id in ipairs(ids) do
+    if id ~= ANONYMOUS then remove_owner(id, refs[i]) end
+  end
+  flush_owners()
+end
 return replies[2] and replies or replies[1]

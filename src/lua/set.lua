@@ -17,14 +17,14 @@
 
 --@include index-keys
 --@include replies
---@include parse
 --@include read
 --@include merge
---@include next-ttl
---@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local uses = {}
+-- Returns the TTL that a session gets, as next_ttl() does, and its id. Created when the first session is touched, because most
+-- writes to a busy session do not touch it.
+local next_ttl_of
 
 local function write(session, ref, text, now, changes)
   local la, r, w, rest, data =
@@ -36,9 +36,15 @@ local function write(session, ref, text, now, changes)
   if type(new) ~= 'string' then return new end
   local ttl_ms, id
   if is_touched then
-    local ttl, flags, _
-    ttl, flags, _, id = parse(text)
-    ttl_ms = next_ttl(ttl, flags)
+    if not next_ttl_of then
+      --@include parse
+      --@include next-ttl
+      next_ttl_of = function(session_text)
+        local ttl, flags, _, session_id = parse(session_text)
+        return next_ttl(ttl, flags), session_id
+      end
+    end
+    ttl_ms, id = next_ttl_of(text)
   end
   local written
   if ttl_ms then
@@ -70,5 +76,8 @@ for i = 1, #replies do
     replies[i] = text or ''
   end
 end
-record_uses(uses)
+if #uses > 0 then
+  --@include record-uses
+  record_uses(uses)
+end
 return replies[2] and replies or replies[1]

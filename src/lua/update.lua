@@ -42,21 +42,36 @@ local function update(session, ref, text, id, now, ttl, changes)
     if id == '' then id = present_id end
     local flags = string.match(ttl_line, ' .*') or ''
     local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
-    local new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
-    if type(new) ~= 'string' then return new end
+    local in_place, new = changes == '' and #head + 1 == rest, nil
+    if #text > MAX_TEXT and not in_place then return TOO_MUCH end
+    if not in_place then
+      new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
+      if type(new) ~= 'string' then return new end
+    end
     local ttl_ms = ttl * 1000
     if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
     -- When Redis is out of memory it refuses SET unless the script has written before. As in get.lua, a session that is only
     -- touched must not fail then.
     if changes == '' then redis.call('ZREM', active, '') end
-    if not ttl_ms then
+    if in_place then
+      -- Replicas and the append-only file must not receive the whole text.
+      written = redis.pcall('SETRANGE', session, '0', head)
+      if type(written) ~= 'table' then
+        written = {}
+        if ttl_ms and ttl_ms > 0 then
+          redis.call('PEXPIRE', session, whole_ms(ttl_ms))
+        elseif ttl_ms then
+          redis.call('PERSIST', session)
+        end
+      end
+    elseif not ttl_ms then
       written = redis.pcall('SET', session, new, 'KEEPTTL')
-      ttl_ms = ttl * 1000
     elseif ttl_ms > 0 then
       written = redis.pcall('SET', session, new, 'PX', whole_ms(ttl_ms))
     else
       written = redis.pcall('SET', session, new)
     end
+    if not ttl_ms then ttl_ms = ttl * 1000 end
     if not written.err then moves[#moves + 1] = { ref, present_id, id, now, ttl_ms } end
   end
   return written.err and written or 1
@@ -72,7 +87,7 @@ for i = 1, #replies do
       replies[i] = text
     elseif type(text) ~= 'string' or is_tombstone(text) then
       replies[i] = 0
-    elseif #text > MAX_TEXT then
+    elseif #text > MAX_TEXT and (ARGV[at + 4] ~= '' or ARGV[at + 3] == '') then
       replies[i] = TOO_MUCH
     else
       work = work + 2 * #text

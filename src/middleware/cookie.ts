@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { stringifySetCookie } from "cookie";
 import { sign, unsign } from "cookie-signature";
-import { isToken } from "../engine/checks.js";
+import { isToken, MAX_COOKIE_AGE } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
@@ -13,7 +13,10 @@ import { assertWritable, type Transport } from "./transport.js";
 
 /** Options of the session cookie. */
 export interface CookieOptions {
-  /** The name of the cookie. `__Host-` and `__Secure-` names must keep the rules of RFC 6265bis. Default "rs". */
+  /**
+   * The name of the cookie. With a prefix, the other options must keep its rules: `__Secure-` and `__Http-` need `secure:
+   * true`; `__Host-` and `__Host-Http-` also need `path: "/"` and no `domain`. Default "rs".
+   */
   name?: string | undefined;
   /** The path that the cookie is sent to. Default "/". */
   path?: string | undefined;
@@ -31,7 +34,8 @@ export interface CookieOptions {
   httpOnly?: boolean | undefined;
   /**
    * Seconds that the browser keeps the cookie, from its last renewal; at most 400 days. The cookie is renewed with the
-   * first use in each minute. Default: until the browser is closed.
+   * first use in each minute. A sign-in can choose another one: `req.rs.create(id, { maxAge })`. Default: until the
+   * browser is closed.
    */
   maxAge?: number | undefined;
   /** Whether each top-level site gets its own copy of the cookie (CHIPS). Default false. */
@@ -59,8 +63,8 @@ export interface Verified {
 /** Reads, verifies and writes the signed session cookie. */
 export class SessionCookie implements Transport {
   readonly name: string;
-  readonly maxAge: number | undefined;
-  readonly #options: ReturnType<typeof omitUndefined<CookieOptions>>;
+  readonly #options: ReturnType<typeof omitUndefined<Omit<CookieOptions, "maxAge">>>;
+  readonly #maxAge: number | null;
   readonly #secrets: readonly string[];
   /** Matches a cookie with our name and any value. */
   readonly #anyValue: RegExp;
@@ -73,12 +77,20 @@ export class SessionCookie implements Transport {
   constructor(options: CookieOptions, secret: unknown) {
     checkCookieOptions(options);
     this.name = options.name ?? "rs";
-    this.maxAge = options.maxAge;
     warnOfMilliseconds(this, "sessions: cookie.maxAge", options.maxAge);
-    const { path = "/", sameSite = "lax", httpOnly = true } = options;
-    this.#options = omitUndefined({ ...options, path, sameSite, httpOnly });
+    const { path = "/", sameSite = "lax", httpOnly = true, maxAge = null, ...others } = options;
+    this.#options = omitUndefined({ ...others, path, sameSite, httpOnly });
+    this.#maxAge = maxAge;
     this.#secrets = checkSecrets(secret);
-    const start = `(?:^|;)[ \\t]*${this.name}[ \\t]*=`;
+    if ((this.#secrets[0] as string).length < MIN_SECRET) {
+      warnOnce(
+        this,
+        "SHORT_SECRET",
+        `The secret has fewer than ${MIN_SECRET} characters. With one cookie, it can be found by trying. Make a random one: ` +
+          "node -p \"crypto.randomBytes(32).toString('hex')\". With secret: [new, old], nobody is signed out",
+      );
+    }
+    const start = `(?:^|;)[ \\t]*${this.name.replace(/\W/g, "\\$&")}[ \\t]*=`;
     this.#anyValue = new RegExp(start);
     this.#candidates = new RegExp(`${start}[ \\t]*([\\w+/.%]{108,324})[ \\t]*(?=;|$)`, "g");
   }
@@ -109,8 +121,21 @@ export class SessionCookie implements Transport {
     return this.#anyValue.test(req.headers.cookie ?? "");
   }
 
+  /**
+   * Returns how long the browser keeps a cookie: seconds, or null until it is closed.
+   * @param own what the session was created with; undefined for the middleware's default
+   */
+  maxAgeOf(own: number | null | undefined): number | null {
+    return own === undefined ? this.#maxAge : own;
+  }
+
   /** Sets the cookie. Without a token, clears it. */
-  write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void {
+  write(
+    req: IncomingMessage,
+    res: ServerResponse,
+    token: string | undefined,
+    maxAge?: number | null | undefined,
+  ): void {
     assertWritable(res);
     const { secure: option = "auto", sameSite, partitioned } = this.#options;
     const secure = option === "auto" ? isSecure(req) || sameSite === "none" || partitioned === true : option;
@@ -119,15 +144,18 @@ export class SessionCookie implements Transport {
         this,
         "INSECURE_REQUEST",
         `The cookie "${this.name}" is Secure, but the request did not use HTTPS, so the cookie is not set. ` +
-          "If a proxy terminates TLS, call app.set('trust proxy', 1) in Express; without Express, set req.secure.",
+          'If a proxy terminates TLS: in Express, app.set("trust proxy", 1); in Fastify, Fastify({ trustProxy: "loopback" }) ' +
+          "or the address of the proxy; in Connect and node:http, set req.secure before the middleware",
       );
       return;
     }
+    const age = token === undefined ? 0 : this.maxAgeOf(maxAge);
     const cookie = stringifySetCookie({
       ...this.#options,
       name: this.name,
       secure,
-      ...(token === undefined ? { value: "", maxAge: 0 } : { value: sign(token, this.#secrets[0] as string) }),
+      value: token === undefined ? "" : sign(token, this.#secrets[0] as string),
+      ...(age === null ? {} : { maxAge: age }),
     });
     const others = [res.getHeader("Set-Cookie") ?? []].flat().map(String);
     res.setHeader("Set-Cookie", [...others.filter((other) => !other.startsWith(`${this.name}=`)), cookie]);
@@ -165,6 +193,12 @@ function decode(value: string): string {
 /** Labels of letters, digits and inner hyphens (RFC 1034, 3.5), as the package cookie accepts them. */
 const DOMAIN = /^\.?[a-z\d]([a-z\d-]{0,61}[a-z\d])?(\.[a-z\d]([a-z\d-]{0,61}[a-z\d])?)*$/i;
 
+/**
+ * Characters. A key of HMAC-SHA256 should not be shorter than the hash, which has 32 bytes (RFC 2104, 3). @fastify/session
+ * has the same limit.
+ */
+const MIN_SECRET = 32;
+
 function checkSecrets(secret: unknown): string[] {
   const secrets = [secret ?? []].flat();
   if (secrets.length === 0 || secrets.some((one) => typeof one !== "string" || one === "")) {
@@ -175,25 +209,26 @@ function checkSecrets(secret: unknown): string[] {
   return secrets as string[];
 }
 
-/** 400 days in seconds. Browsers keep no cookie longer (RFC 6265bis), so a larger number was meant as milliseconds. */
-const MAX_AGE = 400 * 86_400;
-
 function checkCookieOptions(options: CookieOptions): void {
   checkOptions("cookie", options, {
-    name: textLike("a cookie name: letters, digits, - and _", /^[\w-]+$/),
+    name: textLike("a cookie name: letters, digits and !#$%&'*+-.^_`|~", /^[\w!#$%&'*+.^`|~-]+$/),
     path: textLike('a path: "/…"', /^\/[ -:=-~]*$/),
     domain: textLike('a domain: "example.com"', DOMAIN),
     sameSite: oneOf("strict", "lax", "none"),
     secure: oneOf(true, false, "auto"),
     httpOnly: aBoolean,
-    maxAge: { ...anInteger(1, MAX_AGE), be: `seconds, an integer from 1 to ${MAX_AGE}` },
+    maxAge: { ...anInteger(1, MAX_COOKIE_AGE), be: `seconds, an integer from 1 to ${MAX_COOKIE_AGE}` },
     partitioned: aBoolean,
     priority: oneOf("low", "medium", "high"),
   });
-  const { name = "rs", path = "/", domain, sameSite, secure, partitioned } = options;
-  if (/^__(Host|Secure)-/i.test(name) && secure !== true) {
+  const { name = "rs", path = "/", domain, sameSite, secure, httpOnly = true, partitioned } = options;
+  if (/^__(Host|Secure|Http)-/i.test(name) && secure !== true) {
     throw invalidValue(`cookie: browsers accept "${name}" only with secure: true`);
   }
+  if (/^__(Host-)?Http-/i.test(name) && !httpOnly) {
+    throw invalidValue(`cookie: browsers accept "${name}" only with httpOnly: true`);
+  }
+  // Also __Host-Http-, which has the rules of both.
   if (/^__Host-/i.test(name) && (path !== "/" || domain !== undefined)) {
     throw invalidValue(`cookie: browsers accept "${name}" only with path "/" and without domain`);
   }

@@ -50,5 +50,5 @@ export type { CookieOptions } from "./cookie.js";
 export type { FastifyPlugin } from "./fastify.js";
 export type { AppOf, SessionsOptions } from "./options.js";
 export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";
-export type { Middleware, RequiredOptions } from "./required.js";
+export type { Middleware, RedirectOf, RequiredOptions } from "./required.js";
 export { type Sessions, sessions } from "./sessions.js";

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkApp, checkBoolean } from "../engine/checks.js";
+import { checkApp, checkBoolean, checkMaxAge } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
-import { isOutage, isRefusal, missingParameter } from "../errors.js";
+import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
 import { toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
-import { omitUndefined } from "../util/objects.js";
+import { omitNullish } from "../util/objects.js";
 import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
 import type { AppOf } from "./options.js";
@@ -132,8 +132,10 @@ export class RequestSession<Data extends object> {
   }
 
   /**
-   * Merges data into the session, key by key, and returns the changed session. A value may be any JSON; null removes
-   * its key. If there is no session, returns null and writes nothing.
+   * Merges data into the session, key by key. A value may be any JSON; null removes its key.
+   *
+   * @returns the changed session. Null if there is no session: then nothing was stored. That is so for a visitor who has
+   * not signed in, and for a session that ended meanwhile. `create` makes a session, also for guests
    */
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const current = await this.#current();
@@ -162,6 +164,7 @@ export class RequestSession<Data extends object> {
   async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
+    const maxAge = checkMaxAge(given.maxAge);
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#response.assertWritable();
@@ -170,7 +173,10 @@ export class RequestSession<Data extends object> {
     const current = await this.#current();
     const otherTokens = this.#sent.otherThan(this.#token);
     const replaces = current === null ? {} : { replaces: current.token };
-    const signIn = { ...this.#context.signIn(this.#req), ...omitUndefined(given), ...replaces, app, id, nested: true };
+    const defaults = this.#context.signIn(this.#req);
+    // As in the engine: a session that ends before its cookie would not be remembered.
+    if (defaults.ttl !== undefined) defaults.ttl = Math.max(defaults.ttl, maxAge ?? 0);
+    const signIn = { ...defaults, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -182,7 +188,7 @@ export class RequestSession<Data extends object> {
     }
     this.#loaded = undefined;
     try {
-      this.#useToken(created.token);
+      this.#useToken(created.token, maxAge);
     } catch (error) {
       // The response has begun meanwhile, so the token can reach nobody.
       this.#forgetToken();
@@ -206,9 +212,11 @@ export class RequestSession<Data extends object> {
     checkNames(OWNERS.rotate, options, ["grace"]);
     this.#response.assertWritable();
     const current = await this.#current();
-    const rotated = current && (await this.#written(this.#context.rs.rotate({ ...options, ...current })));
+    if (current === null) return null;
+    const maxAge = this.#maxAgeOf(current);
+    const rotated = await this.#written(this.#context.rs.rotate({ ...options, ...current }));
     if (rotated === null) return null;
-    this.#useToken(rotated.token);
+    this.#useToken(rotated.token, await maxAge);
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
     // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
@@ -333,6 +341,16 @@ export class RequestSession<Data extends object> {
     return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
+  /**
+   * Returns what the session was created with as `maxAge`. Reads the session if the request has not loaded it yet, in the
+   * round trip of the call that follows. If that fails, returns undefined: the next renewal corrects the cookie.
+   */
+  async #maxAgeOf({ app, token }: Current): Promise<number | null | undefined> {
+    if (this.#context.cookie === undefined) return undefined;
+    const session = this.#loaded ?? internalsOf(this.#context.rs).sessions(app).get(refOf(token), false);
+    return (await session.catch(() => null))?.maxAge;
+  }
+
   /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */
   async #written<Result>(writing: Promise<Result>): Promise<Result> {
     try {
@@ -343,8 +361,8 @@ export class RequestSession<Data extends object> {
     }
   }
 
-  #useToken(token: string): void {
-    this.#response.setToken(token);
+  #useToken(token: string, maxAge: number | null | undefined): void {
+    this.#response.setToken(token, maxAge);
     this.#token = token;
     this.#state = "modified";
   }
@@ -402,6 +420,23 @@ export class RequestSession<Data extends object> {
     return this.#appOfRequest;
   }
 }
+
+/** Refuses assignments such as `req.rs.cart = []`: that data would be lost at the end of the request. */
+const unassignable = new Proxy(
+  {},
+  {
+    set(_target, property) {
+      // Do not quote a name of another form: it may be a secret in the wrong place.
+      const name = /^[A-Za-z_]{1,24}$/.test(String(property)) ? String(property) : undefined;
+      throw invalidValue(
+        `req.rs${name === undefined ? "[…]" : `.${name}`} = … stores nothing. ` +
+          `To store it in the session: await req.rs.set({ ${name ?? "…"}: … })`,
+      );
+    },
+  },
+);
+// Behind the class's own prototype, so that members are found as fast as without it.
+Object.setPrototypeOf(RequestSession.prototype, unassignable);
 
 function nullIfOutage(error: unknown): null {
   if (isOutage(error)) return null;

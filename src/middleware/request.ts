@@ -4,6 +4,11 @@ import type { TLSSocket } from "node:tls";
 import Bowser from "bowser";
 import { isToken } from "../engine/checks.js";
 
+/** Whether it is Fastify's own request, which has Node's in `raw`. */
+export function isFastify(req: IncomingMessage): boolean {
+  return (req as { raw?: Partial<IncomingMessage> }).raw?.headers !== undefined;
+}
+
 /** Properties that Express adds to a request, and our plugin for Fastify. */
 interface ExpressRequest {
   secure?: boolean;
@@ -15,6 +20,14 @@ interface ExpressRequest {
 /** Whether the browser used HTTPS. Express takes its setting `trust proxy` into account. */
 export function isSecure(req: IncomingMessage): boolean {
   return (req as ExpressRequest).secure ?? (req.socket as TLSSocket).encrypted === true;
+}
+
+/**
+ * Whether a proxy says that the browser used HTTPS, but the app does not trust the proxy. Any visitor can send this
+ * header.
+ */
+export function isProxyIgnored(req: IncomingMessage): boolean {
+  return /^ *https *(,|$)/i.test(String(req.headers["x-forwarded-proto"] ?? "")) && !isSecure(req);
 }
 
 /** Returns the host in the browser's URL, possibly with a port. Returns undefined if the request names none. */

@@ -25,7 +25,7 @@ export class ResponseToken {
    * The cookie to set when the headers are sent: a token, or undefined to clear it. A call that writes at once drops
    * it.
    */
-  #pending: { readonly token: string | undefined } | undefined;
+  #pending: { readonly token: string | undefined; readonly maxAge?: number | null | undefined } | undefined;
   /** Whether the listener that writes `#pending` is registered. */
   #isListening = false;
 
@@ -54,11 +54,12 @@ export class ResponseToken {
 
   /**
    * Sets a new token at once.
+   * @param maxAge what the session was created with
    * @throws SessionError `headersSent` if the response has begun
    */
-  setToken(token: string): void {
+  setToken(token: string, maxAge: number | null | undefined): void {
     this.#pending = undefined;
-    this.#channels.transport?.write(this.#req, this.#res, token);
+    this.#channels.transport?.write(this.#req, this.#res, token, maxAge);
     this.#cookie = this.#channels.cookie;
     this.#isOutdated = false;
   }
@@ -91,10 +92,11 @@ export class ResponseToken {
   renew(session: Session<unknown>, token: string): void {
     const cookie = this.#cookie;
     if (cookie === undefined) return;
-    const isDue = cookie.maxAge !== undefined && isRenewalDue(cookie.maxAge, session);
+    const maxAge = cookie.maxAgeOf(session.maxAge);
+    const isDue = maxAge !== null && isRenewalDue(maxAge, session);
     if (!isDue && !this.#isOutdated) return;
     // If another request has rotated the session, the browser has a newer token, or is about to receive one. Keep that.
-    if (session.ref === refOf(token)) this.#writeLater(token);
+    if (session.ref === refOf(token)) this.#writeLater(token, maxAge);
   }
 
   /**
@@ -102,14 +104,14 @@ export class ResponseToken {
    * app did not ask for this cookie. Most handlers set Cache-Control after they have loaded the session, so it is read
    * then.
    */
-  #writeLater(token: string | undefined): void {
+  #writeLater(token: string | undefined, maxAge?: number | null): void {
     if (this.#cookie === undefined || !isWritable(this.#res)) return;
-    this.#pending = { token };
+    this.#pending = { token, maxAge };
     if (this.#isListening) return;
     this.#isListening = true;
     onHeaders(this.#res, () => {
       if (this.#pending === undefined || mayBeShared(this.#res)) return;
-      this.#cookie?.write(this.#req, this.#res, this.#pending.token);
+      this.#cookie?.write(this.#req, this.#res, this.#pending.token, this.#pending.maxAge);
     });
   }
 }

@@ -4,11 +4,12 @@ import { invalidValue, type SessionError } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
 import { kindOf } from "../util/kind-of.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
+import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
-import { addressOf, deviceOf, readHeader } from "./request.js";
+import { addressOf, deviceOf, isFastify, isProxyIgnored, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
@@ -18,7 +19,10 @@ type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Re
 
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
-  /** Lists, counts and ends the app's sessions. If the option `app` is a function, each call names the app. */
+  /**
+   * Lists, counts and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function,
+   * each call names the app.
+   */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;
   /**
    * Returns the request's `rs` of this middleware, with the engine's type for the data. Use it if several middlewares
@@ -26,7 +30,10 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
    * @throws TypeError if the request did not go through this middleware
    */
   of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
-  /** Returns middleware that answers 401 to requests without a session, or redirects them. */
+  /**
+   * Returns middleware that answers 401 to requests without a session, or redirects them. It attaches `req.rs` itself, so
+   * the route works without `app.use(auth)`.
+   */
   required(options?: RequiredOptions): Middleware;
   /** Attaches `req.rs` and lets every request pass. The same as the middleware itself. */
   readonly optional: Middleware;
@@ -82,6 +89,17 @@ export function sessions<Data extends object = DefaultData, App extends string |
     transport,
     cookie,
     signIn(req) {
+      if (isProxyIgnored(req)) {
+        warnOnce(
+          context,
+          "UNTRUSTED_PROXY",
+          "A sign-in came with X-Forwarded-Proto: https, but the app does not trust the proxy. So the session has the " +
+            "proxy's address as ip, and the cookie is not Secure by default. " +
+            'Express: app.set("trust proxy", 1). Fastify: Fastify({ trustProxy: "loopback" }), or the address of the proxy. ' +
+            "Connect and node:http: set req.secure and req.ip before the middleware. " +
+            "If there is no proxy, a client has sent this header, and you can ignore the warning",
+        );
+      }
       // The engine refuses a text that was cut in the middle of a character.
       const name = device(req)?.slice(0, 64).toWellFormed();
       return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
@@ -104,6 +122,12 @@ export function sessions<Data extends object = DefaultData, App extends string |
   /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
     if (req?.headers === undefined) throw notARequest(req);
+    if (isFastify(req)) {
+      throw invalidValue(
+        "This is Fastify's request, not Node's. Call app.register(auth.fastify), and guard a route with a preHandler " +
+          "that answers if (await req.rs.get()) is null",
+      );
+    }
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
     const attached = req as { [key]?: RequestSession<Data>; rs?: RequestSession<Data> };
     attached[key] = session;

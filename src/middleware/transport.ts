@@ -3,8 +3,11 @@ import { SessionError } from "../errors.js";
 
 /** Writes tokens to responses: the cookie, or the option `write`. */
 export interface Transport {
-  /** Sends a token to the browser. Without a token, makes the browser drop the one it has. */
-  write(req: IncomingMessage, res: ServerResponse, token: string | undefined): void;
+  /**
+   * Sends a token to the browser. Without a token, makes the browser drop the one it has.
+   * @param maxAge seconds that the browser keeps the token; null until it is closed. Default: the middleware's
+   */
+  write(req: IncomingMessage, res: ServerResponse, token: string | undefined, maxAge?: number | null | undefined): void;
 }
 
 /**

@@ -39,16 +39,20 @@ export class Batch {
   /** Sends a call, at once or with others at the end of the iteration. */
   add(call: Call): void {
     const callKeys = keysOf(call);
-    const session = callKeys[call.keys.index.length] as string;
     const { base } = call.keys;
+    const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    const blocker = this.#order.blockerOf(session);
-    if (blocker !== undefined) {
-      // A call may join the last held run or else the blocker, because a run keeps the order of its calls.
-      const last = this.#order.heldOn(session).at(-1) ?? (blocker === runs?.at(-1) ? blocker : undefined);
-      // The calls of a run that is late have failed already, so a call that joined it would never end.
-      if (last !== undefined && last.deadline > performance.now() && last.tryAdd(call, callKeys)) return;
-      this.#order.hold(this.#newRun(call, callKeys), session);
+    const last = runs?.at(-1);
+    if (last !== undefined && this.#mayJoin(last, ref)) {
+      if (last.tryAdd(call, callKeys)) {
+        // Send a full run now, so that Redis can work on it during this iteration.
+        if (last.isFull) this.#flush();
+        return;
+      }
+      if (last.mayLeaveUndone) this.#order.block(last, 1);
+    }
+    if (ref !== undefined && this.#order.blockerOf(ref) !== undefined) {
+      if (!this.#order.lastHeldOn(ref)?.tryAdd(call, callKeys)) this.#order.hold(this.#newRun(call, callKeys), ref);
       return;
     }
     // Never overtake waiting calls. (The order may change only if Redis lacks a script or a slot is moving.)
@@ -56,21 +60,17 @@ export class Batch {
       this.send(new Run(call, this.#deadlines.next(), callKeys));
       return;
     }
-    this.#enqueue(call, callKeys, session, runs ?? []);
+    if (this.#waiting.size === 0) setImmediate(this.#flush);
+    const run = this.#newRun(call, callKeys);
+    if (runs === undefined) this.#waiting.set(base, [run]);
+    else runs.push(run);
+    if (run.isFull) this.#flush();
   }
 
-  /** Lets a call wait for the end of the iteration, in the app's last run or in a new one. */
-  #enqueue(call: Call, callKeys: string[], session: string, runs: Run[]): void {
-    if (this.#waiting.size === 0) setImmediate(this.#flush);
-    let run = runs.at(-1);
-    if (run?.tryAdd(call, callKeys)) {
-      this.#order.block(run, session);
-    } else {
-      run = this.#newRun(call, callKeys);
-      if (runs.push(run) === 1) this.#waiting.set(call.keys.base, runs);
-    }
-    // Send a full run now, so that Redis can work on it during this iteration.
-    if (run.isFull) this.#flush();
+  /** Whether a call on the session would not overtake an earlier one in the last run that waits. That keeps the order itself. */
+  #mayJoin(last: Run, ref: string | undefined): boolean {
+    const blocker = this.#order.blockerOf(ref);
+    return blocker === undefined || (blocker === last && this.#order.lastHeldOn(ref) === undefined);
   }
 
   /** Makes a run of one call, whose deadline begins now. */
@@ -88,9 +88,7 @@ export class Batch {
       else runs.push(run);
     }
     for (const run of runs) {
-      for (const session of run.sessions) {
-        if (run.callCount > 1 || this.#order.heldOn(session).length > 0) this.#order.block(run, session);
-      }
+      if (run.callCount > 1 || this.#order.lastHeldOn(run.refOf(0)) !== undefined) this.#order.block(run, 0);
       this.#sendAgain(run);
     }
   }
@@ -122,6 +120,7 @@ export class Batch {
     this.#waiting.clear();
     const [first, ...others] = byApp.flat();
     if (first === undefined) return;
+    for (const run of [first, ...others]) if (run.mayLeaveUndone) this.#order.block(run, 1);
     this.#isBusy = others.length > 0 || first.callCount > 1;
     if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
     else if (others.length === 0) this.#sendAlone(first);

@@ -4,7 +4,7 @@ import { Batch, MOVING_PAUSE } from "./batch.js";
 import type { Commands, RedisClient } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, type HeldCommand, isReply, isUnsent } from "./gate.js";
-import type { AppKeys, Operation } from "./operation.js";
+import type { AppKeys, Operation, OperationInput } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
@@ -29,7 +29,7 @@ export class Connection {
    * Runs an operation's script, in one run with other calls if possible.
    * @param deadline of a call with several round trips. With it, the script is sent at once and serves this call only.
    */
-  run<Keys extends AppKeys, Input, Output>(
+  run<Keys extends AppKeys, Input extends OperationInput, Output>(
     operation: Operation<Keys, Input, Output>,
     keys: Keys,
     input: Input,

@@ -14,11 +14,14 @@ export interface AppKeys {
   readonly index: readonly string[];
 }
 
+/** The input of an operation. Calls with the same `ref` concern one session, and keep their order. */
+export type OperationInput = object & { readonly ref?: string };
+
 /**
  * A script with its keys, its arguments and the meaning of its reply. Read integers with `toNumber()`, because a client
  * with ioredis's option `stringNumbers` returns them as strings.
  */
-export interface Operation<Keys extends AppKeys, Input, Output> {
+export interface Operation<Keys extends AppKeys, Input extends OperationInput, Output> {
   readonly script: Script;
   /**
    * How many arguments are the same for all calls of a run, for a script that can serve many calls. These arguments come
@@ -26,6 +29,8 @@ export interface Operation<Keys extends AppKeys, Input, Output> {
    * reply for each call, or the reply itself if there is only one call.
    */
   readonly common?: number;
+  /** Whether the script may leave calls of a run undone, except the first one. */
+  readonly mayLeaveUndone?: true;
   /** `keys` and `args` must return a new array each time, because a run appends to it. */
   keys(keys: Keys, input: Input): string[];
   args(input: Input): (string | number)[];

@@ -1,13 +1,13 @@
 import { fromRedis, type SessionError } from "../errors.js";
-import { type AppKeys, CHUNK, type Operation, UNDONE } from "./operation.js";
+import { type AppKeys, CHUNK, type Operation, type OperationInput, UNDONE } from "./operation.js";
 import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
 
 /** A call of an operation, with the functions that end it. */
 export interface Call {
-  readonly operation: Operation<AppKeys, unknown, unknown>;
+  readonly operation: Operation<AppKeys, OperationInput, unknown>;
   readonly keys: AppKeys;
-  readonly input: unknown;
+  readonly input: OperationInput;
   resolve(output: unknown): void;
   reject(error: unknown): void;
 }
@@ -29,6 +29,9 @@ export class Run {
   isSent = false;
   /** Called when all calls have ended, with a result or an error. */
   onEnd: (() => void) | undefined;
+  /** For CallOrder: the number of calls of whose sessions it knows that they are in this run. */
+  indexed = 0;
+  #hasFailed = false;
   readonly #calls: [Call, ...Call[]];
   #argsLength: number;
 
@@ -45,7 +48,10 @@ export class Run {
   #undone(from: number): Run {
     const [first, ...others] = this.#calls.slice(from) as [Call, ...Call[]];
     const run = new Run(first, this.deadline);
-    for (const call of others) run.#append(call, call.operation.args(call.input), keysOf(call));
+    for (const call of others) {
+      run.#append(keysOf(call), call.operation.args(call.input));
+      run.#calls.push(call);
+    }
     return run;
   }
 
@@ -54,9 +60,19 @@ export class Run {
     return this.#calls.length;
   }
 
+  /** Whether calls on the sessions of this run must wait for it, because its script may leave some of its calls undone. */
+  get mayLeaveUndone(): boolean {
+    return this.#calls.length > 1 && this.#calls[0].operation.mayLeaveUndone === true;
+  }
+
+  /** The ref of the session that a call concerns. */
+  refOf(index: number): string | undefined {
+    return this.#calls[index]?.input.ref;
+  }
+
   /** Whether the run has the maximum number of sessions or of characters. */
   get isFull(): boolean {
-    return this.keys.length - this.firstSession >= CHUNK || this.#argsLength >= MAX_ARGS_LENGTH;
+    return this.#calls.length >= CHUNK || this.#argsLength >= MAX_ARGS_LENGTH;
   }
 
   /**
@@ -64,39 +80,44 @@ export class Run {
    * @param callKeys the keys of the call
    */
   tryAdd(call: Call, callKeys: readonly string[]): boolean {
-    const { operation, keys } = this.#calls[0];
-    const { common } = operation;
-    if (common === undefined || call.operation !== operation || call.keys !== keys || this.isFull) return false;
-    const args = operation.args(call.input);
-    for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
-    this.#append(call, args, callKeys);
+    if (this.isFull || !this.#hasOperationOf(call)) return false;
+    const args = call.operation.args(call.input);
+    if (!this.#hasCommon(args)) return false;
+    this.#append(callKeys, args);
+    this.#calls.push(call);
     return true;
   }
 
-  #append(call: Call, args: readonly (string | number)[], callKeys: readonly string[]): void {
-    const { operation, keys } = call;
-    for (let i = keys.index.length; i < callKeys.length; i++) this.keys.push(callKeys[i] as string);
+  /** Adds the calls of another run, if this run can serve them and the deadlines are close. Returns whether they were added. */
+  absorb(run: Run): boolean {
+    const isTooMuch = this.callCount + run.callCount > CHUNK || this.#argsLength + run.#argsLength > MAX_ARGS_LENGTH;
+    const isClose = Math.abs(run.deadline - this.deadline) <= MAX_DEADLINE_DIFFERENCE;
+    if (isTooMuch || !isClose || !this.#hasOperationOf(run.#calls[0]) || !this.#hasCommon(run.args)) return false;
+    this.#append(run.keys, run.args);
+    this.#calls.push(...run.#calls);
+    return true;
+  }
+
+  /** Whether a call is of the operation and the app of this run, so that one run may serve both. */
+  #hasOperationOf({ operation, keys }: Call): boolean {
+    const [first] = this.#calls;
+    // A call that joined a run that has failed would never end.
+    return operation === first.operation && keys === first.keys && operation.common !== undefined && !this.#hasFailed;
+  }
+
+  /** Whether arguments begin with those that all calls of this run have in common. */
+  #hasCommon(args: readonly (string | number)[]): boolean {
+    const { common = 0 } = this.#calls[0].operation;
+    for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
+    return true;
+  }
+
+  /** Appends keys and arguments, except for those that all calls of this run have in common. */
+  #append(keys: readonly string[], args: readonly (string | number)[]): void {
+    const { operation, keys: appKeys } = this.#calls[0];
+    for (let i = appKeys.index.length; i < keys.length; i++) this.keys.push(keys[i] as string);
     for (let i = operation.common ?? 0; i < args.length; i++) this.args.push(args[i] as string | number);
     this.#argsLength += lengthOf(args);
-    this.#calls.push(call);
-  }
-
-  /** The position of the first session key in `keys`. */
-  get firstSession(): number {
-    return this.#calls[0].keys.index.length;
-  }
-
-  /** The session key of each call. */
-  get sessions(): string[] {
-    // A script that serves one call only may have other keys after the session key.
-    return this.keys.slice(this.firstSession, this.firstSession + (this.#calls.length === 1 ? 1 : this.keys.length));
-  }
-
-  /** Adds the call of another run of one call, if their deadlines are close. Returns whether it was added. */
-  absorb(run: Run): boolean {
-    const [call] = run.#calls;
-    if (run.callCount > 1 || Math.abs(run.deadline - this.deadline) > MAX_DEADLINE_DIFFERENCE) return false;
-    return this.tryAdd(call, run.keys);
   }
 
   /**
@@ -127,6 +148,7 @@ export class Run {
 
   /** Ends all calls with the error. */
   fail(error: SessionError): void {
+    this.#hasFailed = true;
     for (const call of this.#calls) call.reject(error);
     this.onEnd?.();
   }

@@ -81,6 +81,10 @@ export const SCHEMAS = {
       idle: { type: "integer", description: "Seconds since the last use." },
       created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
       device: { type: "string" },
+      maxAge: {
+        type: ["integer", "null"],
+        description: "Seconds that the browser keeps the session's cookie; null until it is closed.",
+      },
       no_resave: { type: "boolean", const: true },
       d: { $ref: "#/components/schemas/Data" },
     },

@@ -3,11 +3,11 @@ import type { Connection } from "../redis/connection.js";
 import type { Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
-import { isLarge, LargeSessions, padNumbers } from "./large-sessions.js";
+import { isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
-import { decode, StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
@@ -167,13 +167,14 @@ export class AppSessions {
    */
   set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
     const now = Date.now();
+    const { maxBytes, maxKeys } = bounds;
     const changeLarge = (at: string, deadline: number) =>
       this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, deadline);
     return this.#follow(
       ref,
       (at, deadline) => {
         if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
-        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, ...bounds }, deadline);
+        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, maxBytes, maxKeys }, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
     );
@@ -275,29 +276,43 @@ export class AppSessions {
   #follow<Reply, Result>(
     ref: string,
     call: (ref: string, deadline?: number) => Promise<Reply | Tombstone>,
-    complete: (
-      reply: Exclude<Reply, Tombstone>,
-      ref: string,
-      deadline: number,
-    ) => Result | Tombstone | Promise<Result | Tombstone>,
+    complete: Complete<Reply, Result>,
   ): Promise<Exclude<Result, Tombstone> | null> {
-    type Final = Exclude<Result, Tombstone> | null;
     const deadline = this.#connection.deadline();
-    const visited = [ref];
-    const arrive = (result: Result | Tombstone): Final | Promise<Final> => {
-      if (!(result instanceof Tombstone)) return result as Final;
-      const { redirect } = result;
-      if (redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS) return null;
-      visited.push(redirect);
-      return call(redirect, deadline).then(finish);
-    };
-    const finish = (reply: Reply | Tombstone): Final | Promise<Final> => {
-      if (reply instanceof Tombstone) return arrive(reply);
-      const result = complete(reply as Exclude<Reply, Tombstone>, visited.at(-1) as string, deadline);
-      return result instanceof Promise ? result.then(arrive) : arrive(result);
-    };
-    return call(ref).then(finish);
+    return call(ref).then((reply) => {
+      const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
+      // Nearly always the call ends here.
+      if (!(result instanceof Tombstone || result instanceof Promise)) return result as Exclude<Result, Tombstone>;
+      return follow(result, ref, deadline, call, complete);
+    });
   }
+}
+
+type Complete<Reply, Result> = (
+  reply: Exclude<Reply, Tombstone>,
+  ref: string,
+  deadline: number,
+) => Result | Tombstone | Promise<Result | Tombstone>;
+
+/** Follows the redirects from the first result of a call; see AppSessions.#follow(). */
+async function follow<Reply, Result>(
+  first: Result | Tombstone | Promise<Result | Tombstone>,
+  ref: string,
+  deadline: number,
+  call: (ref: string, deadline: number) => Promise<Reply | Tombstone>,
+  complete: Complete<Reply, Result>,
+): Promise<Exclude<Result, Tombstone> | null> {
+  const visited = [ref];
+  let result = await first;
+  while (result instanceof Tombstone) {
+    const { redirect } = result;
+    if (redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS) return null;
+    visited.push(redirect);
+    const reply = await call(redirect, deadline);
+    result =
+      reply instanceof Tombstone ? reply : await complete(reply as Exclude<Reply, Tombstone>, redirect, deadline);
+  }
+  return result as Exclude<Result, Tombstone>;
 }
 
 /**

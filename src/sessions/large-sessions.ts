@@ -5,7 +5,7 @@ import { toNumber } from "../redis/reply.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
-import { decode, type StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumber, type StoredSession, Tombstone } from "./session-text.js";
 
 /** The maximum number of bytes that a script reads of a session, as in lua/include/read.lua. */
 const MAX_TEXT = 256 * 1024 + 4096;
@@ -101,8 +101,8 @@ export class LargeSessions {
         headerChange.ttl !== "keep" && (headerChange.ttl !== "use" || Math.abs(headerChange.now - Number(la)) >= 1000);
       const lines = [
         isTouched ? headerChange.now : la,
-        padded(r),
-        padded(changes === "" ? Number(w) : Number(w) + 1),
+        padNumber(r),
+        padNumber(changes === "" ? Number(w) : Number(w) + 1),
         typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine,
         created,
         headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
@@ -158,15 +158,6 @@ export class LargeSessions {
 export function isLarge(text: string): boolean {
   // A UTF-16 unit has at most three bytes in UTF-8. Most texts are so short that their bytes need not be counted.
   return text.length > MAX_TEXT / 3 && Buffer.byteLength(text) > MAX_TEXT;
-}
-
-/** Pads the numbers of reads and writes with zeros, so that scripts can change them in place. */
-export function padNumbers(text: string): string {
-  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padded(r)}\n${padded(w)}\n`);
-}
-
-function padded(number: string | number | undefined): string {
-  return String(Number(number)).padStart(10, "0");
 }
 
 /** Identifies a version of a session's text: number of writes and time of creation. For a tombstone it is the whole text. */

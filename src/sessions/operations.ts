@@ -1,13 +1,13 @@
 import { tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
-import type { Operation } from "../redis/operation.js";
+import type { Operation, OperationInput } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
-import { decode, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
+import { decode, padNumbers, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
 
 /** An operation on the sessions of an app. */
-type SessionOperation<Input, Output> = Operation<Keys, Input, Output>;
+type SessionOperation<Input extends OperationInput, Output> = Operation<Keys, Input, Output>;
 
 interface ByRef {
   ref: string;
@@ -156,7 +156,7 @@ export const create = {
     id,
     now,
     ttl * 1000,
-    text,
+    padNumbers(text),
   ],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<NewSession & WithLimits, boolean>;
@@ -164,6 +164,7 @@ export const create = {
 export const get = {
   script: scripts.get,
   common: 1,
+  mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
   reply: (reply: string | null | [header: string], { ref }) =>
@@ -173,6 +174,7 @@ export const get = {
 export const set = {
   script: scripts.set,
   common: 2,
+  mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, now, changes],
   reply: (reply: string | number | null, input) => tooMuchOf(reply, input) ?? decode(reply as string | null, input.ref),
@@ -186,7 +188,7 @@ export const replace = {
     keys.barred(ANONYMOUS),
     ...(staged === undefined ? [] : [staged]),
   ],
-  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, text],
+  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<Replacement, boolean>;
 
@@ -200,6 +202,7 @@ export const exchange = {
 export const update = {
   script: scripts.update,
   common: 2,
+  mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, id, now, ttl ?? "", changes],
   reply: (reply: number, input) => tooMuchOf(reply, input) ?? toNumber(reply) === 1,

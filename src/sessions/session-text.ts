@@ -20,6 +20,9 @@ export class Tombstone {
   }
 }
 
+/** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
+export const UNTIL_CLOSED = "session";
+
 /** The optional fields of a new session's header. */
 interface HeaderFields {
   /** as JSON */
@@ -28,7 +31,7 @@ interface HeaderFields {
   device?: string | undefined;
   no_resave?: boolean;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
-  flags?: Readonly<Record<string, string | number | undefined>>;
+  flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
 
 /** Returns the header of a new session. `now` is ms, `ttl` seconds. */
@@ -48,6 +51,23 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
     if (value !== undefined) text += ` ${name}=${encodeURIComponent(String(value).toWellFormed())}`;
   }
   return text;
+}
+
+/** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
+const PADDED_ABOVE = 1024;
+
+/**
+ * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
+ * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ */
+export function padNumbers(text: string): string {
+  if (text.length <= PADDED_ABOVE) return text;
+  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n`);
+}
+
+/** Returns a number of reads or writes in its padded form. */
+export function padNumber(number: string | number | undefined): string {
+  return String(Number(number)).padStart(10, "0");
 }
 
 function jsonOrEmpty(text: string | undefined): string {
@@ -174,14 +194,27 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
+  /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
+  get maxAge(): number | null | undefined {
+    const maxAge = this.flag("maxAge");
+    return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
+  }
+
   /** The data lines, each with a line feed in front. */
   get lines(): string {
     return this.#data;
   }
 
-  /** Returns the data as one JSON object, but with line feeds for the commas between its keys; see parseData(). */
+  /** Returns the data as one JSON object. (To replace the line feeds in the whole text would take longer.) */
   json(): string {
-    return `{${this.#data.slice(1)}}`;
+    const data = this.#data;
+    let json = "{";
+    let from = 1;
+    for (let to = data.indexOf("\n", from); to !== -1; to = data.indexOf("\n", from)) {
+      json += `${data.slice(from, to)},`;
+      from = to + 1;
+    }
+    return `${json}${data.slice(from)}}`;
   }
 
   /** The approximate number of characters of the text. */
@@ -212,7 +245,7 @@ export function parseTombstone(reply: string | number): Tombstone | undefined {
  */
 export function parseData(json: string): unknown {
   try {
-    return JSON.parse(json.replaceAll("\n", ","));
+    return JSON.parse(json);
   } catch {
     throw new SessionError("redisError", "The value at the session's key is not a session");
   }
@@ -250,7 +283,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created } = stored;
+  const { ref, r, w, la, created, maxAge } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -262,6 +295,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     created,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
+  if (maxAge !== undefined) session.maxAge = maxAge;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }

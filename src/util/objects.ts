@@ -5,6 +5,15 @@ export function omitUndefined<Options extends object>(
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
+/** The same, and omits null, which counts as left out among the options of a method. */
+export function omitNullish<Options extends object>(
+  options: Options,
+): { [Key in keyof Options]: NonNullable<Options[Key]> } {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined && value !== null),
+  ) as never;
+}
+
 /** Whether a value is an object without a class: one from `{ … }`, `Object.create(null)` or JSON. */
 export function isPlainObject(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;

@@ -102,6 +102,43 @@ test("shows both devices of a user, ends the other one and ends all others", asy
   expect(complaints).toEqual([]);
 });
 
+test("signs a user out everywhere, this device included", async () => {
+  const windows = await open(FIREFOX, "203.0.113.7");
+  await logIn(windows, "alice");
+  expect(await windows.getByRole("button", { name: "Sign out everywhere" }).count()).toBe(0);
+  const phone = await open(IPHONE, "198.51.100.23");
+  await logIn(phone, "alice");
+  const bob = await open(EDGE, "192.0.2.4");
+  await logIn(bob, "bob");
+  await click(phone, "Sign out everywhere");
+  expect(await isLogin(phone)).toBe(true);
+  expect(await notice(phone)).toBe("You are signed out on all devices.");
+  await windows.reload();
+  expect(await isLogin(windows)).toBe(true);
+  await bob.reload();
+  expect(await devices(bob)).toEqual(["Microsoft Edge on macOS This device"]);
+  expect(complaints).toEqual([]);
+});
+
+test("keeps the cookie for 30 days if the user wants to stay signed in, otherwise until the browser closes", async () => {
+  const page = await open(FIREFOX, "203.0.113.7");
+  const cookie = async () => (await page.context().cookies()).find(({ name }) => name === "rs");
+  const days = async () => ((await cookie())?.expires ?? 0) / 86_400 - Date.now() / 86_400_000;
+  await logIn(page, "alice");
+  // Playwright's number for a cookie that ends with the browser.
+  expect((await cookie())?.expires).toBe(-1);
+  expect((await texts(page.getByRole("listitem")))[0]).not.toContain("Stays signed in");
+
+  await click(page, "Sign out");
+  await page.getByLabel("Stay signed in").check();
+  await logIn(page, "alice");
+  expect(await days()).toBeCloseTo(30, 1);
+  expect((await texts(page.getByRole("listitem")))[0]).toContain("Stays signed in");
+  await click(page, "Dark");
+  expect(await days()).toBeCloseTo(30, 1);
+  expect(complaints).toEqual([]);
+});
+
 test("refuses to end the device of another user, and a form of another site", async () => {
   const alice = await open(FIREFOX, "203.0.113.7");
   await logIn(alice, "alice");
@@ -261,7 +298,11 @@ const problems = `(() => {
     ...all("svg").map((svg) => svg.ariaHidden === "true" || "a picture without words: " + svg.outerHTML),
     ...all("[aria-labelledby]").map((one) => ids.includes(one.getAttribute("aria-labelledby")) || one.outerHTML),
     ...all("button, input:not([type=hidden]), .button").map(
-      (one) => one.getBoundingClientRect().height >= 40 || "too small for a thumb: " + one.outerHTML,
+      (one) => {
+        // The label of a checkbox is part of its target.
+        const target = one.type === "checkbox" ? one.labels[0] : one;
+        return target.getBoundingClientRect().height >= 40 || "too small for a thumb: " + one.outerHTML;
+      },
     ),
   ].filter((problem) => problem !== true);
 })()`;

@@ -28,7 +28,15 @@ afterAll(async () => {
 type Command = () => [file: string, ...args: string[]];
 
 const pnpm: Command = () => [join(tools, ".bin/pnpm"), "install", "--ignore-workspace"];
-const yarn1: Command = () => [process.execPath, join(tools, "yarn/bin/yarn.js"), "install", "--no-lockfile"];
+// Yarn 1 takes a tarball from its cache by name and version alone, so the shared cache may have one of an earlier run.
+const yarn1: Command = () => [
+  process.execPath,
+  join(tools, "yarn/bin/yarn.js"),
+  "install",
+  "--no-lockfile",
+  "--cache-folder",
+  join(temp, "yarn-cache"),
+];
 const yarn4: Command = () => [process.execPath, join(tools, "@yarnpkg/cli-dist/bin/yarn.js"), "install"];
 const bunInstall: Command = () => [join(tools, ".bin/bun"), "install"];
 
@@ -52,24 +60,40 @@ const commonjs = {
   prints: { found: "carol", all: 1, store: "function", exports: true, same: true },
 };
 
+const device = { id: "alice", device: "Firefox on Linux", maxAge: 3600 };
+const expressApp = {
+  file: "express-app.js",
+  prints: {
+    refused: [303, "/login?next=%2Fdevices%3Fa%3D1"],
+    rotated: 64,
+    devices: [
+      { ...device, current: true },
+      { ...device, current: false },
+    ],
+    ended: { kill: 2 },
+    after: [303, "/login?next=%2Fdevices"],
+    visits: [1, 2, 1],
+  },
+};
+
 const rows = [
   {
     manager: "pnpm",
     install: pnpm,
     runs: [
-      { runtime: "Node", with: node, programs: [esm, commonjs] },
-      { runtime: "Bun", with: bun, programs: [esm, commonjs] },
-      { runtime: "Deno", with: deno, programs: [esm, commonjs] },
+      { runtime: "Node", with: node, programs: [esm, commonjs, expressApp] },
+      { runtime: "Bun", with: bun, programs: [esm, commonjs, expressApp] },
+      { runtime: "Deno", with: deno, programs: [esm, commonjs, expressApp] },
     ],
   },
-  { manager: "Yarn 1", install: yarn1, runs: [{ runtime: "Node", with: node, programs: [esm, commonjs] }] },
+  { manager: "Yarn 1", install: yarn1, runs: [{ runtime: "Node", with: node, programs: [esm, commonjs, expressApp] }] },
   {
     manager: "Yarn 4",
     install: yarn4,
     // On Node 20, Plug'n'Play cannot require any ES module from a zip file.
-    runs: [{ runtime: "Node", with: plugAndPlay, programs: [esm] }],
+    runs: [{ runtime: "Node", with: plugAndPlay, programs: [esm, expressApp] }],
   },
-  { manager: "Bun", install: bunInstall, runs: [{ runtime: "Bun", with: bun, programs: [esm, commonjs] }] },
+  { manager: "Bun", install: bunInstall, runs: [{ runtime: "Bun", with: bun, programs: [esm, commonjs, expressApp] }] },
 ];
 
 describe.each(rows)("installed with $manager", ({ manager, install, runs }) => {
@@ -83,7 +107,8 @@ describe.each(rows)("installed with $manager", ({ manager, install, runs }) => {
     writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
     // Yarn 4 needs a lockfile to find the root of the project.
     writeFileSync(join(project, "yarn.lock"), "");
-    for (const { file } of [esm, commonjs]) cpSync(join(import.meta.dirname, "projects", file), join(project, file));
+    for (const { file } of [esm, commonjs, expressApp])
+      cpSync(join(import.meta.dirname, "projects", file), join(project, file));
     const [file, ...args] = install();
     // With CI set, package managers refuse to create a lockfile. Here they must create one.
     await exec(file, args, { cwd: project, env: { ...process.env, CI: "" } });

@@ -75,7 +75,7 @@ test("a site on RedisStore with its defaults works with them: login, logout, a s
 
 test("the middleware and REST work with them", async () => {
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0 });
-  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
+  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat and 19 more characters" });
   const server = express()
     .use("/rest", rest({ rs, authorize: ["key-0123456789abcdef"] }))
     .use(auth)

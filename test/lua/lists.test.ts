@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { claimExpired, get, pageActive, pageExpiry, pageUserSessions } from "../../src/lua/index.js";
+import { claimExpired, get, pageActive, pageExpiry, pageUserSessions, readTexts } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 
@@ -24,6 +24,34 @@ describe("get with an empty touch interval", () => {
   test("reads 100 sessions", async () => {
     for (const ref of HUNDRED) await plant(t.db, { ref, id: `"${ref}"` });
     expect(await list(HUNDRED)).toEqual(HUNDRED.map((ref) => `1000\n1\n1\n100\n1000\n"${ref}"\n"::1"\n`));
+  });
+});
+
+describe("read-texts", () => {
+  const read = (sessions: readonly string[], bytes: number) => t.run(readTexts, sessions, [bytes]);
+
+  test("replies a text, a tombstone or an empty string for each session, in the order of the keys", async () => {
+    await t.db.set("a", "text");
+    await t.db.set("b", ">new");
+    await t.db.lpush("list", "x");
+    expect(await read(["gone", "b", "list", "a"], 1000)).toEqual(["", ">new", "", "text"]);
+  });
+
+  test("ends before the session that exceeds the maximum", async () => {
+    for (const key of ["a", "b", "c", "d"]) await t.db.set(key, key.repeat(40));
+    expect(await read(["a", "b", "c", "d"], 100)).toEqual(["a".repeat(40), "b".repeat(40)]);
+    expect(await read(["a", "b"], 39)).toEqual([]);
+  });
+
+  test("reads no more sessions than it replies and one, and no large session as a whole", async () => {
+    for (const key of HUNDRED) await t.db.set(key, key);
+    for (const key of HUNDRED.slice(3)) await t.db.setrange(key, 1_000_000, "x");
+    await t.db.config("RESETSTAT");
+    expect(await read(HUNDRED, 256 * 1024)).toHaveLength(3);
+    const stats = await t.db.info("commandstats");
+    expect(/cmdstat_getrange:calls=(\d+)/.exec(stats)?.[1]).toBe("4");
+    // A group of eight was read with MGET before its sizes were known. Of 1 MB each, they blocked Redis for 40 ms.
+    expect(stats).not.toMatch(/cmdstat_m?get:/);
   });
 });
 

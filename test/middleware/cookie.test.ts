@@ -46,6 +46,8 @@ test.each<[string, CookieOptions, Record<string, string | true>]>([
   ["partitioned", { partitioned: true, secure: true }, { Partitioned: true, Secure: true }],
   ["priority", { priority: "low" }, { Priority: "Low" }],
   ["name __Host-", { name: "__Host-sid", secure: true }, { Secure: true, Path: "/" }],
+  ["name __Http-", { name: "__Http-sid", secure: true, domain: "example.com" }, { Secure: true, HttpOnly: true }],
+  ["name __Host-Http-", { name: "__Host-Http-sid", secure: true }, { Secure: true, HttpOnly: true, Path: "/" }],
   ["name __Secure-", { name: "__Secure-sid", secure: true, domain: "example.com" }, { Secure: true }],
 ])("sets the attributes of the option %s", async (_what, cookie, attributes) => {
   const site = await t.open(routes, { use: [t.auth({ cookie: { secure: false, ...cookie } })], tls: TLS });
@@ -55,6 +57,21 @@ test.each<[string, CookieOptions, Record<string, string | true>]>([
   expect(parts(line)).toMatchObject(expected);
   expect(parts(line)).toHaveProperty("HttpOnly", true);
 });
+
+test.each(["connect.sid", "a+b", "$sid", "s|d", "s^d", "*", "'sid'"])(
+  "finds its cookie by the exact name %s",
+  async (name) => {
+    const browser = (await t.open(routes, { use: [t.auth({ cookie: { name } })] })).browser();
+    const [value] = (await browser.post("/login")).cookies.map((line) => parts(line).value);
+    expect((await browser.get("/me")).body).toMatchObject({ id: "alice" });
+    for (const other of [name.replace(/[^a-z]/, "x"), name.replace(/[^a-z]/, ""), `x${name}`, `${name}x`]) {
+      expect((await browser.get("/me", { cookie: `${other}=${value}` })).body, other).toBeNull();
+    }
+    // A cookie of ours that is invalid is cleared; a cookie of another name is not.
+    expect((await browser.get("/me", { cookie: `${name}=nonsense` })).cookies).toHaveLength(1);
+    expect((await browser.get("/me", { cookie: "connectXsid=nonsense; aab=nonsense" })).cookies).toEqual([]);
+  },
+);
 
 test("omits HttpOnly with httpOnly: false", async () => {
   const site = await t.open(routes, { use: [t.auth({ cookie: { httpOnly: false } })] });

@@ -86,6 +86,9 @@ describe("sessions throws for the cookie options", () => {
     [{ maxage: 5 }, 'cookie has no option "maxage". Did you mean "maxAge"?'],
     [{ name: "" }, "cookie: name must be a cookie name"],
     [{ name: "a=b" }, "cookie: name must be a cookie name"],
+    [{ name: "a b" }, "cookie: name must be a cookie name"],
+    [{ name: "a;b" }, "cookie: name must be a cookie name"],
+    [{ name: "딸기" }, "cookie: name must be a cookie name"],
     [{ path: "shop" }, "cookie: path must be a path"],
     [{ path: "/;Domain=evil" }, "cookie: path must be a path"],
     [{ path: "/\r\nX: 1" }, "cookie: path must be a path"],
@@ -113,6 +116,20 @@ describe("sessions throws for the cookie options", () => {
       { name: "__Host-rs", secure: true, domain: "a.com" },
       'cookie: browsers accept "__Host-rs" only with path "/" and',
     ],
+    [{ name: "__Http-rs" }, 'cookie: browsers accept "__Http-rs" only with secure: true'],
+    [
+      { name: "__Http-rs", secure: true, httpOnly: false },
+      'cookie: browsers accept "__Http-rs" only with httpOnly: true',
+    ],
+    [{ name: "__Host-Http-rs" }, 'cookie: browsers accept "__Host-Http-rs" only with secure: true'],
+    [
+      { name: "__host-http-rs", secure: true, httpOnly: false },
+      'cookie: browsers accept "__host-http-rs" only with httpOnly: true',
+    ],
+    [
+      { name: "__Host-Http-rs", secure: true, domain: "a.com" },
+      'cookie: browsers accept "__Host-Http-rs" only with path "/" and',
+    ],
     [{ sameSite: "none", secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
     [{ partitioned: true, secure: false }, 'cookie: browsers accept sameSite "none" and partitioned only with secure'],
   ])("%j", (cookie, message) => {
@@ -126,6 +143,10 @@ describe("sessions throws for the cookie options", () => {
     [{}],
     [{ name: "__Host-rs", secure: true, path: "/" }],
     [{ name: "__Secure-rs", secure: true, domain: ".example.com", path: "/a b" }],
+    [{ name: "__Http-rs", secure: true, domain: ".example.com", path: "/a" }],
+    [{ name: "__Host-Http-rs", secure: true }],
+    [{ name: "connect.sid" }],
+    [{ name: "!#$%&'*+-.^_`|~09azAZ" }],
     [{ sameSite: "none" }],
     [{ maxAge: 400 * 86_400, httpOnly: false, partitioned: true, priority: "medium", domain: "localhost" }],
   ])("nothing about %j", (cookie) => {
@@ -154,7 +175,7 @@ test("treats an undefined option as absent", async () => {
 test.each(["/로그인", "/a b", "/a\r\nX: 1", "", 7])("required throws for the redirect %j", (redirect) => {
   expect(refusal(() => t.auth().required({ redirect: redirect as string }))).toMatchObject({
     name: "invalidValue",
-    message: 'required: redirect must be a percent-encoded URL: "/login"',
+    message: 'required: redirect must be a percent-encoded URL: "/login", or a function that returns one',
   });
 });
 

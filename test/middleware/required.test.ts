@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type AppOf, sessions } from "../../src/middleware/index.js";
-import { type Data, type Handler, type Routes, SERVER_NAMES } from "./support/servers.js";
+import { type Data, type Handler, type Req, type Routes, SERVER_NAMES } from "./support/servers.js";
 import { SECRET, useSites } from "./support/site.js";
 
 const t = useSites();
@@ -42,6 +42,53 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     }
     await browser.post("/login");
     expect(await browser.get("/private")).toMatchObject({ status: 200, body: { id: "alice" } });
+  });
+
+  test("required redirects to what the function redirect returns, and answers 401 if it returns undefined", async () => {
+    const auth = t.auth();
+    const seen: string[] = [];
+    const redirect = (req: Req): string | undefined => {
+      seen.push(`${req.method} ${req.url}`);
+      const wantsPage = req.headers.accept === "text/html";
+      return wantsPage ? `/login?next=${encodeURIComponent(`${req.url}`)}` : undefined;
+    };
+    const site = await t.open(
+      { ...login, "/private": [auth.required({ redirect }), (req) => req.rs.get()] },
+      { server, use: [auth] },
+    );
+    const browser = site.browser();
+    const page = await browser.get("/private?a=1&b=%2F", { accept: "text/html" });
+    expect(page).toMatchObject({ status: 303, text: "" });
+    // Connect removes the path of the mounted middleware from req.url.
+    const path = server === "Connect" ? "/?a=1&b=%2F" : "/private?a=1&b=%2F";
+    expect(page.headers.location).toBe(`/login?next=${encodeURIComponent(path)}`);
+    expect(await browser.get("/private")).toMatchObject({ status: 401, text: "Not signed in\n" });
+    expect(seen).toHaveLength(2);
+    await browser.post("/login");
+    expect((await browser.get("/private", { accept: "text/html" })).status).toBe(200);
+    expect(seen).toHaveLength(2);
+  });
+
+  test("required passes an error of the function redirect, and of a bad result, to next", async () => {
+    const results: [unknown, string][] = [
+      ["/login?next=/a\r\nSet-Cookie: x=1", "redirect must return"],
+      ["/로그인", "redirect must return"],
+      ["", "redirect must return"],
+      [null, "redirect must return"],
+      [Promise.resolve("/login"), "redirect must return"],
+      [new Error("boom"), "boom"],
+    ];
+    for (const [result, message] of results) {
+      const auth = t.auth();
+      const redirect = () => {
+        if (result instanceof Error) throw result;
+        return result as string;
+      };
+      const site = await t.open({ "/private": [auth.required({ redirect }), () => "never"] }, { server, use: [auth] });
+      const answer = await site.browser().get("/private");
+      expect(answer).toMatchObject({ status: 500, text: expect.stringContaining(message), cookies: [] });
+      expect(answer.headers).not.toHaveProperty("location");
+    }
   });
 
   test("required and optional attach req.rs themselves, and reuse it if it is there", async () => {

@@ -11,6 +11,7 @@ const routes: Routes = {
   "/me": (req) => req.rs.get(),
   "/set": (req) => req.rs.set({ a: 1 }),
   "/rotate": (req) => req.rs.rotate({ grace: 0 }),
+  "/get-and-rotate": async (req) => (await req.rs.get()) && req.rs.rotate({ grace: 0 }),
   "/devices": (req) => req.rs.devices(),
   "/logout": (req) => req.rs.kill(),
 };
@@ -39,8 +40,13 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect(await cost("/hello", "/hello")).toEqual([]);
   });
 
-  test.each(["/me", "/private", "/set", "/rotate", "/logout"])("takes one round trip for %s", async (path) => {
+  test.each(["/me", "/private", "/set", "/logout"])("takes one round trip for %s", async (path) => {
     expect(await cost(path)).toEqual(["evalsha"]);
+  });
+
+  test("reads how long the browser keeps the cookie along with rotate, unless the request has loaded its session", async () => {
+    expect(await cost("/rotate")).toEqual(["evalsha", "evalsha"]);
+    expect(await cost("/get-and-rotate")).toEqual(["evalsha", "evalsha"]);
   });
 
   test("sends nothing for a browser without a session", async () => {

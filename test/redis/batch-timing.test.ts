@@ -25,7 +25,7 @@ beforeEach(() => setUp());
 
 /** Makes a call. `session` is "s" unless it is given. */
 function add(operation: typeof get, value: string | number, session = "s", keys = app): TestCall {
-  const call = callOf(operation, { session, value }, keys);
+  const call = callOf(operation, { ref: session, value }, keys);
   batch.add(call);
   return call;
 }
@@ -269,6 +269,26 @@ describe("calls on one session", () => {
     expect(later.ends).toEqual(["later"]);
     // All have ended but the first call.
     expect(deadlines.count).toBe(1);
+  });
+
+  test("that were held several times on several sessions are sent in one run", async () => {
+    add(get, 0, "x");
+    for (const session of ["x", "a", "b", "c"]) add(get, 1, session);
+    await flush();
+    for (const value of [2, 3]) for (const session of ["a", "b", "c"]) add(get, value, session);
+    await answer(1, ["", "", "", ""]);
+    expect(client.values).toEqual([[0], [1, 1, 1, 1], [2, 3, 2, 3, 2, 3]]);
+  });
+
+  test("do not wait for a run whose script leaves no call undone", async () => {
+    const { mayLeaveUndone: _, ...kill } = sharedOperation("kill");
+    add(kill, 0, "x");
+    add(kill, 1, "a");
+    add(kill, 2, "b");
+    await flush();
+    add(get, 3, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 2], [3]]);
   });
 
   test("that were held behind a released call wait for it", async () => {

@@ -15,7 +15,7 @@ function runOf(...calls: [TestCall, ...TestCall[]]): Run {
 }
 
 function call(value: string | number, session = "s"): TestCall {
-  return callOf(get, { session, value });
+  return callOf(get, { ref: session, value });
 }
 
 function canAdd(run: Run, added: TestCall): boolean {
@@ -27,20 +27,24 @@ describe("tryAdd", () => {
     const run = runOf(call(1, "a"), call(2, "b"));
     expect(run.keys).toEqual(["rs:{app}:index", "rs:{app}:a", "rs:{app}:b"]);
     expect(run.args).toEqual(["", 1, 2]);
-    expect(run.sessions).toEqual(["rs:{app}:a", "rs:{app}:b"]);
+    expect([run.refOf(0), run.refOf(1)]).toEqual(["a", "b"]);
     expect(run.callCount).toBe(2);
   });
 
   test("refuses a call that the run cannot serve", () => {
     const run = runOf(call(1));
-    expect(canAdd(run, callOf(set, { session: "s", value: 2 }))).toBe(false);
-    expect(canAdd(run, callOf(get, { session: "s", value: 2 }, { ...app }))).toBe(false);
-    expect(canAdd(run, callOf(get, { session: "s", value: 2, shared: "other" }))).toBe(false);
+    expect(canAdd(run, callOf(set, { ref: "s", value: 2 }))).toBe(false);
+    expect(canAdd(run, callOf(get, { ref: "s", value: 2 }, { ...app }))).toBe(false);
+    expect(canAdd(run, callOf(get, { ref: "s", value: 2, shared: "other" }))).toBe(false);
     expect(run.args).toEqual(["", 1]);
     const { common: _, ...alone } = get;
-    expect(canAdd(runOf(callOf(alone, { session: "s", value: 1 })), callOf(alone, { session: "s", value: 2 }))).toBe(
-      false,
-    );
+    expect(canAdd(runOf(callOf(alone, { ref: "s", value: 1 })), callOf(alone, { ref: "s", value: 2 }))).toBe(false);
+  });
+
+  test("refuses a call when the run has failed", () => {
+    const run = runOf(call(1));
+    run.fail(new SessionError("timeout", "late"));
+    expect(canAdd(run, call(2))).toBe(false);
   });
 
   test("refuses a call when the run has the maximum number of sessions", () => {
@@ -56,26 +60,39 @@ describe("tryAdd", () => {
   });
 });
 
-describe("sessions", () => {
-  test("has only the session key of a script with one call and more keys", () => {
-    const alone = { ...get, keys: () => ["rs:{app}:index", "rs:{app}:s", "rs:{app}:barred"] };
-    expect(new Run(callOf(alone, { session: "s", value: 1 }), 1000).sessions).toEqual(["rs:{app}:s"]);
-  });
+test("mayLeaveUndone is true if the script may leave calls after the first one undone", () => {
+  expect(runOf(call(1)).mayLeaveUndone).toBe(false);
+  expect(runOf(call(1), call(2)).mayLeaveUndone).toBe(true);
+  const { mayLeaveUndone: _, ...kill } = sharedOperation("kill");
+  const ended = (value: number) => callOf(kill, { ref: "s", value });
+  expect(runOf(ended(1), ended(2)).mayLeaveUndone).toBe(false);
 });
 
 describe("absorb", () => {
-  test("adds the call of a run whose deadline is close", () => {
-    const run = runOf(call(1));
-    expect(run.absorb(new Run(call(2), 1100))).toBe(true);
-    expect(run.args).toEqual(["", 1, 2]);
+  test("adds the calls of a run whose deadline is close", () => {
+    const run = runOf(call(1, "a"));
+    expect(run.absorb(new Run(call(2, "b"), 1100))).toBe(true);
+    expect(run.absorb(runOf(call(3, "c"), call(4, "d")))).toBe(true);
+    expect(run.args).toEqual(["", 1, 2, 3, 4]);
+    expect(run.keys).toEqual(["rs:{app}:index", "rs:{app}:a", "rs:{app}:b", "rs:{app}:c", "rs:{app}:d"]);
   });
 
-  test("refuses a run whose deadline is not close, and a run of several calls", () => {
+  test("refuses a run whose deadline is not close, and a run that it cannot serve", () => {
     const run = runOf(call(1));
     expect(run.absorb(new Run(call(2), 1101))).toBe(false);
     expect(run.absorb(new Run(call(2), 899))).toBe(false);
-    expect(run.absorb(runOf(call(2), call(3)))).toBe(false);
+    expect(run.absorb(runOf(callOf(set, { ref: "s", value: 2 })))).toBe(false);
+    expect(run.absorb(runOf(callOf(get, { ref: "s", value: 2, shared: "other" })))).toBe(false);
     expect(run.args).toEqual(["", 1]);
+  });
+
+  test("refuses a run with which it would have too many sessions or characters", () => {
+    const calls = (count: number) => runOf(call(0), ...Array.from({ length: count - 1 }, (_, n) => call(n + 1)));
+    const run = calls(CHUNK - 2);
+    expect(run.absorb(calls(3))).toBe(false);
+    expect(run.absorb(calls(2))).toBe(true);
+    const long = () => runOf(call("x".repeat(40 * 1024)));
+    expect(long().absorb(long())).toBe(false);
   });
 });
 

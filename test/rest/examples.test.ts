@@ -15,7 +15,10 @@ let server: Program;
 
 beforeAll(async () => {
   redis = await startRedis();
-  server = await startExample("rest/server.js", redis.url, { API_KEY, SESSION_SECRET: "keyboard cat" });
+  server = await startExample("rest/server.js", redis.url, {
+    API_KEY,
+    SESSION_SECRET: "keyboard cat and 19 more characters",
+  });
 });
 beforeEach(async () => {
   await redis.client().flushdb();

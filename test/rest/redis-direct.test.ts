@@ -4,7 +4,7 @@ import { useEngine } from "../support/engine.js";
 import { findProgram, nameOf, startProgram } from "../support/programs.js";
 
 const python = findProgram(["python3", "/usr/bin/python3"], ["-c", "import redis"]);
-const SECRET = "keyboard cat";
+const SECRET = "keyboard cat and 19 more characters";
 
 const t = useEngine({ nested: true });
 let server: Awaited<ReturnType<typeof startProgram>> | undefined;

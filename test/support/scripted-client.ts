@@ -73,7 +73,8 @@ export function replyError(message: string): Error {
 }
 
 interface Input {
-  session: string;
+  /** The ref of the call's session. */
+  ref: string;
   /** The argument that all calls of a run have in common. */
   shared?: string;
   value: string | number;
@@ -84,7 +85,8 @@ export function sharedOperation(name: string): Operation<AppKeys, Input, unknown
   return {
     script: { name, sha: `sha of ${name}`, source: `source of ${name}` },
     common: 1,
-    keys: (keys, { session }) => [...keys.index, `${keys.base}${session}`],
+    mayLeaveUndone: true,
+    keys: (keys, { ref }) => [...keys.index, `${keys.base}${ref}`],
     args: ({ shared = "", value }) => [shared, value],
     reply: (reply: unknown) => reply,
   };

@@ -15,21 +15,27 @@ export function fieldsOf(text: string | null): Fields {
   const fields: Fields = {};
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
-  const [, ttl, no_resave, end] = /^([^ ]+)( no_resave)?(?: until (\d+))?$/.exec(life) ?? [];
+  const [, ttl, no_resave, flags, end] = /^([^ ]+)( no_resave)?((?: \w+=\S*)*)(?: until (\d+))?$/.exec(life) ?? [];
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,
     ...(ttl !== undefined && { ttl }),
     ...(no_resave && { no_resave: "1" }),
+    ...(flags && { flags: flags.slice(1) }),
     ...(end !== undefined && { end }),
     ...Object.fromEntries(data),
   };
 }
 
-export function textOf({ to, ttl, no_resave, end, ...fields }: Record<string, unknown>): string {
+export function textOf({ to, ttl, no_resave, flags, end, ...fields }: Record<string, unknown>): string {
   if (to !== undefined) return `>${to}`;
-  const life = `${ttl ?? ""}${no_resave === undefined ? "" : " no_resave"}${end === undefined ? "" : ` until ${end}`}`;
-  const own = OWN.map((name) => (name === "life" ? life : (fields[name] ?? "")));
+  const life = [
+    ttl ?? "",
+    ...(no_resave ? ["no_resave"] : []),
+    ...(flags ? [flags] : []),
+    ...(end ? ["until", end] : []),
+  ];
+  const own = OWN.map((name) => (name === "life" ? life.join(" ") : (fields[name] ?? "")));
   const data = Object.entries(fields).filter(([name]) => name.startsWith('"'));
   return [...own, ...data.map(([name, value]) => `${name}:${value}`)].join("\n");
 }

@@ -1,5 +1,5 @@
 --@include touch-user
---@include user-sessions
+--@include add-owner
 
 -- Writes a session's index entries. The caller must call flush_owners() afterwards. `wipe_at` is the time at which the
 -- wiper checks the session first, ms of Redis's clock.

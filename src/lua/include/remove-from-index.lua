@@ -1,4 +1,4 @@
---@include user-sessions
+--@include remove-owner
 
 -- Removes a session's index entries. The caller must call flush_owners() afterwards.
 local function remove_from_index(id, ref)

@@ -9,7 +9,7 @@ async function main() {
   const rs = new RedisSessions({ client, wipe: 0 });
   const { token } = await rs.create({ app: "webapp", id: "carol", ip: "127.0.0.1" });
   const found = await new Promise((ready) => rs.get({ app: "webapp", token }, (_error, session) => ready(session)));
-  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
+  const auth = sessions({ rs, app: "webapp", secret: "keyboard cat and 19 more characters" });
   const { sessions: all } = await auth.admin.soid({ id: "carol" });
   const store = new RedisStore({ client });
   // import and require return the same class, with the exports of the ES module as properties.

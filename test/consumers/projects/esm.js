@@ -8,7 +8,7 @@ import { sessions } from "ioredis-sessions/middleware";
 
 const client = new Redis(process.env.REDIS_URL);
 const rs = new RedisSessions({ client, wipe: 0 });
-const auth = sessions({ rs, app: "webapp", secret: "keyboard cat" });
+const auth = sessions({ rs, app: "webapp", secret: "keyboard cat and 19 more characters" });
 
 const server = createServer((req, res) => {
   auth(req, res, async () => {

@@ -11,7 +11,7 @@ import { editFields, readFields } from "../../support/session-text.js";
 import { Browser } from "./browser.js";
 import { type Data, type Req, type Routes, SERVERS, type ServerName, type ServerOptions } from "./servers.js";
 
-export const SECRET = "keyboard cat";
+export const SECRET = "keyboard cat and 19 more characters";
 
 export interface SiteOptions extends ServerOptions {
   /** Default "Express 5". */
