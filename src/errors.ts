@@ -8,7 +8,8 @@ export type SessionErrorName =
   | "redisError"
   | "tooManySessions"
   | "headersSent"
-  | "crossSite";
+  | "crossSite"
+  | "impersonated";
 
 /** The values of `error.code`. Each belongs to one name. */
 export type SessionErrorCode =
@@ -20,7 +21,8 @@ export type SessionErrorCode =
   | "ERR_REDIS"
   | "ERR_TOO_MANY_SESSIONS"
   | "ERR_HEADERS_SENT"
-  | "ERR_CROSS_SITE";
+  | "ERR_CROSS_SITE"
+  | "ERR_IMPERSONATED";
 
 const CODES: Record<SessionErrorName, SessionErrorCode> = {
   missingParameter: "ERR_MISSING_PARAMETER",
@@ -32,6 +34,7 @@ const CODES: Record<SessionErrorName, SessionErrorCode> = {
   tooManySessions: "ERR_TOO_MANY_SESSIONS",
   headersSent: "ERR_HEADERS_SENT",
   crossSite: "ERR_CROSS_SITE",
+  impersonated: "ERR_IMPERSONATED",
 };
 
 const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
@@ -39,6 +42,7 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
   unavailable: 503,
   tooManySessions: 409,
   crossSite: 403,
+  impersonated: 403,
 };
 
 /**
@@ -53,6 +57,7 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot set the cookie, because the response has begun.
  * - `crossSite`: the middleware refuses a sign-in that a page of another site sent.
+ * - `impersonated`: an impersonated session can neither be confirmed nor be replaced by another impersonated one.
  *
  * docs/troubleshooting.md has a heading for each `code`.
  *
@@ -73,7 +78,7 @@ export class SessionError extends Error {
   declare readonly hint?: string;
   /**
    * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
-   * 403 for `crossSite`. All other errors have none, so Express answers 500. Only the application knows whether bad
+   * 403 for `crossSite` and `impersonated`. All other errors have none, so Express answers 500. Only the application knows whether bad
    * input is the user's fault or a bug.
    */
   declare readonly status?: 403 | 409 | 503;
@@ -140,7 +145,13 @@ export function isOutOfMemory(error: unknown): boolean {
   return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("OOM ") === true;
 }
 
-const REFUSALS: readonly SessionErrorName[] = ["missingParameter", "invalidFormat", "invalidValue", "tooManySessions"];
+const REFUSALS: readonly SessionErrorName[] = [
+  "missingParameter",
+  "invalidFormat",
+  "invalidValue",
+  "tooManySessions",
+  "impersonated",
+];
 
 export function missingParameter(item: string, hint?: string): SessionError {
   return new SessionError("missingParameter", `No ${item} supplied`, { hint });
@@ -175,6 +186,11 @@ export function tooManyKeys(what: string, maxKeys: number): SessionError {
     `${what} more than ${maxKeys} keys`,
     "raise maxKeys, or store less: several values under one key",
   );
+}
+
+/** @param action what was refused: completes "An impersonated session cannot …" */
+export function impersonated(action: string): SessionError {
+  return new SessionError("impersonated", `An impersonated session cannot ${action}`);
 }
 
 export function tooManySessions(max: number): SessionError {

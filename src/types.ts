@@ -125,6 +125,11 @@ export interface Session<Data = DefaultData> {
   idle: number;
   /** When the session was created, in milliseconds since 1970. */
   created: number;
+  /**
+   * When the user was authenticated last, in milliseconds since 1970: at the last `confirm`, or when the session was created.
+   * It is named after the claim `auth_time` of OpenID Connect, which is in seconds.
+   */
+  authTime: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
   /**
@@ -132,6 +137,18 @@ export interface Session<Data = DefaultData> {
    * without it.
    */
   maxAge?: number | null;
+  /**
+   * The user's address at the last use before this call. Absent if it was `ip`. The middleware records it, at most once a
+   * minute; the engine's own methods and RedisStore do not.
+   */
+  lastIp?: string;
+  /** What the user used last. Absent if it was `device`. Recorded together with `lastIp`. */
+  lastDevice?: string;
+  /**
+   * Who is signed in as the user, for example an employee of the support. Always text. Absent if the user is. It is named
+   * after the claim `act` of RFC 8693.
+   */
+  actor?: string;
   /** True if use does not prolong the session, absent otherwise. */
   no_resave?: true;
   /** The data. Absent if there is none. */
@@ -180,15 +197,18 @@ export interface CreateOptions<Data = DefaultData> extends User {
   ip: string;
   /**
    * The idle timeout in seconds, at least 10: the session ends when it is not used for that long. Default 7200, or
-   * `maxAge` if that is longer. A value that seems to be in milliseconds (more than 400 days, or such as 3600_000) causes
-   * a warning.
+   * `maxAge` if that is longer, or 3600 with `actor`. A value that seems to be in milliseconds (more than 400 days, or such
+   * as 3600_000) causes a warning.
    */
   ttl?: number | undefined;
   /** The first data, at least one key. Keys whose value is null are left out. Default: no data. */
   d?: Changes<Data> | undefined;
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
-  /** If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. */
+  /**
+   * If true, use does not prolong the session: it ends `ttl` seconds after its creation. Default false. With `actor` it is
+   * always true, and false throws `invalidValue`.
+   */
   no_resave?: boolean | undefined;
   /** What the user signs in with, such as "Firefox on Windows": 1 to 64 characters. Default: none. */
   device?: string | undefined;
@@ -198,6 +218,12 @@ export interface CreateOptions<Data = DefaultData> extends User {
    * Default: not stored.
    */
   maxAge?: number | null | undefined;
+  /**
+   * The id of an admin or employee who signs in as the user (impersonation): 1 to 128 characters, or a safe integer. The
+   * session ends `ttl` seconds after its creation, because use never prolongs it; the default of `ttl` is then 3600. It
+   * shows `actor` in all lists. Default: none.
+   */
+  actor?: string | number | undefined;
   /**
    * The lifetime in seconds, at least 10: the session ends that long after its creation, even if it is used. A longer
    * `ttl` is reduced to it. Default: no limit.
@@ -234,6 +260,9 @@ export type SetOptions<Data = DefaultData> = Which & {
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
 };
+
+/** Options of `confirm`. If the session does not exist, nothing is written and the result is null. */
+export type ConfirmOptions = Which;
 
 /** Options of `kill`. If the session does not exist, the result is `{ kill: 0 }`. */
 export type KillOptions = Which;
@@ -273,13 +302,28 @@ export type ActivityOptions = App & Span;
 /** Options of `sessions`. If no session was active in the last `dt` seconds, the iterator ends at once. */
 export type SessionsOfAppOptions = App & Span;
 
-/** Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. */
+/**
+ * Options of `rotate`. If the session does not exist, or the token was rotated before, the result is null. If the token was
+ * rotated with `confirm`, the result is the same new token until that is used.
+ */
 export interface RotateOptions extends App {
   /** The session's current token. */
   token: string;
   /** Seconds that the current token stays valid together with the new one. With 0 it ends at once. Default 10. */
   grace?: number | undefined;
+  /**
+   * Whether the current token also stays valid until the new one is used for the first time, for at most as long as the
+   * session lives. `grace` then counts from that use. So nobody is signed out if the answer with the new token is lost.
+   * Default false.
+   */
+  confirm?: boolean | undefined;
 }
+
+/**
+ * Why a session has ended. "reused": a token of the session was used again after it had been rotated, its grace was over
+ * and a later token was in use. One of the two is in the wrong hands.
+ */
+export type EndReason = "reused";
 
 /** A new token and its ref. */
 export interface Created {

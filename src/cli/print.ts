@@ -5,9 +5,9 @@ import type { Session, SessionList } from "../types.js";
 /** Formats sessions as a table. */
 export function table(sessions: readonly Session[]): string {
   if (sessions.length === 0) return "No sessions.";
-  const rows = sessions.map(({ ref, id, ip, device = "", created, idle, ttl }) => [
+  const rows = sessions.map(({ ref, id, actor, ip, device = "", created, idle, ttl }) => [
     ref,
-    id,
+    actor === undefined ? id : `${id} (by ${actor})`,
     ip,
     device,
     new Date(created).toISOString().slice(0, 16).replace("T", " "),

@@ -41,9 +41,15 @@ export function checkApp(app: unknown): string {
 
 /** Checks a user's id. A safe integer, such as a key of an SQL table, is taken as its decimal text. */
 export function checkId(id: unknown): string {
+  return checkUser("id", id);
+}
+
+export const checkActor = optional((actor) => checkUser("actor", actor));
+
+function checkUser(item: string, id: unknown): string {
   if (Number.isSafeInteger(id)) return String(id);
-  if (typeof id === "string" || isMissing(id)) return checkText("id", id, 128);
-  throw invalidFormat("id", `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
+  if (typeof id === "string" || isMissing(id)) return checkText(item, id, 128);
+  throw invalidFormat(item, `a string of 1 to 128 characters or a safe integer, not ${kindOfId(id)}`);
 }
 
 function kindOfId(id: unknown): string {
@@ -88,36 +94,38 @@ export function checkWhich({ token, ref }: { readonly token?: unknown; readonly 
 }
 
 /**
- * The same for `set`, which refuses a session of RedisStore. Only the store can read the user and the cookie in such
- * a session's data, so a change by the engine would leave the index out of date.
+ * Returns the same check for a method that refuses a session of RedisStore. Only the store can read the user and the
+ * cookie in such a session's data, so a change by the engine would leave the index out of date, or contradict the cookie.
  */
-export function checkWritable(which: { readonly token?: unknown; readonly ref?: unknown }): string {
-  const ref = checkWhich(which);
-  if (isStoreRef(ref)) {
-    throw invalidValue(
-      "set does not change a session of RedisStore",
-      "change it through express-session, or end it: kill, killsoid",
-    );
-  }
-  return ref;
+export function checkWritable(method: string): typeof checkWhich {
+  return (which) => {
+    const ref = checkWhich(which);
+    if (isStoreRef(ref)) {
+      throw invalidValue(
+        `${method} does not change a session of RedisStore`,
+        "change it through express-session, or end it: kill, killsoid",
+      );
+    }
+    return ref;
+  };
 }
 
-/** Returns the ref of a session that is named by its token or by its ref. */
+/** Returns a token or a ref. */
 export function checkTokenOrRef(text: unknown): string {
-  return isToken(text) ? refOf(text) : checkRef(text);
+  return isToken(text) ? text : checkRef(text);
 }
 
 /**
- * Returns the ref of the session that a mass logout keeps, or undefined if there is no `except`.
+ * Returns the checked name of the session that a mass logout keeps, or undefined if there is no `except`.
  * @throws SessionError `invalidValue` if `except` is present but undefined: the caller wanted to keep a session
  */
 export function checkExcept<Except>(
   options: { readonly except?: Except },
-  refOf: (except: Except) => string,
+  check: (except: Except) => string,
 ): string | undefined {
   if (!("except" in options)) return undefined;
   if (options.except === undefined) throw invalidValue("except is undefined: leave it out to end all sessions");
-  return refOf(options.except);
+  return check(options.except);
 }
 
 /** Whether a value has the format of a ref. The session need not exist. */
@@ -200,6 +208,20 @@ export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Li
     absolute: checkAbsolute(absolute),
     maxPerUser: checkMaxPerUser(maxPerUser),
   });
+}
+
+/** Checks whether use prolongs a new session. It never prolongs one with an `actor`. */
+export function checkNoResave({
+  no_resave,
+  actor,
+}: {
+  readonly no_resave?: unknown;
+  readonly actor?: unknown;
+}): boolean {
+  const isImpersonated = checkActor(actor) !== undefined;
+  const checked = checkBoolean("no_resave", no_resave ?? isImpersonated);
+  if (isImpersonated && !checked) throw invalidValue("A session with actor is never prolonged: leave out no_resave");
+  return checked;
 }
 
 export const checkTtl = optional((ttl) => checkSeconds("ttl", ttl));

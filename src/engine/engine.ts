@@ -1,7 +1,9 @@
+import { impersonated } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
+import type { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
@@ -10,7 +12,7 @@ import {
   encodeChanges,
   encodeData,
   encodeHeader,
-  type StoredSession,
+  StoredSession,
   toSession,
   toSessions,
   UNTIL_CLOSED,
@@ -21,6 +23,7 @@ import type {
   Activity,
   ActivityOptions,
   Callback,
+  ConfirmOptions,
   Created,
   CreateOptions,
   DefaultData,
@@ -42,6 +45,7 @@ import type {
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
+import { isToken } from "./checks.js";
 import { encodeWithin, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
@@ -113,27 +117,32 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: CreateOptions<Data>, callback: Callback<Created>): void;
     /**
      * Creates a session for a user. Returns its token, which is the browser's secret, and its ref.
-     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject"
+     * @throws SessionError `tooManySessions` when the user has `maxPerUser` sessions and `overflow` is "reject";
+     * `impersonated` if `replaces` and the new session are both impersonated
      */
     (options: CreateOptions<Data>): Promise<Created>;
   } = method(this.#calls, "create", (options) => {
     const { absolute, maxPerUser, overflow, replaces } = options;
     const app = this.#app(options.app);
     const id = quoteId(options.id);
-    const { ip, device, no_resave, maxAge } = options;
+    const { ip, device, actor, no_resave, maxAge } = options;
     const ttl = Math.min(options.ttl, absolute ?? options.ttl);
+    warnOfMilliseconds(this, "create: maxAge", maxAge ?? undefined);
     warnOfMilliseconds(this, "create: ttl", options.ttl);
     warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
     const { token, ref } = createToken();
     const now = Date.now();
-    const flags = maxAge === undefined ? undefined : { maxAge: maxAge ?? UNTIL_CLOSED };
+    const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
     const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
     const session = { ref, id, now, ttl, absolute, maxPerUser, overflow, text };
+    const mayReplace = actor === undefined ? undefined : assertNotImpersonated;
 
     const created =
-      replaces === undefined ? app.create(session) : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL);
+      replaces === undefined
+        ? app.create(session)
+        : app.createReplacing(replaces, session, REPLACED_TOMBSTONE_TTL, mayReplace);
     return created.then(() => ({ token, ref }));
   });
 
@@ -147,9 +156,11 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "get",
-    ({ app: name, ref, touch }, options) => {
+    (checked, options) => {
+      const { app: name, token, ref, touch } = checked;
       const app = this.#app(name);
-      return ifFixed("get", app, ref, options, () => app.get(ref, touch));
+      const get = () => (token === undefined ? app.get(ref, touch) : app.find(token, touch));
+      return ifFixed("get", app, checked, options, get);
     },
     toSessionNow<Data>,
   );
@@ -166,10 +177,31 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "set",
-    ({ app: name, ref, d, nested }, options) => {
+    (checked, options) => {
+      const { app: name, token, ref, d, nested } = checked;
       const app = this.#app(name);
       const changes = this.#encode(d, nested, encodeChanges);
-      return ifFixed("set", app, ref, options, () => app.set(ref, changes, this.#bounds));
+      return ifFixed("set", app, checked, options, () => app.set(ref, changes, this.#bounds, token));
+    },
+    toSessionNow<Data>,
+  );
+
+  readonly confirm: {
+    (options: ConfirmOptions, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Records that the session's user was authenticated now, for example by a password: sets `authTime`. Counts no read and no
+     * write, and does not prolong the session. Returns the session, or null if it does not exist.
+     * @throws SessionError `impersonated` if the session has an `actor`, because its user was not there; `invalidValue` for an
+     * `id`, `ip`, `device`, `maxAge`, `actor`, `ttl` or `no_resave` that is not the session's
+     */
+    (options: ConfirmOptions): Promise<Session<Data> | null>;
+  } = method(
+    this.#calls,
+    "confirm",
+    (checked, options) => {
+      const { app: name, token, ref } = checked;
+      const app = this.#app(name);
+      return ifFixed("confirm", app, checked, options, () => app.confirm(ref, token));
     },
     toSessionNow<Data>,
   );
@@ -184,9 +216,10 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "kill",
-    ({ app: name, ref }, options) => {
+    (checked, options) => {
+      const { app: name, token, ref } = checked;
       const app = this.#app(name);
-      return ifFixed("kill", app, ref, options, () => app.kill(ref));
+      return ifFixed("kill", app, checked, options, () => app.kill(ref, undefined, token));
     },
     (kill) => ({ kill: kill ?? 0 }),
   );
@@ -195,8 +228,10 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: KillsoidOptions, callback: Callback<Killed>): void;
     /** Ends all sessions of a user, or all but one (`except`). A session that is created during the call may survive. */
     (options: KillsoidOptions): Promise<Killed>;
-  } = method(this.#calls, "killsoid", async ({ app, id, except }) => {
-    return { kill: await this.#app(app).index.killUser(quoteId(id), except) };
+  } = method(this.#calls, "killsoid", async ({ app: name, id, except }) => {
+    const app = this.#app(name);
+    const kept = isToken(except) ? await app.currentRef(except) : except;
+    return { kill: await app.index.killUser(quoteId(id), kept) };
   });
 
   readonly killall: {
@@ -261,13 +296,15 @@ export class RedisSessions<Data extends object = DefaultData> {
      * so that requests of the same browser that are under way do not fail.
      *
      * Returns `null` if the session does not exist, or if this token was rotated before. An old token must not buy a new
-     * one: the caller of the first `rotate` already has it.
+     * one: the caller of the first `rotate` already has it. With `confirm`, the old token stays valid until the new one is
+     * used, and `rotate` returns the same new token until then.
+     *
+     * If an old token is used long after its grace, the session ends: it was stolen.
      */
     (options: RotateOptions): Promise<Created | null>;
-  } = method(this.#calls, "rotate", async ({ app, token: old, grace }) => {
+  } = method(this.#calls, "rotate", ({ app, token, grace, confirm }) => {
     warnOfMilliseconds(this, "rotate: grace", grace, 3600);
-    const { token, ref } = createToken();
-    return (await this.#app(app).rotate(old, ref, grace * 1000, REPLACED_TOMBSTONE_TTL)) ? { token, ref } : null;
+    return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
   readonly wipe: {
@@ -334,8 +371,13 @@ export const anEngine: Rule = {
   test: (value) => value instanceof RedisSessions,
 };
 
-function toSessionNow<Data>(stored: StoredSession | null): Session<Data> | null {
-  return stored && toSession(stored, Date.now());
+function toSessionNow<Data>(found: StoredSession | Absence | null): Session<Data> | null {
+  return found instanceof StoredSession ? toSession(found, Date.now()) : null;
+}
+
+/** @throws SessionError `impersonated` if a session is impersonated: it cannot be used to impersonate another user */
+function assertNotImpersonated(session: StoredSession): void {
+  if (session.actor !== undefined) throw impersonated("be used to impersonate again");
 }
 
 async function* eachOf<Data>(pages: AsyncIterable<StoredSession[]>): AsyncGenerator<Session<Data>, void> {
@@ -359,10 +401,11 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 function ifFixed<Result>(
   method: string,
   app: AppSessions,
-  ref: string,
+  { token, ref }: { readonly token: string | undefined; readonly ref: string },
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
   const fields = fixedFieldsOf(options);
-  return fields === undefined ? call() : app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call);
+  if (fields === undefined) return call();
+  return app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call, token);
 }

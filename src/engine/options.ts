@@ -1,9 +1,9 @@
 import { invalidValue } from "../errors.js";
 import { REDIS_NAMES } from "../redis/redis-options.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
-import { refOf } from "../sessions/token.js";
 import type {
   ActivityOptions,
+  ConfirmOptions,
   CreateOptions,
   GetOptions,
   KillallOptions,
@@ -30,6 +30,7 @@ import {
 } from "../util/rules.js";
 import {
   checkAbsolute,
+  checkActor,
   checkApp,
   checkBoolean,
   checkDevice,
@@ -40,6 +41,7 @@ import {
   checkLimit,
   checkMaxAge,
   checkMaxPerUser,
+  checkNoResave,
   checkOffset,
   checkOverflow,
   checkSince,
@@ -58,6 +60,7 @@ interface MethodOptions {
   create: CreateOptions;
   get: GetOptions;
   set: SetOptions;
+  confirm: ConfirmOptions;
   kill: KillOptions;
   killsoid: KillsoidOptions;
   killall: KillallOptions;
@@ -84,15 +87,18 @@ const id = (options: Unchecked) => checkId(options.id);
 const limit = (options: Unchecked) => checkLimit(options.limit);
 const offset = (options: Unchecked) => checkOffset(options.offset);
 
-/** Either of `token` and `ref` names the session. The checked value is `ref`. */
-const which = { token: () => undefined, ref: checkWhich };
+/**
+ * Either of `token` and `ref` names the session. The checked `ref` is also the one of the token. `token` is undefined if the
+ * caller named the session by its ref. (`checkWhich` checks both, so the cast is safe.)
+ */
+const which = { token: ({ token }: Unchecked) => token as string | undefined, ref: checkWhich };
 
 /** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
 const span = { dt: checkSince, deltaTime: () => undefined };
 
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
-const checkReplaces = optional((token) => refOf(checkToken(token)));
+const checkReplaces = optional(checkToken);
 
 /** Undefined means that the option of the constructor decides. */
 const nested = (options: Unchecked) => checkNested(options.nested);
@@ -106,12 +112,14 @@ const CHECKS = {
     app,
     id,
     ip: ({ ip }) => checkIp(ip),
+    actor: ({ actor }) => checkActor(actor),
     maxAge: ({ maxAge }) => checkMaxAge(maxAge),
     // A session that ends before its cookie would not be remembered.
-    ttl: ({ ttl, maxAge }) => checkTtl(ttl) ?? Math.max(7200, checkMaxAge(maxAge) ?? 0),
+    ttl: ({ ttl, maxAge, actor }) =>
+      checkTtl(ttl) ?? (checkActor(actor) === undefined ? Math.max(7200, checkMaxAge(maxAge) ?? 0) : 3600),
     d: ({ d }) => checkCreatedData(d),
     nested,
-    no_resave: ({ no_resave }) => checkBoolean("no_resave", no_resave ?? false),
+    no_resave: checkNoResave,
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
@@ -119,7 +127,8 @@ const CHECKS = {
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
-  set: { app, ...which, ref: checkWritable, d: ({ d }) => checkData(d), nested },
+  set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested },
+  confirm: { app, ...which, ref: checkWritable("confirm") },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
   killall: { app },
@@ -129,8 +138,9 @@ const CHECKS = {
   activity: { app, ...span },
   rotate: {
     app,
-    token: ({ token }) => refOf(checkToken(token)),
+    token: ({ token }) => checkToken(token),
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
+    confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
@@ -148,6 +158,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   create: { name: "create", call: "create({ app, id, ip })" },
   get: { name: "get", call: "get({ app, token })" },
   set: { name: "set", call: "set({ app, token, d })" },
+  confirm: { name: "confirm", call: "confirm({ app, token })" },
   kill: { name: "kill", call: "kill({ app, token })" },
   killsoid: { name: "killsoid", call: "killsoid({ app, id })" },
   killall: { name: "killall", call: "killall({ app })" },
@@ -180,6 +191,10 @@ const SESSION_FIELDS = Object.keys({
   ttl: true,
   idle: true,
   created: true,
+  authTime: true,
+  lastIp: true,
+  lastDevice: true,
+  actor: true,
   device: true,
   maxAge: true,
   no_resave: true,
@@ -190,6 +205,7 @@ const SESSION_FIELDS = Object.keys({
 const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
   get: SESSION_FIELDS,
   set: SESSION_FIELDS,
+  confirm: SESSION_FIELDS,
   kill: SESSION_FIELDS,
   killsoid: SESSION_FIELDS,
   soid: SESSION_FIELDS,
@@ -212,7 +228,7 @@ export function checkMethodOptions<Method extends MethodName>(method: Method, op
 }
 
 /** Fields that are fixed when a session is created. Methods that take its token or ref do not change them. */
-const FIXED = ["id", "ip", "device", "maxAge", "ttl", "no_resave"] as const;
+const FIXED = ["id", "ip", "device", "maxAge", "actor", "ttl", "no_resave"] as const;
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 

@@ -3,8 +3,12 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
 -- ARGV   1    touch interval: a session is touched if its last use is at least this long ago, ms; empty to write nothing
---        2..  for each session its ref, and now, ms of the caller's clock
--- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua
+--        2..  for each session:
+--               ref; to record where the session is used, followed by ip and device, each as JSON with a line feed in front
+--               (empty if unknown)
+--               now, ms of the caller's clock
+-- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua. It has the additional
+--        flag " moved" if this read has recorded another ip or device than those of the last use.
 --        "" if there is neither
 --        -2 if the call was skipped, see include/work.lua
 --        an array with the header lines if the text is larger than a script reads, see include/read.lua
@@ -88,7 +92,8 @@ local uses, earlier_reads = {}, {}
 for _, touch in ipairs(touched) do
   local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
-  local ref, now = ARGV[2 * i], ARGV[2 * i + 1]
+  local ref, origin = string.match(ARGV[2 * i], '^([^\n]*)\n?(.*)$')
+  local now = ARGV[2 * i + 1]
   local ttl, flags, _, id = parse(text)
   -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.
   earlier_reads[ref] = (earlier_reads[ref] or -1) + 1
@@ -96,6 +101,18 @@ for _, touch in ipairs(touched) do
   local written = write_reads(session, now, r, count, text, from, next_ttl(ttl, flags))
   if type(written) == 'table' then replies[i] = written end
   uses[#uses + 1] = { id, ref, now, la }
+  if origin ~= '' and type(written) ~= 'table' then
+    --@include note-use
+    if note_use(session, text, now, origin) then
+      local reply = replies[i]
+      local header, from = string.match(type(reply) == 'table' and reply[1] or reply, '^(%d+\n%d+\n%d+\n[^\n]*)()')
+      if type(reply) == 'table' then
+        replies[i] = { header .. ' moved' .. string.sub(reply[1], from) }
+      else
+        replies[i] = header .. ' moved' .. string.sub(reply, from)
+      end
+    end
+  end
 end
 record_uses(uses)
 return replies[2] and replies or replies[1]

@@ -42,8 +42,8 @@ for _, position in ipairs(positions) do
   for at = first, last do
     local i, ref = #entries + 1, ARGV[at]
     local session = KEYS[6 + i]
-    -- The first KiB contains the id, however much data follows.
-    local text = redis.pcall('GETRANGE', session, '0', '1023')
+    -- The first 4 KiB contain the id, however much data follows.
+    local text = redis.pcall('GETRANGE', session, '0', '4095')
     if type(text) ~= 'string' or text == '' or is_tombstone(text) then
       -- The session has ended, or the index lists it under its new ref.
       refs[#refs + 1] = ref

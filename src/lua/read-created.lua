@@ -12,7 +12,7 @@ local user = ARGV[1]
 local lines = {}
 for i = 1, #KEYS do
   local session = KEYS[i]
-  local text = redis.pcall('GETRANGE', session, '0', '2047')
+  local text = redis.pcall('GETRANGE', session, '0', '4095')
   local _, _, created, id = parse(type(text) == 'string' and text or '')
   lines[i] = id == user and created or ''
 end

@@ -3,12 +3,18 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7    the session under its new ref
+--        8    the record of the token's family, see include/family.lua; missing if the session has no token (RedisStore)
+--        9    the mark that the old token was rotated lately; missing as the one before
 -- ARGV   1    ref
 --        2    new ref
 --        3    grace: TTL of the redirect, ms; 0 to leave a tombstone
 --        4    TTL of the tombstone, ms; 0 for none
+--        5    TTL of the mark after the grace, ms
+--        6    salt of the new token if the old one stays valid until the new one is used, otherwise empty
 -- Reply  1 if the session was moved, also if the same call is repeated: ioredis repeats a command whose reply was lost
 --        nil if there is no session under this ref, or if it was rotated before
+--        the salt of the current token if the token was rotated before and is still valid
+--        0 if this token was not used since it took the place of another: see.lua must run first; nothing is written
 --        the error if the key is not a string; nothing is written
 
 --@include index-keys
@@ -17,24 +23,51 @@
 --@include remove-from-index
 --@include add-to-index
 --@include leave-tombstone
+--@include family
 
-local session, moved = KEYS[6], KEYS[7]
+local session, moved, family, mark = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, new_ref, grace, tombstone_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local mark_ttl, salt = tonumber(ARGV[5]), ARGV[6]
 
 local text = read_header(session) or ''
 if type(text) == 'table' then return text end
 -- The new ref is random, so only this same call can have created a session under it.
 if text == '>' .. new_ref or (text == '>' and redis.call('EXISTS', moved) == 1) then return 1 end
-local _, _, _, id, la = parse(text)
-if not id then return nil end
+local ttl, flags, _, id, la = parse(text)
+if not id then
+  if not family then return nil end
+  local before, present_salt = string.match(redis.call('GET', family) or '', '^%S+ (%S+) %d+ (%S+)$')
+  return before == ref and present_salt or nil
+end
+local rotated, offset = rotated_flag(text)
+if family and rotated == '0' then return 0 end
 
 local wipe_at = redis.call('ZSCORE', expiry, id .. ref)
+-- When Redis is out of memory, the commands after RENAME are allowed because it has written.
 redis.call('RENAME', session, moved)
 add_to_index(id, new_ref, la, type(wipe_at) == 'string' and wipe_at or '0')
 remove_from_index(id, ref)
 flush_owners()
-if grace > 0 then
-  redis.call('SET', session, '>' .. new_ref, 'PX', grace)
+
+local redirect_ttl = grace
+if family then
+  if rotated then
+    redis.call('SETRANGE', moved, offset, '0')
+  else
+    local whole = #text < 2048 and text or redis.call('GET', moved)
+    local head = string.match(text, '^%d+\n%d+\n%d+\n[^\n]*')
+    redis.call('SET', moved, head .. ' rotated=0' .. string.sub(whole, #head + 1), 'KEEPTTL')
+  end
+  local record = new_ref .. ' ' .. ref
+  if salt ~= '' then
+    record = record .. ' ' .. ARGV[3] .. ' ' .. salt
+    redirect_ttl = math.max(grace, redis.call('PTTL', moved))
+  end
+  redis.call('SET', family, record, 'PX', family_ttl(moved, ttl, flags))
+  redis.call('SET', mark, '1', 'PX', grace + mark_ttl)
+end
+if redirect_ttl > 0 then
+  redis.call('SET', session, '>' .. new_ref, 'PX', redirect_ttl)
 else
   leave_tombstone(session, tombstone_ttl)
 end

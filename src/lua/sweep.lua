@@ -20,8 +20,8 @@ for i = 1, #KEYS - 5 do
   local left = redis.call('PTTL', session)
   local _, present_id, la
   if left ~= -2 then
-    -- The first 2 KiB contain the header, however much data follows.
-    local text = redis.pcall('GETRANGE', session, '0', '2047')
+    -- The first 4 KiB contain the header, however much data follows.
+    local text = redis.pcall('GETRANGE', session, '0', '4095')
     _, _, _, present_id, la = parse(type(text) == 'string' and text or '')
   end
   if not present_id and id == '' then

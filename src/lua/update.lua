@@ -40,7 +40,7 @@ local function update(session, ref, text, id, now, ttl, changes)
   else
     if present_id == '' then present_id = ANONYMOUS end
     if id == '' then id = present_id end
-    local flags = string.match(ttl_line, ' .*') or ''
+    local flags = string.match(ttl_line, '^[^ ]+(.-) *$')
     local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
     local in_place, new = changes == '' and #head + 1 == rest, nil
     if #text > MAX_TEXT and not in_place then return TOO_MUCH end

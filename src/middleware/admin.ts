@@ -3,9 +3,11 @@ import { invalidValue } from "../errors.js";
 import type {
   Activity,
   ActivityOptions,
+  ConfirmOptions,
   Killed,
   KillOptions,
   KillsoidOptions,
+  Session,
   SessionList,
   SoappOptions,
   SoidOptions,
@@ -24,6 +26,8 @@ export interface Admin<Data> {
   soapp(options: InApp<SoappOptions>): Promise<SessionList<Data>>;
   /** Returns how many users were active in the last `dt` seconds. */
   activity(options: InApp<ActivityOptions>): Promise<Activity>;
+  /** Records that the user of the session with a token or a ref was authenticated now. Returns null if it does not exist. */
+  confirm(options: InApp<ConfirmOptions>): Promise<Session<Data> | null>;
   /** Ends the session with a token or a ref. */
   kill(options: InApp<KillOptions>): Promise<Killed>;
   /**
@@ -50,6 +54,7 @@ export type TenantAdmin<Data extends object> = Pick<
   | "soid"
   | "soapp"
   | "activity"
+  | "confirm"
   | "kill"
   | "killsoid"
   | "killall"
@@ -63,6 +68,7 @@ const OWNERS = {
   soid: { name: "soid", call: "auth.admin.soid(id, { limit })" },
   soapp: { name: "soapp", call: "auth.admin.soapp({ dt })" },
   activity: { name: "activity", call: "auth.admin.activity({ dt })" },
+  confirm: { name: "confirm", call: "auth.admin.confirm({ ref })" },
   kill: { name: "kill", call: "auth.admin.kill({ ref })" },
   killsoid: { name: "killsoid", call: "auth.admin.killsoid(id, { except })" },
   killall: { name: "killall", call: "auth.admin.killall(), or auth.admin.killsoid(id) for one user" },
@@ -87,6 +93,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
     soid: async (user: unknown, part?: unknown) => rs.soid(ofUser("soid", user, part)),
     soapp: async (options) => rs.soapp(inApp("soapp", options)),
     activity: async (options) => rs.activity(inApp("activity", options)),
+    confirm: async (options) => rs.confirm(inApp("confirm", options)),
     kill: async (options) => rs.kill(inApp("kill", options)),
     killsoid: async (user: unknown, options?: unknown) => rs.killsoid(ofUser("killsoid", user, options)),
     // killall has no options. Pass them on nevertheless, so that the engine refuses them.
@@ -97,6 +104,7 @@ export function adminOf<Data extends object>(rs: RedisSessions<Data>, app: strin
 }
 
 export function tenantAdminOf<Data extends object>(rs: RedisSessions<Data>): TenantAdmin<Data> {
-  const { soid, soapp, activity, kill, killsoid, killall, userSessions, activeSessions, killUser, killAll } = rs;
-  return { soid, soapp, activity, kill, killsoid, killall, userSessions, activeSessions, killUser, killAll };
+  const { soid, soapp, activity, confirm, kill, killsoid, killall } = rs;
+  const { userSessions, activeSessions, killUser, killAll } = rs;
+  return { soid, soapp, activity, confirm, kill, killsoid, killall, userSessions, activeSessions, killUser, killAll };
 }

@@ -48,7 +48,7 @@ declare global {
 export type { Admin, TenantAdmin } from "./admin.js";
 export type { CookieOptions } from "./cookie.js";
 export type { FastifyPlugin } from "./fastify.js";
-export type { AppOf, SessionsOptions } from "./options.js";
+export type { AppOf, ChangedUse, SessionsOptions, Use } from "./options.js";
 export type { Device, RequestSession, SessionState, SignInOptions } from "./request-session.js";
 export type { Middleware, RedirectOf, RequiredOptions } from "./required.js";
 export { type Sessions, sessions } from "./sessions.js";

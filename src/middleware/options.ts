@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { anEngine, type RedisSessions } from "../engine/engine.js";
 import { OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
-import type { DefaultData, Limits } from "../types.js";
+import type { DefaultData, Limits, Session } from "../types.js";
 import { aFunction, checkOptions, type OptionsOwner, oneOf, type Rule, textLike } from "../util/rules.js";
 import type { CookieOptions } from "./cookie.js";
 
@@ -14,6 +14,26 @@ export type AppOf = {
   /** Returns the app of the request, or a promise of it. Returns undefined if the request has no session. */
   of(req: IncomingMessage): string | undefined | Promise<string | undefined>;
 }["of"];
+
+/** Where a session is used. */
+export interface Use {
+  /** The user's address. */
+  ip: string;
+  /** What the user uses, such as "Firefox on Windows". Absent if it is unknown. */
+  device?: string;
+}
+
+/** A change of where a session is used. */
+export interface ChangedUse<Data = DefaultData> {
+  /** The app that the session belongs to. */
+  app: string;
+  /** The session, as it was before this use. */
+  session: Session<Data>;
+  /** The last use before this one. */
+  from: Use;
+  /** This use. */
+  to: Use;
+}
 
 /** Options of `sessions()`. */
 export interface SessionsOptions<Data extends object = DefaultData, App extends string | AppOf = string | AppOf>
@@ -50,6 +70,12 @@ export interface SessionsOptions<Data extends object = DefaultData, App extends 
    * Returns the name of the user's device, at most 64 characters. Default: from the User-Agent, "Firefox on Windows".
    */
   device?(req: IncomingMessage): string | undefined;
+  /**
+   * Called when a session is used from another address or device than the last time, at most once a minute for each session.
+   * `req.rs.get()` waits for it, and rejects if it throws. If it ends the session with `req.rs.kill()`, `get` returns null.
+   * Default: nothing happens.
+   */
+  onChange?(change: ChangedUse<Data>, req: IncomingMessage): void | Promise<unknown>;
   /**
    * What `get` does while Redis cannot be reached: "error" rejects with a SessionError whose `status` is 503,
    * "anonymous" returns null. Writes reject in either case. Default "error".
@@ -95,6 +121,7 @@ export function checkSessionsOptions(options: SessionsOptions<never>): void {
     read: aFunction,
     write: aFunction,
     device: aFunction,
+    onChange: aFunction,
     onOutage: oneOf("error", "anonymous"),
     ttl: anything,
     absolute: anything,

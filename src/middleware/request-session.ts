@@ -4,13 +4,25 @@ import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
 import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
-import { toSession } from "../sessions/session-text.js";
+import { Absence } from "../sessions/families.js";
+import { encodeOrigin, StoredSession, toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
-import type { Changes, Created, CreateOptions, Killed, Limits, Session, SoidOptions } from "../types.js";
+import type {
+  Changes,
+  Created,
+  CreateOptions,
+  EndReason,
+  Killed,
+  Limits,
+  Session,
+  SoidOptions,
+  Which,
+} from "../types.js";
 import { omitNullish } from "../util/objects.js";
 import { checkNames, type OptionsOwner, refuseArgument } from "../util/rules.js";
 import { refuseCrossSite } from "./cross-site.js";
-import type { AppOf } from "./options.js";
+import type { AppOf, ChangedUse, SessionsOptions, Use } from "./options.js";
+import { UNKNOWN } from "./request.js";
 import { type Channels, ResponseToken } from "./response-token.js";
 import { SentTokens } from "./sent-tokens.js";
 
@@ -64,6 +76,10 @@ export interface Context<Data extends object> extends Channels {
   readonly app: string | AppOf;
   /** Returns the options of `create` that are taken from the request, and the middleware's limits. */
   readonly signIn: (req: IncomingMessage) => Limits & { ip: string; device?: string };
+  /** Returns where the request comes from. */
+  readonly useOf: (req: IncomingMessage) => Use;
+  /** The option of `sessions()`. */
+  readonly onChange: SessionsOptions<Data>["onChange"];
   /** Whether `get` returns null while Redis cannot be reached. */
   readonly anonymousOnOutage: boolean;
 }
@@ -86,10 +102,17 @@ export class RequestSession<Data extends object> {
   readonly #sent: SentTokens;
   #token: string | undefined;
   #state: SessionState;
+  #reason: EndReason | undefined;
+  /** The token that this response sets, if any. The browser does not have it yet. */
+  #issued: string | undefined;
+  /** The result of a rotation of this request with `confirm`. */
+  #confirmed: Created | undefined;
   /** The session, once a method has asked for it. */
   #loaded: Promise<Session<Data> | null> | undefined;
   /** Whether loading `#loaded` also touched the session. */
   #touched = false;
+  /** A change of where the session is used, until `onChange` is called. */
+  #change: ChangedUse<Data> | undefined;
   #appOfRequest: Promise<string | undefined> | undefined;
 
   /** @param token the token from a header or from the option `read`; with one the cookies are ignored */
@@ -118,6 +141,14 @@ export class RequestSession<Data extends object> {
   }
 
   /**
+   * Why there is no session, if that is known: "reused" if it was ended because a token was used again after it had been
+   * replaced (see `rotate`). Undefined until a method has asked for the session.
+   */
+  get reason(): EndReason | undefined {
+    return this.#reason;
+  }
+
+  /**
    * Returns the session, or null if there is none. Asks Redis once per request, counts one read and touches the
    * session.
    *
@@ -127,7 +158,7 @@ export class RequestSession<Data extends object> {
    */
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
     checkNames(OWNERS.get, options, ["touch"]);
-    const loaded = this.#load(checkBoolean("touch", options.touch ?? true));
+    const loaded = this.#loadAndTell(checkBoolean("touch", options.touch ?? true));
     return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
   }
 
@@ -140,7 +171,7 @@ export class RequestSession<Data extends object> {
   async set(d: Changes<Data>): Promise<Session<Data> | null> {
     const current = await this.#current();
     if (current === null) return null;
-    const session = await this.#written(this.#context.rs.set({ ...current, d, nested: true }));
+    const session = await this.#written(this.#context.rs.set({ ...this.#whichOf(current), d, nested: true }));
     if (this.#token !== current.token) {
       // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
       this.#loaded = undefined;
@@ -158,13 +189,17 @@ export class RequestSession<Data extends object> {
    * request has several session cookies, the sessions of all are ended.
    *
    * @param id the user's id: a string, or a safe integer, which is taken as its text
-   * @throws SessionError `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
+   * With `actor`, the middleware's `ttl`, `maxPerUser` and `overflow` do not apply: the session ends after an hour, and ends
+   * none of the user's own.
+   *
+   * @throws SessionError `impersonated` if the request's session is impersonated and `actor` is set; `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
    * response has begun; nobody is signed in then
    */
   async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames(OWNERS.create, options, SIGN_IN_NAMES);
     const { crossSite = false, ...given } = options;
     const maxAge = checkMaxAge(given.maxAge);
+    const isImpersonation = (given.actor ?? undefined) !== undefined;
     // Without a transport no response sets the token, so another site's page cannot get it into a browser.
     if (!checkBoolean("crossSite", crossSite) && this.#context.transport !== undefined) refuseCrossSite(this.#req);
     this.#response.assertWritable();
@@ -176,7 +211,8 @@ export class RequestSession<Data extends object> {
     const defaults = this.#context.signIn(this.#req);
     // As in the engine: a session that ends before its cookie would not be remembered.
     if (defaults.ttl !== undefined) defaults.ttl = Math.max(defaults.ttl, maxAge ?? 0);
-    const signIn = { ...defaults, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
+    const present = isImpersonation ? withoutLimits(defaults) : defaults;
+    const signIn = { ...present, ...omitNullish(given), ...replaces, maxAge, app, id, nested: true };
     let created: Created;
     try {
       created = await this.#written(this.#context.rs.create(signIn));
@@ -204,23 +240,49 @@ export class RequestSession<Data extends object> {
    * another request has just rotated it.
    *
    * @param options `grace`: seconds for which the old token stays valid, for the browser's other requests. Default 10;
-   * 0 ends it at once.
+   * 0 ends it at once. `confirm`: whether the old token also stays valid until the browser uses the new one, so that a
+   * lost response signs nobody out. Then the call returns the same new token again until the browser uses it. Default
+   * false.
    * @throws SessionError `headersSent` if the response has begun. Nothing is changed then, unless the response began
-   * during the call: then the new token reaches nobody and the session ends with its grace
+   * during the call: then the new token reaches nobody, and without `confirm` the session ends with its grace
    */
-  async rotate(options: { grace?: number | undefined } = {}): Promise<Created | null> {
-    checkNames(OWNERS.rotate, options, ["grace"]);
+  async rotate(options: { grace?: number | undefined; confirm?: boolean | undefined } = {}): Promise<Created | null> {
+    checkNames(OWNERS.rotate, options, ["grace", "confirm"]);
     this.#response.assertWritable();
+    // A second new token would end the one that the browser still has.
+    const confirmed = this.#confirmed;
+    if (options.confirm && confirmed !== undefined && confirmed.token === this.#token) return confirmed;
     const current = await this.#current();
     if (current === null) return null;
     const maxAge = this.#maxAgeOf(current);
     const rotated = await this.#written(this.#context.rs.rotate({ ...options, ...current }));
     if (rotated === null) return null;
     this.#useToken(rotated.token, await maxAge);
+    if (options.confirm) this.#confirmed = rotated;
     this.#loaded = this.#loaded?.then((session) => session && { ...session, ref: rotated.ref });
     // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
     this.#loaded?.catch(() => {});
     return rotated;
+  }
+
+  /**
+   * Records that the session's user was authenticated now: call it when the user has entered the password again. Sets
+   * `authTime`, which `auth.required({ within })` checks. Returns the session, or null if there is none.
+   *
+   * @throws SessionError `impersonated` if the session has an `actor`
+   */
+  confirm(): Promise<Session<Data> | null>;
+  async confirm(given?: unknown): Promise<Session<Data> | null> {
+    refuseArgument("confirm", given, "await req.rs.confirm()");
+    const current = await this.#current();
+    const session = current && (await this.#written(this.#context.rs.confirm(current)));
+    if (session === null) return null;
+    const { authTime } = session;
+    this.#state = "modified";
+    this.#loaded = this.#loaded?.then((loaded) => loaded && { ...loaded, authTime });
+    // The caller of get handles the failure. Without this line the derived promise would be an unhandled rejection.
+    this.#loaded?.catch(() => {});
+    return session;
   }
 
   /**
@@ -268,7 +330,7 @@ export class RequestSession<Data extends object> {
   killOthers(): Promise<Killed>;
   async killOthers(given?: unknown): Promise<Killed> {
     refuseArgument("killOthers", given, "await req.rs.killOthers()");
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id, ref } = user;
     return this.#context.rs.killsoid({ app, id, except: ref });
@@ -283,7 +345,7 @@ export class RequestSession<Data extends object> {
   async killAll(given?: unknown): Promise<Killed> {
     refuseArgument("killAll", given, "await req.rs.killAll(); for another user, auth.admin.killsoid(id)");
     this.#response.assertWritable();
-    const user = await this.#user(this.#load(true));
+    const user = await this.#user(this.#loadAndTell(true));
     if (user === null) return { kill: 0 };
     const { app, id } = user;
     const otherTokens = this.#sent.otherThan(this.#token);
@@ -292,6 +354,21 @@ export class RequestSession<Data extends object> {
     const { kill } = await this.#written(this.#killTokens(app, otherTokens));
     this.#end();
     return { kill: killed.kill + kill };
+  }
+
+  /** Loads the session as #load does, and calls `onChange` if the session is used from elsewhere. */
+  #loadAndTell(touch: boolean): Promise<Session<Data> | null> {
+    const { onChange } = this.#context;
+    const loaded = this.#load(touch);
+    if (onChange === undefined) return loaded;
+    return loaded.then(async (session) => {
+      const change = this.#change;
+      if (change === undefined) return session;
+      // The function may call get itself.
+      this.#change = undefined;
+      await onChange(change, this.#req);
+      return this.#state === "ended" ? null : session;
+    });
   }
 
   /**
@@ -315,13 +392,24 @@ export class RequestSession<Data extends object> {
       return null;
     }
     // Almost every request runs this line. `rs.get` would check again what the cookie's signature has proved.
-    const stored = await internalsOf(this.#context.rs).sessions(current.app).get(refOf(current.token), touch);
-    const session = stored && toSession<Data>(stored, Date.now());
+    const sessions = internalsOf(this.#context.rs).sessions(current.app);
+    const { token } = current;
+    const use = touch ? this.#context.useOf(this.#req) : undefined;
+    const origin = use && encodeUse(use);
+    const found = await (token === this.#issued
+      ? sessions.get(refOf(token), touch, undefined, origin)
+      : sessions.find(token, touch, origin));
+    const session = found instanceof StoredSession ? toSession<Data>(found, Date.now()) : null;
+    if (use !== undefined && session !== null && (found as StoredSession).hasMoved) {
+      this.#change = { app: current.app, session, ...changeOf(session, use) };
+    }
     // A call in the same request has signed in or out meanwhile and has set the cookie.
     if (this.#token !== current.token) return session;
     if (session === null) {
+      const absence = found instanceof Absence ? found : undefined;
       this.#state = "none";
-      if (await this.#mayClearCookie(current)) this.#response.clearLater();
+      this.#reason = absence?.reason;
+      if (!absence?.isRecent && (await this.#mayClearCookie(current))) this.#response.clearLater();
     } else if (touch) this.#response.renew(session, current.token);
     return session;
   }
@@ -333,12 +421,12 @@ export class RequestSession<Data extends object> {
    * now, or is about to receive it. The tombstone that shows this expires, so after REPLACED_TOMBSTONE_TTL nothing is
    * cleared. Not if the app depends on the request either: the token may belong to another app.
    */
-  async #mayClearCookie({ app, token }: Current): Promise<boolean> {
+  async #mayClearCookie({ app }: Current): Promise<boolean> {
     if (!this.#response.isByCookie || typeof this.#context.app === "function") return false;
     const sessions = internalsOf(this.#context.rs).sessions(app);
-    const tokens = [token, ...this.#sent.otherThan(this.#token)];
-    const hasTombstone = await Promise.all(tokens.map((one) => sessions.hasTombstone(refOf(one))));
-    return !hasTombstone.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
+    const others = this.#sent.otherThan(this.#token);
+    const isRecent = await Promise.all(others.map((one) => sessions.isRecentlyGone(refOf(one))));
+    return !isRecent.includes(true) && performance.now() - this.#receivedAt < REPLACED_TOMBSTONE_TTL;
   }
 
   /**
@@ -364,6 +452,7 @@ export class RequestSession<Data extends object> {
   #useToken(token: string, maxAge: number | null | undefined): void {
     this.#response.setToken(token, maxAge);
     this.#token = token;
+    this.#issued = token;
     this.#state = "modified";
   }
 
@@ -386,6 +475,11 @@ export class RequestSession<Data extends object> {
     if (this.#sent.needsChoice) return this.#chosen(app);
     if (typeof app === "string") return { app, token };
     return app.then((name) => (name === undefined ? null : { app: name, token }));
+  }
+
+  /** Names the session for a call. By its ref if the browser does not have the token yet: the call is no use of the token. */
+  #whichOf({ app, token }: Current): Which {
+    return token === this.#issued ? { app, ref: refOf(token) } : { app, token };
   }
 
   /** As #current, for a request with several session cookies. */
@@ -421,6 +515,24 @@ export class RequestSession<Data extends object> {
   }
 }
 
+function encodeUse({ ip, device }: Use): string {
+  return encodeOrigin(ip === UNKNOWN ? undefined : ip, device);
+}
+
+/** Returns the last two uses of a session. What is unknown of this use is as before. */
+function changeOf(
+  { ip, device, lastIp = ip, lastDevice = device }: Session<unknown>,
+  use: Use,
+): { from: Use; to: Use } {
+  const from: Use = lastDevice === undefined ? { ip: lastIp } : { ip: lastIp, device: lastDevice };
+  return { from, to: { ...from, ...use, ...(use.ip === UNKNOWN && { ip: lastIp }) } };
+}
+
+/** Leaves out the limits that are meant for sign-ins of the users themselves. `absolute` can only shorten a session. */
+function withoutLimits<Defaults extends Limits>(defaults: Defaults): Omit<Defaults, "ttl" | "maxPerUser" | "overflow"> {
+  const { ttl, maxPerUser, overflow, ...others } = defaults;
+  return others;
+}
 /** Refuses assignments such as `req.rs.cart = []`: that data would be lost at the end of the request. */
 const unassignable = new Proxy(
   {},

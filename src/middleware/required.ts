@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { invalidValue } from "../errors.js";
-import { checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
+import type { Session } from "../types.js";
+import { anInteger, checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
 import { isWritable } from "./transport.js";
 
 /** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
@@ -28,6 +29,39 @@ export interface RequiredOptions {
    * and check it there before you redirect to it.
    */
   redirect?: string | RedirectOf | undefined;
+  /**
+   * The maximum number of seconds since the user was authenticated, at least 1: since the sign-in or the last
+   * `req.rs.confirm()`. Requests with an older session are refused, like those without a session. An impersonated session
+   * (`actor`) is always refused, with 403, because its user was not there. Default: no limit.
+   */
+  within?: number | undefined;
+}
+
+/** How a request is refused. */
+interface Refusal {
+  readonly text: string;
+  /** Parameters of the header `WWW-Authenticate` of a 401; undefined for a 403. */
+  readonly parameters: readonly string[] | undefined;
+}
+
+const PLAIN_TEXT = { "Content-Type": "text/plain; charset=utf-8" };
+
+const NOT_SIGNED_IN: Refusal = { text: "Not signed in\n", parameters: [] };
+
+/** No redirect and no sign-in would help, so the answer is 403. */
+const IMPERSONATED: Refusal = { text: "Not allowed in an impersonated session\n", parameters: undefined };
+
+/** The refusal of a session whose user was authenticated more than `within` seconds ago (RFC 9470, 3). */
+function tooOld(within: number): Refusal {
+  const description = "More recent authentication is required";
+  return {
+    text: `${description}\n`,
+    parameters: [
+      'error="insufficient_user_authentication"',
+      `error_description="${description}"`,
+      `max_age="${within}"`,
+    ],
+  };
 }
 
 const REQUIRED: OptionsOwner = {
@@ -38,13 +72,13 @@ const REQUIRED: OptionsOwner = {
 const aUrl = textLike('a percent-encoded URL: "/login"', /^[!-~]+$/);
 
 /**
- * Returns middleware that refuses requests without a session.
+ * Returns middleware that refuses requests without a session, or whose user was authenticated too long ago.
  * @param load loads the request's session
- * @param challenge the header `WWW-Authenticate` of a 401 (RFC 9110, 11.6.1)
+ * @param challenge for the header `WWW-Authenticate` of a 401 (RFC 9110, 11.6.1)
  */
 export function requireSession(
-  load: (req: IncomingMessage, res: ServerResponse) => Promise<object | null>,
-  challenge: string,
+  load: (req: IncomingMessage, res: ServerResponse) => Promise<Session<unknown> | null>,
+  challenge: { readonly scheme: string; readonly realm: string | undefined },
   options: RequiredOptions,
 ): Middleware {
   checkOptions(REQUIRED, options, {
@@ -52,8 +86,10 @@ export function requireSession(
       be: `${aUrl.be}, or a function that returns one`,
       test: (redirect) => typeof redirect === "function" || aUrl.test(redirect),
     },
+    within: anInteger(1),
   });
-  const { redirect } = options;
+  const { redirect, within } = options;
+  const { scheme, realm } = challenge;
 
   /** @throws SessionError `invalidValue` if the function `redirect` returns anything else than a URL or undefined */
   function redirectOf(req: IncomingMessage): string | undefined {
@@ -64,23 +100,37 @@ export function requireSession(
     return url;
   }
 
-  function refuse(req: IncomingMessage, res: ServerResponse): void {
+  /** Returns why a request is refused, or undefined if it may pass. */
+  function refusalOf(session: Session<unknown> | null): Refusal | undefined {
+    if (session === null) return NOT_SIGNED_IN;
+    if (within === undefined) return undefined;
+    if (session.actor !== undefined) return IMPERSONATED;
+    return Date.now() - session.authTime > within * 1000 ? tooOld(within) : undefined;
+  }
+
+  function refuse(req: IncomingMessage, res: ServerResponse, { text, parameters }: Refusal): void {
     // Something else has answered while Redis was asked, for example a request timeout.
     if (!isWritable(res)) return;
+    if (parameters === undefined) {
+      res.writeHead(403, PLAIN_TEXT).end(text);
+      return;
+    }
     const url = redirectOf(req);
     if (url !== undefined) {
       res.writeHead(303, { Location: url }).end();
       return;
     }
-    res.writeHead(401, { "WWW-Authenticate": challenge, "Content-Type": "text/plain; charset=utf-8" });
-    res.end("Not signed in\n");
+    const all = [...(realm === undefined ? [] : [`realm="${realm}"`]), ...parameters].join(", ");
+    const authenticate = all === "" ? scheme : `${scheme} ${all}`;
+    res.writeHead(401, { "WWW-Authenticate": authenticate, ...PLAIN_TEXT }).end(text);
   }
 
   return function sessionRequired(req, res, next) {
     load(req, res).then((session) => {
-      if (session !== null) return next();
+      const refusal = refusalOf(session);
+      if (refusal === undefined) return next();
       try {
-        refuse(req, res);
+        refuse(req, res, refusal);
       } catch (error) {
         next(error);
       }

@@ -8,7 +8,7 @@ import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
-import { type AppOf, checkSessionsOptions, type SessionsOptions } from "./options.js";
+import { type AppOf, checkSessionsOptions, type SessionsOptions, type Use } from "./options.js";
 import { addressOf, deviceOf, isFastify, isProxyIgnored, readHeader } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
@@ -31,8 +31,9 @@ export interface Sessions<Data extends object, App extends string | AppOf = stri
    */
   of(req: IncomingMessage): RequestSession<DataInRequests<Data>>;
   /**
-   * Returns middleware that answers 401 to requests without a session, or redirects them. It attaches `req.rs` itself, so
-   * the route works without `app.use(auth)`.
+   * Returns middleware that answers 401 to requests without a session, or redirects them. With `within` it also refuses
+   * sessions whose user was authenticated too long ago. It attaches `req.rs` itself, so the route works without
+   * `app.use(auth)`.
    */
   required(options?: RequiredOptions): Middleware;
   /** Attaches `req.rs` and lets every request pass. The same as the middleware itself. */
@@ -83,6 +84,12 @@ export function sessions<Data extends object = DefaultData, App extends string |
     options.cookie === false || write !== undefined ? undefined : new SessionCookie(options.cookie ?? {}, secret);
   const transport: Transport | undefined =
     write === undefined ? cookie : { write: (_req, res, token) => write(res, token) };
+  function useOf(req: IncomingMessage): Use {
+    // The engine refuses a text that was cut in the middle of a character.
+    const name = device(req)?.slice(0, 64).toWellFormed();
+    return name ? { ip: addressOf(req), device: name } : { ip: addressOf(req) };
+  }
+
   const context: Context<Data> = {
     rs,
     app,
@@ -100,10 +107,10 @@ export function sessions<Data extends object = DefaultData, App extends string |
             "If there is no proxy, a client has sent this header, and you can ignore the warning",
         );
       }
-      // The engine refuses a text that was cut in the middle of a character.
-      const name = device(req)?.slice(0, 64).toWellFormed();
-      return { ...defaults, ip: addressOf(req), ...(name ? { device: name } : {}) };
+      return { ...defaults, ...useOf(req) };
     },
+    useOf,
+    onChange: options.onChange?.bind(options),
     anonymousOnOutage: onOutage === "anonymous",
   };
   // `req.rs` may belong to another sessions() middleware. A WeakMap would burden the garbage
@@ -140,7 +147,10 @@ export function sessions<Data extends object = DefaultData, App extends string |
     next();
   }
 
-  const challenge = `${header === true ? "Bearer" : "Session"}${typeof app === "string" ? ` realm="${app}"` : ""}`;
+  const challenge = {
+    scheme: header === true ? "Bearer" : "Session",
+    realm: typeof app === "string" ? app : undefined,
+  };
 
   const auth = Object.assign(ioredisSessions, {
     admin: typeof app === "string" ? adminOf(rs, app) : tenantAdminOf(rs),

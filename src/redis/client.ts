@@ -24,7 +24,8 @@ export interface Commands {
   getrangeBuffer(key: string, start: number, end: number): Promise<Buffer>;
   hget(key: string, field: string): Promise<string | null>;
   info(section: string): Promise<string>;
-  mget(key: string): Promise<(string | null)[]>;
+  mget(...keys: string[]): Promise<(string | null)[]>;
+  pexpire(key: string, ms: number): Promise<unknown>;
   ping(): Promise<string>;
   pttl(key: string): Promise<unknown>;
   set(key: string, value: string | number, option: "NX"): Promise<string | null>;

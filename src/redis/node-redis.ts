@@ -367,8 +367,16 @@ class NodeRedisCommands implements Commands {
     return this.#sendTo(undefined, ["INFO", section]) as Promise<string>;
   }
 
-  mget(key: string) {
-    return this.#send<(string | null)[]>("MGET", key);
+  mget(...[key = "", ...others]: string[]) {
+    return this.#send<(string | null)[]>(
+      "MGET",
+      key,
+      others.map((other) => this.#prefix + other),
+    );
+  }
+
+  pexpire(key: string, ms: number) {
+    return this.#send<number>("PEXPIRE", key, [ms]);
   }
 
   ping() {

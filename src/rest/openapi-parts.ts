@@ -38,6 +38,11 @@ export const QUERY: Record<QueryName, object> = {
     { type: "string", enum: ["oldest", "reject"], default: "oldest" },
     "At the maximum, end the oldest session, or reject this one.",
   ),
+  actor: inQuery(
+    "actor",
+    { type: "string", minLength: 1, maxLength: 128 },
+    "The id of an admin who signs in as the user. The session is never prolonged, and ttl is 3600 by default.",
+  ),
   touch: inQuery(
     "touch",
     { type: "boolean", default: true },
@@ -52,6 +57,11 @@ export const QUERY: Record<QueryName, object> = {
   offset: inQuery("offset", { type: "integer", minimum: 0, default: 0 }, "How many sessions to skip."),
   except: inQuery("except", { type: "string" }, "The session to keep, by its token or ref."),
   grace: inQuery("grace", { type: "integer", minimum: 0, default: 10 }, "Seconds for which the old token still works."),
+  confirm: inQuery(
+    "confirm",
+    { type: "boolean", default: false },
+    "Whether the old token also works until the new one is used. grace then counts from that use.",
+  ),
 };
 
 export const SECURITY_SCHEMES = {
@@ -67,7 +77,7 @@ export const SECURITY_SCHEMES = {
 export const SCHEMAS = {
   Session: {
     type: "object",
-    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created"],
+    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created", "authTime"],
     properties: {
       ref: {
         type: "string",
@@ -80,7 +90,14 @@ export const SCHEMAS = {
       ttl: { type: "integer", description: "The idle timeout, in seconds. With no_resave, the seconds until it ends." },
       idle: { type: "integer", description: "Seconds since the last use." },
       created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
+      authTime: {
+        type: "integer",
+        description: "When the user was authenticated last, in milliseconds since 1970.",
+      },
       device: { type: "string" },
+      lastIp: { type: "string", description: "The address of the last use. Absent if it was `ip`." },
+      lastDevice: { type: "string", description: "The device of the last use. Absent if it was `device`." },
+      actor: { type: "string", description: "Who is signed in as the user. Absent if the user is." },
       maxAge: {
         type: ["integer", "null"],
         description: "Seconds that the browser keeps the session's cookie; null until it is closed.",
@@ -110,7 +127,7 @@ export const SCHEMAS = {
   Empty: {
     type: "object",
     maxProperties: 0,
-    description: "The session does not exist, or rotate got a token that was already rotated.",
+    description: "The session does not exist, or rotate got a token that was already rotated without confirm.",
   },
   Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
   Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },

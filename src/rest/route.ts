@@ -31,9 +31,11 @@ export type QueryName =
   | "absolute"
   | "maxPerUser"
   | "overflow"
+  | "actor"
   | "touch"
   | "dt"
   | "limit"
   | "offset"
   | "except"
-  | "grace";
+  | "grace"
+  | "confirm";

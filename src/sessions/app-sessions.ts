@@ -1,13 +1,16 @@
-import { isOutage, isOutOfMemory, tooManySessions } from "../errors.js";
+import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import type { Limits } from "../types.js";
+import { toList } from "../redis/reply.js";
+import type { Created, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
+import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
 import { isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
 import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
+import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
@@ -22,6 +25,7 @@ export class AppSessions {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #large: LargeSessions;
+  readonly #families: Families;
   readonly #register: () => Promise<void> | undefined;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
@@ -33,6 +37,7 @@ export class AppSessions {
     this.#connection = connection;
     this.#keys = keys;
     this.#large = new LargeSessions(connection, keys);
+    this.#families = new Families(connection, keys);
     this.#register = register;
     this.index = new SessionIndex(connection, keys, (ref) => this.get(ref, false));
   }
@@ -55,25 +60,37 @@ export class AppSessions {
   }
 
   /**
-   * Ends a session and creates another one in its place. If the new session is rejected, the old one is kept. The whole call has
-   * one deadline.
+   * Ends the session of a token and creates another one in its place. If the new session is rejected, the old one is kept. The
+   * whole call has one deadline.
    * @param tombstoneTtl ms
+   * @param mayReplace throws if the old session must not be replaced by this one
    */
-  async createReplacing(old: string, session: LimitedSession, tombstoneTtl: number): Promise<void> {
+  async createReplacing(
+    token: string,
+    session: LimitedSession,
+    tombstoneTtl: number,
+    mayReplace?: (old: StoredSession) => void,
+  ): Promise<void> {
+    const old = refOf(token);
     const deadline = this.#connection.deadline();
-    if (session.overflow === "reject") {
-      const present = await this.#connection.within(deadline, () => this.get(old, false));
+    if (mayReplace !== undefined) {
+      const present = await this.#connection.within(deadline, () => this.find(token, false));
       this.#connection.assertInTime(deadline);
-      if (present?.id !== session.id) {
+      if (present instanceof StoredSession) mayReplace(present);
+    }
+    if (session.overflow === "reject") {
+      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      this.#connection.assertInTime(deadline);
+      if (!(present instanceof StoredSession) || present.id !== session.id) {
         // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
-        await this.kill(old, tombstoneTtl);
+        await this.kill(old, tombstoneTtl, token);
         return;
       }
       await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
-    await this.kill(old, tombstoneTtl);
+    await this.kill(old, tombstoneTtl, token);
     await this.create(session, deadline);
   }
 
@@ -107,29 +124,64 @@ export class AppSessions {
     }
   }
 
-  /** Returns whether there is a tombstone under this ref. */
-  async hasTombstone(ref: string): Promise<boolean> {
-    // This is asked only if there is no session, so GET reads little. (In ioredis-mock, GETRANGE fails without a key.)
-    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
-    return decode(text, ref) instanceof Tombstone;
+  /** Returns whether the session of a ref was replaced, or its token rotated, a short time ago. Ask only if it has no session. */
+  async isRecentlyGone(ref: string): Promise<boolean> {
+    const keys = [this.#keys.session(ref), this.#keys.rotated(ref)];
+    const [text = null, mark] = toList(await this.#connection.command((client) => client.mget(...keys)));
+    const tombstone = decode(text, ref);
+    return mark !== null || (tombstone instanceof Tombstone && tombstone.reason === undefined);
+  }
+
+  /**
+   * Reads the session of a token that a client has sent, as `get` does. If the token was rotated before, its family decides what
+   * happens: the session may end because of it.
+   */
+  find(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
+    return this.#get(refOf(token), touch, 1000, origin, this.#families.use(token, touch));
+  }
+
+  /** Returns the ref of a token's session, whose token may have been rotated; the token's own ref if there is no session. */
+  async currentRef(token: string): Promise<string> {
+    const found = await this.find(token, false);
+    return found instanceof StoredSession ? found.ref : refOf(token);
   }
 
   /**
    * Reads a session. Returns null if it does not exist.
    * @param touch whether to count the read and to touch the session
    * @param touchInterval ms after the last use, after which the session is touched again
+   * @param origin where the session is used, in the form of encodeOrigin(), to record it if it is touched
    */
-  get(ref: string, touch: boolean, touchInterval = 1000): Promise<StoredSession | null> {
+  get(ref: string, touch: boolean, touchInterval = 1000, origin?: string): Promise<StoredSession | null> {
+    return this.#get<null>(ref, touch, touchInterval, origin);
+  }
+
+  #get<Absent>(
+    ref: string,
+    touch: boolean,
+    touchInterval: number,
+    origin: string | undefined,
+    byToken?: ByToken<Absent>,
+  ): Promise<StoredSession | Absent | null> {
     const interval = touch ? touchInterval : null;
     return this.#follow(
       ref,
       (at, deadline) => {
-        const input = { ref: at, now: Date.now(), touchInterval: interval };
+        const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
         return this.#connection.run(operations.get, this.#keys, input, deadline);
       },
-      (found, at, deadline) =>
-        found instanceof operations.LargeSession ? this.#readLarge(found, at, deadline) : found,
+      (found, at, deadline) => this.#completed(found, at, deadline),
+      byToken,
     );
+  }
+
+  /** Returns the session of a reply. Returns a promise only if the session is large: then its text must be read. */
+  #completed<Found>(
+    found: Found | operations.LargeSession,
+    ref: string,
+    deadline: number,
+  ): Found | Promise<StoredSession | Tombstone | null> {
+    return found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
   }
 
   /** Reads the text of a session, of which a script has returned the header only. */
@@ -150,11 +202,12 @@ export class AppSessions {
     ref: string,
     check: (stored: StoredSession) => void,
     call: () => Promise<Result>,
+    token?: string,
   ): Promise<Result | null> {
     const deadline = this.#connection.deadline();
     return this.#connection.within(deadline, async () => {
-      const stored = await this.get(ref, false);
-      if (stored === null) return null;
+      const stored = await (token === undefined ? this.get(ref, false) : this.find(token, false));
+      if (!(stored instanceof StoredSession)) return null;
       check(stored);
       this.#connection.assertInTime(deadline);
       return call();
@@ -162,10 +215,37 @@ export class AppSessions {
   }
 
   /**
+   * Records that the session's user was authenticated now. Returns the session, or null if it does not exist.
+   * @param token the session's token if a client has sent it
+   */
+  confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
+    const confirm = (at: string, deadline?: number) =>
+      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline);
+    const complete: Complete<Awaited<ReturnType<typeof confirm>>, StoredSession | null> = async (
+      confirmed,
+      at,
+      deadline,
+    ) => {
+      if (confirmed !== operations.TOO_MUCH) return this.#completed(confirmed, at, deadline);
+      await this.#large.makeRoom(at, deadline);
+      const again = await confirm(at, deadline);
+      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
+      return this.#completed(again, at, deadline);
+    };
+    return this.#follow(ref, confirm, complete, token === undefined ? undefined : this.#families.use(token, false));
+  }
+
+  /**
    * Merges changes into a session's data, counts the write and touches the session. Returns null if it does not exist.
+   * @param token the session's token if a client has sent it
    * @throws SessionError `invalidValue` if the session's data would exceed `bounds`
    */
-  set(ref: string, changes: string, bounds: operations.Bounds): Promise<StoredSession | null> {
+  set(
+    ref: string,
+    changes: string,
+    bounds: operations.Bounds,
+    token?: string,
+  ): Promise<StoredSession | Absence | null> {
     const now = Date.now();
     const { maxBytes, maxKeys } = bounds;
     const changeLarge = (at: string, deadline: number) =>
@@ -177,6 +257,7 @@ export class AppSessions {
         return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, maxBytes, maxKeys }, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
+      token === undefined ? undefined : this.#families.use(token, true),
     );
   }
 
@@ -221,23 +302,51 @@ export class AppSessions {
   /**
    * Ends a session. Returns 1, or 0 if it does not exist.
    * @param tombstoneTtl ms; see lua/include/leave-tombstone.lua
+   * @param token the session's token if a client has sent it. Then the session is ended even if the token was rotated before.
    */
-  async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref)): Promise<number> {
+  async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref), token?: string): Promise<number> {
     const killed = await this.#follow(
       ref,
       (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
-      (count) => count,
+      (count) => count || null,
+      token === undefined ? undefined : this.#families.end(token),
     );
     return killed ?? 0;
   }
 
   /**
-   * Moves a session to the ref `to`. Returns whether it was moved; false if it does not exist or was rotated before.
+   * Replaces a token. Returns the new one. Returns null if there is no session, or if the token was rotated before. If it was
+   * rotated with `confirm`, returns the same new token until that is used.
    * @param grace ms that the old ref redirects to the new one
+   * @param confirm whether the old token also stays valid until the new one is used
    * @param tombstoneTtl ms that a tombstone is left under the old ref if `grace` is 0
    */
-  rotate(ref: string, to: string, grace: number, tombstoneTtl: number): Promise<boolean> {
-    return this.#connection.run(operations.rotate, this.#keys, { ref, to, grace, tombstoneTtl });
+  async rotateToken(token: string, grace: number, confirm: boolean, tombstoneTtl: number): Promise<Created | null> {
+    const ref = refOf(token);
+    const deadline = this.#connection.deadline();
+    for (let isFirst = true; ; isFirst = false) {
+      const salt = createSalt();
+      const created = createSuccessor(token, salt);
+      const family = { name: familyOf(token), markTtl: LATE_REQUESTS, salt: confirm ? salt : "" };
+      const input = { ref, to: created.ref, grace, tombstoneTtl, family };
+      const rotated = await this.#connection.run(operations.rotate, this.#keys, input, isFirst ? undefined : deadline);
+      if (rotated.outcome === "moved") return created;
+      this.#connection.assertInTime(deadline);
+      if (rotated.outcome === "rotated before") return this.#ifExists(createSuccessor(token, rotated.salt), deadline);
+      if (rotated.outcome === "missing") {
+        await this.#families.resolve(token, null, deadline);
+        return null;
+      }
+      // Rotating a token is its first use.
+      await this.#families.see(token, deadline);
+      this.#connection.assertInTime(deadline);
+    }
+  }
+
+  async #ifExists(created: Created, deadline: number): Promise<Created | null> {
+    const input = { ref: created.ref, now: 0, touchInterval: null };
+    const found = await this.#connection.run(operations.get, this.#keys, input, deadline);
+    return found === null || found instanceof Tombstone ? null : created;
   }
 
   /**
@@ -271,19 +380,22 @@ export class AppSessions {
    * Makes a call with `ref`. As long as the result is a redirect, repeats it with the new ref, at most MAX_REDIRECTS times.
    * Returns null if the redirects form a loop or do not lead to a session. All calls have one deadline.
    * @param call receives the deadline only when it is repeated, which keeps the first call in a batch
-   * @param complete turns the reply of a call into its result. It returns a promise only if that takes another round trip.
+   * @param complete turns the reply of a call into its result, null if there is no session. It returns a promise only if that
+   * takes another round trip.
+   * @param byToken for a call by token
    */
-  #follow<Reply, Result>(
+  #follow<Reply, Result, Absent = null>(
     ref: string,
     call: (ref: string, deadline?: number) => Promise<Reply | Tombstone>,
     complete: Complete<Reply, Result>,
-  ): Promise<Exclude<Result, Tombstone> | null> {
+    byToken?: ByToken<Absent>,
+  ): Promise<Exclude<Result, Tombstone> | Absent | null> {
     const deadline = this.#connection.deadline();
     return call(ref).then((reply) => {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
       // Nearly always the call ends here.
-      if (!(result instanceof Tombstone || result instanceof Promise)) return result as Exclude<Result, Tombstone>;
-      return follow(result, ref, deadline, call, complete);
+      if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
+      return follow(result, ref, deadline, call, complete, byToken);
     });
   }
 }
@@ -294,25 +406,46 @@ type Complete<Reply, Result> = (
   deadline: number,
 ) => Result | Tombstone | Promise<Result | Tombstone>;
 
+/** Whether nothing else has to be done after a call with this result; see follow(). */
+function isFinal(result: unknown, byToken: ByToken<unknown> | undefined): boolean {
+  if (result instanceof StoredSession) return byToken === undefined || !result.isRotated;
+  return !(result === null || result instanceof Tombstone || result instanceof Promise);
+}
+
 /** Follows the redirects from the first result of a call; see AppSessions.#follow(). */
-async function follow<Reply, Result>(
+async function follow<Reply, Result, Absent>(
   first: Result | Tombstone | Promise<Result | Tombstone>,
   ref: string,
   deadline: number,
   call: (ref: string, deadline: number) => Promise<Reply | Tombstone>,
   complete: Complete<Reply, Result>,
-): Promise<Exclude<Result, Tombstone> | null> {
+  byToken: ByToken<Absent> | undefined,
+): Promise<Exclude<Result, Tombstone> | Absent | null> {
   const visited = [ref];
-  let result = await first;
-  while (result instanceof Tombstone) {
-    const { redirect } = result;
-    if (redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS) return null;
-    visited.push(redirect);
-    const reply = await call(redirect, deadline);
-    result =
-      reply instanceof Tombstone ? reply : await complete(reply as Exclude<Reply, Tombstone>, redirect, deadline);
+  let hasMissed = false;
+  let result: Result | Tombstone = await first;
+  for (;;) {
+    if (result instanceof StoredSession) await byToken?.found?.(result, deadline);
+    if (!(result === null || result instanceof Tombstone)) return result as Exclude<Result, Tombstone>;
+    const tombstone = result as Tombstone | null;
+    let next = redirectOf(tombstone, visited);
+    if (next === undefined) {
+      if (byToken === undefined || hasMissed) return null;
+      hasMissed = true;
+      const missed = await byToken.missed(tombstone, deadline);
+      if (typeof missed !== "string") return missed;
+      next = missed;
+    }
+    visited.push(next);
+    const reply = await call(next, deadline);
+    result = reply instanceof Tombstone ? reply : await complete(reply as Exclude<Reply, Tombstone>, next, deadline);
   }
-  return result as Exclude<Result, Tombstone>;
+}
+
+/** The ref to which a tombstone leads. Undefined if it leads nowhere, or in a loop. */
+function redirectOf(tombstone: Tombstone | null, visited: readonly string[]): string | undefined {
+  const redirect = tombstone?.redirect ?? "";
+  return redirect === "" || visited.includes(redirect) || visited.length > MAX_REDIRECTS ? undefined : redirect;
 }
 
 /**

@@ -54,6 +54,16 @@ export class Keys {
     return `${this.base}new:${name}`;
   }
 
+  /** string with a TTL: the record of a family of tokens, see lua/include/family.lua. */
+  family(name: string): string {
+    return `${this.base}family:${name}`;
+  }
+
+  /** string with a TTL: exists while a late request may still carry the token of this ref, which was rotated. */
+  rotated(ref: string): string {
+    return `${this.base}rotated:${ref}`;
+  }
+
   /** string with a TTL: one session. */
   session(ref: string): string {
     return `${this.base}s:${ref}`;

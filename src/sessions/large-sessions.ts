@@ -5,7 +5,7 @@ import { toNumber } from "../redis/reply.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
-import { decode, padNumber, type StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumber, reserve, type StoredSession, Tombstone } from "./session-text.js";
 
 /** The maximum number of bytes that a script reads of a session, as in lua/include/read.lua. */
 const MAX_TEXT = 256 * 1024 + 4096;
@@ -24,6 +24,9 @@ const MIN_LINE = 4;
 
 /** The number of header lines. */
 const HEADER_LINES = 8;
+
+/** Bytes at the beginning of a text that contain the header lines. */
+const HEADER_BYTES = 4096;
 
 /** A change of the header. */
 export interface HeaderChange {
@@ -72,6 +75,13 @@ export class LargeSessions {
     return this.#connection.within(deadline, () => this.#queue.run(ref, work));
   }
 
+  /** Writes a session again, with room on line 4 for more flags. Counts no write. Returns what was found under the ref. */
+  makeRoom(ref: string, deadline: number): Promise<StoredSession | Tombstone | null> {
+    // Without changes, no limit applies.
+    const bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.POSITIVE_INFINITY };
+    return this.change(ref, "", { now: Date.now(), id: "", ttl: "keep" }, bounds, deadline);
+  }
+
   /**
    * Whether a change must be made here. That holds for changes of more keys than a script takes, and for all changes of a
    * session while another is made here: it must not be overtaken.
@@ -103,7 +113,7 @@ export class LargeSessions {
         isTouched ? headerChange.now : la,
         padNumber(r),
         padNumber(changes === "" ? Number(w) : Number(w) + 1),
-        typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine,
+        reserve(typeof headerChange.ttl === "number" ? ttlLine.replace(/^[^ ]*/, String(headerChange.ttl)) : ttlLine),
         created,
         headerChange.id === "" ? id : headerChange.id === ANONYMOUS ? "" : headerChange.id,
         ip,
@@ -144,7 +154,10 @@ export class LargeSessions {
         );
       }
       const text = Buffer.concat(pieces);
-      const header = await this.#connection.command((client) => client.getrangeBuffer(key, 0, 2047), deadline);
+      const header = await this.#connection.command(
+        (client) => client.getrangeBuffer(key, 0, HEADER_BYTES - 1),
+        deadline,
+      );
       const sizeAfter = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       if (sizeAfter === size && text.length === size && versionOf(header) === versionOf(text)) {
         return size === 0 ? null : text.toString();
@@ -162,7 +175,7 @@ export function isLarge(text: string): boolean {
 
 /** Identifies a version of a session's text: number of writes and time of creation. For a tombstone it is the whole text. */
 function versionOf(text: Buffer): string {
-  const [, , w, , created] = text.subarray(0, 2048).toString("latin1").split("\n");
+  const [, , w, , created] = text.subarray(0, HEADER_BYTES).toString("latin1").split("\n");
   return created === undefined ? text.toString("latin1") : `${w} ${created}`;
 }
 

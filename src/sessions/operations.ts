@@ -1,4 +1,4 @@
-import { tooLarge, tooManyKeys } from "../errors.js";
+import { impersonated, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation, OperationInput } from "../redis/operation.js";
 import { toNumber } from "../redis/reply.js";
@@ -38,6 +38,8 @@ export interface UserAndTtl {
 interface Reading extends Timed {
   /** ms after the last use, after which the session is touched again; null to write nothing */
   touchInterval: number | null;
+  /** Where the session is used, in the form of encodeOrigin(); undefined to record nothing. */
+  origin?: string | undefined;
 }
 
 export interface WithLimits {
@@ -55,7 +57,39 @@ interface Rotation extends ByRef, LeavesTombstone {
   to: string;
   /** TTL of the redirect, ms; 0 to leave a tombstone */
   grace: number;
+  /** For a session that has a token. */
+  family?: Family & {
+    /** The salt of the new token if the old one stays valid until the new one is used; otherwise empty. */
+    salt: string;
+  };
 }
+
+/** The family of a session's tokens. */
+interface Family {
+  /** See familyOf() in token.ts. */
+  name: string;
+  /** How long a late request with a token that was rotated is no reuse, ms. */
+  markTtl: number;
+}
+
+interface Sighting extends ByRef, Family {
+  /** The ref of the token before, if it is known. */
+  before: string | undefined;
+}
+
+interface Reuse extends ByRef, LeavesTombstone {
+  /** The ref of the token that was used again. */
+  reused: string;
+  familyName: string;
+  /** The record of the family that was read. */
+  record: string;
+}
+
+/**
+ * The result of `rotate`: "missing" if there is no session under the ref, "unused" if its token was not used since it took the
+ * place of another, "rotated before" if the token was rotated, but is still valid. `salt` then makes the new token again.
+ */
+type Rotated = { outcome: "moved" | "missing" | "unused" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession {
   mode: ReplaceMode;
@@ -166,10 +200,25 @@ export const get = {
   common: 1,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, touchInterval }) => [touchInterval ?? "", ref, now],
+  args: ({ ref, now, touchInterval, origin }) => [
+    touchInterval ?? "",
+    origin === undefined ? ref : `${ref}\n${origin}`,
+    now,
+  ],
   reply: (reply: string | null | [header: string], { ref }) =>
     Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
+
+export const confirm = {
+  script: scripts.confirm,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ now }) => [now],
+  reply: (reply: string | number | null | [header: string], { ref }) => {
+    if (Array.isArray(reply)) return new LargeSession(reply[0]);
+    if (Number(reply) === -5) throw impersonated("be confirmed");
+    return Number(reply) === -3 ? TOO_MUCH : decode(reply as string | null, ref);
+  },
+} satisfies SessionOperation<Timed, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
 export const set = {
   script: scripts.set,
@@ -218,10 +267,46 @@ export const kill = {
 
 export const rotate = {
   script: scripts.rotate,
-  keys: (keys, { ref, to }) => indexAndSessions(keys, ref, to),
-  args: ({ ref, to, grace, tombstoneTtl }) => [ref, to, grace, tombstoneTtl],
-  reply: (reply: unknown) => toNumber(reply ?? 0) === 1,
-} satisfies SessionOperation<Rotation, boolean>;
+  keys: (keys, { ref, to, family }) => [
+    ...indexAndSessions(keys, ref, to),
+    ...(family === undefined ? [] : [keys.family(family.name), keys.rotated(ref)]),
+  ],
+  args: ({ ref, to, grace, tombstoneTtl, family }) => [
+    ref,
+    to,
+    grace,
+    tombstoneTtl,
+    ...(family === undefined ? [] : [family.markTtl, family.salt]),
+  ],
+  reply: (reply: string | number | null): Rotated => {
+    // With ioredis's option `stringNumbers` a number is a string, too.
+    const text = String(reply ?? "");
+    if (text.length > 1) return { outcome: "rotated before", salt: text };
+    return { outcome: text === "1" ? "moved" : text === "0" ? "unused" : "missing" };
+  },
+} satisfies SessionOperation<Rotation, Rotated>;
+
+export const see = {
+  script: scripts.see,
+  keys: (keys, { ref, name, before }) => [
+    keys.session(ref),
+    keys.family(name),
+    ...(before === undefined ? [] : [keys.session(before), keys.rotated(before)]),
+  ],
+  args: ({ ref, markTtl }) => [ref, markTtl],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies SessionOperation<Sighting, boolean>;
+
+export const endReused = {
+  script: scripts.endReused,
+  keys: (keys, { ref, familyName, reused }) => [
+    ...indexAndSessions(keys, ref),
+    keys.family(familyName),
+    keys.rotated(reused),
+  ],
+  args: ({ ref, record, tombstoneTtl }) => [ref, record, tombstoneTtl],
+  reply: (reply: unknown) => (["changed", "kept", "ended"] as const)[toNumber(reply) + 1],
+} satisfies SessionOperation<Reuse, "changed" | "kept" | "ended" | undefined>;
 
 export const killMany = {
   script: scripts.killMany,

@@ -1,6 +1,6 @@
 import { SessionError } from "../errors.js";
 import { toText } from "../redis/reply.js";
-import type { Session } from "../types.js";
+import type { EndReason, Session } from "../types.js";
 import { TimeSlice } from "../util/time-slice.js";
 
 /** A key of the data and its value as JSON; null removes the key. */
@@ -15,13 +15,18 @@ export type DataEntry = readonly [key: string, json: string | null];
 export class Tombstone {
   /** The session's new ref if it was rotated; empty if it has ended. */
   readonly redirect: string;
-  constructor(redirect: string) {
+  readonly reason: EndReason | undefined;
+  constructor(redirect: string, reason?: EndReason) {
     this.redirect = redirect;
+    this.reason = reason;
   }
 }
 
 /** The value of the flag `maxAge` if the browser deletes the session's cookie when it is closed: a session cookie. */
 export const UNTIL_CLOSED = "session";
+
+/** What follows ">" in the tombstone of a session whose token was reused. No ref contains a space. */
+const REUSED = " reused";
 
 /** The optional fields of a new session's header. */
 interface HeaderFields {
@@ -56,18 +61,39 @@ function encodeFlags(flags: Readonly<Record<string, string | number | undefined>
 /** Above this many characters, the numbers of reads and writes of a text are padded; as in lua/get.lua. */
 const PADDED_ABOVE = 1024;
 
+/** Above this many characters, line 4 is padded. Less than a text that is larger than a script reads, see lua/include/read.lua. */
+const RESERVED_ABOVE = 64 * 1024;
+
+/** The width of line 4 of a large session, in characters; as in lua/include/pad-numbers.lua. */
+const LINE_4 = 512;
+
 /**
  * Pads the numbers of reads and writes of a new session's text with zeros, unless the text is short. Scripts can then change
  * them in place. Otherwise the append-only file and replicas would receive the whole text when a number gets another digit.
+ * In a long text, also reserves room for flags.
  */
 export function padNumbers(text: string): string {
   if (text.length <= PADDED_ABOVE) return text;
-  return text.replace(/^(\d+)\n(\d+)\n(\d+)\n/, (_all, la, r, w) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n`);
+  const isLong = text.length > RESERVED_ABOVE;
+  return text.replace(
+    /^(\d+)\n(\d+)\n(\d+)\n(.*)/,
+    (_all, la, r, w, line4) => `${la}\n${padNumber(r)}\n${padNumber(w)}\n${isLong ? reserve(line4) : line4}`,
+  );
 }
 
 /** Returns a number of reads or writes in its padded form. */
 export function padNumber(number: string | number | undefined): string {
   return String(Number(number)).padStart(10, "0");
+}
+
+/** Reserves room for more flags on line 4: spaces, which readers ignore. Scripts change the header of a large session in place. */
+export function reserve(line4: string): string {
+  return line4.trimEnd().padEnd(LINE_4);
+}
+
+/** Returns where a session is used, as on lines 7 and 8 of its text. Undefined if unknown. */
+export function encodeOrigin(ip: string | undefined, device: string | undefined): string {
+  return `${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
 }
 
 function jsonOrEmpty(text: string | undefined): string {
@@ -194,10 +220,50 @@ export class StoredSession {
     return decodeURIComponent(this.#flags.slice(from, end === -1 ? undefined : end));
   }
 
+  /** When the user was authenticated last, ms. */
+  get authTime(): number {
+    return Number(this.flag("authTime") ?? this.created);
+  }
+
+  /** The address of the last use, if it is not `ip`. */
+  get lastIp(): string | undefined {
+    return this.#unquotedFlag("lastIp");
+  }
+
+  /** The device of the last use, if it is not `device`. */
+  get lastDevice(): string | undefined {
+    return this.#unquotedFlag("lastDevice");
+  }
+
+  /** Whether the read that returned the session has recorded another address or device than those of the last use. */
+  get hasMoved(): boolean {
+    return this.#flags.includes(" moved");
+  }
+
+  #unquotedFlag(name: string): string | undefined {
+    const json = this.flag(name);
+    return json === undefined ? undefined : unquote(json);
+  }
+
+  /** Who uses the session in the user's place. Undefined if the user does. */
+  get actor(): string | undefined {
+    return this.flag("actor");
+  }
+
   /** How long the browser keeps the session's cookie: seconds, or null until it is closed. Undefined if it is not stored. */
   get maxAge(): number | null | undefined {
     const maxAge = this.flag("maxAge");
     return maxAge === undefined ? undefined : maxAge === UNTIL_CLOSED ? null : Number(maxAge);
+  }
+
+  /** Whether the session was rotated. */
+  get isRotated(): boolean {
+    return this.#flags.includes(" rotated=");
+  }
+
+  /** Whether the session ends at a fixed moment, however it is used. */
+  get isAbsolute(): boolean {
+    return this.#flags.includes(" until ");
   }
 
   /** The data lines, each with a line feed in front. */
@@ -236,7 +302,9 @@ export function decode(reply: string | null, ref: string): StoredSession | Tombs
 
 /** Parses a reply that is a tombstone. Returns undefined for any other reply. */
 export function parseTombstone(reply: string | number): Tombstone | undefined {
-  return typeof reply === "string" && reply.startsWith(">") ? new Tombstone(reply.slice(1)) : undefined;
+  if (typeof reply !== "string" || !reply.startsWith(">")) return undefined;
+  const text = reply.slice(1);
+  return text === REUSED ? new Tombstone("", "reused") : new Tombstone(text);
 }
 
 /**
@@ -283,7 +351,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created, maxAge } = stored;
+  const { ref, r, w, la, created, authTime, maxAge, actor, lastIp, lastDevice } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -293,9 +361,13 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     ttl: stored.no_resave ? Math.max(0, stored.ttl - seconds(now - created)) : stored.ttl,
     idle: Math.max(0, seconds(now - la)),
     created,
+    authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);
   if (maxAge !== undefined) session.maxAge = maxAge;
+  if (lastIp !== undefined) session.lastIp = lastIp;
+  if (lastDevice !== undefined) session.lastDevice = lastDevice;
+  if (actor !== undefined) session.actor = actor;
   if (stored.no_resave) session.no_resave = true;
   return session;
 }

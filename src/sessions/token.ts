@@ -1,9 +1,22 @@
-import { hash } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import { customAlphabet } from "nanoid";
 import type { Created } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 
-const random = customAlphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 64);
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+const TOKEN_LENGTH = 64;
+
+/**
+ * The number of first characters that all tokens of a family share: 131 bits, so only someone who has had a token of the family
+ * knows them.
+ */
+const FAMILY_LENGTH = 22;
+
+const random = customAlphabet(ALPHABET, TOKEN_LENGTH);
+
+/** Creates the random part of a rotation: 42 characters (250 bits). */
+export const createSalt = customAlphabet(ALPHABET, TOKEN_LENGTH - FAMILY_LENGTH);
 
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -14,6 +27,22 @@ const refs = new BoundedMap<string>();
 export function createToken(): Created {
   const token = random();
   return { token, ref: digest(token) };
+}
+
+/**
+ * Creates the token that takes the place of `token`. It is of the same family. The same salt always makes the same token, so a
+ * rotation whose answer was lost can be answered again. The salt alone does not lead to the token.
+ */
+export function createSuccessor(token: string, salt: string): Created {
+  let bits = BigInt(`0x${createHmac("sha512", token).update(salt).digest("hex")}`);
+  let next = token.slice(0, FAMILY_LENGTH);
+  for (; next.length < TOKEN_LENGTH; bits /= 62n) next += ALPHABET[Number(bits % 62n)];
+  return { token: next, ref: digest(next) };
+}
+
+/** Returns the name of a token's family: all tokens that one session has had, one after the other. */
+export function familyOf(token: string): string {
+  return digest(token.slice(0, FAMILY_LENGTH));
 }
 
 /** Returns a token's ref, under which Redis stores the session. */

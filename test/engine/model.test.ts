@@ -106,7 +106,7 @@ class World {
       case "create": {
         const { app, id, d, maxPerUser } = step;
         const replaces = step.replaces === undefined ? undefined : this.#pick(step.replaces, "token");
-        if (replaces !== undefined) model.kill(app, replaces.name);
+        if (replaces !== undefined) model.kill(app, replaces.name, "token");
         const created = await rs.create({
           app,
           id,
@@ -131,7 +131,9 @@ class World {
       }
       case "kill": {
         const { name, which } = this.#pick(step.pick, step.by);
-        return expect(await rs.kill({ app: step.app, ...which })).toEqual({ kill: model.kill(step.app, name) });
+        return expect(await rs.kill({ app: step.app, ...which })).toEqual({
+          kill: model.kill(step.app, name, step.by),
+        });
       }
       case "expire": {
         const found = model.get(step.app, this.#pick(step.pick, "ref").name, false);
@@ -179,13 +181,13 @@ class World {
     const before = this.#model.sessions(app, id);
     expect(left).toHaveLength(Math.min(before.length, maxPerUser));
     expect(left).toContain(created);
-    for (const { name } of before) if (!left.includes(this.#refOf(name))) this.#model.kill(app, name);
+    for (const { name } of before) if (!left.includes(this.#refOf(name))) this.#model.kill(app, name, "ref");
   }
 
   /** Makes a session expire, and updates the expiry zset. */
   async #expire(app: string, name: Name, id: string): Promise<void> {
     const ref = this.#refOf(name);
-    this.#model.kill(app, name);
+    this.#model.kill(app, name, "ref");
     await t.db.pexpire(`rs:{${app}}:s:${ref}`, 0);
     await t.db.zadd(`rs:{${app}}:expiry`, "XX", 1, JSON.stringify(id) + ref);
     this.#expired++;

@@ -214,7 +214,9 @@ describe("a user with more sessions than one field holds", () => {
     expect(await rs.soid({ app, id: "alice" })).toEqual({ sessions: [] });
     expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
     expect(await rs.killall({ app })).toEqual({ kill: 1 });
-    expect(await plain.keys(key("*"))).toEqual([]);
+    // The records of rotated tokens expire on their own.
+    const left = (await plain.keys(key("*"))).filter((name) => !/:(family|rotated):/.test(name));
+    expect(left).toEqual([]);
   }
 
   test("has all of them listed, counted as one user, and ended, and nothing is left", async () => {
@@ -324,7 +326,7 @@ test("killsoid ends at once when the excepted session was rotated and has ended 
   const commands = await redis.watch(async () => {
     expect(await rs.killsoid({ app, id: "alice", except: first.token })).toEqual({ kill: 1 });
   });
-  expect(commands.length).toBeLessThan(10);
+  expect(commands.length).toBeLessThan(12);
 });
 
 test("an app that was lost from rs:apps is wiped again a minute after", async () => {

@@ -46,6 +46,11 @@ const mistakes: Record<string, { of: () => unknown; says: string; remedy: string
     says: "create: ttl is 3600000 seconds, which is 41.7 days",
     remedy: "write 3600",
   },
+  "maxAge of create, which is also the default of ttl": {
+    of: () => t.create({ maxAge: 3_600_000 }),
+    says: "create: maxAge is 3600000 seconds, which is 41.7 days",
+    remedy: "write 3600",
+  },
   "absolute of create": {
     of: () => t.create({ absolute: 1000 * DAY }),
     says: "create: absolute is 86400000 seconds, which is 1000 days",

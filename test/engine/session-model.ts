@@ -21,13 +21,15 @@ export type Name = number;
 
 /**
  * The engine as it is documented, in memory and without time: names lead to sessions, and an old name goes on
- * leading to its session when it was rotated with grace.
+ * leading to its session when it was rotated with grace. To end the session, any earlier token will do.
  */
 export class Model {
   /** The sessions that are alive. */
   readonly #names = new Map<Name, ModelSession>();
   /** Where names lead that were rotated with grace. */
   readonly #leadsTo = new Map<Name, Name>();
+  /** Where all names lead that were rotated. */
+  readonly #became = new Map<Name, Name>();
   #next = 0;
 
   create(app: string, id: string, d: Record<string, unknown>): Name {
@@ -56,8 +58,8 @@ export class Model {
     return { name: at, session: show(session) };
   }
 
-  kill(app: string, name: Name): number {
-    const at = this.#follow(name);
+  kill(app: string, name: Name, by: "token" | "ref"): number {
+    const at = this.#follow(name, by === "token" ? this.#became : this.#leadsTo);
     if (this.#names.get(at)?.app !== app) return 0;
     return this.#names.delete(at) ? 1 : 0;
   }
@@ -77,6 +79,7 @@ export class Model {
     const next = this.#next++;
     this.#names.delete(name);
     this.#names.set(next, session);
+    this.#became.set(name, next);
     if (grace) this.#leadsTo.set(name, next);
     return next;
   }
@@ -97,9 +100,9 @@ export class Model {
     return names.length;
   }
 
-  #follow(name: Name): Name {
-    const next = this.#leadsTo.get(name);
-    return next === undefined ? name : this.#follow(next);
+  #follow(name: Name, leadsTo = this.#leadsTo): Name {
+    const next = leadsTo.get(name);
+    return next === undefined ? name : this.#follow(next, leadsTo);
   }
 }
 

@@ -23,6 +23,7 @@ test("returns the new session, by token and by ref", async () => {
     ttl: 7200,
     idle: 0,
     created: expect.any(Number),
+    authTime: expect.any(Number),
     device: "Firefox",
   };
   expect(await t.rs.set({ app, token, d: { a: 1 } })).toEqual({ ...expected, w: 2, d: { a: 1 } });

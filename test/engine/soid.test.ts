@@ -23,7 +23,18 @@ test("returns the user's whole sessions and does not change them", async () => {
   const before = await readFields(t.db, `rs:{webapp}:s:${ref}`);
   expect(await t.rs.soid({ app, id: "alice" })).toEqual({
     sessions: [
-      { ref, id: "alice", ip: "127.0.0.1", r: 1, w: 1, ttl: 99, idle: 0, created: expect.any(Number), d: { cart: 3 } },
+      {
+        ref,
+        id: "alice",
+        ip: "127.0.0.1",
+        r: 1,
+        w: 1,
+        ttl: 99,
+        idle: 0,
+        created: expect.any(Number),
+        authTime: expect.any(Number),
+        d: { cart: 3 },
+      },
     ],
   });
   expect(await readFields(t.db, `rs:{webapp}:s:${ref}`)).toEqual(before);

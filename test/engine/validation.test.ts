@@ -143,6 +143,11 @@ const refusals: Record<MethodName, Refusal[]> = {
     ],
     ...ofData({ app, token }),
   ],
+  confirm: [
+    ...ofApp({ token }),
+    ...ofWhich({ app }),
+    ["a time", { app, ref, authTime: 1, at: 1 }, 'confirm has no option "at". It takes app, token, ref.'],
+  ],
   kill: [
     ...ofApp({ token }),
     ...ofWhich({ app }),

@@ -54,6 +54,17 @@ describe("with disableTTL", () => {
     expect(await t.db.pttl(`rs:{sess}:s:~${browser.sid}`)).toBe(-1);
   });
 
+  test("a large session that had a TTL loses it at the next write", async () => {
+    const note = "x".repeat(300_000);
+    await t.store().set("sid", withCookie({ note }));
+    const store = t.store({ disableTTL: true });
+    const loaded = (await store.get("sid")) as SessionData & { color?: string };
+    loaded.color = "red";
+    await store.set("sid", loaded);
+    expect(await store.get("sid")).toMatchObject({ note, color: "red" });
+    expect(await t.db.pttl(key)).toBe(-1);
+  });
+
   test("destroy ends a session and leaves a tombstone that expires", async () => {
     const store = t.store({ disableTTL: true });
     await store.set("sid", withCookie({}));

@@ -10,6 +10,11 @@ function run(ref: string, to: string, grace = 10_000) {
   return t.run(rotate, [...INDEX, ref, to], [ref, to, grace, 10_000]);
 }
 
+/** Rotates a session that has a token of the family "family". */
+function runInFamily(ref: string, to: string, { grace = 10_000, salt = "" } = {}) {
+  return t.run(rotate, [...INDEX, ref, to, "family", `rotated:${ref}`], [ref, to, grace, 10_000, 60_000, salt]);
+}
+
 describe("rotate", () => {
   test("replies 1 and moves the session with its index entries, TTL and data", async () => {
     await plant(t.db, { ref: "old", '"cart"': "3" });
@@ -73,6 +78,73 @@ describe("rotate", () => {
     await plant(t.db, { ref: "other", la: 9000 });
     await run("old", "new");
     expect(await dump(t.db)).toMatchObject({ users: { '"alice"': "9000" }, active: { new: "1000", other: "9000" } });
+  });
+
+  describe("with a family", () => {
+    test("leaves a record, a mark that outlasts the grace, and a flag of the session", async () => {
+      await plant(t.db, { ref: "old", '"cart"': "3", no_resave: 1 });
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await t.db.get("family")).toBe("new old");
+      expect(await t.db.get("new")).toBe('1000\n1\n1\n100 no_resave rotated=0\n1000\n"alice"\n"::1"\n\n"cart":3');
+      expect(await t.db.pttl("new")).toBeGreaterThan(90_000);
+      for (const [key, ms] of [
+        ["old", 10_000],
+        ["rotated:old", 70_000],
+        ["family", 100_000],
+      ] as const) {
+        expect(await t.db.pttl(key)).toBeGreaterThan(ms - 5_000);
+        expect(await t.db.pttl(key)).toBeLessThanOrEqual(ms);
+      }
+    });
+
+    test("replies 0 and writes nothing if the token was not used since the last rotation", async () => {
+      await plant(t.db, { ref: "old", flags: "rotated=0" });
+      const before = await dump(t.db);
+      expect(await runInFamily("old", "new")).toBe(0);
+      expect(await dump(t.db)).toEqual(before);
+    });
+
+    test("sets the flag of a session that was rotated before, whatever other flags and data it has", async () => {
+      await plant(t.db, { ref: "old", end: 4_000_000_000_000, flags: "rotated=1 actor=bob", '"x"': '" rotated=1"' });
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0 actor=bob", '"x"': '" rotated=1"' });
+    });
+
+    test("takes an id that looks like the flag for an id", async () => {
+      await plant(t.db, { ref: "old", id: '"x rotated=0"' });
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", id: '"x rotated=0"' });
+    });
+
+    test("replies with the salt for a token that is valid until the next one is used", async () => {
+      await plant(t.db, { ref: "old" });
+      await runInFamily("old", "new", { salt: "salt" });
+      expect(await t.db.get("family")).toBe("new old 10000 salt");
+      const before = await dump(t.db);
+      for (const salt of ["", "other"]) expect(await runInFamily("old", "newer", { salt })).toBe("salt");
+      await t.db.del("old");
+      expect(await runInFamily("old", "newer")).toBe("salt");
+      expect(await runInFamily("older", "newer")).toBeNull();
+      expect(await dump(t.db)).toEqual({ ...before, old: undefined });
+    });
+
+    test("replies 1 and changes nothing if the same call is repeated, with and without a salt", async () => {
+      for (const salt of ["", "salt"]) {
+        await plant(t.db, { ref: "old" });
+        await runInFamily("old", "new", { salt });
+        const before = await dump(t.db);
+        expect(await runInFamily("old", "new", { salt })).toBe(1);
+        expect(await dump(t.db)).toEqual(before);
+        await t.db.flushdb();
+      }
+    });
+
+    test("moves a session that is larger than the header, with its data", async () => {
+      const text = `"${"x".repeat(300_000)}"`;
+      await plant(t.db, { ref: "old", '"text"': text });
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", '"text"': text, id: '"alice"' });
+    });
   });
 
   test("moves an anonymous session without creating a user", async () => {

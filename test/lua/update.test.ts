@@ -126,6 +126,12 @@ describe("update", () => {
     expect(await t.db.pttl("ref")).toBe(-1);
   });
 
+  test("ignores the spaces after the ttl of a session that was large", async () => {
+    await plant(t.db, { ref: "ref", ttl: `100${" ".repeat(500)}` });
+    expect(await run({ ttl: 0 })).toBe(1);
+    expect(await t.db.pttl("ref")).toBe(-1);
+  });
+
   test("keeps ttl, last use and expiry with an empty ttl", async () => {
     await plant(t.db, { ref: "ref" });
     await t.db.pexpire("ref", 50_000);

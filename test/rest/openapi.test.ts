@@ -107,7 +107,13 @@ describe("openapi.json", () => {
   test("describes the refusal of a bad value for every parameter", async () => {
     const { api, description } = await open();
     const problemsOf = validatorOf(description);
-    const bad: Record<string, string> = { app: "no", id: "u".repeat(129), token: "short", "X-Session-Token": "short" };
+    const bad: Record<string, string> = {
+      app: "no",
+      id: "u".repeat(129),
+      actor: "u".repeat(129),
+      token: "short",
+      "X-Session-Token": "short",
+    };
     const tried = [];
     for (const { method, path, operation } of operationsOf(description)) {
       for (const parameter of operation.parameters ?? []) {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createToken, refOf } from "../../src/sessions/token.js";
+import { createSalt, createSuccessor, createToken, familyOf, refOf } from "../../src/sessions/token.js";
 
 describe("refOf", () => {
   test("returns the first 20 bytes of the token's SHA-256 as base64url, also from the cache", () => {
@@ -16,5 +16,47 @@ describe("refOf", () => {
   test("returns correct refs for more tokens than the cache holds", () => {
     const many = Array.from({ length: 25_000 }, () => createToken());
     for (const { token, ref } of [...many, ...many.slice(0, 10)]) expect(refOf(token)).toBe(ref);
+  });
+});
+
+describe("createSuccessor", () => {
+  const { token } = createToken();
+
+  test("returns a token of the same family and its ref, the same for the same salt", () => {
+    const salt = createSalt();
+    const next = createSuccessor(token, salt);
+    expect(next.token).toMatch(/^[A-Za-z0-9]{64}$/);
+    expect(next.ref).toBe(refOf(next.token));
+    expect(familyOf(next.token)).toBe(familyOf(token));
+    expect(createSuccessor(token, salt)).toEqual(next);
+  });
+
+  test("returns another token for another salt, and for another token of the family", () => {
+    const salt = createSalt();
+    const sibling = createSuccessor(token, createSalt()).token;
+    const tokens = [token, createSuccessor(token, salt).token, createSuccessor(sibling, salt).token, sibling];
+    expect(new Set(tokens.map((one) => one.slice(22))).size).toBe(4);
+  });
+
+  test("uses all characters equally often, whatever their position", () => {
+    const counts = new Map<string, number>();
+    const ROUNDS = 2000;
+    for (let i = 0; i < ROUNDS; i++) {
+      for (const character of createSuccessor(token, createSalt()).token.slice(22)) {
+        counts.set(character, (counts.get(character) ?? 0) + 1);
+      }
+    }
+    const expected = (ROUNDS * 42) / 62;
+    expect(counts.size).toBe(62);
+    // Eight standard deviations.
+    for (const count of counts.values()) expect(Math.abs(count - expected)).toBeLessThan(8 * Math.sqrt(expected));
+  });
+});
+
+describe("familyOf", () => {
+  test("is a hash that differs for tokens of different families", () => {
+    const names = Array.from({ length: 1000 }, () => familyOf(createToken().token));
+    expect(new Set(names).size).toBe(1000);
+    for (const name of names) expect(name).toMatch(/^[\w-]{27}$/);
   });
 });

@@ -32,6 +32,7 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     ttl: 100,
     idle: 0,
     created: expect.any(Number),
+    authTime: expect.any(Number),
     device: "Firefox",
     d: { cart: 3, "a.b": "line\nfeed" },
   };
@@ -45,6 +46,8 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     d: { "a.b": "line\nfeed", paid: true },
   });
   expect(await rs.set({ app, token: "x".repeat(64), d: { a: 1 } })).toBeNull();
+  expect(await rs.confirm({ app, token: first.token })).toMatchObject({ r: 2, w: 2 });
+  expect(await rs.confirm({ app, token: "x".repeat(64) })).toBeNull();
 
   const rotated = await rs.rotate({ app, token: first.token });
   expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);
@@ -53,13 +56,17 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
 
   const second = await rs.create({ ...alice, no_resave: true });
   expect(await rs.get({ app, token: second.token })).toMatchObject({ no_resave: true, ttl: 7200 });
+  const confirm = { app, token: second.token, confirm: true };
+  const confirmed = await rs.rotate(confirm);
+  expect(await rs.rotate(confirm)).toEqual(confirmed);
+  expect((await rs.get({ app, token: `${confirmed?.token}` }))?.ref).toBe(confirmed?.ref);
   const bob = await rs.create({ ...alice, id: "bob" });
   expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);
   expect((await rs.soapp({ app, dt: 60, offset: 1, limit: 1 })).sessions).toHaveLength(1);
   expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
 
-  expect(await rs.killsoid({ app, id: "alice", except: second.token })).toEqual({ kill: 1 });
+  expect(await rs.killsoid({ app, id: "alice", except: `${confirmed?.token}` })).toEqual({ kill: 1 });
   expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 1 });
   expect(await rs.kill({ app, ref: bob.ref })).toEqual({ kill: 0 });
   expect(await rs.killsoid({ app, id: "alice" })).toEqual({ kill: 1 });

@@ -15,7 +15,10 @@ export function fieldsOf(text: string | null): Fields {
   const fields: Fields = {};
   for (const [i, name] of OWN.entries()) if (lines[i] !== "") fields[name] = lines[i] as string;
   const { life = "", ...rest } = fields;
-  const [, ttl, no_resave, flags, end] = /^([^ ]+)( no_resave)?((?: \w+=\S*)*)(?: until (\d+))?$/.exec(life) ?? [];
+  // Spaces at the end make room for other flags.
+  const [, ttl, no_resave, first = "", end, second = ""] =
+    /^([^ ]+)( no_resave)?((?: \w+=\S*)*)(?: until (\d+))?((?: \w+=\S*)*) *$/.exec(life) ?? [];
+  const flags = first + second;
   const data = lines.slice(OWN.length).map((line) => /^("[^"]*"):(.*)$/s.exec(line)?.slice(1) as [string, string]);
   return {
     ...rest,

@@ -25,21 +25,15 @@ local function merge_within(head, text, rest, start, changes, max_bytes, max_key
 
   -- Included here because runs for small sessions would otherwise create these functions for nothing.
   --@include search
+  --@include pad-numbers
 
   local pieces, added = merge(text, rest, start, changes)
   if not pieces then return TOO_MUCH end
   table.insert(pieces, 1, head)
   local new = table.concat(pieces)
-  if #new > MAX_TEXT then
-    -- From now on its numbers change in place, see get.lua.
-    head = string.gsub(head, '^(%d+)\n(%d+)\n(%d+)', function(la, r, w)
-      return la .. '\n' .. string.format('%010d', r) .. '\n' .. string.format('%010d', w)
-    end)
-    pieces[1] = head
-    new = table.concat(pieces)
-  end
   local old_size, new_size = #text - start + 1, #new - #head - (start - rest)
   if new_size > max_bytes and new_size > old_size then return TOO_LARGE end
   if added > 0 and has_more_keys(new, #head + 1 + start - rest, max_keys) then return TOO_MANY end
-  return new
+  -- From now on its numbers change in place, see get.lua.
+  return #new > MAX_TEXT and pad_numbers(new) or new
 end

@@ -51,6 +51,7 @@ export function describeErrors(): void {
     ["POST", SET, "d.arr has a forbidden type. Only strings, numbers, boolean", "ERR_INVALID_VALUE", { arr: [1] }],
     ["POST", `/webapp/rotate/${"r".repeat(27)}`, "Invalid token format", "ERR_INVALID_FORMAT"],
     ["POST", `/webapp/rotate/${TOKEN}?grace=-1`, "grace must be an integer >= 0", "ERR_INVALID_VALUE"],
+    ["POST", `/webapp/rotate/${TOKEN}?confirm=yes`, "confirm must be true or false", "ERR_INVALID_VALUE"],
     ["GET", "/webapp/soapp", "No dt supplied", "ERR_MISSING_PARAMETER"],
     ["GET", "/webapp/soapp?dt=ten", "dt must be a positive integer >= 10", "ERR_INVALID_VALUE"],
     ["GET", "/webapp/soapp?dt=60&limit=0", "limit must be an integer >= 1", "ERR_INVALID_VALUE"],

@@ -54,11 +54,23 @@ export function describeRoutes(): void {
       const first = await api.get(`/webapp/get/${token}`);
       const session = { ref, id: "alice", ip: "127.0.0.1", w: 1, ttl: 7200, idle: 0, d: { a: 1 } };
       expect(first.status).toBe(200);
-      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number) });
+      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number), authTime: expect.any(Number) });
       expect((await api.get(`/webapp/get/${ref}`)).body).toMatchObject({ ...session, r: 2 });
       const headers = { "X-Session-Token": token };
       expect((await api.get("/webapp/get/-", { headers })).body).toMatchObject({ ...session, r: 3 });
       expect((await api.get("/webapp/get/-", { headers: { "X-Session-Token": ref } })).body).toMatchObject({ r: 4 });
+    });
+
+    test("POST confirm sets authTime, by token and by ref", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      for (const which of [token, ref]) {
+        const before = Date.now();
+        const { body } = await api.call("POST", `/webapp/confirm/${which}`);
+        expect(body).toMatchObject({ ref, r: 1, w: 1 });
+        expect((body as { authTime: number }).authTime).toBeGreaterThanOrEqual(before);
+      }
+      expect((await api.call("POST", `/webapp/confirm/${"x".repeat(64)}`)).body).toEqual({});
     });
 
     test("GET get?touch=false changes nothing", async () => {
@@ -94,6 +106,18 @@ export function describeRoutes(): void {
 
       await api.call("POST", `/webapp/rotate/${newToken}?grace=0`);
       expect((await api.get(`/webapp/get/${newToken}`)).body).toEqual({});
+    });
+
+    test("POST rotate with confirm=true keeps the old token until the new one is used, and may be repeated", async () => {
+      const api = await open();
+      const { token } = await api.create();
+      const { body } = await api.call("POST", `/webapp/rotate/${token}?confirm=true&grace=0`);
+      expect(body).toEqual({ token: expect.stringMatching(TOKEN), ref: expect.stringMatching(REF) });
+      expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ id: "alice" });
+      expect((await api.call("POST", `/webapp/rotate/${token}?confirm=true`)).body).toEqual(body);
+      const { token: newToken } = body as { token: string };
+      expect((await api.get(`/webapp/get/${newToken}`)).body).toMatchObject({ id: "alice" });
+      expect((await api.get(`/webapp/get/${token}`)).body).toEqual({});
     });
 
     test("GET soid lists the sessions of a user, newest first", async () => {
