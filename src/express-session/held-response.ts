@@ -9,7 +9,8 @@ import { ServerResponse } from "node:http";
  * not held back either.
  */
 export function holdResponse(session: object, saving: Promise<unknown>): void {
-  const { res } = (session as { req?: { res?: unknown } }).req ?? {};
+  // A caller in JavaScript may pass no session. The save then rejects.
+  const res = (session as { req?: { res?: unknown } } | undefined)?.req?.res;
   if (!(res instanceof ServerResponse) || res.writableEnded || isHeadSent(res)) return;
   // A response without a socket waits for an earlier one on its connection, or belongs to a WebSocket.
   const { socket } = res;

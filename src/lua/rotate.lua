@@ -43,6 +43,8 @@ local rotated, offset = rotated_flag(text)
 if family and rotated == '0' then return 0 end
 
 local wipe_at = redis.call('ZSCORE', expiry, id .. ref)
+-- In ioredis-mock, RENAME drops the TTL.
+local left = redis.call('PTTL', session)
 -- When Redis is out of memory, the commands after RENAME are allowed because it has written.
 redis.call('RENAME', session, moved)
 add_to_index(id, new_ref, la, type(wipe_at) == 'string' and wipe_at or '0')
@@ -61,9 +63,9 @@ if family then
   local record = new_ref .. ' ' .. ref
   if salt ~= '' then
     record = record .. ' ' .. ARGV[3] .. ' ' .. salt
-    redirect_ttl = math.max(grace, redis.call('PTTL', moved))
+    redirect_ttl = math.max(grace, left)
   end
-  redis.call('SET', family, record, 'PX', family_ttl(moved, ttl, flags))
+  redis.call('SET', family, record, 'PX', family_ttl(left, ttl, flags))
   redis.call('SET', mark, '1', 'PX', grace + mark_ttl)
 end
 if redirect_ttl > 0 then

@@ -25,7 +25,7 @@ local grace = string.match(redis.call('GET', family) or '', '^%S+ %S+ (%d+)')
 -- When Redis is out of memory it refuses SETRANGE and SET unless the script has written before. DEL counts as such a write.
 redis.call('DEL', family)
 redis.call('SETRANGE', session, offset, '1')
-redis.call('SET', family, ref, 'PX', family_ttl(session, ttl, flags))
+redis.call('SET', family, ref, 'PX', family_ttl(redis.call('PTTL', session), ttl, flags))
 if before then
   -- Requests that the browser sent before it had the new token may still be on their way.
   redis.call('SET', mark, '1', 'PX', math.max(redis.call('PTTL', mark), mark_ttl + (grace or 0)))

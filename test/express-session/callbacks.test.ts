@@ -32,6 +32,12 @@ describe("a method without a callback", () => {
   });
 });
 
+test.each([undefined, null])("set and touch of %s as the session reject", async (none) => {
+  const store = t.store();
+  await expect(store.set("sid", none as never)).rejects.toThrow(TypeError);
+  await expect(store.touch("sid", none as never)).rejects.toThrow(TypeError);
+});
+
 test("ignores a callback argument that is not a function", async () => {
   const store = t.store();
   expect(await store.set("sid", withCookie({ color: "red" }), null as never)).toBeUndefined();
