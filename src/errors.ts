@@ -193,6 +193,19 @@ export function impersonated(action: string): SessionError {
   return new SessionError("impersonated", `An impersonated session cannot ${action}`);
 }
 
+/** @param path names the key, for a message */
+export function notAnInteger(path: string): SessionError {
+  return invalidValue(`increment: ${path} is not an integer`, "set it to an integer first, or remove it with null");
+}
+
+/** @param path names the key, for a message */
+export function inexact(path: string): SessionError {
+  return invalidValue(
+    `increment: ${path} would exceed 2^53 - 1, the largest exact integer`,
+    "set it to a smaller integer, or pass max",
+  );
+}
+
 export function tooManySessions(max: number): SessionError {
   return new SessionError("tooManySessions", `The user has as many sessions as maxPerUser allows: ${max}`);
 }

@@ -289,6 +289,22 @@ describe("the record of a family", () => {
   });
 });
 
+describe("a large session", () => {
+  test.each([
+    ["with room for flags", false],
+    ["without it, as an older version has left it", true],
+  ])("is rotated %s, and reuse ends it", async (_what, isOld) => {
+    const old = await t.create({ d: { text: "x".repeat(500_000) } });
+    if (isOld)
+      await t.db.set(key(old.ref), `${await t.db.get(key(old.ref))}`.replace(/ +\n/, "\n"), "KEEPTTL" as never);
+    const current = await rotate(old);
+    expect((await use(current))?.d?.text).toHaveLength(500_000);
+    await longAfter(t.db, old.ref);
+    expect(await use(old)).toBeNull();
+    await expectEnded(current);
+  });
+});
+
 describe("the cost in commands", () => {
   test("is one for each use but the first of a new token", async () => {
     const current = await rotate(await t.create());

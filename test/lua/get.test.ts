@@ -124,7 +124,8 @@ describe("get", () => {
       "",
       ">new",
       expect.any(Error),
-      '1000\n1\n1\n100\n1000\n"bob"\n"::1"\n\n"cart":2',
+      // The clock of this call is that of 1970.
+      expect.stringMatching(/^1000\n1\n1\n100 skew=-\d{13}\n1000\n"bob"\n"::1"\n\n"cart":2$/),
     ]);
     expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
     expect(await dumpMixed(t.db)).toEqual({
@@ -248,5 +249,42 @@ describe("get", () => {
     expect(await dump(t.db)).toMatchObject({
       active: Object.fromEntries(HUNDRED.map((ref, i) => [ref, `${9000 + i}`])),
     });
+  });
+});
+
+describe("get with ip and device of the use", () => {
+  const line4 = async (ref: string) => `${await t.db.get(ref)}`.split("\n")[3];
+  const lines4 = (replies: unknown) => [replies].flat().map((reply) => `${reply}`.split("\n")[3]);
+
+  test("records them if they differ from lines 7 and 8, and reports it to one of the reads in a run", async () => {
+    await plant(t.db, { ref: "ref", ip: '"::1"', device: '"Firefox"' });
+    const use = 'ref\n"::2"\n"A=b c"';
+    const replies = await t.run(get, [...INDEX, "ref", "ref"], [1000, use, 5000, use, 5000]);
+    expect(await line4("ref")).toBe("100 lastChange=5000 lastIp=%22::2%22 lastDevice=%22A%3Db%20c%22");
+    expect(lines4(replies)).toEqual(["100 moved", "100"]);
+    expect(await readFields(t.db, "ref")).toMatchObject({ la: "5000", r: "3", w: "1" });
+    expect(await t.db.pttl("ref")).toBeGreaterThan(99_000);
+  });
+
+  test("records nothing if they are the same, unknown, or if the session is not touched", async () => {
+    await plant(t.db, { ref: "ref", ip: '"::1"', device: '"Firefox"' });
+    for (const [use, now, interval] of [
+      ['ref\n"::1"\n"Firefox"', 5000, 1000],
+      ["ref\n\n", 10_000, 1000],
+      ['ref\n"::2"\n', 10_500, 1000],
+      ['ref\n"::2"\n', 20_000, ""],
+    ] as const) {
+      expect(lines4(await t.run(get, [...INDEX, "ref"], [interval, use, now]))).toEqual(["100"]);
+      expect(await line4("ref")).toBe("100");
+    }
+  });
+
+  test("keeps the other flags, and drops its own where the session is used again as at the sign-in", async () => {
+    const flags = " no_resave until 9000000000000 actor=bob lastChange=1000 lastIp=%22::2%22";
+    await plant(t.db, { ref: "ref", ttl: `100${flags}`, ip: '"::1"', device: '"Firefox"' });
+    await t.run(get, [...INDEX, "ref"], [1000, 'ref\n"::1"\n"Firefox"', 60_999]);
+    expect(await line4("ref")).toBe(`100${flags}`);
+    await t.run(get, [...INDEX, "ref"], [1000, 'ref\n"::1"\n"Firefox"', 62_000]);
+    expect(await line4("ref")).toBe("100 no_resave until 9000000000000 actor=bob lastChange=62000");
   });
 });
