@@ -57,7 +57,8 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot set the cookie, because the response has begun.
  * - `crossSite`: the middleware refuses a sign-in that a page of another site sent.
- * - `impersonated`: an impersonated session can neither be confirmed nor be replaced by another impersonated one.
+ * - `impersonated`: an impersonated session can neither be confirmed nor get another ttl, nor be replaced by another
+ *   impersonated one.
  *
  * docs/troubleshooting.md has a heading for each `code`.
  *

@@ -219,7 +219,7 @@ export class RedisSessions<Data extends object = DefaultData> {
      * Adds to an integer in a session's data, in one step: of 50 calls at the same time, none is lost. Returns the new value. If it
      * would exceed `max`, nothing changes, and the result says so. If the session does not exist, returns null.
      * @throws SessionError `invalidValue` if the value is not an integer, or the new one would exceed 2^53 - 1; and for an `id`,
-     * `ip`, `device`, `ttl` or `no_resave` that is not the session's
+     * `ip`, `device`, `maxAge`, `actor`, `ttl` or `no_resave` that is not the session's
      */
     (options: IncrementOptions): Promise<Incremented | null>;
   } = method(
@@ -241,7 +241,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     (options: TouchOptions, callback: Callback<Session<Data> | null>): void;
     /**
      * Prolongs a session now, and may set another `ttl`. Counts no read. Returns the session, or null if it does not exist.
-     * @throws SessionError `invalidValue` for an `id`, `ip`, `device` or `no_resave` that is not the session's
+     * @throws SessionError `impersonated` for a `ttl` if the session has an `actor`; `invalidValue` for an `id`, `ip`, `device`,
+     * `maxAge`, `actor` or `no_resave` that is not the session's
      */
     (options: TouchOptions): Promise<Session<Data> | null>;
   } = method(

@@ -88,7 +88,8 @@ if #touched == 0 then return replies[2] and replies or replies[1] end
 --@include write-flags
 --@include record-uses
 
-local uses, earlier_reads = {}, {}
+-- `prolonged` contains the texts with the flag `skew` that this run has written.
+local uses, earlier_reads, prolonged = {}, {}, {}
 for _, touch in ipairs(touched) do
   local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
@@ -101,10 +102,11 @@ for _, touch in ipairs(touched) do
   if ttl_ms and earlier_reads[ref] == 0 then
     local new_flags = with_skew(flags, now)
     local new = new_flags ~= flags and write_flags(session, text, new_flags)
-    if type(new) == 'string' then
-      text = new
-      replies[i] = reply_of(text)
-    end
+    if type(new) == 'string' then prolonged[ref] = new end
+  end
+  if prolonged[ref] then
+    text = prolonged[ref]
+    replies[i] = reply_of(text)
   end
   local count = r + earlier_reads[ref] + 1
   local written = write_reads(session, now, r, count, text, from, ttl_ms)

@@ -40,33 +40,34 @@ local function touch(session, ref, text, now, new_ttl)
   local ttl, flags, created, id, la = parse(text)
   if not la then return DAMAGED end
   if new_ttl ~= '' and string.find(flags, ' actor=', 1, true) then return IMPERSONATED end
-  local is_large = #text > MAX_TEXT
-  local counts, line5 = string.match(text, '^%d+(\n%d+\n%d+\n)[^\n]*()')
-  local new_flags, ttl_ms = string.match(flags, '^(.-) *$'), nil
+  local counts, from, to = string.match(text, '^%d+(\n%d+\n%d+\n)()[^\n]*()')
+  local new_flags, ttl_ms = flags, nil
   if new_ttl ~= '' and string.find(flags, ' no_resave', 1, true) then
     ttl, ttl_ms = prolong_no_resave(flags, created, new_ttl)
   else
     if new_ttl ~= '' then ttl = new_ttl end
     ttl_ms = next_ttl(ttl, flags)
-    if ttl_ms then new_flags = with_skew(new_flags, now) end
+    if ttl_ms then new_flags = with_skew(flags, now) end
   end
+  -- The record of the tokens' family must live longer, too. This flag says that the current token was not used yet, so its next
+  -- use writes the record again, see see.lua.
+  if new_ttl ~= '' then new_flags = string.gsub(new_flags, ' rotated=1', ' rotated=0') end
   local line4 = ttl .. new_flags
-  -- Spaces reserve room for flags. Of a large text only the beginning was read, so its length must not change.
-  local width = string.match(text, '^%d+\n%d+\n%d+\n[^\n]*()') - string.match(text, '^%d+\n%d+\n%d+\n()')
-  if is_large and #line4 > width then return TOO_MUCH end
-  if is_large then line4 = line4 .. string.rep(' ', width - #line4) end
-  local tail = counts .. line4
-  local fits = #now + #tail + 1 == line5
+  -- Spaces keep the room that a long session has for flags.
+  if string.byte(text, to - 1) == 32 then line4 = line4 .. string.rep(' ', to - from - #line4) end
+  -- Of a large text only the beginning was read, so its length must not change.
+  if #text > MAX_TEXT and #line4 ~= to - from then return TOO_MUCH end
+  local head = now .. counts .. line4
   -- When Redis is out of memory it refuses SET unless the script has written before, see get.lua.
   redis.call('ZREM', active, '')
   local written
-  if fits then
-    written = redis.pcall('SETRANGE', session, '0', now .. tail)
+  if #head + 1 == to then
+    written = redis.pcall('SETRANGE', session, '0', head)
     if ttl_ms then redis.call('PEXPIRE', session, ttl_ms) end
   elseif ttl_ms then
-    written = redis.pcall('SET', session, now .. tail .. string.sub(text, line5), 'PX', ttl_ms)
+    written = redis.pcall('SET', session, head .. string.sub(text, to), 'PX', ttl_ms)
   else
-    written = redis.pcall('SET', session, now .. tail .. string.sub(text, line5), 'KEEPTTL')
+    written = redis.pcall('SET', session, head .. string.sub(text, to), 'KEEPTTL')
   end
   if type(written) == 'table' and written.err then return written end
   uses[#uses + 1] = { id, ref, now, la }
@@ -75,7 +76,7 @@ local function touch(session, ref, text, now, new_ttl)
     local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
     if score and score > clock() + ttl_ms then redis.call('ZADD', expiry, clock() + ttl_ms, id .. ref) end
   end
-  return reply_of(la .. tail .. string.sub(text, line5))
+  return reply_of(la .. counts .. line4 .. string.sub(text, to))
 end
 
 for i = 1, #replies do

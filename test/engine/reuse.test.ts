@@ -280,6 +280,21 @@ describe("the record of a family", () => {
     expect(await t.redis.watch(() => t.rs.get({ app, token: current.token, touch: false }))).toHaveLength(1);
   });
 
+  test.each([
+    ["its token", (one: Created) => ({ token: one.token })],
+    ["its ref", (one: Created) => ({ ref: one.ref })],
+  ])("lives as long as the session may after touch has set another ttl, by %s", async (_name, which) => {
+    for (const no_resave of [false, true]) {
+      await t.db.flushdb();
+      const current = await rotate(await t.create({ ttl: 1000, no_resave }));
+      await use(current);
+      await t.rs.touch({ app, ...which(current), ttl: 9000 });
+      await use(current);
+      const left = await t.db.pttl(await record());
+      expect(left).toBeGreaterThan((no_resave ? 9000 : 18_000) * 1000 - 5000);
+    }
+  });
+
   test("is written again by the first use of a token, if it was evicted", async () => {
     const old = await t.create();
     const current = await rotate(old);

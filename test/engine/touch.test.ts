@@ -110,6 +110,25 @@ test("touch lets the wiper look at a session earlier that now ends earlier", asy
   expect(score).toBeLessThan(Date.now() + 11_000);
 });
 
+test("touch keeps the room for flags in a session that is long, but not large", async () => {
+  const { ref } = await t.create({ ttl: 100, d: { text: "x".repeat(100_000) } });
+  const before = await t.db.strlen(keyOf(ref));
+  for (const ttl of [86_400, 50]) {
+    await t.rs.touch({ app, ref, ttl });
+    expect(await t.db.strlen(keyOf(ref))).toBe(before);
+  }
+});
+
+test("touch never prolongs an impersonated session, and refuses a ttl for it", async () => {
+  const { token, ref } = await t.create({ actor: "support" });
+  await t.db.pexpire(keyOf(ref), 100_000);
+  const before = await readFields(t.db, keyOf(ref));
+  await expect(t.rs.touch({ app, token, ttl: 86_400 })).rejects.toMatchObject({ name: "impersonated", status: 403 });
+  expect(await readFields(t.db, keyOf(ref))).toEqual(before);
+  expect(await t.rs.touch({ app, token })).toMatchObject({ actor: "support", no_resave: true });
+  expect(await t.db.pttl(keyOf(ref))).toBeLessThanOrEqual(100_000);
+});
+
 test("touch by an old token touches the rotated session", async () => {
   const { token } = await t.create({ ttl: 100 });
   const rotated = await t.rs.rotate({ app, token });

@@ -231,6 +231,16 @@ describe("get", () => {
     expect(await dump(t.db)).toMatchObject({ active: { a: "61000", b: "1000", c: "99000" } });
   });
 
+  test("records the difference of the clocks once if a session occurs twice in a run", async () => {
+    await plant(t.db, { ref: "ref", r: 9 });
+    const replies = (await runAll(["ref", "ref"], [99_000, 99_000])) as string[];
+    const line = /^100 skew=-\d{13}$/;
+    for (const reply of replies) expect(reply.split("\n")[3]).toMatch(line);
+    const [la, r, , ttl] = (await t.db.get("ref"))?.split("\n") ?? [];
+    expect([la, r]).toEqual(["99000", "11"]);
+    expect(ttl).toMatch(line);
+  });
+
   test("counts two reads if a session occurs twice in a run", async () => {
     await plant(t.db, { ref: "ref" });
     const replies = await runAll(["ref", "ref"], [1000, 1000]);
@@ -253,7 +263,7 @@ describe("get", () => {
 });
 
 describe("get with ip and device of the use", () => {
-  /** Without the flag `skew`: the clock of these calls is not Redis's. */
+  // The times of these calls are invented, so the sessions also get the flag `skew`.
   const line4Of = (text: unknown) => `${text}`.split("\n")[3]?.replace(/ skew=\S+/, "");
   const line4 = async (ref: string) => line4Of(await t.db.get(ref));
   const lines4 = (replies: unknown) => [replies].flat().map(line4Of);
