@@ -6,11 +6,12 @@
 --        3    `user_sessions`, see include/user-sessions.lua
 -- ARGV   1    duration of the bar, ms; empty to use the default, or to set no bar if `legacy` does not exist
 --        2    the user's id, as JSON
--- Reply  the user's field of `user_sessions`, with which a logout begins; nil if there is none
+-- Reply  the user's field of `user_sessions`, with which a logout begins; "" if there is none
 
 local legacy, bar, user_sessions = KEYS[1], KEYS[2], KEYS[3]
 local duration, id = ARGV[1], ARGV[2]
 
 if duration == '' then duration = redis.call('GET', legacy) end
 if duration then redis.call('SET', bar, '1', 'PX', duration) end
-return redis.call('HGET', user_sessions, id)
+-- ioredis-mock would not turn false into nil.
+return redis.call('HGET', user_sessions, id) or ''

@@ -59,8 +59,9 @@ local function update(session, ref, text, id, now, ttl, changes)
     -- touched must not fail then.
     if changes == '' then redis.call('ZREM', active, '') end
     if in_place then
-      -- Replicas and the append-only file must not receive the whole text.
-      written = redis.pcall('SETRANGE', session, '0', head)
+      -- Replicas and the append-only file must not receive the whole text. Nearly always only the first line has changed.
+      local is_first_line = line4 == ttl_line and id == present_id
+      written = redis.pcall('SETRANGE', session, '0', is_first_line and now or head)
       if type(written) ~= 'table' then
         written = {}
         if ttl_ms and ttl_ms > 0 then

@@ -411,11 +411,8 @@ export const barLegacy = {
   script: scripts.barLegacy,
   keys: (keys, { id }) => [keys.legacy, keys.barred(id), keys.userSessions],
   args: ({ id, barFor }) => [barFor ?? "", id],
-  reply: toText,
-} satisfies SessionOperation<
-  { /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined },
-  string | null
->;
+  reply: (reply: string) => toText(reply) ?? "",
+} satisfies SessionOperation<{ /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined }, string>;
 
 export const pageUserSessions = {
   script: scripts.pageUserSessions,

@@ -77,7 +77,7 @@ export class SessionIndex {
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
-    let field: string | null | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
+    let field: string | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
     return this.#endAll(() => {
       // The first pass begins with the field that was read together with the bar.
       const pages = this.#userEntries(id, field);
@@ -331,11 +331,11 @@ export class SessionIndex {
 
   /**
    * Yields the index entries of a user in pages.
-   * @param field the user's field of `userSessions`, if it was just read
+   * @param knownField the user's field of `userSessions`, if it was just read
    */
-  async *#userEntries(id: string, field?: string | null): AsyncGenerator<Entry[], void> {
+  async *#userEntries(id: string, knownField?: string): AsyncGenerator<Entry[], void> {
     const { userSessions } = this.#keys;
-    if (field === undefined) field = toText(await this.#connection.command((client) => client.hget(userSessions, id)));
+    const field = knownField ?? toText(await this.#connection.command((client) => client.hget(userSessions, id)));
     const { refs, hasOverflow } = parseUserSessions(field);
     if (hasOverflow) yield* this.#userEntriesWithOverflow(id);
     else yield refs.map((ref) => ({ id, ref }));
