@@ -21,6 +21,8 @@ import type {
   DefaultData,
   EndReason,
   GetOptions,
+  Incremented,
+  IncrementOptions,
   IoredisLike,
   Json,
   KillallOptions,
@@ -37,11 +39,14 @@ import type {
   SessionErrorName,
   SessionList,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
   Which,
   Wiped,
+  Written,
 } from "../dist/index.js" with { "resolution-mode": "import" };
 
 // TypeScript before 5.8, and module "node16", report TS1479 for a required ES module. Every supported Node can load it.
@@ -65,6 +70,8 @@ declare namespace RedisSessions {
     DefaultData,
     EndReason,
     GetOptions,
+    Incremented,
+    IncrementOptions,
     IoredisLike,
     Json,
     KillallOptions,
@@ -81,11 +88,14 @@ declare namespace RedisSessions {
     SessionErrorName,
     SessionList,
     SessionsOfAppOptions,
+    SetAllOptions,
     SetOptions,
     SoappOptions,
     SoidOptions,
+    TouchOptions,
     Which,
     Wiped,
+    Written,
   };
   export { RedisSessions, RedisSessions as default, SessionError };
 }

@@ -224,6 +224,7 @@ function deviceRow(device) {
           <span>${device.current ? "Active now" : html`Last seen ${time(lastSeen(device))}`}</span>
           <span>Signed in ${time(device.created)}</span>
           ${device.maxAge && html`<span>Stays signed in</span>`}
+          <span>Signed out if unused until ${dateOf(device.expires)}</span>
         </p>
       </div>
       ${
@@ -333,9 +334,11 @@ function lastSeen({ idle }) {
 
 /** A moment in words, with the exact time as its tooltip. */
 function time(ms) {
-  const at = new Date(ms);
-  const exact = at.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
-  return html`<time datetime="${at.toISOString()}" title="${exact} UTC">${ago(Math.max(0, Math.round((Date.now() - ms) / 1000)))}</time>`;
+  return html`<time datetime="${new Date(ms).toISOString()}" title="${dateOf(ms)}">${ago(Math.max(0, Math.round((Date.now() - ms) / 1000)))}</time>`;
+}
+
+function dateOf(ms) {
+  return `${new Date(ms).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" })} UTC`;
 }
 
 function count(n, one, many) {

@@ -57,7 +57,8 @@ const STATUS: { readonly [Name in SessionErrorName]?: 403 | 409 | 503 } = {
  * - `tooManySessions`: the user has `maxPerUser` sessions, and `overflow` is "reject".
  * - `headersSent`: the middleware cannot set the cookie, because the response has begun.
  * - `crossSite`: the middleware refuses a sign-in that a page of another site sent.
- * - `impersonated`: an impersonated session can neither be confirmed nor be replaced by another impersonated one.
+ * - `impersonated`: an impersonated session can neither be confirmed nor get another ttl, nor be replaced by another
+ *   impersonated one.
  *
  * docs/troubleshooting.md has a heading for each `code`.
  *
@@ -191,6 +192,19 @@ export function tooManyKeys(what: string, maxKeys: number): SessionError {
 /** @param action what was refused: completes "An impersonated session cannot …" */
 export function impersonated(action: string): SessionError {
   return new SessionError("impersonated", `An impersonated session cannot ${action}`);
+}
+
+/** @param path names the key, for a message */
+export function notAnInteger(path: string): SessionError {
+  return invalidValue(`increment: ${path} is not an integer`, "set it to an integer first, or remove it with null");
+}
+
+/** @param path names the key, for a message */
+export function inexact(path: string): SessionError {
+  return invalidValue(
+    `increment: ${path} would exceed 2^53 - 1, the largest exact integer`,
+    "set it to a smaller integer, or pass max",
+  );
 }
 
 export function tooManySessions(max: number): SessionError {

@@ -130,6 +130,12 @@ export interface Session<Data = DefaultData> {
    * It is named after the claim `auth_time` of OpenID Connect, which is in seconds.
    */
   authTime: number;
+  /**
+   * When the session ends if nobody uses it again, in milliseconds since 1970 by Redis's clock. `ttl`, `absolute` and
+   * `no_resave` are taken into account. If the call that returned the session has prolonged it, this is its new end.
+   * Accurate to one second. A session of RedisStore with `disableTTL` never ends: then it is Infinity, `null` in JSON.
+   */
+  expires: number;
   /** What the user signed in with. Absent if `create` was called without it. */
   device?: string;
   /**
@@ -232,10 +238,10 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** How many sessions the user may have, this one included. At least 1. Default: no limit. */
   maxPerUser?: number | undefined;
   /**
-   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end. With "reject"
-   * `create` fails with `tooManySessions`. Default "oldest".
+   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end, with "idle" those
+   * that were not used for the longest time. With "reject" `create` fails with `tooManySessions`. Default "oldest".
    */
-  overflow?: "oldest" | "reject" | undefined;
+  overflow?: "oldest" | "idle" | "reject" | undefined;
   /**
    * The token of a session that ends because the new one replaces it, as at a login. If there is no such session,
    * `create` succeeds all the same. If `create` fails with `tooManySessions`, the replaced session is kept. It may end
@@ -259,6 +265,49 @@ export type SetOptions<Data = DefaultData> = Which & {
   d: Changes<Data>;
   /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
   nested?: boolean | undefined;
+  /**
+   * Whether the write is a use of the session, which prolongs it. With false, `idle`, `expires` and the lists of active
+   * sessions stay as they are: for an administrator or a job, whose writes are not the user's activity. Default true.
+   */
+  touch?: boolean | undefined;
+};
+
+/** Options of `setAll`. If the user has no sessions, nothing is written and the count is 0. */
+export interface SetAllOptions<Data = DefaultData> extends User {
+  /** The changes, at least one key. A value sets its key, `null` removes it, and all other keys keep their values. */
+  d: Changes<Data>;
+  /** Whether the values of `d` may be any JSON. Default: the engine's `nested`. */
+  nested?: boolean | undefined;
+}
+
+/** Options of `increment`. If the session does not exist, nothing is written and the result is null. */
+export type IncrementOptions = Which & {
+  /** The key of `d` to add to. Its value must be an integer; if the session does not have the key, it counts as 0. */
+  key: string;
+  /** The integer to add, may be negative. Default 1. */
+  by?: number | undefined;
+  /** The largest value to reach. If adding would exceed it, nothing changes. Subtracting always works. Default: none. */
+  max?: number | undefined;
+  /** Whether the write is a use of the session, which prolongs it. See `set`. Default true. */
+  touch?: boolean | undefined;
+};
+
+/** The result of `increment`. */
+export interface Incremented {
+  /** The value of the key after the call. */
+  value: number;
+  /** Whether the value was changed. False if it would have exceeded `max`. */
+  applied: boolean;
+}
+
+/** Options of `touch`. If the session does not exist, the result is null. */
+export type TouchOptions = Which & {
+  /**
+   * The new idle timeout in seconds, at least 10. A `no_resave` session ends that long after this call. `absolute` still
+   * applies. Default: as it is; a `no_resave` session is then not prolonged. An impersonated session, with an `actor`, is
+   * refused with `impersonated`.
+   */
+  ttl?: number | undefined;
 };
 
 /** Options of `confirm`. If the session does not exist, nothing is written and the result is null. */
@@ -337,6 +386,12 @@ export interface Created {
 export interface Killed {
   /** The number of sessions. 0 if there was none. */
   kill: number;
+}
+
+/** How many sessions were changed. */
+export interface Written {
+  /** The number of sessions. 0 if there was none. */
+  set: number;
 }
 
 /** A list of sessions. The method says in which order. */

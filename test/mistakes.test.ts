@@ -146,7 +146,7 @@ describe("the engine says what is wrong with", () => {
     [
       "set",
       { ...token, cart: 3 },
-      'set has no option "cart". It takes app, token, ref, d, nested. Values of the session belong in d',
+      'set has no option "cart". It takes app, token, ref, d, nested, touch. Values of the session belong in d',
     ],
     ["soapp", { app: "webapp", dt: 600, limit: 0 }, "limit must be an integer >= 1 | it is 0"],
     ["soid", { app: "webapp", user: "alice" }, 'soid has no option "user". Did you mean "id"?'],

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
+import { hintOf } from "../errors.js";
 import { type RedisClient, watchOutage } from "../redis/client.js";
 import { describeError } from "../rest/problem.js";
 
@@ -8,7 +9,9 @@ export function logRedis(client: RedisClient): () => void {
   const log = new EventEmitter()
     .on("disconnect", () => {
       const why = client.lastError;
-      console.error(`Redis is not connected${why === undefined ? "" : `: ${why.message}`}`);
+      const hint = why && hintOf(why);
+      const reason = `${why === undefined ? "" : `: ${why.message}`}${hint === undefined ? "" : ` (${hint})`}`;
+      console.error(`Redis is not connected${reason}`);
     })
     .on("connect", () => console.error("Redis is connected"));
   watchOutage(client, log);
@@ -39,14 +42,14 @@ function lineOf({ method, originalUrl }: Request): string {
 }
 
 /**
- * Masks the secrets in a path: the token (or the id of a RedisStore session) after `get`, `set`, `kill` and `rotate`, and
- * any text as long as a token, also percent-encoded. The query is omitted, because it contains users' addresses and
- * possibly a token.
+ * Masks the secrets in a path: the token (or the id of a RedisStore session) after `get`, `set`, `increment`, `touch`,
+ * `kill` and `rotate`, and any text as long as a token, also percent-encoded. The query is omitted, because it contains
+ * users' addresses and possibly a token.
  */
 function printablePath(url: string): string {
   return url
     .replace(/\?.*/s, "")
-    .replace(/(\/(?:get|set|kill|rotate)\/)(?!-$).+/is, "$1<token>")
+    .replace(/(\/(?:get|set|increment|touch|kill|rotate)\/)(?!-$).+/is, "$1<token>")
     .replace(/(?:[A-Za-z0-9]|%[\dA-Fa-f]{2}){64,}/g, "<token>")
     .replace(/[^\x21-\x7e]/g, "?");
 }

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
-import { isRefusal, type SessionError } from "../errors.js";
+import { invalidValue, isRefusal, type SessionError } from "../errors.js";
 import { reasonOf } from "../rest/problem.js";
-import type { SessionList } from "../types.js";
+import type { DefaultData, SessionList } from "../types.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { confirm, count, json, print, table } from "./print.js";
@@ -77,6 +77,27 @@ command("soid <app> <id>", "list the sessions of a user, newest first")
     list(flags, { limit, offset }, (rs, page) => rs.soid({ app, id, ...page })),
   );
 
+command(
+  "setall <app> <id> <json>",
+  "merge data, a JSON object, into all sessions of a user; null removes a key",
+).action((app: string, id: string, text: string, flags: Flags) =>
+  run(
+    flags,
+    (rs) => rs.setAll({ app, id, d: parseData(text), nested: true }),
+    ({ set }) => `${count(set, "session")} changed`,
+  ),
+);
+
+command("touch <app> <ref>", "prolong a session by its ref or token, as a use would")
+  .option("--ttl <seconds>", "its new idle timeout", integer)
+  .action((app: string, ref: string, { ttl, ...flags }: Flags & { ttl?: number }) =>
+    run(
+      flags,
+      (rs) => rs.touch({ ...whichOf(app, ref), ttl }),
+      (session) => table(session === null ? [] : [session]),
+    ),
+  );
+
 command("kill <app> <ref>", "end a session by its ref or token").action((app: string, ref: string, flags: Flags) =>
   run(flags, (rs) => rs.kill(whichOf(app, ref)), killed),
 );
@@ -116,10 +137,12 @@ function readVersion(): string {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }
 
-/** Moves the ref of `kill` behind `--`, because a ref may begin with - and would be parsed as an option. */
+/** Moves the ref of `kill` and `touch` behind `--`, because a ref may begin with - and would be parsed as an option. */
 function refLast(args: string[]): string[] {
   const at =
-    args[0] === "kill" && !args.includes("--") ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg)) : -1;
+    (args[0] === "kill" || args[0] === "touch") && !args.includes("--")
+      ? args.findIndex((arg) => arg.startsWith("-") && isRef(arg))
+      : -1;
   return at === -1 ? args : [...args.toSpliced(at, 1), "--", `${args[at]}`];
 }
 
@@ -146,7 +169,7 @@ async function run<Result>(
   const { rs, close } = await openEngine(flags, 0);
   try {
     const result = await call(rs);
-    print(`${flags.json === true ? json(result) : show(result)}\n`);
+    print(`${flags.json === true ? json(result ?? {}) : show(result)}\n`);
   } finally {
     await close();
   }
@@ -177,6 +200,15 @@ function killed({ kill }: { kill: number }): string {
 function integer(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   return Number(text);
+}
+
+/** @throws SessionError `invalidValue` if the text is not JSON. The engine checks whether it is an object. */
+function parseData(text: string): DefaultData {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalidValue("The data is not JSON", `quote it for the shell: '{"role":"editor"}'`);
+  }
 }
 
 function positive(text: string): number {

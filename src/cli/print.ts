@@ -5,16 +5,18 @@ import type { Session, SessionList } from "../types.js";
 /** Formats sessions as a table. */
 export function table(sessions: readonly Session[]): string {
   if (sessions.length === 0) return "No sessions.";
-  const rows = sessions.map(({ ref, id, actor, ip, device = "", created, idle, ttl }) => [
+  const rows = sessions.map(({ ref, id, actor, ip, device = "", created, idle, ttl, expires }) => [
     ref,
     actor === undefined ? id : `${id} (by ${actor})`,
     ip,
     device,
-    new Date(created).toISOString().slice(0, 16).replace("T", " "),
+    minute(created),
     `${idle} s`,
     `${ttl} s`,
+    // A session of RedisStore may never end.
+    Number.isFinite(expires) ? minute(expires) : "never",
   ]);
-  const lines = [["REF", "USER", "IP", "DEVICE", "SINCE (UTC)", "IDLE", "TTL"], ...rows].map((row) =>
+  const lines = [["REF", "USER", "IP", "DEVICE", "SINCE (UTC)", "IDLE", "TTL", "ENDS (UTC)"], ...rows].map((row) =>
     row.map(printable),
   );
   const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => widthOf(line[i] ?? "")))) ?? [];
@@ -26,6 +28,11 @@ export function table(sessions: readonly Session[]): string {
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** Formats a moment (ms since 1970) as date, hour and minute in UTC. */
+function minute(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 }
 
 /**

@@ -33,7 +33,7 @@ export function optional<Checked>(check: (value: unknown) => Checked): (value: u
 
 /** Converts text of digits, as in a query string or an environment variable, to its number. Returns other values as they are. */
 function ifDigits(value: unknown): unknown {
-  return typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : value;
+  return typeof value === "string" && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
 }
 
 export function checkApp(app: unknown): string {
@@ -270,9 +270,9 @@ export function checkMaxAge(maxAge: unknown): number | null | undefined {
 
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 
-export const checkOverflow = optional((overflow): "oldest" | "reject" => {
-  if (overflow === "oldest" || overflow === "reject") return overflow;
-  throw invalidValue('overflow must be "oldest" or "reject"');
+export const checkOverflow = optional((overflow): "oldest" | "idle" | "reject" => {
+  if (overflow === "oldest" || overflow === "idle" || overflow === "reject") return overflow;
+  throw invalidValue('overflow must be "oldest", "idle" or "reject"');
 });
 
 export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
+import { invalidFormat, invalidValue, missingParameter, quote, tooLarge, tooManyKeys } from "../errors.js";
 import type { DataEntry } from "../sessions/session-text.js";
 import { kindOf, nameOf } from "../util/kind-of.js";
 
@@ -29,6 +29,14 @@ export function checkData(d: unknown): object {
   }
   if (Object.keys(d).length === 0) throw invalidValue("d must contain at least one key.");
   return d;
+}
+
+/** Checks the name of one key of the data. */
+export function checkKey(key: unknown): string {
+  if (key === undefined || key === null || key === "") throw missingParameter("key");
+  if (typeof key !== "string") throw invalidFormat("key", "a string: the name of a key of d");
+  if (key === PROTO) throw forbiddenKey(pathOf("d", key));
+  return key;
 }
 
 /**
@@ -96,7 +104,7 @@ function isOpaque(value: object): boolean {
  * Returns the path of a value, for a message. A key may come from a visitor: unless it is plain, it is quoted as JSON and
  * a long one is cut, so that a line feed in it cannot forge a line of a log.
  */
-function pathOf(parent: string, key: string): string {
+export function pathOf(parent: string, key: string): string {
   const isPlain = /^\w{1,40}$/.test(key);
   if (isPlain) return parent.endsWith("…") ? `${parent}${key}` : `${parent}.${key}`;
   return `${parent}[${quote(key)}]`;

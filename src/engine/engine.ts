@@ -3,7 +3,7 @@ import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
-import type { Absence } from "../sessions/families.js";
+import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
@@ -28,6 +28,8 @@ import type {
   CreateOptions,
   DefaultData,
   GetOptions,
+  Incremented,
+  IncrementOptions,
   KillallOptions,
   Killed,
   KillOptions,
@@ -37,20 +39,30 @@ import type {
   Session,
   SessionList,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
   Wiped,
+  Written,
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
-import { encodeWithin, toEntries } from "./data.js";
+import { encodeWithin, pathOf, toEntries } from "./data.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
-import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, fixedFieldsOf } from "./options.js";
+import {
+  assertFixed,
+  type Checked,
+  checkEngineOptions,
+  checkMethodOptions,
+  fixedFieldsOf,
+  type MethodName,
+} from "./options.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -178,10 +190,69 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#calls,
     "set",
     (checked, options) => {
-      const { app: name, token, ref, d, nested } = checked;
+      const { app: name, token, ref, d, nested, touch } = checked;
       const app = this.#app(name);
       const changes = this.#encode(d, nested, encodeChanges);
-      return ifFixed("set", app, checked, options, () => app.set(ref, changes, this.#bounds, token));
+      return ifFixed("set", app, checked, options, () => app.set(ref, changes, this.#bounds, touch, token));
+    },
+    toSessionNow<Data>,
+  );
+
+  readonly setAll: {
+    (options: SetAllOptions<Data>, callback: Callback<Written>): void;
+    /**
+     * Merges data into all sessions of a user, key by key, without touching them: for a role that changes. Returns how many
+     * sessions were changed. Every session that exists at the call is changed, also one that is rotated meanwhile. A session that
+     * is created during the call may be missed. Sessions of RedisStore are left alone.
+     * @throws SessionError `invalidValue` if the data of a session would exceed `maxBytes` or `maxKeys`; the user's other sessions
+     * are changed
+     */
+    (options: SetAllOptions<Data>): Promise<Written>;
+  } = method(this.#calls, "setAll", async ({ app, id, d, nested }) => {
+    const changes = this.#encode(d, nested, encodeChanges);
+    return { set: await this.#app(app).setAll(quoteId(id), changes, this.#bounds) };
+  });
+
+  readonly increment: {
+    (options: IncrementOptions, callback: Callback<Incremented | null>): void;
+    /**
+     * Adds to an integer in a session's data, in one step: of 50 calls at the same time, none is lost. Returns the new value. If it
+     * would exceed `max`, nothing changes, and the result says so. If the session does not exist, returns null.
+     * @throws SessionError `invalidValue` if the value is not an integer, or the new one would exceed 2^53 - 1; and for an `id`,
+     * `ip`, `device`, `maxAge`, `actor`, `ttl` or `no_resave` that is not the session's
+     */
+    (options: IncrementOptions): Promise<Incremented | null>;
+  } = method(
+    this.#calls,
+    "increment",
+    (checked, options) => {
+      const { app: name, token, ref, key, by, max, touch } = checked;
+      const app = this.#app(name);
+      // Without a value, the line of a key is that of its removal.
+      const line = encodeWithin(this.#bounds, [[key, null]], encodeChanges);
+      const increment = { key: line, by, max, path: pathOf("d", key) };
+      const call = () => app.increment(ref, increment, this.#bounds, touch, token);
+      return ifFixed("increment", app, checked, options, call);
+    },
+    (found) => (found instanceof Absence ? null : found),
+  );
+
+  readonly touch: {
+    (options: TouchOptions, callback: Callback<Session<Data> | null>): void;
+    /**
+     * Prolongs a session now, and may set another `ttl`. Counts no read. Returns the session, or null if it does not exist.
+     * @throws SessionError `impersonated` for a `ttl` if the session has an `actor`; `invalidValue` for an `id`, `ip`, `device`,
+     * `maxAge`, `actor` or `no_resave` that is not the session's
+     */
+    (options: TouchOptions): Promise<Session<Data> | null>;
+  } = method(
+    this.#calls,
+    "touch",
+    (checked, options) => {
+      const { app: name, token, ref, ttl } = checked;
+      const app = this.#app(name);
+      warnOfMilliseconds(this, "touch: ttl", ttl);
+      return ifFixed("touch", app, checked, options, () => app.touch(ref, ttl, token));
     },
     toSessionNow<Data>,
   );
@@ -399,13 +470,13 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 
 /** Makes a call if the fixed fields among its options are the session's own. */
 function ifFixed<Result>(
-  method: string,
+  method: MethodName,
   app: AppSessions,
   { token, ref }: { readonly token: string | undefined; readonly ref: string },
   options: object,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
-  const fields = fixedFieldsOf(options);
+  const fields = fixedFieldsOf(method, options);
   if (fields === undefined) return call();
   return app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call, token);
 }

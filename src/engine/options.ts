@@ -7,6 +7,7 @@ import type {
   ConfirmOptions,
   CreateOptions,
   GetOptions,
+  IncrementOptions,
   KillallOptions,
   KillOptions,
   KillsoidOptions,
@@ -14,9 +15,11 @@ import type {
   RotateOptions,
   Session,
   SessionsOfAppOptions,
+  SetAllOptions,
   SetOptions,
   SoappOptions,
   SoidOptions,
+  TouchOptions,
 } from "../types.js";
 import {
   aBoolean,
@@ -53,7 +56,7 @@ import {
   MAX_SECONDS,
   optional,
 } from "./checks.js";
-import { checkData } from "./data.js";
+import { checkData, checkKey } from "./data.js";
 
 /** The options of each method that takes options. */
 interface MethodOptions {
@@ -61,6 +64,9 @@ interface MethodOptions {
   get: GetOptions;
   set: SetOptions;
   confirm: ConfirmOptions;
+  setAll: SetAllOptions;
+  increment: IncrementOptions;
+  touch: TouchOptions;
   kill: KillOptions;
   killsoid: KillsoidOptions;
   killall: KillallOptions;
@@ -96,6 +102,10 @@ const which = { token: ({ token }: Unchecked) => token as string | undefined, re
 /** Either of `dt` and `deltaTime` is the time span. The checked value is `dt`: its start, in ms since 1970. */
 const span = { dt: checkSince, deltaTime: () => undefined };
 
+/** Whether the call is a use of the session. */
+const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
+
+const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -126,8 +136,19 @@ const CHECKS = {
     overflow: ({ overflow }) => checkOverflow(overflow),
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
-  get: { app, ...which, touch: ({ touch }) => checkBoolean("touch", touch ?? true) },
-  set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested },
+  get: { app, ...which, touch },
+  set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested, touch },
+  increment: {
+    app,
+    ...which,
+    ref: checkWritable("increment"),
+    key: ({ key }) => checkKey(key),
+    by: ({ by }) => checkInteger("by", by ?? 1, Number.MIN_SAFE_INTEGER),
+    max: ({ max }) => checkMax(max),
+    touch,
+  },
+  setAll: { app, id, d: ({ d }) => checkData(d), nested },
+  touch: { app, ...which, ref: checkWritable("touch"), ttl: ({ ttl }) => checkTtl(ttl) },
   confirm: { app, ...which, ref: checkWritable("confirm") },
   kill: { app, ...which },
   killsoid: { app, id, except: (options) => checkExcept(options, checkTokenOrRef) },
@@ -159,6 +180,9 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   get: { name: "get", call: "get({ app, token })" },
   set: { name: "set", call: "set({ app, token, d })" },
   confirm: { name: "confirm", call: "confirm({ app, token })" },
+  setAll: { name: "setAll", call: "setAll({ app, id, d })" },
+  increment: { name: "increment", call: "increment({ app, token, key })" },
+  touch: { name: "touch", call: "touch({ app, token, ttl })" },
   kill: { name: "kill", call: "kill({ app, token })" },
   killsoid: { name: "killsoid", call: "killsoid({ app, id })" },
   killall: { name: "killall", call: "killall({ app })" },
@@ -195,6 +219,7 @@ const SESSION_FIELDS = Object.keys({
   lastIp: true,
   lastDevice: true,
   actor: true,
+  expires: true,
   device: true,
   maxAge: true,
   no_resave: true,
@@ -206,6 +231,8 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
   get: SESSION_FIELDS,
   set: SESSION_FIELDS,
   confirm: SESSION_FIELDS,
+  increment: SESSION_FIELDS,
+  touch: SESSION_FIELDS,
   kill: SESSION_FIELDS,
   killsoid: SESSION_FIELDS,
   soid: SESSION_FIELDS,
@@ -233,11 +260,12 @@ const FIXED = ["id", "ip", "device", "maxAge", "actor", "ttl", "no_resave"] as c
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 
 /** Returns the fixed fields among a call's options, or undefined if there are none, as in most calls. */
-export function fixedFieldsOf(options: object): FixedFields | undefined {
+export function fixedFieldsOf(method: MethodName, options: object): FixedFields | undefined {
   let found: FixedFields | undefined;
   for (const name of FIXED) {
     const value = (options as FixedFields)[name];
-    if (value !== undefined) found = { ...found, [name]: value };
+    // The method's own options are no fixed fields: `touch` changes the ttl.
+    if (value !== undefined && !(name in CHECKS[method])) found = { ...found, [name]: value };
   }
   return found;
 }

@@ -16,7 +16,7 @@
 --@include index-keys
 --@include replies
 --@include add-owner
---@include clock
+--@include skew
 
 local absolute, max_per_user = tonumber(ARGV[1]), tonumber(ARGV[2])
 local start = clock()
@@ -46,8 +46,10 @@ for i = 1, #replies do
   if max_per_user > 0 and redis.call('EXISTS', session) == 0 and count_sessions(id) >= max_per_user then
     replies[i] = 0
   else
-    if absolute > 0 then
-      text = string.gsub(text, '^(%d+\n%d+\n%d+\n[^\n]*)', '%1 until ' .. string.format('%.0f', start + absolute))
+    if absolute > 0 or math.abs(now - start) >= MIN_SKEW then
+      local flags = string.match(text, '^%d+\n%d+\n%d+\n[^ \n]+([^\n]-) *\n')
+      if absolute > 0 then flags = flags .. string.format(' until %.0f', start + absolute) end
+      text = replace_flags(text, with_skew(flags, now))
     end
     redis.call('SET', session, text, 'PX', ttl_ms)
     add_owner(id, ref, not has_overflow(field_of(id)))

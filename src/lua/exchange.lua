@@ -10,7 +10,7 @@
 --             seconds (may have a fraction), 0 for a session that never expires
 --        4    lines 3 to 6 of the session that the caller read: number of writes, ttl and flags, creation, id
 --        5    its size in bytes
--- Reply  1 if the text was replaced
+-- Reply  an array with line 4 of the session, its ttl and flags, if the text was replaced
 --        0 if the session has changed; nothing is written
 --        the tombstone at the session's key, or "" if there is none and no session; nothing is written
 --        the error if the session's key is not a string; nothing is written
@@ -19,6 +19,7 @@
 --@include parse
 --@include read-header
 --@include next-ttl
+--@include skew
 --@include remove-from-index
 --@include add-to-index
 --@include record-uses
@@ -44,12 +45,11 @@ local ttl, flags, _, id, new_la = parse(new_text or '')
 -- The staged text has expired.
 if not id then return 0 end
 
+local is_touched = use ~= 'keep' and new_la == now
 local ttl_ms
-if use == 'use' then
-  if new_la ~= la then ttl_ms = next_ttl(ttl, flags) end
-elseif use ~= 'keep' then
+if is_touched then
   ttl_ms = ttl * 1000
-  if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
+  if use == 'use' or ttl_ms > 0 or string.find(flags, ' until ', 1, true) then ttl_ms = next_ttl(ttl, flags) end
 end
 local remaining = ttl_ms or redis.call('PTTL', session)
 redis.call('RENAME', staged, session)
@@ -59,13 +59,18 @@ if remaining > 0 or (remaining == 0 and not ttl_ms) then
 else
   redis.call('PERSIST', session)
 end
--- Keep the count of reads that happened while the caller prepared the text.
+if ttl_ms and ttl_ms > 0 then
+  local new_flags = with_skew(flags, now)
+  if new_flags ~= flags and patch_flags(session, new_text, new_flags) then flags = new_flags end
+end
+-- Keep the time and the count of reads that happened while the caller prepared the text.
+if not is_touched and #la == #new_la then redis.call('SETRANGE', session, '0', la) end
 if string.match(new_text, '^%d+\n(%d+)') ~= r and #string.match(new_text, '^%d+\n(%d+)') == #r then
   redis.call('SETRANGE', session, #new_la + 1, r)
 end
 
 if use == 'use' then
-  if new_la ~= la then record_uses({ { id, ref, now, la } }) end
+  if is_touched then record_uses({ { id, ref, now, la } }) end
 elseif use ~= 'keep' then
   if id ~= present_id then remove_from_index(present_id, ref) end
   local wipe_at = clock() + (ttl_ms or ttl * 1000)
@@ -75,4 +80,4 @@ elseif use ~= 'keep' then
   if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
   flush_owners()
 end
-return 1
+return { ttl .. flags }

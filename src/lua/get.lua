@@ -7,8 +7,9 @@
 --               ref; to record where the session is used, followed by ip and device, each as JSON with a line feed in front
 --               (empty if unknown)
 --               now, ms of the caller's clock
--- Reply  for each session its text as it was before this read, or the tombstone; see include/session.lua. It has the additional
---        flag " moved" if this read has recorded another ip or device than those of the last use.
+-- Reply  for each session its text as it was before this read, but with the flag `skew` of a touch; or the tombstone; see
+--        include/session.lua. It has the additional flag " moved" if this read has recorded another ip or device than those of
+--        the last use.
 --        "" if there is neither
 --        -2 if the call was skipped, see include/work.lua
 --        an array with the header lines if the text is larger than a script reads, see include/read.lua
@@ -17,6 +18,7 @@
 --@include index-keys
 --@include replies
 --@include read
+--@include reply-of
 --@include work
 
 local abs, format, match = math.abs, string.format, string.match
@@ -73,12 +75,8 @@ for i = 1, #replies do
           text = write_reads(session, la, r, r + 1, text, from)
         end
       end
-      if #text > MAX_TEXT then
-        local header = match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*')
-        text = header and { header } or DAMAGED
-      end
     end
-    replies[i] = text or ''
+    replies[i] = reply_of(text or '')
   end
 end
 -- Most requests to a busy session end here. The functions below are created only if a session is touched.
@@ -86,9 +84,12 @@ if #touched == 0 then return replies[2] and replies or replies[1] end
 
 --@include parse
 --@include next-ttl
+--@include skew
+--@include write-flags
 --@include record-uses
 
-local uses, earlier_reads = {}, {}
+-- `prolonged` contains the texts with the flag `skew` that this run has written.
+local uses, earlier_reads, prolonged = {}, {}, {}
 for _, touch in ipairs(touched) do
   local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
@@ -97,8 +98,18 @@ for _, touch in ipairs(touched) do
   local ttl, flags, _, id = parse(text)
   -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.
   earlier_reads[ref] = (earlier_reads[ref] or -1) + 1
+  local ttl_ms = next_ttl(ttl, flags)
+  if ttl_ms and earlier_reads[ref] == 0 then
+    local new_flags = with_skew(flags, now)
+    local new = new_flags ~= flags and write_flags(session, text, new_flags)
+    if type(new) == 'string' then prolonged[ref] = new end
+  end
+  if prolonged[ref] then
+    text = prolonged[ref]
+    replies[i] = reply_of(text)
+  end
   local count = r + earlier_reads[ref] + 1
-  local written = write_reads(session, now, r, count, text, from, next_ttl(ttl, flags))
+  local written = write_reads(session, now, r, count, text, from, ttl_ms)
   if type(written) == 'table' then replies[i] = written end
   uses[#uses + 1] = { id, ref, now, la }
   if origin ~= '' and type(written) ~= 'table' then

@@ -13,8 +13,7 @@ local texts = {}
 for i = 1, #KEYS do
   local session = KEYS[i]
   local text = redis.pcall('GETRANGE', session, '0', max_bytes)
-  -- The length of an error is 0, too.
-  if #text == 0 then text = '' end
+  if type(text) ~= 'string' then text = '' end
   left = left - #text
   if left < 0 then break end
   texts[i] = text

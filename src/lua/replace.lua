@@ -19,7 +19,7 @@
 --@include read-header
 --@include remove-from-index
 --@include add-to-index
---@include clock
+--@include skew
 --@include whole-ms
 
 local session, user_bar, app_bar, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -50,6 +50,8 @@ if staged then
     redis.call('SETRANGE', session, w - 1, string.sub(string.format('%010d', writes + 1), w - after_w))
     if #created == after_c - c then redis.call('SETRANGE', session, c - 1, created) end
   end
+  local _, flags = parse(header)
+  if ttl_ms > 0 then patch_flags(session, header, with_skew(flags, now)) end
   if ttl_ms > 0 then redis.call('PEXPIRE', session, whole_ms(ttl_ms)) else redis.call('PERSIST', session) end
 else
   if created then
@@ -57,6 +59,9 @@ else
     text = string.gsub(text, '^(%d+\n%d+\n)%d+(\n[^\n]*\n)%d+', '%1' .. w .. '%2' .. created)
   end
   if ttl_ms > 0 then
+    local _, flags = parse(text)
+    local new_flags = with_skew(flags, now)
+    if new_flags ~= flags then text = replace_flags(text, new_flags) end
     redis.call('SET', session, text, 'PX', whole_ms(ttl_ms))
   else
     redis.call('SET', session, text)

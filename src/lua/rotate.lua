@@ -15,6 +15,7 @@
 --        nil if there is no session under this ref, or if it was rotated before
 --        the salt of the current token if the token was rotated before and is still valid
 --        0 if this token was not used since it took the place of another: see.lua must run first; nothing is written
+--        -3 if the text is larger than a script reads, and its header has no room for the flag; nothing is written
 --        the error if the key is not a string; nothing is written
 
 --@include index-keys
@@ -24,6 +25,9 @@
 --@include add-to-index
 --@include leave-tombstone
 --@include family
+--@include read
+--@include work
+--@include write-flags
 
 local session, moved, family, mark = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, new_ref, grace, tombstone_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -41,6 +45,14 @@ if not id then
 end
 local rotated, offset = rotated_flag(text)
 if family and rotated == '0' then return 0 end
+if family and not rotated then
+  -- The flag is set before RENAME, because a text without room for it must stay where it is.
+  local whole = read(session)
+  local written = write_flags(session, whole, flags .. ' rotated=0')
+    or write_flags(session, whole, without_last_use(flags) .. ' rotated=0')
+  if not written then return TOO_MUCH end
+  if type(written) == 'table' then return written end
+end
 
 local wipe_at = redis.call('ZSCORE', expiry, id .. ref)
 -- In ioredis-mock, RENAME drops the TTL.
@@ -53,13 +65,7 @@ flush_owners()
 
 local redirect_ttl = grace
 if family then
-  if rotated then
-    redis.call('SETRANGE', moved, offset, '0')
-  else
-    local whole = #text < 2048 and text or redis.call('GET', moved)
-    local head = string.match(text, '^%d+\n%d+\n%d+\n[^\n]*')
-    redis.call('SET', moved, head .. ' rotated=0' .. string.sub(whole, #head + 1), 'KEEPTTL')
-  end
+  if rotated then redis.call('SETRANGE', moved, offset, '0') end
   local record = new_ref .. ' ' .. ref
   if salt ~= '' then
     record = record .. ' ' .. ARGV[3] .. ' ' .. salt

@@ -6,7 +6,7 @@
 --        2    maximum number of keys of a session's data
 --        3..  for each session:
 --               ref
---               now, ms of the caller's clock
+--               now, ms of the caller's clock; empty if the write is no use of the session
 --               changes of the data, see include/search.lua
 -- Reply  for each session its new text, but with the time of the last use before this write
 --        the tombstone, see include/session.lua; nothing is written
@@ -18,45 +18,10 @@
 --@include index-keys
 --@include replies
 --@include read
---@include merge
+--@include write
+--@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
-local uses = {}
--- Returns the TTL that a session gets, as next_ttl() does, and its id. Created when the first session is touched, because most
--- writes to a busy session do not touch it.
-local next_ttl_of
-
-local function write(session, ref, text, now, changes)
-  local la, r, w, rest, data =
-    string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
-  if not la then return DAMAGED end
-  local is_touched = math.abs(now - la) >= 1000
-  local head = (is_touched and now or la) .. r .. string.format('%d', w + 1)
-  local new = merge_within(head, text, rest, data, changes, max_bytes, max_keys)
-  if type(new) ~= 'string' then return new end
-  local ttl_ms, id
-  if is_touched then
-    if not next_ttl_of then
-      --@include parse
-      --@include next-ttl
-      next_ttl_of = function(session_text)
-        local ttl, flags, _, session_id = parse(session_text)
-        return next_ttl(ttl, flags), session_id
-      end
-    end
-    ttl_ms, id = next_ttl_of(text)
-  end
-  local written
-  if ttl_ms then
-    written = redis.pcall('SET', session, new, 'PX', ttl_ms)
-  else
-    written = redis.pcall('SET', session, new, 'KEEPTTL')
-  end
-  if written.err then return written end
-  if not is_touched then return new end
-  uses[#uses + 1] = { id, ref, now, la }
-  return la .. string.sub(new, #now + 1)
-end
 
 for i = 1, #replies do
   local session, at = KEYS[5 + i], 3 * i
@@ -70,7 +35,7 @@ for i = 1, #replies do
       if #text > MAX_TEXT then
         text = TOO_MUCH
       elseif not is_tombstone(text) then
-        text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2])
+        text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2], max_bytes, max_keys)
       end
     end
     replies[i] = text or ''

@@ -22,6 +22,7 @@
 --@include read
 --@include merge
 --@include next-ttl
+--@include skew
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
@@ -41,21 +42,26 @@ local function update(session, ref, text, id, now, ttl, changes)
     if present_id == '' then present_id = ANONYMOUS end
     if id == '' then id = present_id end
     local flags = string.match(ttl_line, '^[^ ]+(.-) *$')
-    local head = now .. r .. w .. '\n' .. ttl .. flags .. created .. (id == ANONYMOUS and '' or id)
+    local ttl_ms = ttl * 1000
+    if flags ~= '' and (ttl_ms > 0 or string.find(flags, ' until ', 1, true)) then ttl_ms = next_ttl(ttl, flags) end
+    if ttl_ms and ttl_ms > 0 then flags = with_skew(flags, now) end
+    local line4 = ttl .. flags
+    -- Spaces keep the room that a large session has for flags.
+    if string.byte(ttl_line, -1) == 32 then line4 = line4 .. string.rep(' ', #ttl_line - #line4) end
+    local head = now .. r .. w .. '\n' .. line4 .. created .. (id == ANONYMOUS and '' or id)
     local in_place, new = changes == '' and #head + 1 == rest, nil
     if #text > MAX_TEXT and not in_place then return TOO_MUCH end
     if not in_place then
       new = merge_within(head, text, rest, start, changes, max_bytes, max_keys)
       if type(new) ~= 'string' then return new end
     end
-    local ttl_ms = ttl * 1000
-    if flags ~= '' then ttl_ms = next_ttl(ttl, flags) end
     -- When Redis is out of memory it refuses SET unless the script has written before. As in get.lua, a session that is only
     -- touched must not fail then.
     if changes == '' then redis.call('ZREM', active, '') end
     if in_place then
-      -- Replicas and the append-only file must not receive the whole text.
-      written = redis.pcall('SETRANGE', session, '0', head)
+      -- Replicas and the append-only file must not receive the whole text. Nearly always only the first line has changed.
+      local is_first_line = line4 == ttl_line and id == present_id
+      written = redis.pcall('SETRANGE', session, '0', is_first_line and now or head)
       if type(written) ~= 'table' then
         written = {}
         if ttl_ms and ttl_ms > 0 then

@@ -12,6 +12,7 @@ import type {
   Created,
   CreateOptions,
   EndReason,
+  Incremented,
   Killed,
   Limits,
   Session,
@@ -36,6 +37,9 @@ const SIGN_IN_NAMES = [
 
 const OWNERS = {
   get: { name: "get", call: "req.rs.get({ touch: false })" },
+  set: { name: "set", call: "req.rs.set(d, { touch: false })" },
+  increment: { name: "increment", call: "req.rs.increment(key, by, { max })" },
+  touch: { name: "touch", call: "req.rs.touch({ ttl })" },
   create: { name: "create", call: "req.rs.create(id, { ttl })" },
   rotate: { name: "rotate", call: "req.rs.rotate({ grace })" },
   devices: { name: "devices", call: "req.rs.devices({ limit })" },
@@ -66,7 +70,7 @@ export type Device<Data> = Session<Data> & {
 
 /**
  * The state of the request's session: "none" if there is none, "unmodified" if it is as the request found it,
- * "modified" if the request wrote, rotated or created it, "ended" if the request ended it.
+ * "modified" if the request wrote, prolonged, rotated or created it, "ended" if the request ended it.
  */
 export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
@@ -167,21 +171,59 @@ export class RequestSession<Data extends object> {
    *
    * @returns the changed session. Null if there is no session: then nothing was stored. That is so for a visitor who has
    * not signed in, and for a session that ended meanwhile. `create` makes a session, also for guests
+   *
+   * @param options with `touch: false` the write does not touch the session. Use it for requests that must not keep a
+   * session alive, such as polling.
    */
-  async set(d: Changes<Data>): Promise<Session<Data> | null> {
+  async set(d: Changes<Data>, options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
+    checkNames(OWNERS.set, options, ["touch"]);
+    const touch = checkBoolean("touch", options.touch ?? true);
     const current = await this.#current();
     if (current === null) return null;
-    const session = await this.#written(this.#context.rs.set({ ...this.#whichOf(current), d, nested: true }));
-    if (this.#token !== current.token) {
-      // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
-      this.#loaded = undefined;
-      return session;
-    }
-    this.#loaded = Promise.resolve(session);
-    this.#touched = true;
-    this.#state = session === null ? "none" : "modified";
-    if (session !== null) this.#response.renew(session, current.token);
-    return session;
+    const session = await this.#written(this.#context.rs.set({ ...this.#whichOf(current), d, nested: true, touch }));
+    return this.#changed(current, session, touch);
+  }
+
+  /**
+   * Adds `by` to an integer in the session's data, in one step, so that parallel requests lose no count. Returns the new
+   * value, or null if there is no session.
+   *
+   * @param key the key of the data; if the session does not have it, it counts as 0
+   * @param options `max`: the largest value to reach; if adding would exceed it, nothing changes and `applied` is false.
+   * `touch`: as for `set`
+   * @throws SessionError `invalidValue` if the value is not an integer, or the new one would exceed 2^53 - 1
+   */
+  async increment(
+    key: string,
+    by = 1,
+    options: { max?: number | undefined; touch?: boolean | undefined } = {},
+  ): Promise<Incremented | null> {
+    checkNames(OWNERS.increment, options, ["max", "touch"]);
+    const current = await this.#current();
+    if (current === null) return null;
+    const result = await this.#written(this.#context.rs.increment({ ...options, ...this.#whichOf(current), key, by }));
+    if (result?.applied === false) return result;
+    // The next get loads the new value.
+    this.#loaded = undefined;
+    if (this.#token === current.token) this.#state = result === null ? "none" : "modified";
+    return result;
+  }
+
+  /**
+   * Prolongs the session now, and returns it. Returns null if there is no session.
+   *
+   * @param options `ttl`: the session's new idle timeout in seconds, at least 10. Default: as it is. The cookie's
+   * `maxAge` stays as it is: without one, the browser keeps the cookie until it is closed
+   */
+  async touch(options: { ttl?: number | undefined } = {}): Promise<Session<Data> | null> {
+    checkNames(OWNERS.touch, options, ["ttl"]);
+    const current = await this.#current();
+    if (current === null) return null;
+    return this.#changed(
+      current,
+      await this.#written(this.#context.rs.touch({ ...options, ...this.#whichOf(current) })),
+      true,
+    );
   }
 
   /**
@@ -437,6 +479,20 @@ export class RequestSession<Data extends object> {
     if (this.#context.cookie === undefined) return undefined;
     const session = this.#loaded ?? internalsOf(this.#context.rs).sessions(app).get(refOf(token), false);
     return (await session.catch(() => null))?.maxAge;
+  }
+
+  /** Keeps the session as a call has changed it. Returns it. */
+  #changed(current: Current, session: Session<Data> | null, touched: boolean): Session<Data> | null {
+    if (this.#token !== current.token) {
+      // A call in the same request has signed in or rotated meanwhile. The next get must load the new session.
+      this.#loaded = undefined;
+      return session;
+    }
+    this.#loaded = Promise.resolve(session);
+    this.#touched ||= touched;
+    this.#state = session === null ? "none" : "modified";
+    if (session !== null && touched) this.#response.renew(session, current.token);
+    return session;
   }
 
   /** Waits for a write. A write that failed may have taken effect, so the next get loads the session again. */

@@ -20,7 +20,7 @@ type DataInRequests<Data> = [Data, DefaultData] extends [DefaultData, Data] ? Re
 /** Middleware for Express, Connect, node:http and Fastify that attaches `req.rs`. */
 export interface Sessions<Data extends object, App extends string | AppOf = string> extends Middleware {
   /**
-   * Lists, counts and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function,
+   * Lists, counts, changes and ends the app's sessions. Needs no request and no `app.use(auth)`. If the option `app` is a function,
    * each call names the app.
    */
   readonly admin: App extends string ? Admin<DataInRequests<Data>> : TenantAdmin<DataInRequests<Data>>;

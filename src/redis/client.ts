@@ -49,6 +49,11 @@ export interface RedisClient {
   readonly isClosed: boolean;
   /** Why the client is not connected. Undefined if that is not known. */
   readonly lastError: Error | undefined;
+  /**
+   * Must be called by each engine that uses the client, for `lastError`. Returns a function to call when the engine is
+   * closed.
+   */
+  watch(): () => void;
   /** How to make the client replace a connection on which Redis does not answer. Undefined if it does so. */
   readonly silenceRemedy: string | undefined;
   /** Runs a script by its hash. */

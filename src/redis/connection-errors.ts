@@ -2,38 +2,63 @@ import { errorMonitor } from "node:events";
 import type { Cluster, Redis, RedisOptions } from "ioredis";
 
 /**
- * Remembers why an ioredis client is not ready. It adds no listener for "error": with one, ioredis would no longer print
- * the errors of a client without a listener of the user's.
+ * Remembers why an ioredis client is not ready, while somebody watches it. It adds no listener for "error": with one,
+ * ioredis would no longer print the errors of a client without a listener of the user's.
  */
 export class ConnectionErrors {
   readonly #redis: Redis | Cluster;
   #error: Error | undefined;
+  #wasReady = false;
+  #watchers = 0;
 
   constructor(redis: Redis | Cluster) {
     this.#redis = redis;
-    let wasReady = redis.status === "ready";
-    redis.on(errorMonitor, (error) => {
-      // A Cluster says only that all nodes failed. Each "node error" has said why.
-      if (!error.lastNodeError) this.remember(error);
-    });
-    redis.on("node error", (error, node) => {
-      // While other nodes serve, no "ready" follows with which the error would be forgotten.
-      if (redis.status !== "ready") this.remember(new Error(`${node}: ${error.message}`));
-    });
-    // ioredis emits "error" only if the user has a listener for it, so look at the connection as well.
-    redis.on("close", () => {
-      const error = this.#stream?.errored;
-      // After `disconnect` the status is "end".
-      const isUnexplained = !wasReady && redis.status !== "end" && this.#error === undefined;
-      wasReady = false;
-      if (error) this.remember(error);
-      else if (isUnexplained && !redis.isCluster) this.remember(this.#notOpened());
-    });
-    redis.on("ready", () => {
-      wasReady = true;
-      this.#error = undefined;
-    });
   }
+
+  /** Watches the client until the returned function is called, which leaves the client as it was. */
+  watch(): () => void {
+    if (this.#watchers++ === 0) this.#start();
+    return () => {
+      if (--this.#watchers === 0) this.#stop();
+    };
+  }
+
+  #start(): void {
+    this.#wasReady = this.#redis.status === "ready";
+    this.#redis.on(errorMonitor, this.#onError).on("node error", this.#onNodeError);
+    this.#redis.on("close", this.#onClose).on("ready", this.#onReady);
+  }
+
+  #stop(): void {
+    this.#redis.off(errorMonitor, this.#onError).off("node error", this.#onNodeError);
+    this.#redis.off("close", this.#onClose).off("ready", this.#onReady);
+    this.#error = undefined;
+  }
+
+  readonly #onError = (error: Error & { lastNodeError?: unknown }): void => {
+    // A Cluster says only that all nodes failed. Each "node error" has said why.
+    if (!error.lastNodeError) this.remember(error);
+  };
+
+  readonly #onNodeError = (error: Error, node: string): void => {
+    // While other nodes serve, no "ready" follows with which the error would be forgotten.
+    if (this.#redis.status !== "ready") this.remember(new Error(`${node}: ${error.message}`));
+  };
+
+  /** ioredis emits "error" only if the user has a listener for it, so look at the connection as well. */
+  readonly #onClose = (): void => {
+    const error = this.#stream?.errored;
+    // After `disconnect` the status is "end".
+    const isUnexplained = !this.#wasReady && this.#redis.status !== "end" && this.#error === undefined;
+    this.#wasReady = false;
+    if (error) this.remember(error);
+    else if (isUnexplained && !this.#redis.isCluster) this.remember(this.#notOpened());
+  };
+
+  readonly #onReady = (): void => {
+    this.#wasReady = true;
+    this.#error = undefined;
+  };
 
   /** The last error until the client is ready again. It contains no password and none of the client's commands. */
   get last(): Error | undefined {

@@ -15,11 +15,13 @@ export class Connection {
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
+  readonly #stopWatching: () => void;
   #isClosed = false;
 
   /** @param timeout of each call, in ms */
   constructor(client: RedisClient, timeout: number) {
     this.client = client;
+    this.#stopWatching = client.watch();
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
     this.#gate = gateOf(client);
@@ -114,6 +116,7 @@ export class Connection {
     await Promise.race([drained, late]);
     clearTimeout(timer);
     this.#isClosed = true;
+    this.#stopWatching();
   }
 
   #sendOrHold(held: HeldCommand): void {

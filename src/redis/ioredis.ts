@@ -23,6 +23,10 @@ export class IoredisClient implements RedisClient {
     return this.#errors.last;
   }
 
+  watch(): () => void {
+    return this.#errors.watch();
+  }
+
   get isCluster(): boolean {
     return this.redis.isCluster;
   }
@@ -91,6 +95,9 @@ export class IoredisClient implements RedisClient {
 
   /** Closes the connection at once. */
   disconnect(): void {
+    // When a TLS handshake has failed and the connection is ended meanwhile, Node emits a second error on the stream.
+    // ioredis listens for one only, so the second would end the process. A Cluster has no stream.
+    (this.redis as Redis).stream?.on("error", () => {});
     this.redis.disconnect();
   }
 }

@@ -95,6 +95,11 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
 
   abstract get isReady(): boolean;
 
+  /** The listeners stay: without the one for "error", a lost connection would end the process. */
+  watch(): () => void {
+    return () => {};
+  }
+
   get isClosed(): boolean {
     return !this.raw.isOpen;
   }

@@ -24,7 +24,11 @@ export const TOKEN_HEADER = {
 
 export const QUERY: Record<QueryName, object> = {
   ip: inQuery("ip", { type: "string", minLength: 1, maxLength: 39 }, "The user's IP address.", true),
-  ttl: inQuery("ttl", seconds(7200), "The idle timeout, in seconds: the session ends if it is not used for so long."),
+  ttl: inQuery(
+    "ttl",
+    seconds(),
+    "The idle timeout, in seconds: the session ends if it is not used for so long. Default: 7200 in create, unchanged in touch.",
+  ),
   device: inQuery("device", { type: "string", minLength: 1, maxLength: 64 }, "A name for the user's device."),
   no_resave: inQuery(
     "no_resave",
@@ -35,8 +39,8 @@ export const QUERY: Record<QueryName, object> = {
   maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "The maximum number of sessions of the user."),
   overflow: inQuery(
     "overflow",
-    { type: "string", enum: ["oldest", "reject"], default: "oldest" },
-    "At the maximum, end the oldest session, or reject this one.",
+    { type: "string", enum: ["oldest", "idle", "reject"], default: "oldest" },
+    "At the maximum, end the oldest session or the one that rested longest, or reject this one.",
   ),
   actor: inQuery(
     "actor",
@@ -46,8 +50,11 @@ export const QUERY: Record<QueryName, object> = {
   touch: inQuery(
     "touch",
     { type: "boolean", default: true },
-    "Whether reading counts as use and prolongs the session.",
+    "Whether the call counts as use and prolongs the session.",
   ),
+  key: inQuery("key", { type: "string", minLength: 1 }, "The key of the data. A missing key counts as 0.", true),
+  by: inQuery("by", exact(1), "The integer to add."),
+  max: inQuery("max", exact(), "The largest value to reach by adding. Beyond it, nothing changes."),
   dt: inQuery("dt", seconds(), "Seconds to look back. The old name deltaTime is accepted too.", true),
   limit: inQuery(
     "limit",
@@ -77,7 +84,7 @@ export const SECURITY_SCHEMES = {
 export const SCHEMAS = {
   Session: {
     type: "object",
-    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created", "authTime"],
+    required: ["ref", "id", "ip", "r", "w", "ttl", "idle", "created", "expires", "authTime"],
     properties: {
       ref: {
         type: "string",
@@ -90,6 +97,11 @@ export const SCHEMAS = {
       ttl: { type: "integer", description: "The idle timeout, in seconds. With no_resave, the seconds until it ends." },
       idle: { type: "integer", description: "Seconds since the last use." },
       created: { type: "integer", description: "When it was created, in milliseconds since 1970." },
+      expires: {
+        type: ["integer", "null"],
+        description:
+          "When it ends if nobody uses it again, in milliseconds since 1970 by Redis's clock. null: it never ends.",
+      },
       authTime: {
         type: "integer",
         description: "When the user was authenticated last, in milliseconds since 1970.",
@@ -124,12 +136,21 @@ export const SCHEMAS = {
     required: ["token", "ref"],
     properties: { token: { type: "string", pattern: "^[A-Za-z0-9]{64}$" }, ref: { type: "string" } },
   },
+  Incremented: {
+    type: "object",
+    required: ["value", "applied"],
+    properties: {
+      value: { type: "integer", description: "The value of the key after the call." },
+      applied: { type: "boolean", description: "Whether it was changed. false: it would have exceeded max." },
+    },
+  },
   Empty: {
     type: "object",
     maxProperties: 0,
     description: "The session does not exist, or rotate got a token that was already rotated without confirm.",
   },
   Activity: { type: "object", required: ["activity"], properties: { activity: { type: "integer" } } },
+  Written: { type: "object", required: ["set"], properties: { set: { type: "integer" } } },
   Killed: { type: "object", required: ["kill"], properties: { kill: { type: "integer" } } },
   Problem: {
     type: "object",
@@ -147,6 +168,11 @@ export const SCHEMAS = {
 
 function seconds(byDefault?: number): object {
   const type = { type: "integer", minimum: 10, maximum: MAX_SECONDS };
+  return { ...type, ...(byDefault !== undefined && { default: byDefault }) };
+}
+
+function exact(byDefault?: number): object {
+  const type = { type: "integer", minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
   return { ...type, ...(byDefault !== undefined && { default: byDefault }) };
 }
 

@@ -17,7 +17,7 @@ export interface Route {
   /** Whether its `:token` must be a token and not a ref. */
   readonly tokenOnly?: true;
   /** The schema of its response in openapi.json. */
-  readonly answer: "Created" | "Session" | "Sessions" | "Activity" | "Killed";
+  readonly answer: "Created" | "Session" | "Incremented" | "Sessions" | "Activity" | "Written" | "Killed";
   /** Whether it answers `{}` if the session does not exist. */
   readonly mayBeEmpty?: true;
   run(rs: RedisSessions, input: Input): Promise<object | null>;
@@ -33,6 +33,9 @@ export type QueryName =
   | "overflow"
   | "actor"
   | "touch"
+  | "key"
+  | "by"
+  | "max"
   | "dt"
   | "limit"
   | "offset"

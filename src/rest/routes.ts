@@ -1,4 +1,5 @@
 import { internalsOf } from "../engine/internals.js";
+import type { CreateOptions } from "../types.js";
 import { omitUndefined } from "../util/objects.js";
 import type { Route } from "./route.js";
 
@@ -24,7 +25,7 @@ export const routes: readonly Route[] = [
         absolute: input.number("absolute"),
         maxPerUser: input.number("maxPerUser"),
         // The engine refuses any other text.
-        overflow: input.text("overflow") as "oldest" | "reject" | undefined,
+        overflow: input.text("overflow") as CreateOptions["overflow"],
         d: input.body,
       }),
   },
@@ -45,11 +46,51 @@ export const routes: readonly Route[] = [
     name: "set",
     summary: "Merge data into a session; null removes a key.",
     writes: true,
-    query: [],
+    query: ["touch"],
     body: "required",
     answer: "Session",
     mayBeEmpty: true,
-    run: (rs, input) => rs.set({ ...input.which, d: input.body ?? {} }),
+    run: (rs, input) => rs.set({ ...input.which, d: input.body ?? {}, touch: input.boolean("touch") }),
+  },
+  {
+    method: "post",
+    path: "/:app/setall/:id",
+    name: "setAll",
+    summary: "Merge data into all sessions of a user, without prolonging them; null removes a key.",
+    writes: true,
+    query: [],
+    body: "required",
+    answer: "Written",
+    run: (rs, input) => rs.setAll({ app: input.app, id: input.id, d: input.body ?? {} }),
+  },
+  {
+    method: "post",
+    path: "/:app/increment/:token",
+    name: "increment",
+    summary: "Add to an integer in a session's data, unless the new value would exceed `max`.",
+    writes: true,
+    query: ["key", "by", "max", "touch"],
+    answer: "Incremented",
+    mayBeEmpty: true,
+    run: (rs, input) =>
+      rs.increment({
+        ...input.which,
+        key: input.text("key") as string,
+        by: input.number("by"),
+        max: input.number("max"),
+        touch: input.boolean("touch"),
+      }),
+  },
+  {
+    method: "post",
+    path: "/:app/touch/:token",
+    name: "touch",
+    summary: "Prolong a session now, and set another `ttl` if the query has one. Counts no read.",
+    writes: true,
+    query: ["ttl"],
+    answer: "Session",
+    mayBeEmpty: true,
+    run: (rs, input) => rs.touch({ ...input.which, ttl: input.number("ttl") }),
   },
   {
     method: "post",

@@ -1,11 +1,11 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { toList } from "../redis/reply.js";
-import type { Created, Limits } from "../types.js";
+import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
-import { isLarge, LargeSessions } from "./large-sessions.js";
+import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
@@ -43,7 +43,7 @@ export class AppSessions {
   }
 
   /**
-   * Creates a session. The script decides whether the user has reached the maximum number of sessions. If so, the oldest are
+   * Creates a session. The script decides whether the user has reached the maximum number of sessions. If so, others are
    * ended and the script runs again, because others may log in at the same time.
    * @param deadline the deadline of the whole call, if this is its second part
    * @throws SessionError `tooManySessions` if the maximum is reached and `overflow` is "reject"
@@ -105,15 +105,16 @@ export class AppSessions {
   }
 
   /**
-   * Ends the user's oldest sessions until there is room for a session, and creates it.
+   * Ends the user's oldest sessions, or those that rested longest, until there is room for a session, and creates it.
    * @throws SessionError `timeout` before each step if the deadline has passed
    */
   async #makeRoomAndCreate(session: LimitedSession, deadline: number): Promise<void> {
     const { id, maxPerUser = 0, overflow = "oldest" } = session;
+    const by = overflow === "idle" ? "la" : "created";
     for (let created = false; !created; ) {
       this.#connection.assertInTime(deadline);
       // surplusOfUser() also removes the entries of expired sessions, which the script has counted.
-      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1), "before")) {
+      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1, by), "before")) {
         if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
         // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
         this.#connection.assertInTime(deadline);
@@ -191,7 +192,8 @@ export class AppSessions {
     deadline: number,
   ): Promise<StoredSession | Tombstone | null> {
     const stored = await this.#large.read(ref, deadline);
-    return stored instanceof StoredSession ? (stored.withHeader(found.header) ?? null) : stored;
+    if (!(stored instanceof StoredSession)) return stored;
+    return operations.touchedIfDue(stored.withHeader(found.header) ?? null, found.now, found.touchInterval);
   }
 
   /**
@@ -219,24 +221,50 @@ export class AppSessions {
    * @param token the session's token if a client has sent it
    */
   confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
-    const confirm = (at: string, deadline?: number) =>
-      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline);
-    const complete: Complete<Awaited<ReturnType<typeof confirm>>, StoredSession | null> = async (
-      confirmed,
-      at,
-      deadline,
-    ) => {
-      if (confirmed !== operations.TOO_MUCH) return this.#completed(confirmed, at, deadline);
-      await this.#large.makeRoom(at, deadline);
-      const again = await confirm(at, deadline);
-      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
-      return this.#completed(again, at, deadline);
-    };
-    return this.#follow(ref, confirm, complete, token === undefined ? undefined : this.#families.use(token, false));
+    const byToken = token === undefined ? undefined : this.#families.use(token, false);
+    return this.#changeHeader(ref, byToken, (at, deadline) =>
+      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline),
+    );
   }
 
   /**
-   * Merges changes into a session's data, counts the write and touches the session. Returns null if it does not exist.
+   * Touches a session without counting a read, and changes its ttl. Returns null if it does not exist.
+   * @param ttl seconds; undefined to keep the ttl
+   * @param token the session's token if a client has sent it
+   */
+  touch(ref: string, ttl: number | undefined, token?: string): Promise<StoredSession | Absence | null> {
+    const byToken = token === undefined ? undefined : this.#families.use(token, true);
+    return this.#changeHeader(ref, byToken, (at, deadline) =>
+      this.#connection.run(operations.touch, this.#keys, { ref: at, now: Date.now(), ttl }, deadline),
+    );
+  }
+
+  /** Makes a call that changes a session's header in place. If that of a large session has no room, makes some and repeats it. */
+  #changeHeader(
+    ref: string,
+    byToken: ByToken<Absence> | undefined,
+    call: (
+      ref: string,
+      deadline?: number,
+    ) => Promise<StoredSession | Tombstone | operations.LargeSession | typeof operations.TOO_MUCH | null>,
+  ): Promise<StoredSession | Absence | null> {
+    const complete: Complete<Awaited<ReturnType<typeof call>>, StoredSession | null> = async (
+      changed,
+      at,
+      deadline,
+    ) => {
+      if (changed !== operations.TOO_MUCH) return this.#completed(changed, at, deadline);
+      await this.#large.makeRoom(at, deadline);
+      const again = await call(at, deadline);
+      if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
+      return this.#completed(again, at, deadline);
+    };
+    return this.#follow(ref, call, complete, byToken);
+  }
+
+  /**
+   * Merges changes into a session's data and counts the write. Returns null if it does not exist.
+   * @param touch whether the write is a use of the session, which touches it
    * @param token the session's token if a client has sent it
    * @throws SessionError `invalidValue` if the session's data would exceed `bounds`
    */
@@ -244,20 +272,81 @@ export class AppSessions {
     ref: string,
     changes: string,
     bounds: operations.Bounds,
+    touch: boolean,
     token?: string,
   ): Promise<StoredSession | Absence | null> {
     const now = Date.now();
     const { maxBytes, maxKeys } = bounds;
     const changeLarge = (at: string, deadline: number) =>
-      this.#large.change(at, changes, { now, id: "", ttl: "use" }, bounds, deadline);
+      this.#large.change(at, changes, { now, id: "", ttl: touch ? "use" : "keep" }, bounds, deadline);
     return this.#follow(
       ref,
       (at, deadline) => {
         if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
-        return this.#connection.run(operations.set, this.#keys, { ref: at, now, changes, maxBytes, maxKeys }, deadline);
+        const input = { ref: at, now, touch, changes, maxBytes, maxKeys };
+        return this.#connection.run(operations.set, this.#keys, input, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
-      token === undefined ? undefined : this.#families.use(token, true),
+      token === undefined ? undefined : this.#families.use(token, touch),
+    );
+  }
+
+  /**
+   * Merges changes into all sessions of a user and counts the writes, without touching the sessions. Returns how many were changed.
+   * @throws SessionError if a session could not be changed, such as `invalidValue` if its data would exceed `bounds`. All others are
+   * changed first, except during an outage
+   */
+  async setAll(id: string, changes: string, bounds: operations.Bounds): Promise<number> {
+    const failures: unknown[] = [];
+    const set = async (ref: string) => {
+      try {
+        return await this.update({ ref, id: "", now: Date.now(), ttl: null, changes, ...bounds });
+      } catch (error) {
+        if (isOutage(error)) throw error;
+        failures.push(error);
+        return true;
+      }
+    };
+    const changed = await this.index.changeUser(id, set);
+    if (failures.length > 0) throw failures[0];
+    return changed;
+  }
+
+  /**
+   * Adds to an integer in a session's data and counts the write. Returns null if the session does not exist.
+   * @param touch whether the write is a use of the session, which touches it
+   * @param token the session's token if a client has sent it
+   * @throws SessionError `invalidValue` if the value is not an integer, or the session's data would exceed `bounds`
+   */
+  increment(
+    ref: string,
+    increment: operations.Increment,
+    bounds: operations.Bounds,
+    touch: boolean,
+    token?: string,
+  ): Promise<Incremented | Absence | null> {
+    const now = Date.now();
+    const incrementLarge = async (at: string, deadline: number) => {
+      let result: Incremented | null = null;
+      const changes = (stored: StoredSession) => {
+        result = incremented(stored, increment);
+        return result.applied ? increment.key + result.value : null;
+      };
+      const change = { now, id: "", ttl: touch ? "use" : "keep" } as const;
+      const found = await this.#large.change(at, changes, change, bounds, deadline);
+      return found instanceof Tombstone ? found : found && result;
+    };
+    return this.#follow(
+      ref,
+      (at, deadline) => {
+        if (this.#large.mustChange(at, increment.key)) {
+          return incrementLarge(at, deadline ?? this.#connection.deadline());
+        }
+        const input = { ref: at, now, touch, ...increment, ...bounds };
+        return this.#connection.run(operations.increment, this.#keys, input, deadline);
+      },
+      (result, at, deadline) => (result === operations.TOO_MUCH ? incrementLarge(at, deadline) : result),
+      token === undefined ? undefined : this.#families.use(token, touch),
     );
   }
 
@@ -324,6 +413,7 @@ export class AppSessions {
   async rotateToken(token: string, grace: number, confirm: boolean, tombstoneTtl: number): Promise<Created | null> {
     const ref = refOf(token);
     const deadline = this.#connection.deadline();
+    let hasMadeRoom = false;
     for (let isFirst = true; ; isFirst = false) {
       const salt = createSalt();
       const created = createSuccessor(token, salt);
@@ -337,8 +427,14 @@ export class AppSessions {
         await this.#families.resolve(token, null, deadline);
         return null;
       }
-      // Rotating a token is its first use.
-      await this.#families.see(token, deadline);
+      if (rotated.outcome === "unused") {
+        // Rotating a token is its first use.
+        await this.#families.see(token, deadline);
+      } else {
+        if (hasMadeRoom) throw new SessionError("redisError", "The session's flags are too long");
+        hasMadeRoom = true;
+        await this.#large.makeRoom(ref, deadline);
+      }
       this.#connection.assertInTime(deadline);
     }
   }

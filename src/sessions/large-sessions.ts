@@ -1,11 +1,15 @@
 import { nanoid } from "nanoid";
-import { tooLarge, tooManyKeys } from "../errors.js";
+import { inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
+import type { Incremented } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
-import { decode, padNumber, reserve, type StoredSession, Tombstone } from "./session-text.js";
+import { decode, padNumber, reserve, type StoredSession, Tombstone, valueIn } from "./session-text.js";
+
+/** Changes of the data, or a function that returns them for a session. Null changes nothing. */
+type ChangesOf = (stored: StoredSession) => string | null;
 
 /** The maximum number of bytes that a script reads of a session, as in lua/include/read.lua. */
 const MAX_TEXT = 256 * 1024 + 4096;
@@ -62,11 +66,12 @@ export class LargeSessions {
   /**
    * Changes a session after all changes that were requested earlier. Returns the changed session, but with the time of its last
    * use before this change.
+   * @param changes a function is called again if the session has changed meanwhile
    * @throws SessionError `invalidValue` if its data would exceed the limits
    */
   change(
     ref: string,
-    changes: string,
+    changes: string | ChangesOf,
     headerChange: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
@@ -94,7 +99,7 @@ export class LargeSessions {
 
   async #change(
     ref: string,
-    changes: string,
+    changesOf: string | ChangesOf,
     headerChange: HeaderChange,
     bounds: operations.Bounds,
     deadline: number,
@@ -104,6 +109,8 @@ export class LargeSessions {
       const before = await this.#readText(ref, deadline);
       const stored = decode(before, ref);
       if (before === null || stored === null || stored instanceof Tombstone) return stored;
+      const changes = typeof changesOf === "string" ? changesOf : changesOf(stored);
+      if (changes === null) return stored;
       const { header, data } = split(before);
       const [la, r, w, ttlLine = "", created, id, ip, device] = header as [string, ...string[]];
       const merged = changes === "" ? data : merge(data, changes, bounds);
@@ -125,7 +132,11 @@ export class LargeSessions {
       this.#connection.assertInTime(deadline);
       const input = { ref, to, now: headerChange.now, use: headerChange.ttl, read, size };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
-      if (reply === true) return decode([la, ...lines.slice(1)].join("\n") + merged, ref);
+      if (typeof reply === "string") {
+        const changed = decode([la, ...lines.slice(1, 3), reply, ...lines.slice(4)].join("\n") + merged, ref);
+        if (isTouched) (changed as StoredSession).touchIfDue(headerChange.now, 0);
+        return changed;
+      }
       if (reply !== false) return reply;
     }
   }
@@ -205,6 +216,21 @@ function merge(data: string, changes: string, { maxBytes, maxKeys }: operations.
   if (size > maxBytes && size > Buffer.byteLength(data)) throw tooLarge("The session's data would be", maxBytes);
   if (lines.size > maxKeys && lines.size > keys) throw tooManyKeys("The session's data would have", maxKeys);
   return merged;
+}
+
+/**
+ * Adds to a key's value, like lua/increment.lua.
+ * @throws SessionError `invalidValue` if the value is not an integer, or if the new one is not exact
+ */
+export function incremented(stored: StoredSession, { key, by, max, path }: operations.Increment): Incremented {
+  // Between the line feed and the colon.
+  const json = valueIn(stored.lines, key.slice(1, -1)) ?? "0";
+  const value = Number(json) + 0;
+  if (!/^-?\d+$/.test(json) || !Number.isSafeInteger(value)) throw notAnInteger(path);
+  const sum = value + by;
+  if (max !== undefined && by > 0 && sum > max) return { value, applied: false };
+  if (!Number.isSafeInteger(sum)) throw inexact(path);
+  return { value: sum, applied: true };
 }
 
 /** Returns the lines of data or changes, each with its key up to and including the colon. */

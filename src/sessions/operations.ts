@@ -1,10 +1,11 @@
-import { impersonated, tooLarge, tooManyKeys } from "../errors.js";
+import { impersonated, inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
 import * as scripts from "../lua/index.js";
 import type { Operation, OperationInput } from "../redis/operation.js";
-import { toNumber } from "../redis/reply.js";
+import { toNumber, toText } from "../redis/reply.js";
+import type { Incremented } from "../types.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
-import { decode, padNumbers, parseTombstone, type StoredSession, type Tombstone } from "./session-text.js";
+import { decode, padNumbers, parseTombstone, StoredSession, type Tombstone } from "./session-text.js";
 
 /** An operation on the sessions of an app. */
 type SessionOperation<Input extends OperationInput, Output> = Operation<Keys, Input, Output>;
@@ -40,6 +41,26 @@ interface Reading extends Timed {
   touchInterval: number | null;
   /** Where the session is used, in the form of encodeOrigin(); undefined to record nothing. */
   origin?: string | undefined;
+}
+
+export interface Writing extends Timed {
+  /** Whether the write is a use of the session, which touches it. */
+  touch: boolean;
+}
+
+export interface Increment {
+  /** The line of the key without its value, in the form of lua/include/search.lua. */
+  key: string;
+  by: number;
+  /** the largest value to reach by adding */
+  max: number | undefined;
+  /** Names the key, for messages. */
+  path: string;
+}
+
+interface Touching extends Timed {
+  /** the new ttl, seconds; undefined to keep it */
+  ttl: number | undefined;
 }
 
 export interface WithLimits {
@@ -87,9 +108,10 @@ interface Reuse extends ByRef, LeavesTombstone {
 
 /**
  * The result of `rotate`: "missing" if there is no session under the ref, "unused" if its token was not used since it took the
- * place of another, "rotated before" if the token was rotated, but is still valid. `salt` then makes the new token again.
+ * place of another, "no room" if the header of a large session has no room for a flag, "rotated before" if the token was rotated,
+ * but is still valid. `salt` then makes the new token again.
  */
-type Rotated = { outcome: "moved" | "missing" | "unused" } | { outcome: "rotated before"; salt: string };
+type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession {
   mode: ReplaceMode;
@@ -150,9 +172,35 @@ function tooMuchOf(reply: string | number | null, { maxBytes, maxKeys }: Bounds)
 export class LargeSession {
   /** The header lines, as they were before this read. */
   readonly header: string;
-  constructor(header: string) {
+  /** When it was read, ms. */
+  readonly now: number;
+  /** It was touched if its last use was at least this long ago, ms; null if it was not. */
+  readonly touchInterval: number | null;
+  constructor(header: string, now: number, touchInterval: number | null) {
     this.header = header;
+    this.now = now;
+    this.touchInterval = touchInterval;
   }
+}
+
+/** Parses a reply of `get` and `touch`. */
+function foundOf(
+  reply: string | null | [header: string],
+  ref: string,
+  now: number,
+  touchInterval: number | null,
+): StoredSession | Tombstone | LargeSession | null {
+  if (Array.isArray(reply)) return new LargeSession(reply[0], now, touchInterval);
+  return touchedIfDue(decode(reply, ref), now, touchInterval);
+}
+
+/** `set` touches a session if its last use is at least this long ago, ms. */
+const TOUCH_INTERVAL = 1000;
+
+/** Notes in a session, as a script has replied it, whether the script has touched it. */
+export function touchedIfDue<Found>(found: Found, now: number, interval: number | null): Found {
+  if (interval !== null && found instanceof StoredSession) found.touchIfDue(now, interval);
+  return found;
 }
 
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
@@ -205,18 +253,17 @@ export const get = {
     origin === undefined ? ref : `${ref}\n${origin}`,
     now,
   ],
-  reply: (reply: string | null | [header: string], { ref }) =>
-    Array.isArray(reply) ? new LargeSession(reply[0]) : decode(reply, ref),
+  reply: (reply: string | null | [header: string], { ref, now, touchInterval }) =>
+    foundOf(reply, ref, now, touchInterval),
 } satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
 
 export const confirm = {
   script: scripts.confirm,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ now }) => [now],
-  reply: (reply: string | number | null | [header: string], { ref }) => {
-    if (Array.isArray(reply)) return new LargeSession(reply[0]);
+  reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("be confirmed");
-    return Number(reply) === -3 ? TOO_MUCH : decode(reply as string | null, ref);
+    return Number(reply) === -3 ? TOO_MUCH : foundOf(reply as string | null | [header: string], ref, now, null);
   },
 } satisfies SessionOperation<Timed, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
@@ -225,9 +272,46 @@ export const set = {
   common: 2,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, now, changes],
-  reply: (reply: string | number | null, input) => tooMuchOf(reply, input) ?? decode(reply as string | null, input.ref),
-} satisfies SessionOperation<Timed & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
+  args: ({ ref, now, touch, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, touch ? now : "", changes],
+  reply: (reply: string | number | null, input) =>
+    tooMuchOf(reply, input) ??
+    touchedIfDue(decode(reply as string | null, input.ref), input.now, input.touch ? TOUCH_INTERVAL : null),
+} satisfies SessionOperation<Writing & WithChanges & Bounds, StoredSession | Tombstone | typeof TOO_MUCH | null>;
+
+export const increment = {
+  script: scripts.increment,
+  common: 2,
+  mayLeaveUndone: true,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ ref, now, touch, key, by, max, maxBytes, maxKeys }) => [
+    maxBytes,
+    maxKeys,
+    ref,
+    touch ? now : "",
+    key,
+    by,
+    max ?? "",
+  ],
+  reply: (reply: string | number | null, input) => {
+    const sign = String(reply)[0];
+    if (sign === "+" || sign === "=") return { value: Number(String(reply).slice(1)), applied: sign === "+" };
+    if (Number(reply) === -5) throw notAnInteger(input.path);
+    if (Number(reply) === -6) throw inexact(input.path);
+    return tooMuchOf(reply, input) ?? parseTombstone(reply ?? "") ?? null;
+  },
+} satisfies SessionOperation<Writing & Increment & Bounds, Incremented | Tombstone | typeof TOO_MUCH | null>;
+
+export const touch = {
+  script: scripts.touch,
+  common: 0,
+  mayLeaveUndone: true,
+  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  args: ({ ref, now, ttl }) => [ref, now, ttl ?? ""],
+  reply: (reply: string | number | null | [header: string], { ref, now }) => {
+    if (Number(reply) === -5) throw impersonated("get another ttl");
+    return Number(reply) === -3 ? TOO_MUCH : foundOf(reply as string | null | [header: string], ref, now, 0);
+  },
+} satisfies SessionOperation<Touching, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
 export const replace = {
   script: scripts.replace,
@@ -245,8 +329,11 @@ export const exchange = {
   script: scripts.exchange,
   keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
   args: ({ ref, now, use, read, size }) => [ref, now, use, read, size],
-  reply: (reply: number | string) => (reply === "" ? null : (parseTombstone(reply) ?? toNumber(reply) === 1)),
-} satisfies SessionOperation<Exchange, boolean | Tombstone | null>;
+  reply: (reply: number | string | [line4: string]) => {
+    if (Array.isArray(reply)) return reply[0];
+    return reply === "" ? null : (parseTombstone(reply) ?? false);
+  },
+} satisfies SessionOperation<Exchange, string | false | Tombstone | null>;
 
 export const update = {
   script: scripts.update,
@@ -281,8 +368,9 @@ export const rotate = {
   reply: (reply: string | number | null): Rotated => {
     // With ioredis's option `stringNumbers` a number is a string, too.
     const text = String(reply ?? "");
-    if (text.length > 1) return { outcome: "rotated before", salt: text };
-    return { outcome: text === "1" ? "moved" : text === "0" ? "unused" : "missing" };
+    if (text.length > 2) return { outcome: "rotated before", salt: text };
+    const outcomes = { "1": "moved", "0": "unused", "-3": "no room" } as const;
+    return { outcome: outcomes[text as keyof typeof outcomes] ?? "missing" };
   },
 } satisfies SessionOperation<Rotation, Rotated>;
 
@@ -321,13 +409,10 @@ export const killMany = {
 
 export const barLegacy = {
   script: scripts.barLegacy,
-  keys: (keys, { id }) => [keys.legacy, keys.barred(id)],
-  args: ({ barFor }) => [barFor ?? ""],
-  reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<
-  { /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined },
-  boolean
->;
+  keys: (keys, { id }) => [keys.legacy, keys.barred(id), keys.userSessions],
+  args: ({ id, barFor }) => [barFor ?? "", id],
+  reply: (reply: string) => toText(reply) ?? "",
+} satisfies SessionOperation<{ /** as JSON, or ANONYMOUS */ id: string /** ms */; barFor: number | undefined }, string>;
 
 export const pageUserSessions = {
   script: scripts.pageUserSessions,
@@ -370,12 +455,19 @@ export const readTexts = {
   reply: (reply: string[]) => reply,
 } satisfies SessionOperation<{ refs: readonly string[]; bytes: number }, string[]>;
 
-export const readCreated = {
-  script: scripts.readCreated,
+export const readTimes = {
+  script: scripts.readTimes,
   keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
   args: ({ id }) => [id],
-  reply: (reply: string) => reply.split("\n"),
-} satisfies SessionOperation<{ id: string; refs: readonly string[] }, string[]>;
+  reply: (reply: string) =>
+    reply.split("\n").map((line) => {
+      const [created, la] = line.split(" ").map(Number);
+      return la === undefined ? undefined : { created: created as number, la };
+    }),
+} satisfies SessionOperation<
+  { id: string; refs: readonly string[] },
+  /** ms; undefined if the session does not exist */ ({ created: number; la: number } | undefined)[]
+>;
 
 export const claimExpired = {
   script: scripts.claimExpired,

@@ -67,9 +67,9 @@ export async function* prefetch<Item>(
   }
 }
 
-/** Splits the items into groups of at most CHUNK. */
-export function chunks<Item>(items: readonly Item[]): Item[][] {
+/** Splits the items into groups of at most `size`. */
+export function chunks<Item>(items: readonly Item[], size = CHUNK): Item[][] {
   const groups: Item[][] = [];
-  for (let i = 0; i < items.length; i += CHUNK) groups.push(items.slice(i, i + CHUNK));
+  for (let i = 0; i < items.length; i += size) groups.push(items.slice(i, i + size));
   return groups;
 }

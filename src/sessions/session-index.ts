@@ -10,6 +10,7 @@ import {
   overflowRange,
   parseEntry,
   parseUserSessions,
+  STORE_REF_PREFIX,
   tombstoneTtlOf,
 } from "./keys.js";
 import * as operations from "./operations.js";
@@ -22,6 +23,12 @@ const LEASE = 30_000;
 /** The maximum number of bytes of sessions that are read at once. A larger session is read alone. */
 const STEP_BYTES = 256 * 1024;
 
+/** How many sessions of a user are changed at once. Large ones are read into memory. */
+const CHANGED_AT_ONCE = 10;
+
+/** How often a change of all sessions of a user reads the index again, at most. */
+const MAX_PASSES = 10;
+
 /** If this many of the CHUNK entries of a sample have no session, the wiper checks the whole index. */
 const MANY_DEAD = 10;
 
@@ -29,6 +36,8 @@ const MANY_DEAD = 10;
 interface DatedEntry extends Entry {
   /** time of creation, ms */
   created: number;
+  /** time of the last use, ms */
+  la: number;
 }
 
 /** The result of ending all sessions that the index lists at one time. */
@@ -68,8 +77,13 @@ export class SessionIndex {
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
-    await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => this.#userEntries(id), except);
+    let field: string | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
+    return this.#endAll(() => {
+      // The first pass begins with the field that was read together with the bar.
+      const pages = this.#userEntries(id, field);
+      field = undefined;
+      return pages;
+    }, except);
   }
 
   /**
@@ -88,6 +102,40 @@ export class SessionIndex {
    */
   async announceLegacy(barFor: number, ttl: number): Promise<void> {
     await this.#connection.command((client) => client.set(this.#keys.legacy, barFor, "PX", ttl));
+  }
+
+  /**
+   * Changes all sessions of a user. Returns how many were changed; one that is rotated meanwhile may count twice.
+   *
+   * A session that is rotated before it is changed is not found under its old ref, and has a new entry. So the index is read again
+   * if a session was not found, or if a new entry may be on a page that was read already. The number of passes is limited, because
+   * sessions may be created all the time.
+   * @param change changes a session, and returns whether it exists. Sessions of a RedisStore are left alone
+   */
+  async changeUser(id: string, change: (ref: string) => Promise<boolean>): Promise<number> {
+    const tried = new Set<string>();
+    let changed = 0;
+    let isComplete = false;
+    for (let pass = 0; pass < MAX_PASSES && !isComplete; pass++) {
+      let pages = 0;
+      const missing: Entry[] = [];
+      const triedBefore = tried.size;
+      for await (const page of this.#userEntries(id)) {
+        pages++;
+        const entries = page.filter(({ ref }) => !ref.startsWith(STORE_REF_PREFIX) && !tried.has(ref));
+        for (const chunk of chunks(entries, CHANGED_AT_ONCE)) {
+          const found = await Promise.all(chunk.map(({ ref }) => change(ref)));
+          for (const [i, entry] of chunk.entries()) {
+            tried.add(entry.ref);
+            if (found[i]) changed++;
+            else missing.push(entry);
+          }
+        }
+      }
+      await Promise.all(chunks(missing).map((chunk) => this.#sweep(chunk)));
+      isComplete = tried.size === triedBefore || (pages === 1 && missing.length === 0);
+    }
+    return changed;
   }
 
   /** Returns the sessions of a user, newest first. */
@@ -109,16 +157,16 @@ export class SessionIndex {
   }
 
   /**
-   * Yields the sessions of a user that are not among the newest `max`. They are yielded page by page, so that a caller who ends
-   * them makes progress even if there are very many.
+   * Yields the sessions of a user that are not among the latest `max` by a time. They are yielded page by page, so that a caller
+   * who ends them makes progress even if there are very many.
    */
-  async *surplusOfUser(id: string, max: number): AsyncGenerator<Entry[], void> {
-    let newest: DatedEntry[] = [];
+  async *surplusOfUser(id: string, max: number, by: "created" | "la"): AsyncGenerator<Entry[], void> {
+    let latest: DatedEntry[] = [];
     for await (const entries of prefetch(this.#userEntries(id), "before")) {
-      newest = await newestFirst([...newest, ...(await this.#dateEntries(id, entries))]);
-      yield newest.slice(max);
-      // newestFirst() expects the order of the index.
-      newest = newest.slice(0, max).reverse();
+      latest = await latestFirst([...latest, ...(await this.#dateEntries(id, entries))], by);
+      yield latest.slice(max);
+      // latestFirst() expects the order of the index.
+      latest = latest.slice(0, max).reverse();
     }
   }
 
@@ -281,12 +329,14 @@ export class SessionIndex {
     return { checked, left };
   }
 
-  /** Yields the index entries of a user in pages. */
-  async *#userEntries(id: string): AsyncGenerator<Entry[], void> {
+  /**
+   * Yields the index entries of a user in pages.
+   * @param knownField the user's field of `userSessions`, if it was just read
+   */
+  async *#userEntries(id: string, knownField?: string): AsyncGenerator<Entry[], void> {
     const { userSessions } = this.#keys;
-    const { refs, hasOverflow } = parseUserSessions(
-      toText(await this.#connection.command((client) => client.hget(userSessions, id))),
-    );
+    const field = knownField ?? toText(await this.#connection.command((client) => client.hget(userSessions, id)));
+    const { refs, hasOverflow } = parseUserSessions(field);
     if (hasOverflow) yield* this.#userEntriesWithOverflow(id);
     else yield refs.map((ref) => ({ id, ref }));
   }
@@ -403,17 +453,20 @@ export class SessionIndex {
     }
   }
 
-  /** Reads when the sessions of a user's entries were created, and removes the entries without a session. */
+  /** Reads when the sessions of a user's entries were created and last used, and removes the entries without a session. */
   async #dateEntries(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
     return (await Promise.all(chunks(entries).map((chunk) => this.#dateChunk(id, chunk)))).flat();
   }
 
   async #dateChunk(id: string, entries: readonly Entry[]): Promise<DatedEntry[]> {
     const refs = entries.map(({ ref }) => ref);
-    const created = await this.#connection.run(operations.readCreated, this.#keys, { id, refs });
-    const stale = entries.filter((_, i) => !created[i]);
+    const times = await this.#connection.run(operations.readTimes, this.#keys, { id, refs });
+    const stale = entries.filter((_, i) => times[i] === undefined);
     if (stale.length > 0) await this.#sweep(stale);
-    return entries.flatMap(({ ref }, i) => (created[i] ? { id, ref, created: Number(created[i]) } : []));
+    return entries.flatMap(({ ref }, i) => {
+      const found = times[i];
+      return found === undefined ? [] : { id, ref, ...found };
+    });
   }
 
   /**
@@ -496,7 +549,14 @@ function isStale(id: string, found: StoredSession | Tombstone | null): boolean {
   return !(found instanceof StoredSession) || (id !== "" && id !== (found.id || ANONYMOUS));
 }
 
-/** Sorts sessions that are in the order of the index. Of two that were created in the same ms, the later entry is newer. */
 function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
-  return sortInSteps(sessions.reverse(), (a, b) => b.created - a.created);
+  return latestFirst(sessions, "created");
+}
+
+/** Sorts sessions that are in the order of the index by a time. Of two with the same ms, the later entry is the later one. */
+function latestFirst<By extends string, Session extends Record<By, number>>(
+  sessions: Session[],
+  by: By,
+): Promise<Session[]> {
+  return sortInSteps(sessions.reverse(), (a, b) => b[by] - a[by]);
 }

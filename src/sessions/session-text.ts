@@ -173,10 +173,14 @@ export class StoredSession {
   /** The data lines, each with a line feed in front. */
   readonly #data: string;
 
+  /** When the session was touched last, ms: `la`, or the time of the call that returned it. */
+  #touched: number;
+
   private constructor(ref: string, header: readonly string[], data: string) {
     const [la, r, w, ttl, created, id, ip, device] = header as [string, ...string[]];
     this.ref = ref;
     this.la = Number(la);
+    this.#touched = this.la;
     this.r = Number(r);
     this.w = Number(w);
     this.ttl = Number.parseFloat(ttl as string);
@@ -208,6 +212,23 @@ export class StoredSession {
   /** Returns the session with another header; undefined if that is malformed. */
   withHeader(header: string): StoredSession | undefined {
     return StoredSession.parse(header + this.#data, this.ref);
+  }
+
+  /** Notes that the call at `now` (ms) has touched the session, if its last use is at least `interval` ms ago. */
+  touchIfDue(now: number, interval: number): void {
+    if (Math.abs(now - this.la) >= interval) this.#touched = now;
+  }
+
+  /**
+   * When the session ends if nobody uses it again, ms of Redis's clock. Infinity if it never ends. It is computed, because `PTTL`
+   * would add a fifth to the time of each read in Redis.
+   */
+  get expires(): number {
+    const skew = Number(this.flag("skew") ?? 0);
+    const start = (this.no_resave ? this.created : this.#touched) - skew;
+    const idleEnd = this.ttl === 0 ? Number.POSITIVE_INFINITY : start + this.ttl * 1000;
+    const absoluteEnd = Number(/ until (\d+)/.exec(this.#flags)?.[1] ?? Number.POSITIVE_INFINITY);
+    return Math.round(Math.min(idleEnd, absoluteEnd));
   }
 
   /** Returns the value of a flag of the form `name=value`. Returns undefined if the session does not have the flag. */
@@ -351,7 +372,7 @@ function toSessionIfValid<Data>(stored: StoredSession, now: number): Session<Dat
 
 /** Returns the session without its data. */
 export function withoutData<Data>(stored: StoredSession, now: number): Session<Data> {
-  const { ref, r, w, la, created, authTime, maxAge, actor, lastIp, lastDevice } = stored;
+  const { ref, r, w, la, created, expires, authTime, maxAge, actor, lastIp, lastDevice } = stored;
   const session: Session<Data> = {
     ref,
     id: unquote(stored.id),
@@ -361,6 +382,7 @@ export function withoutData<Data>(stored: StoredSession, now: number): Session<D
     ttl: stored.no_resave ? Math.max(0, stored.ttl - seconds(now - created)) : stored.ttl,
     idle: Math.max(0, seconds(now - la)),
     created,
+    expires,
     authTime,
   };
   if (stored.device !== "") session.device = unquote(stored.device);

@@ -56,7 +56,8 @@ describe("the log of serve", () => {
     const url = `redis://127.0.0.1:${t.redis.port}`;
     await t.redis.kill();
     const { said, stop } = await serve(["--redis", url]);
-    const away = `Redis is not connected: connect ECONNREFUSED 127.0.0.1:${t.redis.port}\n`;
+    const remedy = "no server listens there: check that Redis runs, and check host and port";
+    const away = `Redis is not connected: connect ECONNREFUSED 127.0.0.1:${t.redis.port} (${remedy})\n`;
     await expect.poll(said).toContain(away);
     await t.redis.start();
     await expect.poll(said, { timeout: 10_000 }).toContain("Redis is connected\n");

@@ -1,12 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions, type Session } from "../../src/index.js";
+import { withCookie } from "../express-session/support/stores.js";
 import { useEngine } from "../support/engine.js";
 import { toolsOn, useCommand } from "./support/command.js";
 
 const t = useEngine();
 useCommand();
 const { tool, jsonOf } = toolsOn(() => t.redis);
+
+/** A moment as the table prints it, as a pattern. */
+const END = "\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d";
 
 describe("ls", () => {
   test("prints the app's sessions in a table, most recently active first", async () => {
@@ -16,9 +21,11 @@ describe("ls", () => {
     const { code, out, err } = await tool("ls", "webapp");
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const [head, first, second, ...rest] = out.trimEnd().split("\n");
-    expect(head).toMatch(/^REF +USER +IP +DEVICE +SINCE \(UTC\) +IDLE +TTL$/);
-    expect(first).toMatch(new RegExp(`^${bob.ref} +bob +127\\.0\\.0\\.1 .* 60 s$`));
-    expect(second).toMatch(new RegExp(`^${ref} +alice +203\\.0\\.113\\.7 +Firefox on Windows +\\d{4}-.* 7200 s$`));
+    expect(head).toMatch(/^REF +USER +IP +DEVICE +SINCE \(UTC\) +IDLE +TTL +ENDS \(UTC\)$/);
+    expect(first).toMatch(new RegExp(`^${bob.ref} +bob +127\\.0\\.0\\.1 .* 60 s +${END}$`));
+    expect(second).toMatch(
+      new RegExp(`^${ref} +alice +203\\.0\\.113\\.7 +Firefox on Windows +\\d{4}-.* 7200 s +${END}$`),
+    );
     expect(rest).toEqual([]);
     expect(head?.indexOf("USER")).toBe(first?.indexOf("bob"));
   });
@@ -43,6 +50,18 @@ describe("ls", () => {
     expect(out.length).toBeLessThan(3000);
     expect(out.trimEnd().split("\n")).toHaveLength(4);
     expect(JSON.parse(out).sessions).toMatchObject([{ id: "bob" }, { id: "alice", d: { deep } }]);
+  });
+
+  test("prints when each session ends if nobody uses it", async () => {
+    const { ref } = await t.create({ ttl: 86_400 });
+    const store = new RedisStore({ rs: t.rs, app: "webapp", disableTTL: true });
+    await store.set("endless", withCookie({ userId: "alice" }) as never);
+    const lines = (await tool("ls", "webapp")).out.trimEnd().split("\n");
+    const { expires = 0 } = (await t.rs.get({ app: "webapp", ref, touch: false })) ?? {};
+    expect(lines.find((line) => line.startsWith(ref))?.slice(-16)).toBe(
+      new Date(expires).toISOString().slice(0, 16).replace("T", " "),
+    );
+    expect(lines.find((line) => line.startsWith("~endless"))).toMatch(/ never$/);
   });
 
   test("aligns the columns if letters have a width of two or zero", async () => {

@@ -54,6 +54,26 @@ describe("the command", () => {
     expect(await store.get(two)).not.toBeNull();
   });
 
+  test("setall changes the data of all sessions of a user", async () => {
+    const { ref } = await t.create();
+    await t.create();
+    expect((await tool("setall", "webapp", "alice", '{"role":"editor","list":[1]}')).out).toBe("2 sessions changed\n");
+    expect((await t.rs.get({ app: "webapp", ref }))?.d).toEqual({ role: "editor", list: [1] });
+    expect(await jsonOf("setall", "webapp", "bob", '{"a":1}')).toEqual({ set: 0 });
+    for (const bad of ["role=editor", "[]", "3", "null", "{}"]) {
+      expect((await tool("setall", "webapp", "alice", bad)).code).toBe(2);
+    }
+  });
+
+  test("touch prolongs a session by its ref or its token, and sets another ttl", async () => {
+    const { token, ref } = await t.create();
+    expect(await jsonOf("touch", "webapp", ref, "--ttl", "60")).toMatchObject({ ref, ttl: 60 });
+    expect((await tool("touch", "webapp", token)).out).toMatch(new RegExp(`^REF .*\n${ref} .* 60 s `));
+    expect((await tool("touch", "webapp", "x".repeat(27))).out).toBe("No sessions.\n");
+    expect(await jsonOf("touch", "webapp", `-${"h".repeat(26)}`)).toEqual({});
+    expect((await tool("touch", "webapp", ref, "--ttl", "9")).code).toBe(2);
+  });
+
   test("kill accepts a ref that begins with a dash", async () => {
     for (const ref of [`-${"h".repeat(26)}`, `--${"-".repeat(25)}`]) {
       expect(await jsonOf("kill", "webapp", ref)).toEqual({ kill: 0 });

@@ -118,3 +118,11 @@ describe("an impersonated session", () => {
     expect(await t.rs.kill({ app, ...session } as never)).toEqual({ kill: 1 });
   });
 });
+
+test("touch gives an impersonated session no other ttl", async () => {
+  const { token, ref } = await t.rs.create({ app, id: "alice", ip: "203.0.113.7", actor: "carol" });
+  const left = await t.db.pttl(`rs:{webapp}:s:${ref}`);
+  await expect(t.rs.touch({ app, token, ttl: 86_400 })).rejects.toMatchObject({ name: "impersonated" });
+  expect(await t.rs.touch({ app, token })).toMatchObject({ actor: "carol", ttl: expect.any(Number) });
+  expect(await t.db.pttl(`rs:{webapp}:s:${ref}`)).toBeLessThanOrEqual(left);
+});

@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { errorMonitor, once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -25,7 +25,7 @@ let open: { port: number; server: TestRedis };
 let closed: { port: number; server: TestRedis };
 let dir: string;
 let rs: RedisSessions;
-const clients: { disconnect(): void }[] = [];
+const clients: { disconnect(): void; stream?: Redis["stream"] }[] = [];
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-tls-"));
@@ -55,7 +55,11 @@ beforeEach(() => {
 
 afterEach(async () => {
   await rs.quit();
-  for (const client of clients.splice(0)) client.disconnect();
+  for (const client of clients.splice(0)) {
+    // After a failed TLS handshake, Node may emit an error for which ioredis does not listen.
+    client.stream?.on("error", () => {});
+    client.disconnect();
+  }
   vi.restoreAllMocks();
 });
 
@@ -186,6 +190,23 @@ describe.each(Object.keys(ways))("%s", (way) => {
   });
 });
 
+test("no error ends the process when the engine quits during a TLS handshake that fails", async () => {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown) => void uncaught.push(error);
+  process.on("uncaughtException", note);
+  try {
+    for (let i = 0; i < 60; i++) {
+      rs = new RedisSessions({ host, port: open.port, options: { tls: {} }, wipe: 0, timeout: 20 + i });
+      await failure();
+      await rs.quit();
+    }
+    await sleep(100);
+    expect(uncaught).toEqual([]);
+  } finally {
+    process.off("uncaughtException", note);
+  }
+});
+
 test("explains the attempts that failed after the connection was lost, and forgets them when it is back", async () => {
   const own = await startRedis();
   rs = new RedisSessions({ client: listening(opened(new Redis(own.port))), ...settings });
@@ -311,6 +332,10 @@ describe("the user's own handling of errors stays as it was", () => {
     rs = engines[0] as RedisSessions;
     await sleep(0);
     for (const event of ["close", "ready", "node error"]) expect(client.listenerCount(event)).toBeLessThan(5);
-    await Promise.all(engines.map((one) => one.quit()));
+    await Promise.all(engines.slice(1).map((one) => one.quit()));
+    expect((await failure()).cause).toBeDefined();
+    await rs.quit();
+    // ioredis has listeners for "close" and "ready", too.
+    for (const event of ["node error", errorMonitor]) expect(client.listenerCount(event)).toBe(0);
   });
 });

@@ -34,6 +34,7 @@ test("counts reads and writes from 1, and sets a ttl of two hours", async () => 
     ttl: 7200,
     idle: 0,
     created: expect.any(Number),
+    expires: expect.any(Number),
     authTime: expect.any(Number),
   });
   expect(session?.created).toBeGreaterThanOrEqual(before);

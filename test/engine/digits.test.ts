@@ -41,6 +41,14 @@ describe("text of digits is taken as its number for", () => {
     expect(await t.rs.get({ app, token })).toBeNull();
   });
 
+  test("ttl of touch, and by and max of increment", async () => {
+    const rs = t.rs as unknown as Untyped;
+    const { token } = await t.create();
+    expect(await rs.touch({ app, token, ttl: "0600" })).toMatchObject({ ttl: 600 });
+    expect(await rs.increment({ app, token, key: "n", by: "-5" })).toEqual({ value: -5, applied: true });
+    expect(await rs.increment({ app, token, key: "n", by: "5", max: "-1" })).toEqual({ value: -5, applied: false });
+  });
+
   test("the ttl that get, set and kill compare", async () => {
     const rs = t.rs as unknown as Untyped;
     const { token } = await t.create({ ttl: 600 });

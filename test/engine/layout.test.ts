@@ -5,9 +5,15 @@ import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
 const app = "webapp";
+/** Not Redis's time, so sessions get the flag `skew`. */
 const NOW = 1_800_000_000_000;
 
 afterEach(() => void vi.restoreAllMocks());
+
+/** Reads a session's text without the flag `skew`. */
+async function readText(ref: string): Promise<string | undefined> {
+  return (await t.db.get(`rs:{webapp}:s:${ref}`))?.replace(/ skew=\d{14}/, "");
+}
 
 test("a session and its index are stored as documented", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
@@ -74,27 +80,37 @@ test("the text of a session is as documented", async () => {
     '"yes":true',
     '"zero":-0',
   ];
-  const key = `rs:{webapp}:s:${ref}`;
-  expect(await t.db.get(key)).toBe(lines.join("\n"));
+  expect(await readText(ref)).toBe(lines.join("\n"));
   await t.rs.get({ app, token });
   lines[1] = "2";
-  expect(await t.db.get(key)).toBe(lines.join("\n"));
+  expect(await readText(ref)).toBe(lines.join("\n"));
   vi.spyOn(Date, "now").mockReturnValue(NOW + 60_000);
   await t.rs.set({ app, token, d: { foo: null, '"\\\n': 1, n: 35, more: "x" } });
   lines.splice(0, 3, `${NOW + 60_000}`, "2", "2");
   lines.splice(8, 3, '"n":35', '"\\u0022\\u005c\\n":1');
-  expect(await t.db.get(key)).toBe([...lines, '"more":"x"'].join("\n"));
+  expect(await readText(ref)).toBe([...lines, '"more":"x"'].join("\n"));
 });
 
 test("a session without device and data has eight lines, one of them its absolute end", async () => {
   vi.spyOn(Date, "now").mockReturnValue(NOW);
   const { ref } = await t.create({ ttl: 100, absolute: 3600 });
   vi.restoreAllMocks();
-  const text = await t.db.get(`rs:{webapp}:s:${ref}`);
+  const text = await readText(ref);
   const [, end] =
     /^1800000000000\n1\n1\n100 until (\d+)\n1800000000000\n"alice"\n"127\.0\.0\.1"\n$/.exec(`${text}`) ?? [];
   // Redis's own clock, whatever ours says.
   expect(Math.abs(Number(end) - (Date.now() + 3_600_000))).toBeLessThan(5000);
+});
+
+test.each([
+  ["ahead of", 3_600_000, /^ skew=0000000\d{7}$/],
+  ["behind", -3_600_000, /^ skew=-000000\d{7}$/],
+])("a clock that is %s Redis's is recorded in 14 characters", async (_how, skew, flag) => {
+  vi.spyOn(Date, "now").mockReturnValue(Date.now() + skew);
+  const { ref } = await t.create({ ttl: 100 });
+  const flags = (await t.db.get(`rs:{webapp}:s:${ref}`))?.split("\n")[3]?.slice("100".length);
+  expect(flags).toMatch(flag);
+  expect(Math.abs(Number(flags?.slice(" skew=".length)) - skew)).toBeLessThan(5000);
 });
 
 test("leaves a redirect to the new ref after rotate, and a tombstone when the session was replaced", async () => {

@@ -19,6 +19,45 @@ async function soundly(): Promise<void> {
   expect((await readStored(t.db, app)).problems).toEqual([]);
 }
 
+describe('overflow "idle"', () => {
+  test("ends the session that was not used for the longest time, not the oldest", async () => {
+    const refs: string[] = [];
+    for (const idle of [50, 200, 100]) {
+      const { ref } = await t.create();
+      refs.push(ref);
+      await editFields(t.db, key(ref), { la: { add: -idle * 1000 } });
+      await sleep(2);
+    }
+    const [first = "", second = "", third = ""] = refs;
+    const fourth = await t.create({ maxPerUser: 3, overflow: "idle" });
+    expect(await living()).toEqual([fourth.ref, third, first]);
+    // A use counts, a read without a touch does not.
+    await t.rs.get({ app, ref: third });
+    await t.rs.get({ app, ref: first, touch: false });
+    const fifth = await t.create({ maxPerUser: 3, overflow: "idle" });
+    expect(await living()).toEqual([fifth.ref, fourth.ref, third]);
+    expect(await t.rs.get({ app, ref: second })).toBeNull();
+    await soundly();
+  });
+
+  test("ends the replaced session first, and then counts the others", async () => {
+    const kept = await t.create();
+    const replaced = await t.create();
+    const { ref } = await t.create({ maxPerUser: 2, overflow: "idle", replaces: replaced.token });
+    expect(await living()).toEqual([ref, kept.ref]);
+  });
+
+  test("finds the longest resting among more sessions than a user's field holds", async () => {
+    const created = await Promise.all(Array.from({ length: 250 }, () => t.create()));
+    const used = created[3] as Created;
+    await Promise.all(created.map(({ ref }, i) => editFields(t.db, key(ref), { la: { add: -1000 * (i + 1) } })));
+    await t.rs.get({ app, token: used.token });
+    const { ref } = await t.create({ maxPerUser: 3, overflow: "idle" });
+    expect((await living()).sort()).toEqual([ref, used.ref, created[0]?.ref].sort());
+    await soundly();
+  });
+});
+
 describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
   test("ends the oldest sessions, one after the other", async () => {
     const refs: string[] = [];
@@ -47,7 +86,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
     await soundly();
   });
 
-  test.each(["oldest", "reject"] as const)(
+  test.each(["oldest", "idle", "reject"] as const)(
     "10 sign-ins at once never leave more, with overflow %s",
     async (overflow) => {
       for (let round = 0; round < 50; round++) {
@@ -58,7 +97,7 @@ describe.each([1, 2, 5])("maxPerUser: %i", (maxPerUser) => {
         const refs = await living(id);
         expect(refs).toHaveLength(maxPerUser);
         for (const ref of refs) expect(created).toContain(ref);
-        expect(created).toHaveLength(overflow === "oldest" ? 10 : maxPerUser);
+        expect(created).toHaveLength(overflow === "reject" ? maxPerUser : 10);
         for (const one of settled) {
           if (one.status === "rejected") expect(one.reason).toMatchObject({ name: "tooManySessions" });
         }
@@ -232,7 +271,7 @@ test.each<[Partial<CreateOptions>, string]>([
   [{ maxPerUser: 0 }, "maxPerUser must be an integer >= 1"],
   [{ maxPerUser: 1.5 }, "maxPerUser must be an integer >= 1"],
   [{ maxPerUser: "two" as unknown as number }, "maxPerUser must be an integer >= 1"],
-  [{ overflow: "newest" as "oldest" }, 'overflow must be "oldest" or "reject"'],
+  [{ overflow: "newest" as "oldest" }, 'overflow must be "oldest", "idle" or "reject"'],
 ])("create refuses %j and sends nothing", async (options, message) => {
   const commands = await t.redis.watch(async () => {
     await expect(t.create(options)).rejects.toMatchObject({ name: "invalidValue", message });

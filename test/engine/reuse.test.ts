@@ -280,12 +280,43 @@ describe("the record of a family", () => {
     expect(await t.redis.watch(() => t.rs.get({ app, token: current.token, touch: false }))).toHaveLength(1);
   });
 
+  test.each([
+    ["its token", (one: Created) => ({ token: one.token })],
+    ["its ref", (one: Created) => ({ ref: one.ref })],
+  ])("lives as long as the session may after touch has set another ttl, by %s", async (_name, which) => {
+    for (const no_resave of [false, true]) {
+      await t.db.flushdb();
+      const current = await rotate(await t.create({ ttl: 1000, no_resave }));
+      await use(current);
+      await t.rs.touch({ app, ...which(current), ttl: 9000 });
+      await use(current);
+      const left = await t.db.pttl(await record());
+      expect(left).toBeGreaterThan((no_resave ? 9000 : 18_000) * 1000 - 5000);
+    }
+  });
+
   test("is written again by the first use of a token, if it was evicted", async () => {
     const old = await t.create();
     const current = await rotate(old);
     await t.db.del(await record());
     await use(current);
     expect(await t.db.get(await record())).toBe(current.ref);
+  });
+});
+
+describe("a large session", () => {
+  test.each([
+    ["with room for flags", false],
+    ["without it, as an older version has left it", true],
+  ])("is rotated %s, and reuse ends it", async (_what, isOld) => {
+    const old = await t.create({ d: { text: "x".repeat(500_000) } });
+    if (isOld)
+      await t.db.set(key(old.ref), `${await t.db.get(key(old.ref))}`.replace(/ +\n/, "\n"), "KEEPTTL" as never);
+    const current = await rotate(old);
+    expect((await use(current))?.d?.text).toHaveLength(500_000);
+    await longAfter(t.db, old.ref);
+    expect(await use(old)).toBeNull();
+    await expectEnded(current);
   });
 });
 

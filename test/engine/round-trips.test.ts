@@ -43,3 +43,16 @@ test("a rotated token that has grace costs one command more", async () => {
   await rs.rotate({ app: "webapp", token });
   expect(await redis.watch(() => rs.get({ app: "webapp", token }))).toHaveLength(2);
 });
+
+test("killsoid of a user with few sessions is two commands", async () => {
+  const create = () => rs.create({ app: "webapp", id: "bob", ip: "127.0.0.1" });
+  await create();
+  await rs.killsoid({ app: "webapp", id: "bob" });
+  await Promise.all([create(), create()]);
+  let killed: unknown;
+  const commands = await redis.watch(async () => {
+    killed = await rs.killsoid({ app: "webapp", id: "bob" });
+  });
+  expect(killed).toEqual({ kill: 2 });
+  expect(commands.map(([name]) => name?.toLowerCase())).toEqual(["evalsha", "evalsha"]);
+});

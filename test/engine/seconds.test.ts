@@ -56,6 +56,11 @@ const mistakes: Record<string, { of: () => unknown; says: string; remedy: string
     says: "create: absolute is 86400000 seconds, which is 1000 days",
     remedy: "write 86400",
   },
+  "ttl of touch": {
+    of: async () => t.rs.touch({ app, token: (await t.create()).token, ttl: 3_600_000 }),
+    says: "touch: ttl is 3600000 seconds, which is 41.7 days",
+    remedy: "write 3600",
+  },
   "grace of rotate": {
     of: async () => t.rs.rotate({ app, token: (await t.create()).token, grace: 10_000 }),
     says: "rotate: grace is 10000 seconds, which is 2.8 hours",

@@ -23,6 +23,7 @@ test("returns the new session, by token and by ref", async () => {
     ttl: 7200,
     idle: 0,
     created: expect.any(Number),
+    expires: expect.any(Number),
     authTime: expect.any(Number),
     device: "Firefox",
   };

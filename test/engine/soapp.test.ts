@@ -57,6 +57,7 @@ test("returns whole sessions and does not change them", async () => {
       ttl: 99,
       idle: 0,
       created: expect.any(Number),
+      expires: expect.any(Number),
       authTime: expect.any(Number),
       device: "Firefox",
       d: { cart: 3 },

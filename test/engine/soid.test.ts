@@ -32,6 +32,7 @@ test("returns the user's whole sessions and does not change them", async () => {
         ttl: 99,
         idle: 0,
         created: expect.any(Number),
+        expires: expect.any(Number),
         authTime: expect.any(Number),
         d: { cart: 3 },
       },

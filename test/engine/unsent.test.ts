@@ -179,11 +179,13 @@ test.each(["node-redis 5", "node-redis 6"])(
     redis.pause();
     // These fill the buffers of the connection, so that node-redis queues the next calls although it is connected.
     const large = { large: "x".repeat(1_000_000) };
-    const first = Array.from({ length: 40 }, (_, i) => rs.create({ app: "large", id: `user${i}`, ip, d: large }));
+    const first = Promise.allSettled(
+      Array.from({ length: 40 }, (_, i) => rs.create({ app: "large", id: `user${i}`, ip, d: large })),
+    );
     await sleep(50);
     const queued = Array.from({ length: 5 }, (_, i) => rs.create({ app, id: `user${i}`, ip }));
     const ends = await Promise.allSettled(queued);
-    await Promise.allSettled(first);
+    await first;
     for (const end of ends) {
       expect(end).toMatchObject({ reason: { name: "timeout", hint: expect.stringContaining("was not sent") } });
     }

@@ -139,9 +139,45 @@ const refusals: Record<MethodName, Refusal[]> = {
     [
       "an option of create",
       { app, token, d: { a: 1 }, absolute: 60 },
-      'set has no option "absolute". It takes app, token, ref, d, nested. Values of the session belong in d',
+      'set has no option "absolute". It takes app, token, ref, d, nested, touch. Values of the session belong in d',
     ],
     ...ofData({ app, token }),
+  ],
+  setAll: [
+    ...ofApp({ id, d: { a: 1 } }),
+    ...ofId({ app, d: { a: 1 } }),
+    ["no d", { app, id }, "No d supplied"],
+    ...ofData({ app, id }),
+    ["a ref", { app, id, d: { a: 1 }, ref }, 'setAll has no option "ref". It takes app, id, d, nested.'],
+  ],
+  increment: [
+    ...ofApp({ token, key: "n" }),
+    ...ofWhich({ app, key: "n" }),
+    ["no key", { app, token }, "No key supplied"],
+    ["an empty key", { app, token, key: "" }, "No key supplied"],
+    ["a key that is a number", { app, token, key: 1 }, "Invalid key format"],
+    [
+      "the key __proto__",
+      { app, token, key: "__proto__" },
+      "d.__proto__ is not allowed: code that copies the data could take it for a prototype",
+    ],
+    ...[1.5, "one", Number.NaN, 2 ** 53].flatMap((value): Refusal[] =>
+      ["by", "max"].map((name) => [
+        `${name} of ${JSON.stringify(value)}`,
+        { app, token, key: "n", [name]: value },
+        `${name} must be an integer >= -9007199254740991`,
+      ]),
+    ),
+    ["touch that is a number", { app, token, key: "n", touch: 0 }, "touch must be true or false"],
+    ["a ref of RedisStore", { app, ref: "~sid", key: "n" }, "increment does not change a session of RedisStore"],
+    ["a key of 2 MiB", { app, token, key: "x".repeat(2 ** 21) }, "d is larger than 1048576 bytes"],
+  ],
+  touch: [
+    ...ofApp({ token }),
+    ...ofWhich({ app }),
+    ...ofSeconds("ttl", "ttl", { app, token }),
+    ["a misspelt ttl", { app, token, tll: 60 }, 'touch has no option "tll". Did you mean "ttl"?'],
+    ["a ref of RedisStore", { app, ref: "~sid" }, "touch does not change a session of RedisStore"],
   ],
   confirm: [
     ...ofApp({ token }),

@@ -124,7 +124,8 @@ describe("get", () => {
       "",
       ">new",
       expect.any(Error),
-      '1000\n1\n1\n100\n1000\n"bob"\n"::1"\n\n"cart":2',
+      // The clock of this call is that of 1970.
+      expect.stringMatching(/^1000\n1\n1\n100 skew=-\d{13}\n1000\n"bob"\n"::1"\n\n"cart":2$/),
     ]);
     expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
     expect(await dumpMixed(t.db)).toEqual({
@@ -230,6 +231,16 @@ describe("get", () => {
     expect(await dump(t.db)).toMatchObject({ active: { a: "61000", b: "1000", c: "99000" } });
   });
 
+  test("records the difference of the clocks once if a session occurs twice in a run", async () => {
+    await plant(t.db, { ref: "ref", r: 9 });
+    const replies = (await runAll(["ref", "ref"], [99_000, 99_000])) as string[];
+    const line = /^100 skew=-\d{13}$/;
+    for (const reply of replies) expect(reply.split("\n")[3]).toMatch(line);
+    const [la, r, , ttl] = (await t.db.get("ref"))?.split("\n") ?? [];
+    expect([la, r]).toEqual(["99000", "11"]);
+    expect(ttl).toMatch(line);
+  });
+
   test("counts two reads if a session occurs twice in a run", async () => {
     await plant(t.db, { ref: "ref" });
     const replies = await runAll(["ref", "ref"], [1000, 1000]);
@@ -248,5 +259,44 @@ describe("get", () => {
     expect(await dump(t.db)).toMatchObject({
       active: Object.fromEntries(HUNDRED.map((ref, i) => [ref, `${9000 + i}`])),
     });
+  });
+});
+
+describe("get with ip and device of the use", () => {
+  // The times of these calls are invented, so the sessions also get the flag `skew`.
+  const line4Of = (text: unknown) => `${text}`.split("\n")[3]?.replace(/ skew=\S+/, "");
+  const line4 = async (ref: string) => line4Of(await t.db.get(ref));
+  const lines4 = (replies: unknown) => [replies].flat().map(line4Of);
+
+  test("records them if they differ from lines 7 and 8, and reports it to one of the reads in a run", async () => {
+    await plant(t.db, { ref: "ref", ip: '"::1"', device: '"Firefox"' });
+    const use = 'ref\n"::2"\n"A=b c"';
+    const replies = await t.run(get, [...INDEX, "ref", "ref"], [1000, use, 5000, use, 5000]);
+    expect(await line4("ref")).toBe("100 lastChange=5000 lastIp=%22::2%22 lastDevice=%22A%3Db%20c%22");
+    expect(lines4(replies)).toEqual(["100 moved", "100"]);
+    expect(await readFields(t.db, "ref")).toMatchObject({ la: "5000", r: "3", w: "1" });
+    expect(await t.db.pttl("ref")).toBeGreaterThan(99_000);
+  });
+
+  test("records nothing if they are the same, unknown, or if the session is not touched", async () => {
+    await plant(t.db, { ref: "ref", ip: '"::1"', device: '"Firefox"' });
+    for (const [use, now, interval] of [
+      ['ref\n"::1"\n"Firefox"', 5000, 1000],
+      ["ref\n\n", 10_000, 1000],
+      ['ref\n"::2"\n', 10_500, 1000],
+      ['ref\n"::2"\n', 20_000, ""],
+    ] as const) {
+      expect(lines4(await t.run(get, [...INDEX, "ref"], [interval, use, now]))).toEqual(["100"]);
+      expect(await line4("ref")).toBe("100");
+    }
+  });
+
+  test("keeps the other flags, and drops its own where the session is used again as at the sign-in", async () => {
+    const flags = " no_resave until 9000000000000 actor=bob lastChange=1000 lastIp=%22::2%22";
+    await plant(t.db, { ref: "ref", ttl: `100${flags}`, ip: '"::1"', device: '"Firefox"' });
+    await t.run(get, [...INDEX, "ref"], [1000, 'ref\n"::1"\n"Firefox"', 60_999]);
+    expect(await line4("ref")).toBe(`100${flags}`);
+    await t.run(get, [...INDEX, "ref"], [1000, 'ref\n"::1"\n"Firefox"', 62_000]);
+    expect(await line4("ref")).toBe("100 no_resave until 9000000000000 actor=bob lastChange=62000");
   });
 });

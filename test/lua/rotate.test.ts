@@ -140,10 +140,32 @@ describe("rotate", () => {
     });
 
     test("moves a session that is larger than the header, with its data", async () => {
-      const text = `"${"x".repeat(300_000)}"`;
+      const text = `"${"x".repeat(200_000)}"`;
       await plant(t.db, { ref: "old", '"text"': text });
       expect(await runInFamily("old", "new")).toBe(1);
       expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", '"text"': text, id: '"alice"' });
+    });
+
+    test("changes a session in place that is larger than a script reads", async () => {
+      const text = `"${"x".repeat(300_000)}"`;
+      await plant(t.db, { ref: "old", ttl: "100            ", '"text"': text });
+      const size = await t.db.strlen("old");
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0", '"text"': text, id: '"alice"' });
+      expect(await t.db.strlen("new")).toBe(size);
+    });
+
+    test("replies -3 and writes nothing if such a session has no room for the flag", async () => {
+      await plant(t.db, { ref: "old", '"text"': `"${"x".repeat(300_000)}"` });
+      const before = await dump(t.db);
+      expect(await runInFamily("old", "new")).toBe(-3);
+      expect(await dump(t.db)).toEqual(before);
+    });
+
+    test("drops the last use of such a session if that makes room", async () => {
+      await plant(t.db, { ref: "old", flags: "lastIp=%22192.0.2.1%22", '"text"': `"${"x".repeat(300_000)}"` });
+      expect(await runInFamily("old", "new")).toBe(1);
+      expect(await readFields(t.db, "new")).toMatchObject({ flags: "rotated=0" });
     });
   });
 

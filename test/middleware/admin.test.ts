@@ -28,6 +28,24 @@ test("admin calls the engine's methods for its own app only", async () => {
   expect((await t.rs.soapp({ app: "other", dt: 60 })).sessions).toHaveLength(1);
 });
 
+test("admin changes and prolongs sessions of its own app, with any JSON as data", async () => {
+  const { admin } = t.auth();
+  const { ref, token } = await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
+  const foreign = await t.rs.create({ app: "other", id: "alice", ip: "::1" });
+  const roles = { roles: ["editor"] } as never;
+  expect(await admin.set({ ref, d: roles, touch: false })).toMatchObject({ w: 2, d: { roles: ["editor"] } });
+  expect(await admin.set({ ref: foreign.ref, d: roles })).toBeNull();
+  expect(await admin.increment({ ref, key: "n", by: 2 })).toEqual({ value: 2, applied: true });
+  expect(await admin.increment({ ref: foreign.ref, key: "n" })).toBeNull();
+  expect(await admin.setAll("alice", { roles: [] } as never)).toEqual({ set: 1 });
+  expect((await t.rs.get({ app: "webapp", ref }))?.d).toEqual({ roles: [], n: 2 });
+  expect(await admin.setAll({ id: "alice", d: { roles: ["admin"] } as never })).toEqual({ set: 1 });
+  expect((await t.rs.get({ app: "webapp", ref }))?.d).toEqual({ roles: ["admin"], n: 2 });
+  expect(await t.rs.get({ app: "other", ref: foreign.ref })).not.toHaveProperty("d");
+  expect(await admin.touch({ token, ttl: 60 })).toMatchObject({ ref, ttl: 60 });
+  expect(await admin.touch({ ref: foreign.ref })).toBeNull();
+});
+
 test("admin throws invalidValue if the options name another app", async () => {
   const { admin } = t.auth();
   await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });

@@ -65,7 +65,7 @@ describe("sessions throws for", () => {
     ["absolute", 9, "absolute must be a positive integer >= 10"],
     ["maxPerUser", 0, "maxPerUser must be an integer >= 1"],
     ["maxPerUser", 1.5, "maxPerUser must be an integer >= 1"],
-    ["overflow", "newest", 'overflow must be "oldest" or "reject"'],
+    ["overflow", "newest", 'overflow must be "oldest", "idle" or "reject"'],
   ])("%s: %j", (name, value, message) => {
     expect(refusal(() => make({ [name]: value }))).toMatchObject({ name: "invalidValue", message });
   });

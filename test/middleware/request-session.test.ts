@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { refOf } from "../../src/sessions/token.js";
+import { editFields } from "../support/session-text.js";
 import { type Routes, SERVER_NAMES } from "./support/servers.js";
 import { outcome, query, useSites } from "./support/site.js";
 
 const t = useSites();
+
+const keyOf = (ref: string) => `rs:{webapp}:s:${ref}`;
 
 const routes: Routes = {
   "/login": (req) => req.rs.create(query(req, "as") || "alice", { d: { cart: 1 } }),
@@ -11,6 +14,14 @@ const routes: Routes = {
   "/poll": (req) => req.rs.get({ touch: false }),
   "/token": (req) => ({ token: req.rs.token ?? null, state: req.rs.state }),
   "/set": (req) => req.rs.set(JSON.parse(query(req, "d"))),
+  "/set-quietly": (req) => req.rs.set({ a: 1 }, { touch: false }),
+  "/touch": (req) => req.rs.touch(query(req, "ttl") === "" ? {} : { ttl: Number(query(req, "ttl")) }),
+  "/count": (req) => req.rs.increment("n", Number(query(req, "by") || 1), { max: 100 }),
+  "/count-many": async (req) => {
+    await req.rs.get();
+    await Promise.all(Array.from({ length: 10 }, () => req.rs.increment("n")));
+    return [(await req.rs.get())?.d, req.rs.state];
+  },
   "/rotate": (req) => req.rs.rotate(),
   "/logout": (req) => req.rs.kill(),
 };
@@ -50,6 +61,38 @@ describe.each(SERVER_NAMES)("%s", (server) => {
     expect((await browser.post(set({ cart, name: "A" }))).body).toMatchObject({ w: 2, d: { cart, name: "A" } });
     expect((await browser.post(set({ name: null }))).body).toMatchObject({ w: 3, d: { cart } });
     expect(((await browser.get("/me")).body as { d: unknown }).d).toEqual({ cart });
+  });
+
+  test("set with touch: false writes, and leaves the last use alone", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    const { ref } = (await browser.post("/login")).body as { ref: string };
+    await editFields(t.db, keyOf(ref), { la: { add: -60_000 } });
+    expect((await browser.post("/set-quietly")).body).toMatchObject({ w: 2, idle: 60, d: { cart: 1, a: 1 } });
+    expect((await browser.get("/me")).body).toMatchObject({ idle: 60 });
+    expect((await browser.get("/me")).body).toMatchObject({ idle: 0 });
+  });
+
+  test("touch prolongs the session, sets another ttl, and returns null without a session", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect((await browser.post("/touch")).body).toBeNull();
+    const { ref } = (await browser.post("/login")).body as { ref: string };
+    await editFields(t.db, keyOf(ref), { la: { add: -60_000 } });
+    const { idle, expires } = (await browser.post("/touch")).body as { idle: number; expires: number };
+    expect(idle).toBe(60);
+    expect(Math.abs(expires - (Date.now() + 7_200_000))).toBeLessThan(2000);
+    expect((await browser.post("/touch?ttl=86400")).body).toMatchObject({ r: 1, ttl: 86_400, idle: 0 });
+    expect(await t.db.pttl(keyOf(ref))).toBeGreaterThan(86_390_000);
+    expect((await browser.post("/touch?ttl=9")).status).toBe(500);
+  });
+
+  test("increment loses no count of parallel requests, stops at max, and get returns the new value", async () => {
+    const browser = (await t.open(routes, { server })).browser();
+    expect((await browser.post("/count")).body).toBeNull();
+    await browser.post("/login");
+    await Promise.all(Array.from({ length: 50 }, () => browser.post("/count")));
+    expect((await browser.get("/me")).body).toMatchObject({ w: 51, d: { cart: 1, n: 50 } });
+    expect((await browser.post("/count?by=51")).body).toEqual({ value: 50, applied: false });
+    expect((await browser.post("/count-many")).body).toEqual([{ cart: 1, n: 60 }, "modified"]);
   });
 
   test("set without a session returns null and writes nothing", async () => {

@@ -46,7 +46,16 @@ describe.each(SERVER_NAMES)("%s", (server) => {
 
   test("reads how long the browser keeps the cookie along with rotate, unless the request has loaded its session", async () => {
     expect(await cost("/rotate")).toEqual(["evalsha", "evalsha"]);
+    await browser.get("/me");
     expect(await cost("/get-and-rotate")).toEqual(["evalsha", "evalsha"]);
+  });
+
+  test("takes one round trip, but for the first use of a new token, which is recorded", async () => {
+    await browser.get("/rotate");
+    // Loads the script that records it.
+    await browser.get("/me");
+    await browser.get("/rotate");
+    expect(await cost("/me", "/me")).toEqual(["evalsha", "mget", "evalsha", "evalsha"]);
   });
 
   test("sends nothing for a browser without a session", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { SessionsOptions } from "../../src/middleware/index.js";
+import { editFields } from "../support/session-text.js";
 import type { Data, Routes } from "./support/servers.js";
 import { outcome, type SiteOptions, useSites } from "./support/site.js";
 
@@ -147,6 +148,20 @@ describe("a sign-in that fails", () => {
     // The current session is replaced, so it does not count.
     expect((await laptop.post("/login")).body).toHaveProperty("token");
     expect((await laptop.get("/me")).body).toMatchObject({ id: "alice" });
+  });
+
+  test("ends the session that rested longest, with overflow idle", async () => {
+    const site = await t.open(routes, { use: [t.auth({ maxPerUser: 2, overflow: "idle" })] });
+    const [laptop, phone, tablet] = [site.browser(), site.browser(), site.browser()];
+    const { ref } = (await laptop.post("/login")).body as { ref: string };
+    const { ref: phoneRef } = (await phone.post("/login")).body as { ref: string };
+    await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: { add: -100_000 } });
+    await editFields(t.db, `rs:{webapp}:s:${phoneRef}`, { la: { add: -50_000 } });
+    // The laptop's session is the oldest one, but it is used again.
+    await laptop.get("/me");
+    await tablet.post("/login");
+    expect((await phone.get("/me")).body).toBeNull();
+    expect((await laptop.get("/me")).body).toMatchObject({ ref });
   });
 
   test("keeps the current session if the user has too many sessions", async () => {

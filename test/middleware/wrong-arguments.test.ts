@@ -123,6 +123,11 @@ describe("auth.admin", () => {
       ["alice", "r"],
       "killsoid takes an object of options, not a string: auth.admin.killsoid(id, { except })",
     ],
+    ["set", ["r"], "set takes an object of options, not a string: auth.admin.set({ ref, d })"],
+    ["setAll", [["alice"]], "setAll takes an object of options, not an array: auth.admin.setAll(id, d)"],
+    ["setAll", ["alice"], "No d supplied"],
+    ["touch", [600], "touch takes an object of options, not a number: auth.admin.touch({ ref, ttl })"],
+    ["increment", ["n"], "increment takes an object of options, not a string: auth.admin.increment({ ref, key })"],
     ["kill", ["x".repeat(27)], "kill takes an object of options, not a string: auth.admin.kill({ ref })"],
     ["soapp", [600], "soapp takes an object of options, not a number: auth.admin.soapp({ dt })"],
     ["activity", ["600"], "activity takes an object of options, not a string: auth.admin.activity({ dt })"],
@@ -137,7 +142,7 @@ describe("auth.admin", () => {
     const { admin } = t.auth();
     const call = admin[method as keyof typeof admin] as Untyped;
     await expect(call(...args)).rejects.toMatchObject({
-      name: "invalidValue",
+      name: message.startsWith("No ") ? "missingParameter" : "invalidValue",
       message: expect.stringContaining(message),
     });
     expect((await admin.soapp({ dt: 60 })).sessions).toHaveLength(1);
@@ -147,6 +152,13 @@ describe("auth.admin", () => {
 describe("req.rs shows the right call for", () => {
   test.each<[string, unknown[], string]>([
     ["get", ["cart"], "get takes an object of options, not a string: req.rs.get({ touch: false })"],
+    ["set", [{ a: 1 }, false], "set takes an object of options, not a boolean: req.rs.set(d, { touch: false })"],
+    [
+      "increment",
+      ["n", 1, 5],
+      "increment takes an object of options, not a number: req.rs.increment(key, by, { max })",
+    ],
+    ["touch", [600], "touch takes an object of options, not a number: req.rs.touch({ ttl })"],
     ["create", ["alice", 3600], "create takes an object of options, not a number: req.rs.create(id, { ttl })"],
     ["rotate", [10], "rotate takes an object of options, not a number: req.rs.rotate({ grace })"],
     ["rotate", [{ grac: 5 }], 'rotate has no option "grac". Did you mean "grace"?'],

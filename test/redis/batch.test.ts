@@ -240,10 +240,10 @@ test("ends each session once when many are ended simultaneously, and keeps the o
   await learnScripts();
   const created = await createMany(150);
   const [ended, alive] = [created.slice(0, 120), created.slice(120)];
-  const never = { token: "x".repeat(64) };
+  const never = { ref: "x".repeat(27) };
   let answers: unknown[] = [];
   const commands = await t.redis.watch(async () => {
-    answers = await Promise.all([...ended, ...ended, never].map(({ token }) => t.rs.kill({ app, token })));
+    answers = await Promise.all([...ended, ...ended, never].map(({ ref }) => t.rs.kill({ app, ref })));
   });
   expect(answers).toEqual([...ended.map(() => ({ kill: 1 })), ...ended.map(() => ({ kill: 0 })), { kill: 0 }]);
   expect(commands.length).toBeLessThanOrEqual(4);

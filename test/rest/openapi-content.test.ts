@@ -55,7 +55,18 @@ describe("openapi.json", () => {
   test("describes a session as complete or as {}", async () => {
     const { description } = await openBy([KEY]);
     const problemsOf = validatorOf(description);
-    const session = { ref: "r", id: "alice", ip: "::1", r: 1, w: 1, ttl: 7200, idle: 0, created: 1, authTime: 1 };
+    const session = {
+      ref: "r",
+      id: "alice",
+      ip: "::1",
+      r: 1,
+      w: 1,
+      ttl: 7200,
+      idle: 0,
+      created: 1,
+      expires: 7_200_001,
+      authTime: 1,
+    };
     const { ref, ...rest } = session;
     const [get, rotate] = ["get", "rotate"].map((id) => {
       const found = operationsOf(description).find(({ operation }) => operation.operationId === id) ?? fail();
@@ -80,7 +91,15 @@ describe("openapi.json", () => {
         .filter(({ name }) => name === "token")
         .map((parameter) => [operation.operationId, /\bref\b/.test(parameter.description)]),
     );
-    expect(Object.fromEntries(said)).toEqual({ get: true, set: true, confirm: true, kill: true, rotate: false });
+    expect(Object.fromEntries(said)).toEqual({
+      get: true,
+      set: true,
+      increment: true,
+      touch: true,
+      confirm: true,
+      kill: true,
+      rotate: false,
+    });
   });
 
   test("has the same error codes as docs/rest-and-cli.md", async () => {

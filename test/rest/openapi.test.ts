@@ -50,8 +50,10 @@ async function goodValues(): Promise<Record<string, string>> {
     limit: "10",
     offset: "0",
     grace: "5",
+    by: "2",
+    max: "100",
   };
-  return { ...user, ...spans, token, "X-Session-Token": token, touch: "true", no_resave: "true" };
+  return { ...user, ...spans, token, "X-Session-Token": token, key: "a", touch: "true", no_resave: "true" };
 }
 
 describe("openapi.json", () => {
@@ -113,6 +115,7 @@ describe("openapi.json", () => {
       actor: "u".repeat(129),
       token: "short",
       "X-Session-Token": "short",
+      key: "",
     };
     const tried = [];
     for (const { method, path, operation } of operationsOf(description)) {

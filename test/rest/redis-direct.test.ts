@@ -36,7 +36,7 @@ testIfInstalled("returns the same session as the engine for a token in a header"
   });
   const { status, body } = await get({ Authorization: `Bearer ${token}` });
   expect(status).toBe(200);
-  const { idle: _, ...session } = { ...(await t.rs.get({ app: "webapp", ref, touch: false })) };
+  const { idle: _idle, expires: _expires, ...session } = { ...(await t.rs.get({ app: "webapp", ref, touch: false })) };
   expect(body).toEqual(session);
   expect(body).toMatchObject({ d });
 });

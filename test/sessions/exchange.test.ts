@@ -18,7 +18,7 @@ test("exchange: keeps an expiry on a session that is replaced in its last millis
     while (Date.now() < end);
     const args = ["ref", end, "keep", '0000000001\n7200\n1000\n"alice"', text.length];
     const reply = await $.db.eval(exchange.source, 7, ...INDEX, "session", "staged", ...args);
-    if (reply !== 1) continue;
+    if (!Array.isArray(reply)) continue;
     written++;
     expect(await $.db.pttl("session")).not.toBe(-1);
   }

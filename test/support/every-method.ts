@@ -30,8 +30,10 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
     ip: "127.0.0.1",
     w: 1,
     ttl: 100,
-    idle: 0,
+    // A busy machine may take more than a second for these calls.
+    idle: expect.any(Number),
     created: expect.any(Number),
+    expires: expect.any(Number),
     authTime: expect.any(Number),
     device: "Firefox",
     d: { cart: 3, "a.b": "line\nfeed" },
@@ -49,6 +51,22 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
   expect(await rs.confirm({ app, token: first.token })).toMatchObject({ r: 2, w: 2 });
   expect(await rs.confirm({ app, token: "x".repeat(64) })).toBeNull();
 
+  expect(await rs.touch({ app, token: first.token, ttl: 50 })).toMatchObject({
+    r: 2,
+    w: 2,
+    ttl: 50,
+    d: { paid: true },
+  });
+  expect(await rs.touch({ app, token: first.token })).toMatchObject({ r: 2, w: 2, ttl: 50 });
+  expect(await rs.touch({ app, token: "x".repeat(64) })).toBeNull();
+  expect(await rs.set({ app, ref: first.ref, d: { paid: null }, touch: false })).toMatchObject({ w: 3, ttl: 50 });
+
+  expect(await rs.increment({ app, token: first.token, key: "n", by: 5 })).toEqual({ value: 5, applied: true });
+  expect(await rs.increment({ app, ref: first.ref, key: "n", by: -7 })).toEqual({ value: -2, applied: true });
+  expect(await rs.increment({ app, ref: first.ref, key: "n", max: -2 })).toEqual({ value: -2, applied: false });
+  await expect(rs.increment({ app, ref: first.ref, key: "a.b" })).rejects.toMatchObject({ name: "invalidValue" });
+  expect(await rs.increment({ app, token: "x".repeat(64), key: "n" })).toBeNull();
+
   const rotated = await rs.rotate({ app, token: first.token });
   expect((await rs.get({ app, token: first.token }))?.ref).toBe(rotated?.ref);
   expect(await rs.rotate({ app, token: first.token })).toBeNull();
@@ -56,6 +74,7 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
 
   const second = await rs.create({ ...alice, no_resave: true });
   expect(await rs.get({ app, token: second.token })).toMatchObject({ no_resave: true, ttl: 7200 });
+  expect(await rs.touch({ app, token: second.token, ttl: 60 })).toMatchObject({ no_resave: true, ttl: 60 });
   const confirm = { app, token: second.token, confirm: true };
   const confirmed = await rs.rotate(confirm);
   expect(await rs.rotate(confirm)).toEqual(confirmed);
@@ -63,6 +82,8 @@ export async function everyMethod(rs: RedisSessions, app = "webapp"): Promise<vo
   const bob = await rs.create({ ...alice, id: "bob" });
   expect((await rs.soid({ app, id: "alice" })).sessions).toHaveLength(2);
   expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(3);
+  expect(await rs.setAll({ app, id: "alice", d: { role: "editor" } })).toEqual({ set: 2 });
+  expect(await rs.get({ app, token: second.token, touch: false })).toMatchObject({ w: 2, d: { role: "editor" } });
   expect((await rs.soapp({ app, dt: 60, offset: 1, limit: 1 })).sessions).toHaveLength(1);
   expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 2 });
 

@@ -8,7 +8,7 @@ local MAX_TEXT = 266240
 -- not a string. (MAX_TEXT is written as a string, because Lua would format a number again for each command.)
 local function read(session)
   local text = redis.pcall('GETRANGE', session, '0', '266240')
-  -- An error has the length 0, too. In ioredis-mock, GETRANGE fails if the key does not exist.
-  if #text == 0 then text = redis.pcall('GET', session) end
+  -- In ioredis-mock, GETRANGE fails if the key does not exist.
+  if text == '' or type(text) ~= 'string' then text = redis.pcall('GET', session) end
   return text
 end

@@ -3,7 +3,8 @@
 --   number of reads
 --   number of writes
 --   ttl in seconds, followed by the flags that apply: " no_resave", " until <ms of Redis's clock>", and flags of the form
---   " name=value" with a percent-encoded value. In a large session spaces may follow, see include/write-flags.lua
+--   " name=value" with a percent-encoded value, such as " skew=<ms>" (see include/skew.lua). In a large session spaces may
+--   follow, see include/write-flags.lua
 --   time of creation, ms
 --   id, ip and device, as JSON; each line is empty if there is no value
 -- Each further line is a key of the data, `"key":value`. The text neither begins nor ends with a line feed.

@@ -39,7 +39,12 @@ export function describeErrors(): void {
     ["DELETE", "/webapp/killall?id=alice", 'killall has no option "id". It takes none.', "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&tll=60`, 'create has no option "tll". Did you mean "ttl"?', "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&maxPerUser=0`, "maxPerUser must be an integer >= 1", "ERR_INVALID_VALUE"],
-    ["PUT", `${CREATE}?ip=::1&maxPerUser=1&overflow=newest`, 'overflow must be "oldest" or', "ERR_INVALID_VALUE"],
+    [
+      "PUT",
+      `${CREATE}?ip=::1&maxPerUser=1&overflow=newest`,
+      'overflow must be "oldest", "idle" or',
+      "ERR_INVALID_VALUE",
+    ],
     ["PUT", `${CREATE}?ip=::1&replaces=${TOKEN}`, 'create has no option "replaces". It takes ip,', "ERR_INVALID_VALUE"],
     ["GET", "/webapp/soapp?dt=60&deltaTime=60", "Give dt or deltaTime, not both", "ERR_INVALID_VALUE"],
     ["GET", `/webapp/get/-?${TOKEN}`, "get has no such option. It takes touch.", "ERR_INVALID_VALUE"],

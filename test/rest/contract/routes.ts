@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { editFields } from "../../support/session-text.js";
 import { type Api, useApi } from "../support/api.js";
 import { expectProblem } from "../support/problem.js";
 
@@ -54,7 +55,8 @@ export function describeRoutes(): void {
       const first = await api.get(`/webapp/get/${token}`);
       const session = { ref, id: "alice", ip: "127.0.0.1", w: 1, ttl: 7200, idle: 0, d: { a: 1 } };
       expect(first.status).toBe(200);
-      expect(first.body).toEqual({ ...session, r: 1, created: expect.any(Number), authTime: expect.any(Number) });
+      const times = { created: expect.any(Number), expires: expect.any(Number), authTime: expect.any(Number) };
+      expect(first.body).toEqual({ ...session, r: 1, ...times });
       expect((await api.get(`/webapp/get/${ref}`)).body).toMatchObject({ ...session, r: 2 });
       const headers = { "X-Session-Token": token };
       expect((await api.get("/webapp/get/-", { headers })).body).toMatchObject({ ...session, r: 3 });
@@ -92,6 +94,66 @@ export function describeRoutes(): void {
       const headers = { "X-Session-Token": token };
       const last = await api.call("POST", "/webapp/set/-", { body: { e: false }, headers });
       expect((last.body as { d: object }).d).toEqual({ b: 2, c: "three", d: 120.55, e: false });
+    });
+
+    test("POST set?touch=false does not prolong the session", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      await editFields(t.db, `rs:{webapp}:s:${ref}`, { la: { add: -60_000 } });
+      for (const idle of [60, 60]) {
+        const { body } = await api.call("POST", `/webapp/set/${token}?touch=false`, { body: { a: 1 } });
+        expect(body).toMatchObject({ idle, d: { a: 1 } });
+      }
+    });
+
+    test("POST setall changes all sessions of the user, without prolonging them", async () => {
+      const api = await open();
+      const first = await api.create(undefined, { body: { a: 1 } });
+      await api.create();
+      await api.create("/webapp/create/bob?ip=::1");
+      await editFields(t.db, `rs:{webapp}:s:${first.ref}`, { la: { add: -60_000 } });
+      const { status, body } = await api.call("POST", "/webapp/setall/alice", { body: { role: "editor", a: null } });
+      expect(status).toBe(200);
+      expect(body).toEqual({ set: 2 });
+      expect((await api.get(`/webapp/get/${first.ref}`)).body).toMatchObject({ idle: 60, w: 2, d: { role: "editor" } });
+      expect((await api.call("POST", "/webapp/setall/carol", { body: { a: 1 } })).body).toEqual({ set: 0 });
+      expectProblem(await api.call("POST", "/webapp/setall/alice"), 400, "ERR_INVALID_VALUE");
+    });
+
+    test("POST increment adds to an integer by token, ref and header, up to max", async () => {
+      const api = await open();
+      const { token, ref } = await api.create(undefined, { body: { n: 1, text: "x" } });
+      const first = await api.call("POST", `/webapp/increment/${token}?key=n`);
+      expect(first.status).toBe(200);
+      expect(first.body).toEqual({ value: 2, applied: true });
+      expect((await api.call("POST", `/webapp/increment/${ref}?key=n&by=-5`)).body).toEqual({
+        value: -3,
+        applied: true,
+      });
+      const headers = { "X-Session-Token": token };
+      const last = await api.call("POST", "/webapp/increment/-?key=n&by=9&max=5&touch=false", { headers });
+      expect(last.body).toEqual({ value: -3, applied: false });
+      const large = await api.call("POST", `/webapp/increment/${token}?key=large&by=9007199254740991`);
+      expect(large.body).toEqual({ value: Number.MAX_SAFE_INTEGER, applied: true });
+      expect((await api.call("POST", `/webapp/increment/${ANONYMOUS}?key=n`)).body).toEqual({});
+      const refused = await api.call("POST", `/webapp/increment/${token}?key=text`);
+      expectProblem(refused, 400, "ERR_INVALID_VALUE", "increment: d.text is not an integer");
+      const rounded = await api.call("POST", `/webapp/increment/${token}?key=n&by=9007199254740993`);
+      expectProblem(rounded, 400, "ERR_INVALID_VALUE", /^by must be an integer/);
+    });
+
+    test("POST touch prolongs a session by token, ref and header, and sets another ttl", async () => {
+      const api = await open();
+      const { token, ref } = await api.create();
+      const first = await api.call("POST", `/webapp/touch/${token}?ttl=60`);
+      expect(first.status).toBe(200);
+      expect(first.body).toMatchObject({ ref, r: 1, w: 1, ttl: 60, expires: expect.any(Number) });
+      expect((await api.call("POST", `/webapp/touch/${ref}`)).body).toMatchObject({ ref, ttl: 60 });
+      const headers = { "X-Session-Token": token };
+      expect((await api.call("POST", "/webapp/touch/-?ttl=120", { headers })).body).toMatchObject({ ref, ttl: 120 });
+      expect((await api.call("POST", `/webapp/touch/${ANONYMOUS}`)).body).toEqual({});
+      const refused = await api.call("POST", `/webapp/touch/${token}?ttl=9`);
+      expectProblem(refused, 400, "ERR_INVALID_VALUE", "ttl must be a positive integer >= 10");
     });
 
     test("POST rotate returns a new token and accepts the old one for grace seconds", async () => {
