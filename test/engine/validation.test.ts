@@ -148,7 +148,11 @@ const refusals: Record<MethodName, Refusal[]> = {
     ...ofId({ app, d: { a: 1 } }),
     ["no d", { app, id }, "No d supplied"],
     ...ofData({ app, id }),
-    ["a ref", { app, id, d: { a: 1 }, ref }, 'setAll has no option "ref". It takes app, id, d, nested.'],
+    [
+      "a ref",
+      { app, id, d: { a: 1 }, ref },
+      'setAll has no option "ref". It takes app, id, d, nested. Values of the session belong in d',
+    ],
   ],
   increment: [
     ...ofApp({ token, key: "n" }),
