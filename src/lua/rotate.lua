@@ -45,6 +45,8 @@ if not id then
 end
 local rotated, offset = rotated_flag(text)
 if family and rotated == '0' then return 0 end
+-- Read here, because in ioredis-mock KEEPTTL and RENAME drop the TTL.
+local left = redis.call('PTTL', session)
 if family and not rotated then
   -- The flag is set before RENAME, because a text without room for it must stay where it is.
   local whole = read(session)
@@ -55,8 +57,6 @@ if family and not rotated then
 end
 
 local wipe_at = redis.call('ZSCORE', expiry, id .. ref)
--- In ioredis-mock, RENAME drops the TTL.
-local left = redis.call('PTTL', session)
 -- When Redis is out of memory, the commands after RENAME are allowed because it has written.
 redis.call('RENAME', session, moved)
 add_to_index(id, new_ref, la, type(wipe_at) == 'string' and wipe_at or '0')
