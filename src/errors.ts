@@ -79,8 +79,8 @@ export class SessionError extends Error {
   declare readonly hint?: string;
   /**
    * The HTTP status for Express and similar frameworks: 503 for `timeout` and `unavailable`, 409 for `tooManySessions`,
-   * 403 for `crossSite` and `impersonated`. All other errors have none, so Express answers 500. Only the application knows whether bad
-   * input is the user's fault or a bug.
+   * 403 for `crossSite` and `impersonated`. All other errors have none, so Express answers 500. Only the application
+   * knows whether bad input is the user's fault or a bug.
    */
   declare readonly status?: 403 | 409 | 503;
 

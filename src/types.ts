@@ -52,8 +52,8 @@ export interface RedisSessionsOptions {
    * iovalkey. The engine defines no commands on it, and `quit()` leaves it open. An object of another kind, such as a pool
    * of node-redis, throws `invalidValue`.
    *
-   * Default: the engine opens its own connection with `port`, `host` and `options`, and needs the package ioredis. If you pass one of these together
-   * with `client`, or `client: undefined`, the constructor throws `invalidValue`.
+   * Default: the engine opens its own connection with `port`, `host` and `options`, and needs the package ioredis. If
+   * you pass one of these together with `client`, or `client: undefined`, the constructor throws `invalidValue`.
    */
   client?: Client;
   /** The port of the engine's own connection, 0 to 65535. Default 6379. */

@@ -46,8 +46,8 @@ const OWNERS = {
 } satisfies Record<string, OptionsOwner>;
 
 /**
- * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id and `replaces`. `ip` and
- * `device` default to those of the request.
+ * Options of `req.rs.create`: those of the engine's `create`, except the app, the user's id, `replaces` and `nested`.
+ * `ip` and `device` default to those of the request.
  */
 export type SignInOptions<Data> = {
   [Name in keyof Omit<CreateOptions<Data>, (typeof SET_BY_REQUEST)[number]>]?: CreateOptions<Data>[Name] | undefined;
@@ -230,12 +230,12 @@ export class RequestSession<Data extends object> {
    * Signs a user in: ends the request's current session, creates a session with a new token and sets the cookie. If the
    * request has several session cookies, the sessions of all are ended.
    *
-   * @param id the user's id: a string, or a safe integer, which is taken as its text
-   * With `actor`, the middleware's `ttl`, `maxPerUser` and `overflow` do not apply: the session ends after an hour, and ends
-   * none of the user's own.
+   * With `actor`, the middleware's `ttl`, `maxPerUser` and `overflow` do not apply: the session ends after an hour, and
+   * ends none of the user's own.
    *
-   * @throws SessionError `impersonated` if the request's session is impersonated and `actor` is set; `crossSite` if a page of another site sent the request by POST, and `headersSent` if the
-   * response has begun; nobody is signed in then
+   * @param id the user's id: a string, or a safe integer, which is taken as its text
+   * @throws SessionError `impersonated` if the request's session is impersonated and `actor` is set; `crossSite` if a
+   * page of another site sent the request by POST; `headersSent` if the response has begun. Nobody is signed in then
    */
   async create(id: string | number, options: SignInOptions<Data> = {}): Promise<Created> {
     checkNames(OWNERS.create, options, SIGN_IN_NAMES);
