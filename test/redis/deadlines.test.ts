@@ -155,7 +155,7 @@ describe("timedOut", () => {
   test("says that the client is not connected", () => {
     const client = new ScriptedClient();
     client.status = "reconnecting";
-    expect(errorOf(client, true).hint).toMatch(/its status is "reconnecting".*host and port\.$/);
+    expect(errorOf(client, true).hint).toMatch(/its status is "reconnecting".*host and port, password and tls\.$/);
     expect(errorOf(client, false).hint).toMatch(new RegExp(`its status is "reconnecting".* ${unsent}\\.$`));
   });
 
