@@ -4,7 +4,8 @@ import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
 import { editFields, readFields } from "../support/session-text.js";
 
-const t = useEngine();
+// MONITOR, which shows the commands, makes large ones slow on a busy machine.
+const t = useEngine({ timeout: 20_000 });
 
 const app = "webapp";
 
