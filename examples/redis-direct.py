@@ -52,8 +52,11 @@ def session_of(token):
     _, r, w, life, created, user, ip, device, *data = text.split("\n")
     if not user:
         return None
+    ttl, *words = life.split()
+    flags = dict(word.split("=", 1) for word in words if "=" in word)
     session = {"ref": ref, "id": json.loads(user), "ip": json.loads(ip)}
-    session |= {"r": int(r), "w": int(w), "ttl": int(life.split(" ")[0]), "created": int(created)}
+    session |= {"r": int(r), "w": int(w), "ttl": int(ttl), "created": int(created)}
+    session["authTime"] = int(flags.get("authTime", created))
     if device:
         session["device"] = json.loads(device)
     session["d"] = json.loads("{" + ",".join(data) + "}")
