@@ -15,7 +15,7 @@ export default defineConfig({
       // lua/index.ts is generated. The tests of the command run it as a process of its own, where nothing is measured.
       exclude: ["src/lua/index.ts", "src/cli/**"],
       reporter: ["text", "json-summary"],
-      // Raise these when the figures rise. In November 2026 they were 98.2, 96.7, 99.5 and 98.7.
+      // Raise these when the figures rise. In November 2026 they were 97.9, 96.2, 98.8 and 98.3.
       thresholds: { statements: 97, branches: 94.5, functions: 98, lines: 97.5 },
     },
   },
