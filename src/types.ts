@@ -220,7 +220,7 @@ export interface CreateOptions<Data = DefaultData> extends User {
   device?: string | undefined;
   /**
    * Seconds that the browser keeps the session's cookie from its last renewal, 1 to 400 days; null until the browser is
-   * closed. It is stored with the session, and whoever sets the cookie, such as the middleware, must read it there.
+   * closed. It is stored with the session, and the code that sets the cookie, such as the middleware, must read it there.
    * Default: not stored.
    */
   maxAge?: number | null | undefined;

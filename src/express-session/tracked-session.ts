@@ -153,7 +153,7 @@ export class Tracking {
     Object.defineProperty(session, this.#tracked, { value: tracked, configurable: true });
   }
 
-  /** Tracks the session of a request, and shallow copies of it. */
+  /** Tracks a request's session and its shallow copies. */
   addWithCopies(session: object, tracked: TrackedSession | undefined): void {
     this.add(session, tracked);
     const { cookie } = session as { cookie?: unknown };

@@ -105,14 +105,14 @@ export class Run {
     return operation === first.operation && keys === first.keys && operation.common !== undefined && !this.#hasFailed;
   }
 
-  /** Whether arguments begin with those that all calls of this run have in common. */
+  /** Whether arguments begin with the common arguments of this run. */
   #hasCommon(args: readonly (string | number)[]): boolean {
     const { common = 0 } = this.#calls[0].operation;
     for (let i = 0; i < common; i++) if (args[i] !== this.args[i]) return false;
     return true;
   }
 
-  /** Appends keys and arguments, except for those that all calls of this run have in common. */
+  /** Appends keys and arguments without the common ones of this run. */
   #append(keys: readonly string[], args: readonly (string | number)[]): void {
     const { operation, keys: appKeys } = this.#calls[0];
     for (let i = appKeys.index.length; i < keys.length; i++) this.keys.push(keys[i] as string);

@@ -105,7 +105,7 @@ export class AppSessions {
   }
 
   /**
-   * Ends the user's oldest sessions, or those that rested longest, until there is room for a session, and creates it.
+   * Ends the user's oldest or least recently used sessions until there is room for a session, and creates it.
    * @throws SessionError `timeout` before each step if the deadline has passed
    */
   async #makeRoomAndCreate(session: LimitedSession, deadline: number): Promise<void> {

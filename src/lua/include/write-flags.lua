@@ -1,4 +1,4 @@
--- Returns flags without those that say where the session was used last, and without spaces at the end.
+-- Returns flags without the flags of the last use, and without spaces at the end.
 local function without_last_use(flags)
   return string.match(string.gsub(flags, ' last%a+=%S+', ''), '^(.-) *$')
 end
