@@ -14,6 +14,7 @@
 --@include index-keys
 --@include parse
 --@include read
+--@include reply-of
 --@include work
 --@include write-flags
 
@@ -33,5 +34,4 @@ if not new then
   new = write_flags(session, text, without_last_use(others) .. ' authTime=' .. now)
 end
 if not new then return TOO_MUCH end
-if type(new) == 'table' or #new <= MAX_TEXT then return new end
-return { string.match(new, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*') }
+return reply_of(new)
