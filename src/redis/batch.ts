@@ -42,14 +42,10 @@ export class Batch {
     const { base } = call.keys;
     const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    const last = runs?.at(-1);
-    if (last !== undefined && this.#mayJoin(last, ref)) {
-      if (last.tryAdd(call, callKeys)) {
-        // Send a full run now, so that Redis can work on it during this iteration.
-        if (last.isFull) this.#flush();
-        return;
-      }
-      if (last.mayLeaveUndone) this.#order.block(last, 1);
+    if (runs !== undefined) {
+      if (this.#join(runs, call, callKeys)) return;
+      const last = runs.at(-1);
+      if (last?.mayLeaveUndone) this.#order.block(last, 1);
     }
     if (ref !== undefined && this.#order.blockerOf(ref) !== undefined) {
       if (!this.#order.lastHeldOn(ref)?.tryAdd(call, callKeys)) this.#order.hold(this.#newRun(call, callKeys), ref);
@@ -67,10 +63,26 @@ export class Batch {
     if (run.isFull) this.#flush();
   }
 
-  /** Whether a call on the session would not overtake an earlier one in the last run that waits. That keeps the order itself. */
-  #mayJoin(last: Run, ref: string | undefined): boolean {
+  /** Adds a call to the last waiting run that can serve it, unless it would overtake a call. Returns whether it was added. */
+  #join(runs: readonly Run[], call: Call, callKeys: readonly string[]): boolean {
+    for (let i = runs.length - 1; i >= 0; i--) {
+      const run = runs[i] as Run;
+      if (this.#mayJoin(run, call.input.ref) && run.tryAdd(call, callKeys)) {
+        // Later calls on the session can no longer join this run, so they must wait for it.
+        if (i < runs.length - 1) this.#order.block(run, 1);
+        // Send a full run now, so that Redis can work on it during this iteration.
+        if (run.isFull) this.#flush();
+        return true;
+      }
+      if (!run.mayBeOvertakenBy(call)) return false;
+    }
+    return false;
+  }
+
+  /** Whether a call on the session would not overtake an earlier one if it joined a waiting run. That keeps the order itself. */
+  #mayJoin(run: Run, ref: string | undefined): boolean {
     const blocker = this.#order.blockerOf(ref);
-    return blocker === undefined || (blocker === last && this.#order.lastHeldOn(ref) === undefined);
+    return blocker === undefined || (blocker === run && this.#order.lastHeldOn(ref) === undefined);
   }
 
   /** Makes a run of one call, whose deadline begins now. */
