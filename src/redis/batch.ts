@@ -42,8 +42,10 @@ export class Batch {
     const { base } = call.keys;
     const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    if (runs !== undefined) {
-      if (this.#join(runs, call, callKeys)) return;
+    const blocker = this.#order.blockerOf(ref);
+    const mustBeHeld = blocker !== undefined && (blocker.isSent || this.#order.lastHeldOn(ref) !== undefined);
+    if (runs !== undefined && !mustBeHeld) {
+      if (this.#join(runs, call, callKeys, blocker)) return;
       const last = runs.at(-1);
       if (last?.mayLeaveUndone) this.#order.block(last, 1);
     }
@@ -63,12 +65,15 @@ export class Batch {
     if (run.isFull) this.#flush();
   }
 
-  /** Adds a call to the last waiting run that can serve it, unless it would overtake a call. Returns whether it was added. */
-  #join(runs: readonly Run[], call: Call, callKeys: readonly string[]): boolean {
+  /**
+   * Adds a call to the last waiting run that can serve it, unless it would overtake a call. Returns whether it was added.
+   * @param blocker the run that calls on the session must wait for, unless they join it
+   */
+  #join(runs: readonly Run[], call: Call, callKeys: readonly string[], blocker: Run | undefined): boolean {
     for (let i = runs.length - 1; i >= 0; i--) {
       const run = runs[i] as Run;
-      if (this.#mayJoin(run, call.input.ref) && run.tryAdd(call, callKeys)) {
-        // Later calls on the session can no longer join this run, so they must wait for it.
+      if ((blocker === undefined || blocker === run) && run.tryAdd(call, callKeys)) {
+        // Later calls on the session must wait for it, as for all runs that others follow.
         if (i < runs.length - 1) this.#order.block(run, 1);
         // Send a full run now, so that Redis can work on it during this iteration.
         if (run.isFull) this.#flush();
@@ -77,12 +82,6 @@ export class Batch {
       if (!run.mayBeOvertakenBy(call)) return false;
     }
     return false;
-  }
-
-  /** Whether a call on the session would not overtake an earlier one if it joined a waiting run. That keeps the order itself. */
-  #mayJoin(run: Run, ref: string | undefined): boolean {
-    const blocker = this.#order.blockerOf(ref);
-    return blocker === undefined || (blocker === run && this.#order.lastHeldOn(ref) === undefined);
   }
 
   /** Makes a run of one call, whose deadline begins now. */
