@@ -95,7 +95,7 @@ export class Batch {
   #sendReleased(released: readonly Run[]): void {
     const runs: Run[] = [];
     for (const run of released) {
-      if (runs.at(-1)?.absorb(run)) this.#deadlines.remove(run);
+      if (runs.some((earlier) => earlier.absorb(run))) this.#deadlines.remove(run);
       else runs.push(run);
     }
     for (const run of runs) {

@@ -327,6 +327,19 @@ describe("calls on one session", () => {
     expect(client.values).toEqual([[0], [1, 1, 1, 1], [2, 3, 2, 3, 2, 3]]);
   });
 
+  test("that were held are sent in one run for each operation, though they were made in turns", async () => {
+    add(get, 0, "x");
+    for (const session of ["x", "a", "b", "c", "d"]) add(get, 1, session);
+    await flush();
+    for (const session of ["a", "c"]) add(get, `get ${session}`, session);
+    for (const session of ["b", "d"]) add(set, `set ${session}`, session);
+    await answer(1, ["", "", "", "", ""]);
+    expect(client.values.slice(2)).toEqual([
+      ["get a", "get c"],
+      ["set b", "set d"],
+    ]);
+  });
+
   test("do not wait for a run whose script leaves no call undone", async () => {
     const { mayLeaveUndone: _, ...kill } = sharedOperation("kill");
     add(kill, 0, "x");
