@@ -1,17 +1,18 @@
-// npm run bench [-- engine|store|http|scale|memory …] [--rounds n] [--quick] [--write]
+// npm run bench [-- engine|store|http|memory|aof|scale …] [--rounds n] [--quick] [--write]
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chart, panelsOf } from "./lib/chart.js";
 import { startRedis } from "./lib/redis.js";
 import { machine, markdown, Report, table } from "./lib/report.js";
+import { aof } from "./suites/aof.js";
 import { engine } from "./suites/engine.js";
 import { http } from "./suites/http.js";
 import { memory } from "./suites/memory.js";
 import { scale } from "./suites/scale.js";
 import { store } from "./suites/store.js";
 
-const SUITES = { engine, store, http, memory, scale };
+const SUITES = { engine, store, http, memory, aof, scale };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

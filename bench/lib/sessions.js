@@ -13,3 +13,15 @@ export function newSession(i, ttl = 7200) {
 export function expressSession(data = DATA) {
   return { cookie: { originalMaxAge: null, expires: null, httpOnly: true, path: "/" }, ...data };
 }
+
+/** The i-th session ID, as long as those of express-session. */
+export function sidOf(i) {
+  return `sid${i}`.padEnd(32, "x");
+}
+
+/** The store calls of express-session for a request that changes nothing. */
+export async function readOnly(store, sessionID) {
+  const req = { sessionID, sessionStore: store };
+  store.createSession(req, await store.get(sessionID));
+  await store.touch(sessionID, req.session.touch());
+}
