@@ -47,7 +47,7 @@ export class Report {
         better: "more",
         ratio: ratio(time(peer), time(ours)),
         processor: ratio(processor(peer), processor(ours)).median,
-        ceiling: ceiling && ratio(time(peer), time(ceiling)).median,
+        ceiling: ceiling !== undefined && ceiling !== peer ? ratio(time(peer), time(ceiling)).median : undefined,
       });
     }
   }
@@ -106,43 +106,15 @@ function describe({ work, peer, goal, better, unit = "×", ratio, processor, cei
   return `${what}: ${withRange(ratio)} ${unit}, ${more.filter(Boolean).join(", ")}${verdict}`;
 }
 
-function withRange({ median, min, max }) {
-  return min === max ? short(median) : `${short(median)} (${short(min)}–${short(max)})`;
+/** Formats the median of a spread, and its range if that is visible. */
+export function withRange({ median, min, max }) {
+  return short(min) === short(max) ? short(median) : `${short(median)} (${short(min)}–${short(max)})`;
 }
 
 /** Formats a number with three digits, or as an integer from 100. */
 export function short(number) {
   if (number >= 100) return Math.round(number).toLocaleString("en");
   return number.toFixed(number >= 10 ? 1 : 2);
-}
-
-/** Formats rows as Markdown: those in which this package should be faster, or those in which it should need less. */
-export function table(rows, better) {
-  const chosen = rows.filter((row) => row.better === better);
-  const verdict = ({ met }) => (met === undefined ? "" : met ? "yes" : "**no**");
-  if (better === "less") {
-    const cells = chosen.map(({ work, peer, goal, unit, ratio, met }) => {
-      const suffix = unit && ` ${unit}`;
-      return [
-        work,
-        peer || "–",
-        goal === undefined ? "–" : `≤ ${goal}${suffix}`,
-        `${withRange(ratio)}${suffix}`,
-        verdict({ met }),
-      ];
-    });
-    return markdown(["work", "beside", "goal", "measured", "met"], cells);
-  }
-  const cells = chosen.map(({ work, peer, goal, ratio, processor, ceiling, met }) => [
-    work,
-    peer,
-    goal ?? "–",
-    withRange(ratio),
-    short(processor),
-    ceiling === undefined ? "" : short(ceiling),
-    verdict({ met }),
-  ]);
-  return markdown(["work", "beside", "goal", "times as fast", "processor", "ceiling", "met"], cells);
 }
 
 /** Formats a Markdown table. Cells are not padded, because test/docs.test.ts allows only 120 characters a row. */
