@@ -52,7 +52,7 @@ ${parts.join("\n")}
 
 /** The chart of the pages: requests a second, and the engine's speed relative to redis-sessions. */
 export function panelsOf({ rows, measured }) {
-  const reading = measured.find(({ work }) => work === "HTTP, session read").medians;
+  const reading = measured.find(({ work }) => work === "HTTP, read").medians;
   const http = Object.entries(reading)
     .sort(([, a], [, b]) => a.time - b.time)
     .map(([name, { time }]) => ({

@@ -5,9 +5,9 @@ export const MIDDLEWARE_ON_NODE_REDIS = "middleware on node-redis";
 export const STORE = "RedisStore on ioredis";
 export const STORE_ON_NODE_REDIS = "RedisStore on node-redis";
 
-/** What npm installs today for an app that uses connect-redis. */
-export const CONNECT_REDIS = "connect-redis 10 on node-redis 6.3";
-export const CONNECT_REDIS_ON_5 = "connect-redis 10 on node-redis 5.9";
+/** connect-redis 10. npm installs node-redis 6.3 for it today. */
+export const CONNECT_REDIS = "connect-redis on node-redis 6.3";
+export const CONNECT_REDIS_ON_5 = "connect-redis on node-redis 5.9";
 export const CONNECT_REDIS_8 = "connect-redis 8 on ioredis";
 export const CONNECT_REDIS_SESSIONS = "connect-redis-sessions 2";
 export const REDIS_SESSIONS = "redis-sessions 4";

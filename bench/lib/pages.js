@@ -2,10 +2,17 @@
 // `<!-- end of bench -->`.
 import { readFileSync, writeFileSync } from "node:fs";
 import { chart, panelsOf } from "./chart.js";
-import * as names from "./names.js";
+import {
+  CONNECT_REDIS,
+  CONNECT_REDIS_ON_5,
+  MIDDLEWARE,
+  MIDDLEWARE_ON_NODE_REDIS,
+  NO_SESSION,
+  REDIS_SESSIONS,
+  STORE,
+  STORE_ON_NODE_REDIS,
+} from "./names.js";
 import { markdown, short, withRange } from "./report.js";
-
-const { CONNECT_REDIS, CONNECT_REDIS_ON_5, MIDDLEWARE, NO_SESSION, REDIS_SESSIONS, STORE, STORE_ON_NODE_REDIS } = names;
 
 const root = new URL("../../", import.meta.url);
 
@@ -18,7 +25,7 @@ const SUITES = {
   store: "RedisStore without HTTP",
   http: "HTTP: Express 5, 50 connections",
   memory: "Memory of Redis",
-  aof: "Append-only file: bytes a request that only reads its session",
+  aof: "Append-only file",
   scale: "A million sessions",
 };
 
@@ -38,55 +45,54 @@ export function writePages(run) {
   writeFileSync(new URL("bench/chart.svg", root), chart(panelsOf(run)));
 }
 
-/** What a reader wants to know first. Each line contains the medians of one or several rows. */
+/** What a reader wants to know first. Each line contains the medians of several rows. */
 function summary(run) {
-  const both = (name) => [`session read: ${name}`, `one key written: ${name}`];
-  const http = "HTTP: the session is read; one key is written";
+  const http = (name) => [`read: ${name}`, `write: ${name}`];
+  const engine = (way) => ["create", "get", "set", "kill"].map((name) => `${name}, ${way}`);
   const lines = [
-    [`\`RedisStore\` on ioredis. ${http}`, CONNECT_REDIS, both(STORE)],
-    ["the same", CONNECT_REDIS_ON_5, both(STORE)],
-    ["`RedisStore` on node-redis. The same", CONNECT_REDIS, both(STORE_ON_NODE_REDIS)],
-    ["middleware on ioredis. The same", CONNECT_REDIS, both(MIDDLEWARE)],
-    ["middleware on ioredis. HTTP: the session is read", NO_SESSION, [`session read: ${MIDDLEWARE}`]],
+    ["HTTP, read; write: `RedisStore` on ioredis", CONNECT_REDIS, http(STORE)],
+    ["the same", CONNECT_REDIS_ON_5, http(STORE)],
+    ["HTTP, read; write: `RedisStore` on node-redis", CONNECT_REDIS, http(STORE_ON_NODE_REDIS)],
+    ["HTTP, read; write: middleware on ioredis", CONNECT_REDIS, http(MIDDLEWARE)],
+    ["HTTP, read; write: middleware on node-redis", CONNECT_REDIS, http(MIDDLEWARE_ON_NODE_REDIS)],
+    ["HTTP, read: middleware on ioredis", NO_SESSION, [`read: ${MIDDLEWARE}`]],
+    ["`create`; `get`; `set`; `kill`, one after the other", REDIS_SESSIONS, engine("one after the other")],
+    ["`create`; `get`; `set`; `kill`, 1000 at once", REDIS_SESSIONS, engine("1000 at once")],
+    ["`soid` of 100; `soapp` of 1000 sessions", REDIS_SESSIONS, ["soid of 100", "soapp of 1000"]],
     [
-      "`create`, `get`, `set`, `kill`, one after the other",
-      REDIS_SESSIONS,
-      ["create", "get", "set", "kill"].map((name) => `${name}, one after the other`),
-    ],
-    ["the same, 1000 at once", REDIS_SESSIONS, ["create", "get", "set", "kill"].map((name) => `${name}, 1000 at once`)],
-    ["`soid` of 100, `soapp` of 1000 sessions", REDIS_SESSIONS, ["soid of 100", "soapp of 1000"]],
-    [
-      "`wipe`, `killsoid`, `killall` of 100,000 sessions",
+      "`wipe`; `killsoid`; `killall` of 100,000 sessions",
       REDIS_SESSIONS,
       ["wipe", "killsoid", "killall"].map((name) => `${name} of 100,000`),
     ],
   ];
   const cells = lines.map(([label, peer, works]) => {
     const figures = works.map((work) => run.rows.find((row) => row.work === work && row.peer === peer).ratio.median);
-    return [label, peer, figures.map((figure) => (figure < 0.995 ? `**${short(figure)}**` : short(figure))).join(", ")];
+    return [label, peer, figures.map((figure) => (figure < 0.995 ? `**${short(figure)}**` : short(figure))).join("; ")];
   });
-  return `${about(run)}\n\n${markdown(["work", "beside", "times as fast"], cells)}`;
+  return `${machineOf(run)}\n\n${markdown(["work", "beside", "times as fast"], cells)}`;
 }
 
-/** All rows, and what the calls cost. */
+/** All rows, and what the calls cost, one section a suite. */
 function results(run) {
-  const parts = [about(run)];
+  const parts = [`${machineOf(run)} ${goals(run)}`];
   for (const [suite, title] of Object.entries(SUITES)) {
     parts.push(`### ${title}`);
     const rows = run.rows.filter((row) => row.suite === suite);
     parts.push(...[faster(rows), costs(rows)].filter(Boolean));
-    if (suite === "store" || suite === "http") parts.push("What a call costs:", perCall(run, suite));
+    const calls = perCall(run, suite);
+    if (calls) parts.push("<details><summary>What a call costs</summary>", calls, "</details>");
   }
   return parts.join("\n\n");
 }
 
-function about({ date, processor, node, redis, minutes, rows }) {
-  const goals = rows.filter(({ met }) => met !== undefined);
-  const met = goals.filter(({ met }) => met).length;
-  return (
-    `${date.slice(0, 10)}: ${processor}, Node ${node}, Redis ${redis}, ${minutes.toFixed(1)} minutes. ` +
-    `${met} of ${goals.length} goals met.`
-  );
+function machineOf({ date, processor, node, redis }) {
+  return `${date.slice(0, 10)}: ${processor}, Node ${node}, Redis ${redis}.`;
+}
+
+function goals({ rows, minutes }) {
+  const withGoal = rows.filter(({ met }) => met !== undefined);
+  const met = withGoal.filter(({ met }) => met).length;
+  return `${met} of ${withGoal.length} goals met, in ${minutes.toFixed(1)} minutes.`;
 }
 
 function faster(rows) {
@@ -130,5 +136,5 @@ function perCall({ measured }, suite) {
         ...[1e6 / time, node, redis, commands].map(short),
       ]),
     );
-  return markdown(["work", "subject", "a second", "Node, µs", "Redis, µs", "commands"], cells);
+  return cells.length > 0 && markdown(["work", "subject", "a second", "Node, µs", "Redis, µs", "commands"], cells);
 }

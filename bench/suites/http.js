@@ -21,7 +21,7 @@ import { startRedis } from "../lib/redis.js";
 /** The work and its rows: ours, the peer, the goal. */
 const WORKS = [
   {
-    work: "session read",
+    work: "read",
     path: "/read",
     rows: [
       [STORE, CONNECT_REDIS, 1.15],
@@ -36,7 +36,7 @@ const WORKS = [
     ],
   },
   {
-    work: "one key written",
+    work: "write",
     path: "/write",
     rows: [
       [STORE, CONNECT_REDIS, 1.05],

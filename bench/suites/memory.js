@@ -35,7 +35,7 @@ export async function memory({ quick, report }) {
   });
 
   report.costs({
-    work: "bytes a session, anonymous, through RedisStore",
+    work: "bytes a session of RedisStore, anonymous",
     unit: "bytes",
     figures: await takeTurns(rounds, {
       RedisStore: bytes((i) => store.set(sidOf(i), expressSession())),

@@ -163,7 +163,7 @@ export async function scale({ quick, rounds, report }) {
     };
     const figures = await takeTurns(pairs, { "with the wiper": phase(true), "no wiper": phase(false) });
     report.costs({
-      work: "p99 of 50 readers while 5,000 sessions a second expire, with the wiper",
+      work: "p99 of 50 readers while 5,000 sessions a second expire",
       unit: "µs",
       figures,
       peers: { "no wiper": 1.3 },

@@ -57,7 +57,7 @@ export async function store({ rounds, quick, report }) {
     for (const method of ["length", "ids", "all"]) {
       const subject = (store) => () => cost(redis, () => oneByOne(1, () => store[method]()));
       const turns = await takeTurns(3, mapValues(both, subject), { warmUp: quick });
-      const work = `${method} of ${sessions.toLocaleString("en")} among ${others.toLocaleString("en")} other keys`;
+      const work = `${method} of ${sessions.toLocaleString("en")} sessions`;
       report.figures(work, turns);
       report.faster({ work, turns, peers: { [CONNECT_REDIS]: LIST_GOAL } });
     }
