@@ -49,10 +49,8 @@ export async function startRedis(options = []) {
 
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
     admin,
     client,
-    info,
     version: () => info("server", "redis_version"),
     usedMemory: async () => Number(await info("memory", "used_memory")),
     /** The size of the append-only file, in bytes. */
