@@ -68,7 +68,7 @@ export async function http({ rounds, quick, report }) {
       servers[kind] ??= await startServer(kind, redis);
       subjects[kind] = () => costOfRequests(redis, servers[kind], path);
     }
-    const turns = await takeTurns(quick ? 2 : rounds + 2, subjects);
+    const turns = await takeTurns(quick ? 2 : rounds + 1, subjects);
     report.figures(`HTTP, ${work}`, turns);
     for (const [ours, peer, goal] of rows) {
       report.faster({ work: `${work}: ${ours}`, turns, ours, peers: { [peer]: goal }, ceiling: CEILINGS[ours] });
