@@ -1,0 +1,33 @@
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+
+/** The parts of redis-sessions that the tests use, with promises. */
+export interface ForeignEngine {
+  create(options: object): Promise<{ token: string }>;
+  get(options: object): Promise<Record<string, unknown> | null>;
+  set(options: object): Promise<unknown>;
+  kill(options: object): Promise<{ kill: number }>;
+  quit(): unknown;
+}
+
+export const VERSIONS = ["2", "3", "4"] as const;
+
+/** Opens redis-sessions 2, 3 or 4 on the server on a port. */
+export function openRedisSessions(version: (typeof VERSIONS)[number], port: number, namespace = "rs"): ForeignEngine {
+  const loaded = require(`redis-sessions${version}`);
+  const RedisSessions = loaded.default ?? loaded;
+  const rs = new RedisSessions({ port, namespace, wipe: 0 });
+  if (version === "4") return rs;
+  const call = (name: string) => (options: object) =>
+    new Promise((resolve, reject) => {
+      rs[name]({ ...options }, (error: unknown, result: unknown) => (error ? reject(error) : resolve(result)));
+    });
+  return {
+    create: call("create") as ForeignEngine["create"],
+    get: call("get") as ForeignEngine["get"],
+    set: call("set") as ForeignEngine["set"],
+    kill: call("kill") as ForeignEngine["kill"],
+    quit: () => rs.quit(),
+  };
+}
