@@ -45,9 +45,9 @@ export async function importSessions(rs: RedisSessions, flags: ImportFlags): Pro
 }
 
 function fromRedisSessions(rs: RedisSessions, flags: ImportFlags, options: ImportOptions): Promise<Imported> {
-  const { from, app = "", fromNamespace } = flags;
+  const { app = "", fromNamespace } = flags;
   refuse(flags, ["prefix", "userId", "ttl", "disableTtl", "hashIds"]);
-  return rs.importSessions({ app, from: from as "redis-sessions", namespace: fromNamespace, ...options });
+  return rs.importSessions({ app, from: "redis-sessions", namespace: fromNamespace, ...options });
 }
 
 async function fromConnectRedis(rs: RedisSessions, flags: ImportFlags, options: ImportOptions): Promise<Imported> {

@@ -11,12 +11,18 @@ export interface ForeignEngine {
   quit(): unknown;
 }
 
+/** Each loads a version when it is needed. Versions 2 and 3 have no types. */
+const LOAD = {
+  2: () => require("redis-sessions2"),
+  3: () => require("redis-sessions3"),
+  4: () => require("redis-sessions4").default,
+};
+
 export const VERSIONS = ["2", "3", "4"] as const;
 
 /** Opens redis-sessions 2, 3 or 4 on the server on a port. */
 export function openRedisSessions(version: (typeof VERSIONS)[number], port: number, namespace = "rs"): ForeignEngine {
-  const loaded = require(`redis-sessions${version}`);
-  const RedisSessions = loaded.default ?? loaded;
+  const RedisSessions = LOAD[version]();
   const rs = new RedisSessions({ port, namespace, wipe: 0 });
   if (version === "4") return rs;
   const call = (name: string) => (options: object) =>
