@@ -36,8 +36,8 @@ interface ForeignSession {
  * - `<namespace>:SESSIONS`: zset, `<app>:<token>:<id>` → when the wiper ends the session
  *
  * A session is written in our layout, then removed there, so that a crash between two steps loses none. The session may end
- * between these steps, and the import may then be repeated. So writing it also sets a mark, which stays until the session is
- * removed from redis-sessions.
+ * between these steps, and the import may then be repeated. So writing it also sets a mark, which stays until a moment after the
+ * session was removed from redis-sessions.
  */
 export class RedisSessionsSource {
   readonly #connection: Connection;
@@ -73,7 +73,7 @@ export class RedisSessionsSource {
     const outcome = await this.#importFields(fields, token, dryRun);
     if (outcome === "damaged" || dryRun) return outcome;
     await this.#remove(key, token, fields.id ?? "");
-    if (outcome === "imported" || outcome === "present") await this.#sessions.removeMark(refOf(token));
+    if (outcome === "imported" || outcome === "present") await this.#sessions.endMark(refOf(token));
     return outcome;
   }
 

@@ -15,6 +15,9 @@ import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
 
+/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+const LATE_IMPORT = 60_000;
+
 interface LimitedSession extends operations.NewSession, operations.WithLimits {
   /** What happens if the user already has the maximum number of sessions. */
   overflow: Limits["overflow"] | undefined;
@@ -373,9 +376,12 @@ export class AppSessions {
     return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
   }
 
-  /** Removes the mark of a session that was imported, because its source is removed. */
-  async removeMark(ref: string): Promise<void> {
-    await this.#connection.command((client) => client.del(this.#keys.imported(ref)));
+  /**
+   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
+   * before, and write later.
+   */
+  async endMark(ref: string): Promise<void> {
+    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
   /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */

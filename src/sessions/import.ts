@@ -35,11 +35,12 @@ export async function importAll(
   const counts: ImportCounts = { imported: 0, expired: 0, ended: 0, present: 0, damaged: 0 };
   for await (const keys of connection.scan(prefix, type)) {
     // Redis may return a key twice.
-    for (const chunk of [[], ...chunks([...new Set(keys)], AT_ONCE)]) {
-      if (signal?.aborted) return { ...counts, complete: false };
+    for (const chunk of chunks([...new Set(keys)], AT_ONCE)) {
+      if (signal?.aborted) break;
       for (const outcome of await Promise.all(chunk.map(importKey))) if (outcome !== undefined) counts[outcome]++;
-      if (chunk.length > 0) onProgress?.({ ...counts });
+      onProgress?.({ ...counts });
     }
+    if (signal?.aborted) return { ...counts, complete: false };
   }
   return { ...counts, complete: true };
 }

@@ -50,8 +50,8 @@ export class Keys {
   }
 
   /**
-   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source was not removed yet. While
-   * it exists, the session is not imported again.
+   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
+   * removed. While the mark exists, the session is not imported again.
    */
   imported(ref: string): string {
     return `${this.base}imported:${ref}`;
