@@ -3,8 +3,8 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7, 8 the bars of the user and of the app, see bar-legacy.lua
---        9    only in mode 'once': the mark of an import
---        last the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
+--        9    the mark of an import; the first index key, or missing, in another mode than 'once'
+--        10   the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for an anonymous session
 --        3    now, ms of the caller's clock
@@ -27,10 +27,8 @@
 --@include skew
 --@include whole-ms
 
-local session, user_bar, app_bar = KEYS[6], KEYS[7], KEYS[8]
+local session, user_bar, app_bar, mark, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local mark = mode == 'once' and KEYS[9]
-local staged = KEYS[mark and 10 or 9]
 local ttl_ms = ttl * 1000
 
 -- Returns a reply when nothing is written. Deletes a staged text, which may be large, without waiting for its TTL.
@@ -44,9 +42,10 @@ if type(present) == 'table' then return discard(present) end
 if mode ~= 'any' and is_tombstone(present) then return discard(0) end
 local _, _, created, present_id = parse(present)
 local writes = string.match(present, '^%d+\n%d+\n(%d+)\n')
-if mode == 'absent' or mark then
+if mode == 'absent' or mode == 'once' then
   if present_id then return discard(-1) end
-  if redis.call('EXISTS', user_bar, app_bar, mark or app_bar) > 0 then return discard(0) end
+  if redis.call('EXISTS', user_bar, app_bar) > 0 then return discard(0) end
+  if mode == 'once' and redis.call('EXISTS', mark) == 1 then return discard(0) end
 end
 
 -- Keep the time of creation and increase the number of writes. The two together identify a version of the text, so they must
@@ -83,5 +82,5 @@ redis.call('ZREM', expiry, id .. ref)
 add_to_index(id, ref, string.match(text, '^%d+'), clock() + ttl_ms)
 flush_owners()
 -- The source of an import ends when the session would, so the mark is not needed longer.
-if mark then redis.call('SET', mark, '1', 'PX', whole_ms(ttl_ms)) end
+if mode == 'once' then redis.call('SET', mark, '1', 'PX', whole_ms(ttl_ms)) end
 return 1

@@ -327,7 +327,7 @@ export const replace = {
     ...indexAndSessions(keys, ref),
     keys.barred(id),
     keys.barred(ANONYMOUS),
-    ...(mode === "once" ? [keys.imported(ref)] : []),
+    ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
