@@ -44,22 +44,24 @@ export class RedisSessionsSource {
   readonly #sessions: AppSessions;
   readonly #namespace: string;
   readonly #app: string;
+  /** What all keys of the app begin with. */
+  readonly #prefix: string;
 
   constructor(connection: Connection, sessions: AppSessions, namespace: string, app: string) {
     this.#connection = connection;
     this.#sessions = sessions;
     this.#namespace = namespace;
     this.#app = app;
+    this.#prefix = `${namespace}:${app}:`;
   }
 
   /** Moves all sessions into our layout. They keep the time that they have left. */
   async importAll(options: Checked<"importSessions">): Promise<Imported> {
     const { dryRun } = options;
-    const prefix = `${this.#namespace}:${this.#app}:`;
     // A logout during the import must bar the sessions that are left.
     if (!dryRun) await this.#sessions.index.announceLegacy(BAR_TTL, ANNOUNCEMENT_TTL);
-    const done = await importAll(this.#connection, { prefix, type: "hash" }, options, async (key) => {
-      const token = key.slice(prefix.length);
+    const done = await importAll(this.#connection, { prefix: this.#prefix, type: "hash" }, options, async (key) => {
+      const token = key.slice(this.#prefix.length);
       return isToken(token) ? this.#import(key, token, dryRun) : undefined;
     });
     if (done.complete && !dryRun) await this.#removeUsers();
@@ -99,11 +101,10 @@ export class RedisSessionsSource {
 
   /** Removes a session of redis-sessions, and its tokens, which are in its index, too. */
   async #remove(key: string, token: string, id: string): Promise<void> {
-    const prefix = `${this.#namespace}:${this.#app}:`;
     const command = this.#connection.command.bind(this.#connection);
     await Promise.all([
-      command((client) => client.zrem(`${prefix}_sessions`, `${token}:${id}`)),
-      command((client) => client.srem(`${prefix}us:${id}`, token)),
+      command((client) => client.zrem(`${this.#prefix}_sessions`, `${token}:${id}`)),
+      command((client) => client.srem(`${this.#prefix}us:${id}`, token)),
       command((client) => client.zrem(`${this.#namespace}:SESSIONS`, `${this.#app}:${token}:${id}`)),
     ]);
     // Last: until then, another run finds the session, and repeats this.
@@ -112,9 +113,8 @@ export class RedisSessionsSource {
 
   /** Removes the list of users when no session is left. */
   async #removeUsers(): Promise<void> {
-    const prefix = `${this.#namespace}:${this.#app}:`;
-    const left = toNumber(await this.#connection.command((client) => client.zcard(`${prefix}_sessions`)));
-    if (left === 0) await this.#connection.command((client) => client.del(`${prefix}_users`));
+    const left = toNumber(await this.#connection.command((client) => client.zcard(`${this.#prefix}_sessions`)));
+    if (left === 0) await this.#connection.command((client) => client.del(`${this.#prefix}_users`));
   }
 }
 

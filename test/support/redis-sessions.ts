@@ -7,7 +7,6 @@ export interface ForeignEngine {
   create(options: object): Promise<{ token: string }>;
   get(options: object): Promise<Record<string, unknown> | null>;
   set(options: object): Promise<unknown>;
-  kill(options: object): Promise<{ kill: number }>;
   quit(): unknown;
 }
 
@@ -33,7 +32,6 @@ export function openRedisSessions(version: (typeof VERSIONS)[number], port: numb
     create: call("create") as ForeignEngine["create"],
     get: call("get") as ForeignEngine["get"],
     set: call("set") as ForeignEngine["set"],
-    kill: call("kill") as ForeignEngine["kill"],
     quit: () => rs.quit(),
   };
 }
