@@ -25,7 +25,7 @@ export async function memory({ quick, report }) {
   const rounds = 3;
 
   report.costs({
-    work: "bytes a session (5 data keys, 2 sessions a user, with indexes)",
+    work: "bytes a session, with its index entries",
     unit: "bytes",
     figures: await takeTurns(rounds, {
       "ioredis-sessions": bytes((i) => ours.create(newSession(i))),
