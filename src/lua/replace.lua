@@ -14,6 +14,7 @@
 -- Reply  1 if the session was written, 0 if not
 --        the error if the key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -67,8 +68,12 @@ else
     redis.call('SET', session, text)
   end
 end
+--@announce local was_listed = redis.call('ZSCORE', expiry, id .. ref)
+--@announce if was_listed and not present_id then announce('ended', ref, id, 'expired') end
+--@announce announce(present_id and 'changed' or 'created', ref, id)
 if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
 add_to_index(id, ref, now, clock() + ttl_ms)
 flush_owners()
+--@announce publish()
 return 1
