@@ -2,10 +2,11 @@ import { EventEmitter, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
-import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import type { Commands, Outcome, RedisClient, ScriptCall, SubscriberConnection, SubscriberEvents } from "./client.js";
 import { textOf } from "./connection-errors.js";
 import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
+import { openNodeSubscriber, type RawNode, type RawSubscriber, SentinelSubscriber } from "./node-redis-subscriber.js";
 
 /** How a reply is converted: type of RESP → class. Without a mapping node-redis returns strings and numbers. */
 type TypeMapping = { readonly [type: number]: unknown };
@@ -34,7 +35,8 @@ interface AnyRaw extends NodeRedisLike {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-interface RawClient extends AnyRaw {
+interface RawClient extends AnyRaw, RawNode {
+  readonly isOpen: boolean;
   readonly options?: {
     disableOfflineQueue?: boolean;
     socket?: { socketTimeout?: number; reconnectStrategy?: unknown };
@@ -54,7 +56,7 @@ interface RawCluster extends AnyRaw {
   nodeClient(node: object): Promise<RawClient>;
 }
 
-interface RawSentinel extends AnyRaw {
+interface RawSentinel extends AnyRaw, RawSubscriber {
   /** Undefined while the client is not connected to the master. */
   getMasterNode(): object | undefined;
   sendCommand(isReadonly: boolean, args: readonly string[], options?: SendOptions): Promise<unknown>;
@@ -74,7 +76,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   readonly isCluster: boolean = false;
   lastError: Error | undefined;
   protected readonly raw: Raw;
-  readonly #prefix: string;
+  protected readonly prefix: string;
   readonly #events = new EventEmitter();
   #wasReady = false;
   #isLooking = false;
@@ -84,8 +86,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
 
   constructor(raw: Raw) {
     this.raw = raw;
-    this.#prefix = raw._keyPrefix ?? "";
-    checkKeyPrefix(this.#prefix);
+    this.prefix = raw._keyPrefix ?? "";
+    checkKeyPrefix(this.prefix);
     this.#events.setMaxListeners(0);
     // Without a listener for "error" node-redis would end the process when the connection is lost.
     for (const event of LOSSES) raw.on(event, this.#onLoss);
@@ -134,7 +136,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   }
 
   commands(deadline: number): Commands {
-    return new NodeRedisCommands(this.#prefix, (key, args, typeMapping) =>
+    return new NodeRedisCommands(this.prefix, (key, args, typeMapping) =>
       this.send(key, args, this.#options(deadline, typeMapping)),
     );
   }
@@ -144,6 +146,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     if (!this.isReady) this.#onLoss();
     return this.probe();
   }
+
+  abstract openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection>;
 
   on(event: "ready" | "close", listener: () => void): void {
     this.#events.on(event, listener);
@@ -184,7 +188,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     deadline: number,
   ): Promise<unknown> {
     const all = [name, script, `${keys.length}`];
-    for (const key of keys) all.push(this.#prefix + key);
+    for (const key of keys) all.push(this.prefix + key);
     for (const arg of args) all.push(`${arg}`);
     return this.send(all[3], all, this.#options(deadline));
   }
@@ -254,6 +258,10 @@ class Single extends NodeRedisClient<RawClient> {
     if (!this.raw.options?.disableOfflineQueue) await this.untilReady();
     return this.raw.sendCommand(["PING"]);
   }
+
+  openSubscriber(_channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(this.raw, false, this.prefix, events);
+  }
 }
 
 class ClusterClient extends NodeRedisClient<RawCluster> {
@@ -275,6 +283,25 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
     await this.untilReady();
     const node = await this.raw.nodeClient(this.raw.getRandomNode());
     return node.sendCommand(["PING"]);
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(await this.#nodeOf(this.prefix + channel), true, this.prefix, events);
+  }
+
+  /** Returns the client of the master that serves the slot of a key. The others answer with a redirection. */
+  async #nodeOf(key: string): Promise<RawClient> {
+    let failure: unknown;
+    for (const master of this.raw.masters) {
+      try {
+        const node = await this.raw.nodeClient(master);
+        await node.sendCommand(["EXISTS", key]);
+        return node;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure ?? new Error("The Cluster has no connected master");
   }
 }
 
@@ -313,6 +340,10 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
       timeout: undefined,
       asap: false,
     });
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return new SentinelSubscriber(this.raw, this.prefix, channel, events);
   }
 
   #endOfRound(): Promise<void> {
