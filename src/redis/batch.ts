@@ -144,7 +144,8 @@ export class Batch {
   #sendAlone(run: Run, withSource = false): void {
     run.isSent = true;
     this.#inFlight++;
-    const reply = withSource ? this.#client.eval(run) : this.#client.evalsha(run);
+    const call = run.scriptCall(this.#client.isCluster);
+    const reply = withSource ? this.#client.eval(call) : this.#client.evalsha(call);
     reply.then(
       (reply) => {
         this.#inFlight--;
@@ -160,7 +161,7 @@ export class Batch {
   #sendTogether(runs: readonly Run[]): void {
     this.#inFlight++;
     for (const run of runs) run.isSent = true;
-    this.#client.evalshas(runs).then(
+    this.#client.evalshas(runs.map((run) => run.scriptCall(this.#client.isCluster))).then(
       (replies) => {
         this.#inFlight--;
         for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));
