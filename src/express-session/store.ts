@@ -18,7 +18,9 @@ import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
+import { defaultCookie } from "./stored-cookie.js";
 
+type Request = Parameters<Store["createSession"]>[0];
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
 /** A session as `soid` and `soapp` list it. */
@@ -195,11 +197,12 @@ export class RedisStore extends Store {
     return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };
   }
 
-  /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */
-  override createSession(
-    req: Parameters<Store["createSession"]>[0],
-    data: SessionData,
-  ): ReturnType<Store["createSession"]> {
+  /**
+   * express-session calls this to make the request's session of loaded data. From here on the store tracks that session. A
+   * session that was stored without a cookie gets a new one, with the cookie options of the site.
+   */
+  override createSession(req: Request, data: SessionData): ReturnType<Store["createSession"]> {
+    if (typeof data.cookie !== "object" || data.cookie === null) data.cookie = newCookie(req);
     const created = super.createSession(req, data);
     this.#tracker.passOn(req.sessionID, data, created);
     return created;
@@ -239,6 +242,16 @@ export class RedisStore extends Store {
     }
     return { sessions };
   }
+}
+
+/** Returns the cookie of a new session of the site, as data; the default cookie if there is no real request, as in `load`. */
+function newCookie(req: Request): SessionData["cookie"] {
+  const { sessionID, headers } = req as Partial<Request>;
+  if (headers === undefined) return defaultCookie() as SessionData["cookie"];
+  // It also gives the request another id.
+  req.sessionStore.generate(req);
+  req.sessionID = sessionID as string;
+  return JSON.parse(JSON.stringify(req.session.cookie));
 }
 
 /**
