@@ -112,7 +112,7 @@ export function fromStored(
   serializer: Serializer | undefined,
 ): SessionData | Promise<SessionData> {
   // A fraction of seconds may not multiply to whole ms, and a date drops the rest.
-  const endOf = (age: number) => touched + (ttl > 0 ? Math.round(ttl * 1000) : age);
+  const endOf = (age: number) => Math.min(touched + (ttl > 0 ? Math.round(ttl * 1000) : age), stored.absoluteEnd);
   if (serializer === undefined) return withCookie(parseData(stored.json()) as Parsed, endOf);
   const pieces = [...parseLines(stored.lines).values()];
   return parseEach(serializer, pieces).then((session) => withCookie(session, endOf));

@@ -55,6 +55,7 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
+    warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
     const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions } = internalsOf(rs);
     this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));

@@ -6,19 +6,22 @@
 --        2    maximum number of keys of a session's data
 --        3..  for each session:
 --               ref
---               id, as JSON; "" (two quotation marks) for an anonymous session; empty to keep the id
+--               id, as JSON; "" (two quotation marks) for an anonymous session; empty to keep the id. If the number of the
+--               user's sessions is limited, the maximum number is in front, such as 5"alice"
 --               now, ms of the caller's clock
 --               new ttl, seconds (may have a fraction); 0 for a session that never expires; empty to keep ttl and expiry,
 --               allowed only with an empty id
 --               changes of the data, see include/search.lua
 -- Reply  for each session 1 if it was changed
---        0 if it does not exist; nothing is written
+--        the tombstone, see include/session.lua, or 0 if there is neither; nothing is written
 --        -1 if the data would have too many bytes, -4 if too many keys; nothing is written
+--        -5 if the user already has the maximum number of sessions; nothing is written
 --        -2 if the call was skipped, -3 if it is too much work, see include/work.lua; nothing is written
 --        the error if the session is damaged; nothing is written
 
 --@include index-keys
 --@include replies
+--@include full
 --@include read
 --@include merge
 --@include next-ttl
@@ -26,6 +29,22 @@
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
+
+-- How many sessions this run has given to a user, by id. The index does not contain them yet.
+local joined = {}
+
+-- The functions for the index. They are created when they are needed first, because most updates change only data.
+local add, remove, flush, is_full
+local function load_index_functions()
+  if add then return end
+  --@include remove-from-index
+  --@include add-to-index
+  --@include count-sessions
+  add, remove, flush = add_to_index, remove_from_index, flush_owners
+  is_full = function(id, max_per_user)
+    return count_sessions(id) + (joined[id] or 0) >= tonumber(max_per_user)
+  end
+end
 
 local function update(session, ref, text, id, now, ttl, changes)
   local la, r, w, ttl_line, created, present_id, rest, start =
@@ -40,7 +59,12 @@ local function update(session, ref, text, id, now, ttl, changes)
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   else
     if present_id == '' then present_id = ANONYMOUS end
-    if id == '' then id = present_id end
+    local max_per_user = ''
+    if id == '' then id = present_id else max_per_user, id = string.match(id, '^(%d*)(.*)') end
+    if max_per_user ~= '' and id ~= present_id and id ~= ANONYMOUS then
+      load_index_functions()
+      if is_full(id, max_per_user) then return FULL end
+    end
     local flags = string.match(ttl_line, '^[^ ]+(.-) *$')
     local ttl_ms = ttl * 1000
     if flags ~= '' and (ttl_ms > 0 or string.find(flags, ' until ', 1, true)) then ttl_ms = next_ttl(ttl, flags) end
@@ -78,7 +102,10 @@ local function update(session, ref, text, id, now, ttl, changes)
       written = redis.pcall('SET', session, new)
     end
     if not ttl_ms then ttl_ms = ttl * 1000 end
-    if not written.err then moves[#moves + 1] = { ref, present_id, id, now, ttl_ms } end
+    if not written.err then
+      moves[#moves + 1] = { ref, present_id, id, now, ttl_ms }
+      if id ~= present_id then joined[id] = (joined[id] or 0) + 1 end
+    end
   end
   return written.err and written or 1
 end
@@ -91,8 +118,10 @@ for i = 1, #replies do
     local text = read(session)
     if type(text) == 'table' then
       replies[i] = text
-    elseif type(text) ~= 'string' or is_tombstone(text) then
+    elseif type(text) ~= 'string' then
       replies[i] = 0
+    elseif is_tombstone(text) then
+      replies[i] = text
     elseif #text > MAX_TEXT and (ARGV[at + 4] ~= '' or ARGV[at + 3] == '') then
       replies[i] = TOO_MUCH
     else
@@ -103,17 +132,15 @@ for i = 1, #replies do
 end
 if #moves == 0 then return replies[2] and replies or replies[1] end
 
---@include remove-from-index
---@include add-to-index
-
+load_index_functions()
 for _, move in ipairs(moves) do
   local ref, old_id, id, now, ttl_ms = unpack(move)
-  if id ~= old_id then remove_from_index(old_id, ref) end
+  if id ~= old_id then remove(old_id, ref) end
   local wipe_at = clock() + ttl_ms
-  add_to_index(id, ref, now, wipe_at)
+  add(id, ref, now, wipe_at)
   -- If the session now ends earlier, the wiper must check it earlier.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
   if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
 end
-flush_owners()
+flush()
 return replies[2] and replies or replies[1]
