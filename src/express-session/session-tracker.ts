@@ -8,6 +8,7 @@ import { isPlainObject } from "../util/objects.js";
 import { fromStored, snapshot, withCookieJson } from "./changes.js";
 import { ConnectRedisSessions } from "./connect-redis.js";
 import type { StoreSettings } from "./options.js";
+import { assertRotatable, generate, type WithSession } from "./request.js";
 import { withinTimeout } from "./serializer.js";
 import { SessionWriter } from "./session-writer.js";
 import { isStoreRef, type StoreRefs } from "./store-ref.js";
@@ -111,6 +112,27 @@ export class SessionTracker {
     await this.#connectRedis.remove(sid);
     const sidOfRef = isRef ? this.#refs.sidOfEither(sid) : undefined;
     if (sidOfRef !== undefined) await this.#connectRedis.remove(sidOfRef);
+  }
+
+  /**
+   * Moves the session of a request to a new id. Returns whether it was found in Redis.
+   * @param grace ms that the old id leads to the session
+   */
+  async rotate(req: WithSession, grace: number): Promise<boolean> {
+    assertRotatable(req);
+    const { sid, session } = generate(req);
+    // If a save under way fails, the next save must repeat it.
+    await this.#tracking.get(req.session)?.write?.catch(() => {});
+    const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
+    const isFound = await this.#writer.queue.add(from, "", () => this.#sessions.rotateRef(from, to, grace));
+    if (!isFound) return false;
+    const tracked = this.#tracking.get(req.session);
+    // The cookie, too.
+    Object.assign(session, req.session);
+    this.#tracking.addWithCopies(session, tracked?.copy(sid));
+    req.sessionID = sid;
+    req.session = session;
+    return true;
   }
 
   /** Ends all sessions of a user but `except` (an id or a ref), and bars those of connect-redis. */

@@ -1,5 +1,5 @@
 import { type SessionData, Store } from "express-session";
-import { checkExcept, checkId, checkPart, checkSince } from "../engine/checks.js";
+import { checkExcept, checkId, checkInteger, checkPart, checkSince, MAX_SECONDS } from "../engine/checks.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
@@ -16,11 +16,10 @@ import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
+import { newCookie, type Request, type WithSession } from "./request.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
-import { defaultCookie } from "./stored-cookie.js";
 
-type Request = Parameters<Store["createSession"]>[0];
 type Done<Result = void> = (error: unknown, result?: Result) => void;
 
 /** A session as `soid` and `soapp` list it. */
@@ -141,6 +140,25 @@ export class RedisStore extends Store {
   }
 
   /**
+   * Gives the session of a request a new id, for example when privileges change. The data, the user and the lifetime stay, and
+   * so do changes that the request has not saved yet. `req.session` and `req.sessionID` are new afterwards, and the response
+   * sets the cookie.
+   *
+   * The browser's other requests may use the old id for `grace` seconds (default 10), and what they save reaches the session.
+   * With 0 the old id ends at once: at a sign-in, where someone else may know the old id.
+   *
+   * Returns whether the session has a new id. False if it is not in Redis (it was never saved, or has ended), or if another
+   * request has just rotated it. The request then keeps its session and its id.
+   * @throws SessionError `headersSent` if the response has begun; `invalidValue` if `req` has no session of express-session
+   */
+  async rotate(req: WithSession, options: { grace?: number } = {}): Promise<boolean> {
+    checkNames({ name: "rotate", call: "store.rotate(req, { grace })" }, options, ["grace"]);
+    const grace = checkInteger("grace", options.grace ?? 10, 0, MAX_SECONDS);
+    warnOfMilliseconds(this, "RedisStore: grace", grace, 3600);
+    return this.#tracker.rotate(req, grace * 1000);
+  }
+
+  /**
    * The handle under which `soid` and `soapp` list a session: `~` and its id, or with `hashIds` `~` and a hash of the id.
    * `one.ref === store.ref(req.sessionID)` finds the session of the current request. Does not check that the session
    * exists.
@@ -243,16 +261,6 @@ export class RedisStore extends Store {
     }
     return { sessions };
   }
-}
-
-/** Returns the cookie of a new session of the site, as data; the default cookie if there is no real request, as in `load`. */
-function newCookie(req: Request): SessionData["cookie"] {
-  const { sessionID, headers } = req as Partial<Request>;
-  if (headers === undefined) return defaultCookie() as SessionData["cookie"];
-  // It also gives the request another id.
-  req.sessionStore.generate(req);
-  req.sessionID = sessionID as string;
-  return JSON.parse(JSON.stringify(req.session.cookie));
 }
 
 /**

@@ -47,8 +47,8 @@ export class TrackedSession {
   }
 
   /** The same state for another object of this session, which is then saved independently. */
-  copy(): TrackedSession {
-    const copy = new TrackedSession(this.#sid, { ...this.#content });
+  copy(sid = this.#sid): TrackedSession {
+    const copy = new TrackedSession(sid, { ...this.#content });
     copy.#write = this.#write;
     copy.#firstSave = this.#firstSave;
     return copy;
