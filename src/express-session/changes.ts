@@ -27,6 +27,17 @@ export function snapshot(session: object): Snapshot {
   return lines;
 }
 
+/** Changes of single keys, as an assignment to a session makes them: a value without JSON, such as undefined, removes its key. */
+export function changesOf(d: object): Changes {
+  const changes: Changes = { changed: [], removed: [] };
+  for (const [key, value] of Object.entries(d)) {
+    const json = JSON.stringify(value);
+    if (json === undefined) changes.removed.push(quoteKey(key));
+    else changes.changed.push([quoteKey(key), json]);
+  }
+  return changes;
+}
+
 /** The same data with another cookie, as cookieToJson returns it. */
 export function withCookieJson(lines: Snapshot, cookie: string | undefined): Snapshot {
   const fields = parseLines(lines);

@@ -120,6 +120,9 @@ export function settingsOf(options: RedisStoreOptions): StoreSettings {
 /** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
 
+/** Keys of a session's data to change: a value sets its key, and undefined removes it. */
+export type ChangedData = { [Key in Exclude<keyof SessionData, "cookie">]?: SessionData[Key] | undefined };
+
 const REDIS_STORE: OptionsOwner = {
   name: "RedisStore",
   call: "new RedisStore({ client })",

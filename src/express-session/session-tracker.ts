@@ -1,11 +1,15 @@
 import session, { type SessionData } from "express-session";
+import { pathOf } from "../engine/data.js";
+import { invalidValue } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
+import { Absence } from "../sessions/families.js";
 import { ANONYMOUS } from "../sessions/keys.js";
 import type { ReplaceMode } from "../sessions/operations.js";
-import type { StoredSession } from "../sessions/session-text.js";
+import { line, quoteKey, type StoredSession } from "../sessions/session-text.js";
+import type { Incremented } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
-import { fromStored, snapshot, withCookieJson } from "./changes.js";
+import { changedLines, changesOf, fromStored, removalLines, snapshot, withCookieJson } from "./changes.js";
 import { ConnectRedisSessions } from "./connect-redis.js";
 import type { StoreSettings } from "./options.js";
 import { assertRotatable, generate, type WithSession } from "./request.js";
@@ -15,7 +19,7 @@ import { isStoreRef, type StoreRefs } from "./store-ref.js";
 import { cookieToJson } from "./stored-cookie.js";
 import { TrackedSession, Tracking, UNKNOWN_EXPIRY } from "./tracked-session.js";
 import { expiresAt, idleTimeoutOf, isPast } from "./ttl.js";
-import { userIfValid, userOf } from "./user-id.js";
+import { assertKeepsUser, userIfValid, userOf } from "./user-id.js";
 
 /**
  * How long after its last use reading prolongs a session, in ms. Shorter than the engine's second: the date in the cookie
@@ -149,6 +153,33 @@ export class SessionTracker {
   /** Ends all sessions, and bars those of connect-redis. */
   killAll(): Promise<number> {
     return this.#sessions.index.killAll(this.#connectRedis?.barTtl);
+  }
+
+  /**
+   * Merges keys into all sessions of a user. Returns how many were changed.
+   * @param id the user as JSON
+   */
+  async setAll(id: string, d: object): Promise<number> {
+    const { userId, serializer, bounds } = this.#settings;
+    assertKeepsUser("setAll", d, userId);
+    const changes = changesOf(d);
+    const changed = await withinTimeout(this.#connection, changedLines(changes, serializer));
+    return this.#sessions.setAll(id, removalLines(changes) + changed, bounds, true);
+  }
+
+  /** Adds to an integer under a key of a session. Returns null if the session does not exist. */
+  async increment(sid: string, key: string, by: number, max: number | undefined): Promise<Incremented | null> {
+    const { userId, serializer, bounds } = this.#settings;
+    if (serializer !== undefined) {
+      throw invalidValue("RedisStore: increment needs JSON, because Redis cannot read what a serializer has written");
+    }
+    assertKeepsUser("increment", { [key]: by }, userId);
+    const ref = this.#refs.of(sid);
+    // Without a value, the line of a key is that of its removal.
+    const increment = { key: line(quoteKey(key), ""), by, max, path: pathOf("session", key) };
+    const result = await this.#writer.queue.add(ref, "", () => this.#sessions.increment(ref, increment, bounds, false));
+    // Only a call by token finds an Absence.
+    return result instanceof Absence ? null : result;
   }
 
   /** A session of a list, as a load would return it. */

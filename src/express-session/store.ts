@@ -1,5 +1,6 @@
 import { type SessionData, Store } from "express-session";
 import { checkExcept, checkId, checkInteger, checkPart, checkSince, MAX_SECONDS } from "../engine/checks.js";
+import { checkData, checkKey } from "../engine/data.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
@@ -9,13 +10,20 @@ import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
-import type { Activity, Client, Killed, Session } from "../types.js";
+import type { Activity, Client, Incremented, Killed, Session, Written } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { holdResponse } from "./held-response.js";
-import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
+import {
+  appOfPrefix,
+  type ChangedData,
+  checkStoreOptions,
+  type RedisStoreOptions,
+  type StoredData,
+  settingsOf,
+} from "./options.js";
 import { newCookie, type Request, type WithSession } from "./request.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
@@ -184,6 +192,35 @@ export class RedisStore extends Store {
     checkNames({ name: "killsoid", call: "store.killsoid(id, { except })" }, options, ["except"]);
     const except = checkExcept(options, String);
     return { kill: await this.#tracker.killUser(quoteId(checkId(id)), except) };
+  }
+
+  /**
+   * Merges keys into all sessions of a user, without touching the sessions: for a role that changes. `undefined` removes a key.
+   * Returns how many sessions were changed. Every session that exists at the call is changed, also one that is rotated
+   * meanwhile; one that is created during the call may be missed. Sessions that the engine created are left alone.
+   *
+   * A request under way keeps what it has loaded. Its save does not undo the change, unless it has changed the same key.
+   * @throws SessionError `invalidValue` for the cookie and for the key that contains the user's id; also if a session would
+   * exceed `maxBytes` or `maxKeys`, but the user's other sessions are changed then
+   */
+  async setAll(id: string | number, d: ChangedData): Promise<Written> {
+    return { set: await this.#tracker.setAll(quoteId(checkId(id)), checkData(d)) };
+  }
+
+  /**
+   * Adds `by` (an integer, default 1) to the number under a key of a session, in one step: of 50 calls at the same time, none
+   * is lost. A missing key counts as 0. If the sum would exceed `max`, nothing changes, and `applied` is false. Returns null if
+   * the session does not exist, for example because it was not saved yet.
+   *
+   * `req.session` of a request under way keeps the value that it has loaded. Do not change the key there, too.
+   * @param sid the session's id, such as `req.sessionID`
+   * @throws SessionError `invalidValue` if the value is not an integer, or would exceed 2^53 - 1; and with a `serializer`
+   */
+  async increment(sid: string, key: string, by = 1, options: { max?: number } = {}): Promise<Incremented | null> {
+    checkNames({ name: "increment", call: "store.increment(sid, key, by, { max })" }, options, ["max"]);
+    const { MIN_SAFE_INTEGER } = Number;
+    const max = options.max === undefined ? undefined : checkInteger("max", options.max, MIN_SAFE_INTEGER);
+    return this.#tracker.increment(sid, checkKey(key), checkInteger("by", by, MIN_SAFE_INTEGER), max);
   }
 
   /**

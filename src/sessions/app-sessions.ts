@@ -310,10 +310,11 @@ export class AppSessions {
 
   /**
    * Merges changes into all sessions of a user and counts the writes, without touching the sessions. Returns how many were changed.
+   * @param ofStore whether to change the sessions of a RedisStore, or those of the engine
    * @throws SessionError if a session could not be changed, such as `invalidValue` if its data would exceed `bounds`. All others are
    * changed first, except during an outage
    */
-  async setAll(id: string, changes: string, bounds: operations.Bounds): Promise<number> {
+  async setAll(id: string, changes: string, bounds: operations.Bounds, ofStore = false): Promise<number> {
     const failures: unknown[] = [];
     const set = async (ref: string) => {
       try {
@@ -324,7 +325,7 @@ export class AppSessions {
         return true;
       }
     };
-    const changed = await this.index.changeUser(id, set);
+    const changed = await this.index.changeUser(id, ofStore, set);
     if (failures.length > 0) throw failures[0];
     return changed;
   }
