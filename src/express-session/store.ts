@@ -166,7 +166,7 @@ export class RedisStore extends Store {
   }
 
   /**
-   * Gives the session of a request a new id, for example when privileges change. The data, the user and the lifetime stay, and
+   * Moves the session of a request to a new id, for example when privileges change. The data, the user and the lifetime stay, and
    * so do changes that the request has not saved yet. `req.session` and `req.sessionID` are new afterwards, and the response
    * sets the cookie.
    *

@@ -30,7 +30,7 @@
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
 
--- How many sessions this run has given to a user, by id. The index does not contain them yet.
+-- How many sessions this run has assigned to a user, by id. The index does not contain them yet.
 local joined = {}
 
 -- The functions for the index. They are created when they are needed first, because most updates change only data.
