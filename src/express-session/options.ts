@@ -37,7 +37,7 @@ export interface RedisStoreOptions {
    */
   absolute?: number | undefined;
   /**
-   * How many sessions a user may have, at least 1. The limit applies when a save gives a session to the user, which is a
+   * How many sessions a user may have, at least 1. The limit applies when a save assigns a session to the user, which is a
    * sign-in. Default: no limit.
    */
   maxPerUser?: number | undefined;
