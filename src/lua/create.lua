@@ -28,8 +28,10 @@ load_user_sessions(ids)
 
 local count
 if max_per_user > 0 then
-  --@include count-sessions
-  count = count_sessions
+  --@include count-refs
+  count = function(id)
+    return count_refs(id, field_of(id))
+  end
 end
 
 for i = 1, #replies do

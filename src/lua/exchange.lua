@@ -18,7 +18,6 @@
 --        the error if the session's key is not a string; nothing is written
 
 --@include index-keys
---@include full
 --@include parse
 --@include read-header
 --@include next-ttl
@@ -26,7 +25,7 @@
 --@include remove-from-index
 --@include add-to-index
 --@include record-uses
---@include count-sessions
+--@include count-refs
 
 local session, staged = KEYS[6], KEYS[7]
 local ref, now, use, read_lines, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -48,7 +47,7 @@ if present_lines ~= read_lines or redis.call('STRLEN', session) ~= size then ret
 local ttl, flags, _, id, new_la = parse(new_text or '')
 -- The staged text has expired.
 if not id then return 0 end
-if ARGV[6] and id ~= present_id and id ~= ANONYMOUS and count_sessions(id) >= tonumber(ARGV[6]) then return discard(FULL) end
+if ARGV[6] and id ~= present_id and id ~= ANONYMOUS and count_refs(id, field_of(id)) >= tonumber(ARGV[6]) then return discard(FULL) end
 
 local is_touched = use ~= 'keep' and new_la == now
 local ttl_ms

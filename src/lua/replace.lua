@@ -22,7 +22,6 @@
 --        the error if the key is not a string; nothing is written
 
 --@include index-keys
---@include full
 --@include parse
 --@include read-header
 --@include remove-from-index
@@ -52,8 +51,8 @@ local writes = string.match(present, '^%d+\n%d+\n(%d+)\n')
 if mode == 'absent' and (present_id or redis.call('EXISTS', bar_or_mark, app_bar) > 0) then return discard(0) end
 if mode == 'unended' and not present_id and redis.call('EXISTS', bar_or_mark) > 0 then return discard(0) end
 if max_per_user > 0 and id ~= ANONYMOUS and id ~= present_id then
-  --@include count-sessions
-  if count_sessions(id) >= max_per_user then return FULL end
+  --@include count-refs
+  if count_refs(id, field_of(id)) >= max_per_user then return FULL end
 end
 
 if not flags then flags = absolute > 0 and string.format(' until %.0f', clock() + absolute) or '' end

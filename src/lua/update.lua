@@ -21,7 +21,6 @@
 
 --@include index-keys
 --@include replies
---@include full
 --@include read
 --@include merge
 --@include next-ttl
@@ -29,22 +28,6 @@
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 local moves = {}
-
--- How many sessions this run has assigned to a user, by id. The index does not contain them yet.
-local joined = {}
-
--- The functions for the index. They are created when they are needed first, because most updates change only data.
-local add, remove, flush, is_full
-local function load_index_functions()
-  if add then return end
-  --@include remove-from-index
-  --@include add-to-index
-  --@include count-sessions
-  add, remove, flush = add_to_index, remove_from_index, flush_owners
-  is_full = function(id, max_per_user)
-    return count_sessions(id) + (joined[id] or 0) >= tonumber(max_per_user)
-  end
-end
 
 local function update(session, ref, text, id, now, ttl, changes)
   local la, r, w, ttl_line, created, present_id, rest, start =
@@ -62,8 +45,13 @@ local function update(session, ref, text, id, now, ttl, changes)
     local max_per_user = ''
     if id == '' then id = present_id else max_per_user, id = string.match(id, '^(%d*)(.*)') end
     if max_per_user ~= '' and id ~= present_id and id ~= ANONYMOUS then
-      load_index_functions()
-      if is_full(id, max_per_user) then return FULL end
+      --@include count-refs
+      local count = count_refs(id, redis.call('HGET', user_sessions, id) or '\n')
+      -- The index does not contain yet what this run has assigned to the user.
+      for _, move in ipairs(moves) do
+        if move[3] == id and move[2] ~= id then count = count + 1 end
+      end
+      if count >= tonumber(max_per_user) then return FULL end
     end
     local flags = string.match(ttl_line, '^[^ ]+(.-) *$')
     local ttl_ms = ttl * 1000
@@ -102,10 +90,7 @@ local function update(session, ref, text, id, now, ttl, changes)
       written = redis.pcall('SET', session, new)
     end
     if not ttl_ms then ttl_ms = ttl * 1000 end
-    if not written.err then
-      moves[#moves + 1] = { ref, present_id, id, now, ttl_ms }
-      if id ~= present_id then joined[id] = (joined[id] or 0) + 1 end
-    end
+    if not written.err then moves[#moves + 1] = { ref, present_id, id, now, ttl_ms } end
   end
   return written.err and written or 1
 end
@@ -132,15 +117,17 @@ for i = 1, #replies do
 end
 if #moves == 0 then return replies[2] and replies or replies[1] end
 
-load_index_functions()
+--@include remove-from-index
+--@include add-to-index
+
 for _, move in ipairs(moves) do
   local ref, old_id, id, now, ttl_ms = unpack(move)
-  if id ~= old_id then remove(old_id, ref) end
+  if id ~= old_id then remove_from_index(old_id, ref) end
   local wipe_at = clock() + ttl_ms
-  add(id, ref, now, wipe_at)
+  add_to_index(id, ref, now, wipe_at)
   -- If the session now ends earlier, the wiper must check it earlier.
   local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
   if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
 end
-flush()
+flush_owners()
 return replies[2] and replies or replies[1]
