@@ -3,7 +3,7 @@ import type { Cluster, Redis, RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { IoredisLike, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
-import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import type { Commands, KeyServer, Outcome, RedisClient, ScriptCall } from "./client.js";
 import { ConnectionErrors } from "./connection-errors.js";
 import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
@@ -63,6 +63,17 @@ export class IoredisClient implements RedisClient {
     const pipeline = this.redis.pipeline();
     for (const { script, keys, args } of calls) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
     return pipeline.exec();
+  }
+
+  get keyPrefix(): string {
+    return this.redis.options?.keyPrefix ?? "";
+  }
+
+  async keyServers(): Promise<readonly KeyServer[]> {
+    const servers = this.isCluster ? (this.redis as Cluster).nodes("master") : [this.redis as Redis];
+    return servers.map((server) => ({
+      scan: (cursor, match, count, type) => server.scan(cursor, "MATCH", match, "COUNT", count, "TYPE", type),
+    }));
   }
 
   /** ioredis writes a command at once if `isReady`, so no deadline can pass before that. */

@@ -1,10 +1,10 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import { toList } from "../redis/reply.js";
+import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
-import { type Keys, tombstoneTtlOf } from "./keys.js";
+import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
@@ -14,6 +14,9 @@ import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
+
+/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+const LATE_IMPORT = 60_000;
 
 interface WithOverflow {
   /** What happens if the user already has the maximum number of sessions. */
@@ -369,12 +372,14 @@ export class AppSessions {
   }
 
   /**
-   * Writes a session as a whole. Returns true, or null if the mode forbids it. If the session was rotated, writes it under its
-   * new ref.
+   * Writes a session as a whole, unless the mode forbids it. If the session was rotated, writes it under its new ref. Returns null
+   * if that no longer exists.
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    * @throws SessionError `tooManySessions` if the user has `maxPerUser` sessions and `overflow` is "reject"
    */
-  replace(session: operations.Replacement & WithOverflow): Promise<true | null> {
+  replace(
+    session: operations.Replacement & WithOverflow & { mode: "any" | "unended" },
+  ): Promise<operations.Replaced | null> {
     const write = (ref: string, deadline: number) => {
       const input = ref === session.ref ? session : { ...session, ref };
       return this.#writeRegistered(deadline, (again) =>
@@ -387,6 +392,35 @@ export class AppSessions {
       (written, at, deadline) =>
         written === operations.FULL ? this.#repeatWithRoom(session, deadline, () => write(at, deadline)) : written,
     );
+  }
+
+  /** Writes a session that another package left, unless there is one, or it has ended or was barred. */
+  async takeOver(session: operations.Replacement & { mode: "absent" | "once" }): Promise<operations.Replaced> {
+    const written = await this.#writeRegistered(this.#connection.deadline(), (deadline) =>
+      this.#connection.run(operations.replace, this.#keys, session, deadline),
+    );
+    return typeof written === "string" ? written : "ended";
+  }
+
+  /**
+   * What `takeOver` would do with a session. Writes nothing.
+   * @param id as JSON, or ANONYMOUS
+   */
+  async wouldTakeOver(ref: string, id: string): Promise<operations.Replaced> {
+    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
+    const found = decode(text, ref);
+    if (found instanceof StoredSession) return "present";
+    if (found !== null) return "ended";
+    const bars = [this.#keys.barred(id), this.#keys.barred(ANONYMOUS), this.#keys.imported(ref)];
+    return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
+  }
+
+  /**
+   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
+   * before, and write later.
+   */
+  async endMark(ref: string): Promise<void> {
+    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
   /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */

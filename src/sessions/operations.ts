@@ -117,6 +117,8 @@ interface Reuse extends ByRef, LeavesTombstone {
 type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession, WithLimits {
+  /** Seconds until it ends if nobody uses it; 0 if it never ends. Less than the ttl of `text` if it is not in use now. */
+  ttl: number;
   mode: ReplaceMode;
   /** The key of the staged text if that is large; `text` is then empty. */
   staged?: string | undefined;
@@ -134,9 +136,13 @@ interface Exchange extends Timed {
 
 /**
  * When `replace` writes: "any" always, "unended" unless the session has ended or was rotated a short time ago, "absent" only if
- * there is neither a tombstone nor a session. "absent" is for sessions of connect-redis, so a bar forbids it, too.
+ * there is neither a tombstone nor a session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for
+ * sessions of redis-sessions: as "absent", but only once, even if the session has ended since and has left no tombstone.
  */
-export type ReplaceMode = "any" | "unended" | "absent";
+export type ReplaceMode = "any" | "unended" | "absent" | "once";
+
+/** The result of `replace`: "ended" and "present" say why nothing was written. */
+export type Replaced = "written" | "ended" | "present";
 
 interface AppBefore {
   app: string;
@@ -164,13 +170,6 @@ export const TOO_MUCH = Symbol("too much for a script");
 
 /** The result of `update` and `replace` if the session's new user already has the maximum number of sessions. */
 export const FULL = Symbol("the user has too many sessions");
-
-/** Parses the reply of `update` and `replace`: true, or null if there is no session to change. */
-function writtenOf(reply: number | string): true | typeof FULL | Tombstone | null {
-  const number = Number(reply);
-  if (number === 1) return true;
-  return number === -5 ? FULL : (parseTombstone(reply) ?? null);
-}
 
 /**
  * Returns TOO_MUCH if the script replied that the change is too much work.
@@ -330,12 +329,15 @@ export const touch = {
   },
 } satisfies SessionOperation<Touching, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
+const REPLACED: readonly Replaced[] = ["present", "ended", "written"];
+
 export const replace = {
   script: scripts.replace,
   keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
-    mode === "absent" ? keys.barred(id) : keys.rotated(ref),
+    mode === "absent" || mode === "once" ? keys.barred(id) : keys.rotated(ref),
     keys.barred(ANONYMOUS),
+    ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
   args: ({ ref, id, now, ttl, mode, text, absolute = 0, maxPerUser = 0 }) => [
@@ -347,8 +349,11 @@ export const replace = {
     padNumbers(text),
     ...(absolute === 0 && maxPerUser === 0 ? [] : [absolute * 1000, maxPerUser]),
   ],
-  reply: writtenOf,
-} satisfies SessionOperation<Replacement, true | typeof FULL | Tombstone | null>;
+  reply: (reply: number | string) => {
+    if (Number(reply) === -5) return FULL;
+    return parseTombstone(reply) ?? REPLACED[toNumber(reply) + 1] ?? "ended";
+  },
+} satisfies SessionOperation<Replacement, Replaced | typeof FULL | Tombstone>;
 
 export const exchange = {
   script: scripts.exchange,
@@ -382,7 +387,11 @@ export const update = {
     ttl ?? "",
     changes,
   ],
-  reply: (reply: number | string, input) => tooMuchOf(reply, input) ?? writtenOf(reply),
+  reply: (reply: number | string, input) => {
+    const number = Number(reply);
+    if (number === 1) return true;
+    return tooMuchOf(reply, input) ?? (number === -5 ? FULL : (parseTombstone(reply) ?? null));
+  },
 } satisfies SessionOperation<Updating, true | typeof TOO_MUCH | typeof FULL | Tombstone | null>;
 
 export const kill = {
