@@ -102,6 +102,13 @@ export interface RedisSessionsOptions {
    * nothing. RedisStore has its own option `maxKeys`. Default 1000.
    */
   maxKeys?: number | undefined;
+  /**
+   * Whether this engine announces the changes that it makes to sessions, so that listeners and near caches in all processes
+   * hear of them. Set it in every process that writes to the sessions: a change by a process without it is not announced.
+   * `{ stream: 10_000 }` also appends the events to a stream in Redis that keeps about that many for each app, at least 1.
+   * Without it, no script is slower and nothing is published. Default false.
+   */
+  events?: boolean | { stream: number } | undefined;
 }
 
 /** A session, as the engine returns it. */

@@ -97,6 +97,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
+  /** About how many events the stream of an app keeps; 0 for no stream. Undefined if changes are not announced. */
+  readonly #maxEvents: number | undefined;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
@@ -106,13 +108,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, events = false } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
     } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
+    this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
@@ -446,7 +449,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): AppSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
+      const keys = new Keys(this.#namespace, name, this.#maxEvents);
+      app = new AppSessions(this.#connection, keys, () => this.#wiper.register(name));
       this.#apps.set(name, app);
     }
     return app;

@@ -322,7 +322,15 @@ const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: R
   nested: aBoolean,
   maxBytes: anInteger(1),
   maxKeys: anInteger(1),
+  events: {
+    be: "a boolean or { stream }, where stream is an integer >= 1",
+    test: (value) => aBoolean.test(value) || (anObject.test(value) && hasOnlyStream(value as object)),
+  },
 };
+
+function hasOnlyStream(value: object): boolean {
+  return Object.keys(value).join() === "stream" && anInteger(1).test((value as { stream?: unknown }).stream);
+}
 
 const ENGINE: OptionsOwner = {
   name: "RedisSessions",

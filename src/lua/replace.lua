@@ -25,6 +25,7 @@
 --        the redirect if the session was rotated, in the modes 'any' and 'unended'; nothing is written
 --        the error if the key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -101,10 +102,16 @@ else
     redis.call('SET', session, text)
   end
 end
+--@announce local was_listed = redis.call('ZSCORE', expiry, id .. ref)
+--@announce if was_listed and not present_id then announce('ended', ref, id, 'expired') end
+--@announce -- A session of another package is not new: nobody signs in.
+--@announce local is_taken_over = mode == 'absent' or mode == 'once'
+--@announce if not is_taken_over then announce(present_id and 'changed' or 'created', ref, id) end
 if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
 add_to_index(id, ref, string.match(text, '^%d+'), clock() + ttl_ms)
 flush_owners()
 -- The source of an import ends when the session would, so the mark is not needed longer.
 if mode == 'once' then redis.call('SET', mark, '1', 'PX', whole_ms(ttl_ms)) end
+--@announce publish()
 return 1

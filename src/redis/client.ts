@@ -47,6 +47,23 @@ export interface KeyServer {
   scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
 }
 
+/** A connection that only subscribes. It does not reconnect. */
+export interface SubscriberConnection {
+  /** Resolves when Redis has confirmed the subscription. */
+  subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  /** Resolves when Redis has answered on this connection. */
+  ping(): Promise<unknown>;
+  close(): void;
+}
+
+export interface SubscriberEvents {
+  /** Called for the messages in the order of Redis. */
+  onMessage(channel: string, message: string): void;
+  /** Called when messages may have been missed. The connection must then be closed, and may call this again. */
+  onLost(): void;
+}
+
 /** A client of Redis, as the engine needs it. One file for each library implements it. */
 export interface RedisClient {
   readonly isCluster: boolean;
@@ -82,6 +99,11 @@ export interface RedisClient {
    * which it would reject any command.
    */
   ping(): Promise<unknown>;
+  /**
+   * Opens another connection with the options of the client. On a Cluster it leads to the node that serves the channel.
+   * @param channel as the connection's methods take it: without the key prefix of the client
+   */
+  openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection>;
   /** Calls the listener when the client is connected, or when the connection was lost or could not be opened. */
   on(event: "ready" | "close", listener: () => void): void;
   off(event: "ready" | "close", listener: () => void): void;

@@ -9,6 +9,7 @@ import type { AppKeys, Operation, OperationInput } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
+import { Subscriber } from "./subscriber.js";
 
 /** About how many keys Redis looks at in one SCAN. */
 const SCAN_COUNT = 200;
@@ -16,6 +17,8 @@ const SCAN_COUNT = 200;
 /** Sends an engine's operations and commands to Redis. Each has a deadline, and each error is a SessionError. */
 export class Connection {
   readonly client: RedisClient;
+  /** Hears what the scripts of all processes announce. */
+  readonly subscriber: Subscriber;
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
@@ -25,6 +28,7 @@ export class Connection {
   /** @param timeout of each call, in ms */
   constructor(client: RedisClient, timeout: number) {
     this.client = client;
+    this.subscriber = new Subscriber(client);
     this.#stopWatching = client.watch();
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
@@ -138,6 +142,7 @@ export class Connection {
     await Promise.race([drained, late]);
     clearTimeout(timer);
     this.#isClosed = true;
+    this.subscriber.close();
     this.#stopWatching();
   }
 

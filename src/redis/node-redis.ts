@@ -2,10 +2,19 @@ import { EventEmitter, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
-import type { Commands, KeyServer, Outcome, RedisClient, ScriptCall } from "./client.js";
+import type {
+  Commands,
+  KeyServer,
+  Outcome,
+  RedisClient,
+  ScriptCall,
+  SubscriberConnection,
+  SubscriberEvents,
+} from "./client.js";
 import { textOf } from "./connection-errors.js";
 import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
+import { openNodeSubscriber, type RawNode, type RawSubscriber, SentinelSubscriber } from "./node-redis-subscriber.js";
 
 /** How a reply is converted: type of RESP → class. Without a mapping node-redis returns strings and numbers. */
 type TypeMapping = { readonly [type: number]: unknown };
@@ -37,7 +46,8 @@ interface AnyRaw extends NodeRedisLike {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-interface RawClient extends AnyRaw {
+interface RawClient extends AnyRaw, RawNode {
+  readonly isOpen: boolean;
   readonly options?: {
     disableOfflineQueue?: boolean;
     socket?: { socketTimeout?: number; reconnectStrategy?: unknown };
@@ -57,7 +67,7 @@ interface RawCluster extends AnyRaw {
   nodeClient(node: object): Promise<RawClient>;
 }
 
-interface RawSentinel extends AnyRaw {
+interface RawSentinel extends AnyRaw, RawSubscriber {
   /** Undefined while the client is not connected to the master. */
   getMasterNode(): object | undefined;
   sendCommand(isReadonly: boolean, args: readonly string[], options?: SendOptions): Promise<unknown>;
@@ -151,6 +161,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     if (!this.isReady) this.#onLoss();
     return this.probe();
   }
+
+  abstract openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection>;
 
   on(event: "ready" | "close", listener: () => void): void {
     this.#events.on(event, listener);
@@ -261,6 +273,10 @@ class Single extends NodeRedisClient<RawClient> {
     if (!this.raw.options?.disableOfflineQueue) await this.untilReady();
     return this.raw.sendCommand(["PING"]);
   }
+
+  openSubscriber(_channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(this.raw, false, this.keyPrefix, events);
+  }
 }
 
 class ClusterClient extends NodeRedisClient<RawCluster> {
@@ -287,6 +303,25 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
     await this.untilReady();
     const node = await this.raw.nodeClient(this.raw.getRandomNode());
     return node.sendCommand(["PING"]);
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(await this.#nodeOf(this.keyPrefix + channel), true, this.keyPrefix, events);
+  }
+
+  /** Returns the client of the master that serves the slot of a key. The others answer with a redirection. */
+  async #nodeOf(key: string): Promise<RawClient> {
+    let failure: unknown;
+    for (const master of this.raw.masters) {
+      try {
+        const node = await this.raw.nodeClient(master);
+        await node.sendCommand(["EXISTS", key]);
+        return node;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure ?? new Error("The Cluster has no connected master");
   }
 }
 
@@ -320,6 +355,10 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
 
   protected probe(): Promise<unknown> {
     return this.send(undefined, ["PING"], PLAIN);
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return new SentinelSubscriber(this.raw, this.keyPrefix, channel, events);
   }
 
   #endOfRound(): Promise<void> {

@@ -91,13 +91,13 @@ export class AppSessions {
       if (!(present instanceof StoredSession) || present.id !== session.id) {
         // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
-        await this.kill(old, tombstoneTtl, token);
+        await this.kill(old, tombstoneTtl, token, "replaced");
         return;
       }
       await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
-    await this.kill(old, tombstoneTtl, token);
+    await this.kill(old, tombstoneTtl, token, "replaced");
     await this.create(session, deadline);
   }
 
@@ -140,7 +140,7 @@ export class AppSessions {
       if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
       // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
       this.#connection.assertInTime(deadline);
-      await this.index.kill(surplus);
+      await this.index.kill(surplus, "limit");
       this.#connection.assertInTime(deadline);
     }
   }
@@ -470,11 +470,17 @@ export class AppSessions {
    * Ends a session. Returns 1, or 0 if it does not exist.
    * @param tombstoneTtl ms; see lua/include/leave-tombstone.lua
    * @param token the session's token if a client has sent it. Then the session is ended even if the token was rotated before.
+   * @param reason why it ends, for the announcement
    */
-  async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref), token?: string): Promise<number> {
+  async kill(
+    ref: string,
+    tombstoneTtl = tombstoneTtlOf(ref),
+    token?: string,
+    reason: operations.WishedEnd = "killed",
+  ): Promise<number> {
     const killed = await this.#follow(
       ref,
-      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
+      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl, reason }, deadline),
       (count) => count || null,
       token === undefined ? undefined : this.#families.end(token),
     );

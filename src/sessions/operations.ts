@@ -81,6 +81,13 @@ interface LeavesMark {
   markTtl: number;
 }
 
+/** Why a caller ends sessions, for the announcement. */
+export type WishedEnd = "killed" | "replaced" | "limit";
+
+interface Ends {
+  reason: WishedEnd;
+}
+
 interface Rotation extends ByRef, LeavesTombstone, LeavesMark {
   to: string;
   /** TTL of the redirect, ms; 0 to leave a tombstone */
@@ -276,7 +283,7 @@ export const get = {
 export const confirm = {
   script: scripts.confirm,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ now }) => [now],
+  args: ({ ref, now }) => [ref, now],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("be confirmed");
     return Number(reply) === -3 ? TOO_MUCH : foundOf(reply as string | null | [header: string], ref, now, null);
@@ -400,7 +407,7 @@ export const kill = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, tombstoneTtl }) => [tombstoneTtl, ref],
   reply: (reply: number | string) => parseTombstone(reply) ?? toNumber(reply),
-} satisfies SessionOperation<ByRef & LeavesTombstone, number | Tombstone>;
+} satisfies SessionOperation<ByRef & LeavesTombstone & Ends, number | Tombstone>;
 
 export const rotate = {
   script: scripts.rotate,
@@ -457,7 +464,10 @@ export const killMany = {
   ],
   args: ({ entries, tombstoneTtl }) => [tombstoneTtl, ...groupByUser(entries)],
   reply: toNumber,
-} satisfies SessionOperation<LeavesTombstone & { entries: readonly Entry[]; except: string | undefined }, number>;
+} satisfies SessionOperation<
+  LeavesTombstone & Ends & { entries: readonly Entry[]; except: string | undefined },
+  number
+>;
 
 export const barLegacy = {
   script: scripts.barLegacy,
