@@ -75,18 +75,22 @@ export class SessionWriter {
     const maxPerUser = newId === "" ? undefined : limits.maxPerUser;
     const removals = removalLines(changes);
     const send = () =>
-      this.queue.add(ref, changedLines(changes, serializer), (changed) =>
-        this.#sessions.update({
-          ref,
-          id: newId,
-          now,
-          ttl,
-          changes: removals + changed,
-          maxBytes,
-          maxKeys,
-          maxPerUser,
-          overflow,
-        }),
+      this.queue.add(
+        ref,
+        changedLines(changes, serializer),
+        (changed) =>
+          this.#sessions.update({
+            ref,
+            id: newId,
+            now,
+            ttl,
+            changes: removals + changed,
+            maxBytes,
+            maxKeys,
+            maxPerUser,
+            overflow,
+          }),
+        maxPerUser !== undefined,
       );
     const { firstSave } = tracked;
     // Most sessions were loaded, so they have no first save.
@@ -127,19 +131,23 @@ export class SessionWriter {
     const { now } = timeout;
     const { absolute, maxPerUser, overflow } = this.#settings.limits;
     const write = tracked.trackWrite(
-      this.queue.add(ref, text.inline, (inline) =>
-        this.#sessions.replace({
-          ref,
-          id,
-          now,
-          ttl,
-          mode,
-          text: inline,
-          staged: text.staged,
-          absolute,
-          maxPerUser,
-          overflow,
-        }),
+      this.queue.add(
+        ref,
+        text.inline,
+        (inline) =>
+          this.#sessions.replace({
+            ref,
+            id,
+            now,
+            ttl,
+            mode,
+            text: inline,
+            staged: text.staged,
+            absolute,
+            maxPerUser,
+            overflow,
+          }),
+        maxPerUser !== undefined,
       ),
     );
     tracked.trackFirstSave(
