@@ -129,6 +129,11 @@ export class SessionTracker {
     const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
     const isFound = await this.#writer.queue.add(from, "", () => this.#sessions.rotateRef(from, to, grace));
     if (!isFound) return false;
+    if (!req.session) {
+      // The request has destroyed it meanwhile. Without a grace, the old id no longer led to it.
+      await this.destroy(sid);
+      return false;
+    }
     const tracked = this.#tracking.get(req.session);
     // The cookie, too.
     Object.assign(session, req.session);

@@ -11,6 +11,7 @@ import { editFields, readFields } from "../support/session-text.js";
 import { Browser, serve } from "./support/browser.js";
 import { SETTINGS } from "./support/races.js";
 import { rot13 } from "./support/serializers.js";
+import { done } from "./support/site.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
@@ -281,6 +282,29 @@ describe("a rotated session that is ended stays ended", () => {
     expect((await browser.get("/me")).body).toMatchObject({ color: "green" });
     expect(await store.length()).toBe(1);
   });
+});
+
+test.each([10, 0])("rotate with grace %i leaves no session if the request destroys it meanwhile", async (grace) => {
+  const store = t.store();
+  const app = express();
+  app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false }));
+  app.get("/begin", (req, res) => {
+    req.session.userId = "alice";
+    res.json({});
+  });
+  app.get("/end", async (req, res) => {
+    const rotation = store.rotate(req, { grace }).catch(String);
+    // The rotation is sent first, and no answer can arrive between two microtasks.
+    for (let i = 0; i < 5; i++) await null;
+    await done((ready) => req.session.destroy(ready));
+    res.json({ rotated: await rotation });
+  });
+  const served = await serve(app);
+  const browser = new Browser(served.url);
+  await browser.get("/begin");
+  expect((await browser.get("/end")).body).toEqual({ rotated: false });
+  expect(await store.length()).toBe(0);
+  await served.close();
 });
 
 describe("rotate refuses", () => {
