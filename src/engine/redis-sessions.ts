@@ -75,7 +75,7 @@ export class RedisSessionsSource {
     const outcome = await this.#importFields(fields, token, dryRun);
     if (outcome === "damaged" || dryRun) return outcome;
     await this.#remove(key, token, fields.id ?? "");
-    if (outcome === "imported" || outcome === "present") await this.#sessions.endMark(refOf(token));
+    await this.#sessions.endMark(refOf(token));
     return outcome;
   }
 
@@ -95,7 +95,7 @@ export class RedisSessionsSource {
     }
     const staged = await this.#sessions.stageIfLarge(text);
     const inline = staged === undefined ? text : "";
-    const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, mode: "once", text: inline, staged });
+    const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, text: inline, staged, markTtl: BAR_TTL });
     return replaced === "written" ? "imported" : replaced;
   }
 

@@ -23,7 +23,8 @@ const ANNOUNCEMENT_INTERVAL = 86_400_000;
  *
  * A session is taken over when a request first brings its id: it is read, written in our layout, and only then removed, so
  * that a crash between two steps loses none. A session that is ended between the steps does not come back: ending it
- * leaves a tombstone (lua/include/leave-tombstone.lua), and `replace` in the mode "absent" does not write over that.
+ * leaves a tombstone (lua/include/leave-tombstone.lua), and `replace` in the mode "absent" does not write over that. It does not
+ * come back after a crash either: writing it sets a mark, which stays until a moment after the source was removed.
  *
  * `killsoid` and `clear` cannot find the sessions that were not taken over yet. They set a bar in Redis, and `replace` in
  * the mode "absent" does not write while there is one for the session's user or for the app.
@@ -55,9 +56,9 @@ export class ConnectRedisSessions {
     const now = Date.now();
     const ttl = Math.min(ttlLeft, this.#idleTimeoutOf(session, now));
     if (ttl > 0 || endless) {
-      await this.#writer.takeOver(sid, session, { now, ttl }, userIfValid(session, userId), now);
+      await this.#writer.takeOver(sid, session, { now, ttl }, userIfValid(session, userId), now, this.barTtl);
     }
-    await this.remove(sid);
+    await this.#removeTakenOver(sid);
   }
 
   /** Moves all sessions into our layout. They keep the time that they have left. */
@@ -74,7 +75,7 @@ export class ConnectRedisSessions {
     return importAll(this.#connection, { prefix, type: "string" }, options, async (key) => {
       const sid = key.slice(prefix.length);
       const outcome = await this.#import(sid, dryRun);
-      if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.remove(sid);
+      if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.#removeTakenOver(sid);
       return outcome;
     });
   }
@@ -95,7 +96,7 @@ export class ConnectRedisSessions {
     const used = ttlLeft < ttl ? Math.round(now - (ttl - ttlLeft) * 1000) : now;
     const replaced = dryRun
       ? await this.#writer.wouldTakeOver(sid, id)
-      : await this.#writer.takeOver(sid, session, { now: used, ttl }, id, now);
+      : await this.#writer.takeOver(sid, session, { now: used, ttl }, id, now, this.barTtl);
     return replaced === "written" ? "imported" : replaced;
   }
 
@@ -107,11 +108,16 @@ export class ConnectRedisSessions {
     return idleTimeoutOf(session, this.#settings, now).ttl;
   }
 
+  async #removeTakenOver(sid: string): Promise<void> {
+    await this.remove(sid);
+    await this.#writer.endMark(sid);
+  }
+
   async remove(sid: string): Promise<void> {
     await this.#command(sid, (client, key) => client.del(key));
   }
 
-  /** How long the bar of a mass logout lasts, in ms. */
+  /** How long the bar of a mass logout, and the mark of a session that was taken over, last, in ms. */
   get barTtl(): number {
     return this.#settings.endless ? MAX_TTL * 1000 : BAR_TTL;
   }

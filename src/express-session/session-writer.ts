@@ -163,12 +163,20 @@ export class SessionWriter {
   }
 
   /**
-   * Writes a session that connect-redis left, unless there is one, or it was ended or barred. Whatever its size: otherwise
-   * every request of its user would fail.
+   * Writes a session that connect-redis left, unless there is one, or it was taken over before, ended or barred. Whatever its
+   * size: otherwise every request of its user would fail.
    * @param timeout as of its last use
    * @param now ms
+   * @param markTtl as for AppSessions.takeOver()
    */
-  takeOver(sid: string, session: object, timeout: IdleTimeout, id: string, now: number): Promise<Replaced> {
+  takeOver(
+    sid: string,
+    session: object,
+    timeout: IdleTimeout,
+    id: string,
+    now: number,
+    markTtl: number,
+  ): Promise<Replaced> {
     const ref = this.#refs.of(sid);
     const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
     const text = this.#textOf(head, snapshot(session), UNBOUNDED);
@@ -176,8 +184,13 @@ export class SessionWriter {
     // To take a session over is no sign-in, so maxPerUser does not apply.
     const { absolute } = this.#settings.limits;
     return this.queue.add(ref, text.inline, (inline) =>
-      this.#sessions.takeOver({ ref, id, now, ttl, mode: "absent", text: inline, staged: text.staged, absolute }),
+      this.#sessions.takeOver({ ref, id, now, ttl, text: inline, staged: text.staged, absolute, markTtl }),
     );
+  }
+
+  /** Must be called when the source of a session that was taken over is removed. */
+  endMark(sid: string): Promise<void> {
+    return this.#sessions.endMark(this.#refs.of(sid));
   }
 
   /** What `takeOver` would do. Writes nothing. */

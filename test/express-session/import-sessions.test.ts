@@ -2,7 +2,7 @@ import { RedisStore as ConnectRedis10 } from "connect-redis10";
 import type { SessionData } from "express-session";
 import { createClient } from "redis";
 import { describe, expect, test } from "vitest";
-import type { RedisStoreOptions } from "../../src/express-session/index.js";
+import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
 import type { ImportCounts } from "../../src/index.js";
 import { call } from "../contract/store.js";
 import { readStored } from "../support/index-check.js";
@@ -137,6 +137,34 @@ describe("importSessions", () => {
       expect(await t.db.keys("sess:*")).toEqual([]);
     },
   );
+
+  const ENDS: [string, (store: RedisStore) => Promise<unknown>][] = [
+    ["the engine", () => t.rs.kill({ app: "sess", ref: "~sid0" })],
+    ["maxPerUser", () => t.store({ maxPerUser: 1 }).set("other", withCookie({ userId: "user0" }))],
+    ["its expiry", () => t.db.del("rs:{sess}:s:~sid0")],
+    ["destroy of another store without legacy", () => t.store({ legacy: false }).destroy("sid0")],
+  ];
+  describe.each([
+    ["an import", (store: RedisStore) => store.importSessions()],
+    ["a request", (store: RedisStore) => store.get("sid0")],
+  ])("after %s that failed before it removed the source", (_what, takeOver) => {
+    test.each(ENDS)("a session that %s ended does not come back", async (_how, end) => {
+      await plant(1);
+      const client = t.redis.client();
+      client.del = (() => Promise.reject(new Error("the connection is lost"))) as typeof client.del;
+      const store = t.store();
+      await expect(takeOver(t.store({ client }))).rejects.toMatchObject({ name: "redisError" });
+      expect(await store.get("sid0")).toMatchObject({ userId: "user0" });
+      await end(store);
+      // Tombstones last for a minute only.
+      for (const key of await t.db.keys("rs:{sess}:s:*")) if ((await t.db.get(key)) === ">") await t.db.del(key);
+      expect(await t.db.exists("sess:sid0")).toBe(1);
+      expect(await store.importSessions()).toEqual({ ...NONE, ended: 1, complete: true });
+      expect(await store.get("sid0")).toBeNull();
+      expect(await t.db.exists("sess:sid0")).toBe(0);
+      expect(await t.db.pttl("rs:{sess}:imported:~sid0")).toBeLessThanOrEqual(60_000);
+    });
+  });
 
   test("loses no session and no write of requests that are served meanwhile", async () => {
     await plant(200);
