@@ -9,6 +9,7 @@ import type { SessionIndex } from "../sessions/session-index.js";
 import type { Imported, ImportOptions } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
+import { type Snapshot, snapshot } from "./changes.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -56,7 +57,8 @@ export class ConnectRedisSessions {
     const now = Date.now();
     const ttl = Math.min(ttlLeft, this.#idleTimeoutOf(session, now));
     if (ttl > 0 || endless) {
-      await this.#writer.takeOver(sid, session, { now, ttl }, userIfValid(session, userId), now, this.barTtl);
+      const id = userIfValid(session, userId);
+      await this.#writer.takeOver(sid, snapshot(session), { now, ttl }, id, now, this.barTtl);
     }
     await this.#removeTakenOver(sid);
   }
@@ -91,12 +93,14 @@ export class ConnectRedisSessions {
     const now = Date.now();
     const ttl = this.#idleTimeoutOf(session, now);
     if (ttl <= 0 && !this.#settings.endless) return "expired";
+    const lines = snapshotIfWritable(session);
+    if (lines === undefined) return "damaged";
     const id = userIfValid(session, this.#settings.userId);
     // It was last used when it had its whole idle timeout.
     const used = ttlLeft < ttl ? Math.round(now - (ttl - ttlLeft) * 1000) : now;
     const replaced = dryRun
       ? await this.#writer.wouldTakeOver(sid, id)
-      : await this.#writer.takeOver(sid, session, { now: used, ttl }, id, now, this.barTtl);
+      : await this.#writer.takeOver(sid, lines, { now: used, ttl }, id, now, this.barTtl);
     return replaced === "written" ? "imported" : replaced;
   }
 
@@ -162,6 +166,16 @@ export class ConnectRedisSessions {
 async function parseIfSession(text: string, serializer: Serializer): Promise<SessionData | undefined> {
   const parsed = await parse(text, serializer).catch(() => undefined);
   return isPlainObject(parsed?.cookie) ? parsed : undefined;
+}
+
+/** Returns undefined for a session that is nested too deeply: JSON.parse can read it, but JSON.stringify cannot write it. */
+function snapshotIfWritable(session: object): Snapshot | undefined {
+  try {
+    return snapshot(session);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws SessionError `redisError` if the text is not a session */

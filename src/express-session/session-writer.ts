@@ -165,13 +165,14 @@ export class SessionWriter {
   /**
    * Writes a session that connect-redis left, unless there is one, or it was taken over before, ended or barred. Whatever its
    * size: otherwise every request of its user would fail.
+   * @param lines its data
    * @param timeout as of its last use
    * @param now ms
    * @param markTtl as for AppSessions.takeOver()
    */
   takeOver(
     sid: string,
-    session: object,
+    lines: Snapshot,
     timeout: IdleTimeout,
     id: string,
     now: number,
@@ -179,7 +180,7 @@ export class SessionWriter {
   ): Promise<Replaced> {
     const ref = this.#refs.of(sid);
     const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
-    const text = this.#textOf(head, snapshot(session), UNBOUNDED);
+    const text = this.#textOf(head, lines, UNBOUNDED);
     const ttl = this.#storedTtl({ now, ttl: timeout.ttl - (now - timeout.now) / 1000 });
     // To take a session over is no sign-in, so maxPerUser does not apply.
     const { absolute } = this.#settings.limits;

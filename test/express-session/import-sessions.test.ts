@@ -76,17 +76,20 @@ describe("importSessions", () => {
     await t.db.set("sess:past", JSON.stringify({ cookie, userId: "alice" }), "EX", 100);
     await t.db.set("sess:config", '{"theme":"dark"}');
     await t.db.set("sess:text", "not json");
+    // JSON.parse reads it, JSON.stringify cannot write it.
+    const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    await t.db.set("sess:deep", `{"cookie":{"originalMaxAge":null},"deep":${deep}}`);
     await t.db.hset("sess:hash", "cookie", "1");
     const store = t.store();
     await store.get("sid1");
     await t.db.set("sess:sid1", JSON.stringify(withCookie({ userId: "user1" })), "EX", 100);
-    const counts = { ...NONE, imported: 2, expired: 1, present: 1, damaged: 2, complete: true };
+    const counts = { ...NONE, imported: 2, expired: 1, present: 1, damaged: 3, complete: true };
     const before = (await t.db.keys("*")).toSorted();
     expect(await store.importSessions({ dryRun: true })).toEqual(counts);
     expect((await t.db.keys("*")).toSorted()).toEqual(before);
     expect(await store.importSessions()).toEqual(counts);
-    expect((await t.db.keys("sess:*")).toSorted()).toEqual(["sess:config", "sess:hash", "sess:text"]);
-    expect(await store.importSessions()).toEqual({ ...NONE, damaged: 2, complete: true });
+    expect((await t.db.keys("sess:*")).toSorted()).toEqual(["sess:config", "sess:deep", "sess:hash", "sess:text"]);
+    expect(await store.importSessions()).toEqual({ ...NONE, damaged: 3, complete: true });
   });
 
   test("reads sessions with the store's serializer, and leaves those of another", async () => {
