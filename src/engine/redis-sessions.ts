@@ -1,3 +1,4 @@
+import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
@@ -58,9 +59,11 @@ export class RedisSessionsSource {
   /** Moves all sessions into our layout. They keep the time that they have left. */
   async importAll(options: Checked<"importSessions">): Promise<Imported> {
     const { dryRun } = options;
+    const sizeOf = (client: Commands, key: string) => client.hstrlen(key, "d");
     // A logout during the import must bar the sessions that are left.
     if (!dryRun) await this.#sessions.index.announceLegacy(BAR_TTL, ANNOUNCEMENT_TTL);
-    const done = await importAll(this.#connection, { prefix: this.#prefix, type: "hash" }, options, async (key) => {
+    const source = { prefix: this.#prefix, type: "hash", sizeOf } as const;
+    const done = await importAll(this.#connection, source, options, async (key) => {
       const token = key.slice(this.#prefix.length);
       return isToken(token) ? this.#import(key, token, dryRun) : undefined;
     });

@@ -72,9 +72,10 @@ export class ConnectRedisSessions {
     ]);
     const { dryRun } = checkImportOptions(options);
     const { prefix } = this.#settings;
+    const sizeOf = (client: Commands, key: string) => client.strlen(key);
     // A logout during the import must bar the sessions that are left.
     if (!dryRun) await this.#index.announceLegacy(this.barTtl, ANNOUNCEMENT_TTL);
-    return importAll(this.#connection, { prefix, type: "string" }, options, async (key) => {
+    return importAll(this.#connection, { prefix, type: "string", sizeOf }, options, async (key) => {
       const sid = key.slice(prefix.length);
       const outcome = await this.#import(sid, dryRun);
       if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.#removeTakenOver(sid);
@@ -91,8 +92,10 @@ export class ConnectRedisSessions {
     const session = await withinTimeout(this.#connection, parseIfSession(text, this.#settings.serializer ?? JSON));
     if (session === undefined) return "damaged";
     const now = Date.now();
-    const ttl = this.#idleTimeoutOf(session, now);
-    if (ttl <= 0 && !this.#settings.endless) return "expired";
+    const timeout = this.#idleTimeoutOf(session, now);
+    if (timeout <= 0 && !this.#settings.endless) return "expired";
+    // The option `ttl` of connect-redis may have been longer than that of this store, which applies from the next use on.
+    const ttl = Number.isFinite(ttlLeft) ? Math.max(timeout, ttlLeft) : timeout;
     const lines = snapshotIfWritable(session);
     if (lines === undefined) return "damaged";
     const id = userIfValid(session, this.#settings.userId);

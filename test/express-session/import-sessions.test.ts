@@ -58,7 +58,8 @@ describe("importSessions", () => {
   const OPTIONS: [string, RedisStoreOptions, ttl: number][] = [
     ["disableTouch", { disableTouch: true }, 60],
     ["disableTTL", { disableTTL: true }, -1],
-    ["a function for the ttl", { ttl: () => 40 }, 40],
+    ["a function for the ttl", { ttl: () => 400 }, 60],
+    ["a ttl that is shorter than that of connect-redis", { ttl: () => 40 }, 60],
     ["hashIds", { hashIds: true }, 60],
   ];
   test.each(OPTIONS)("works with %s", async (_name, options, ttl) => {
@@ -98,6 +99,39 @@ describe("importSessions", () => {
     expect(await t.store().importSessions()).toMatchObject({ imported: 0, damaged: 1 });
     expect(await t.store({ serializer: rot13 }).importSessions()).toMatchObject({ imported: 1, damaged: 0 });
     expect(await t.store({ serializer: rot13 }).get("sid")).toMatchObject({ userId: "alice" });
+  });
+
+  test("does not shorten a session that connect-redis wrote with a longer ttl", async () => {
+    await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" }, null)), "EX", 1_000_000);
+    const store = t.store();
+    await store.importSessions();
+    const [listed] = (await store.soid("alice")).sessions;
+    expect(await t.db.ttl("rs:{sess}:s:~sid")).toBeGreaterThan(999_000);
+    expect(Math.abs((listed?.expires ?? 0) - Date.now() - 1_000_000_000)).toBeLessThan(10_000);
+    // From the next request on, the store's own ttl applies.
+    const session = (await store.get("sid")) as SessionData;
+    await store.touch("sid", session);
+    expect(await t.db.ttl("rs:{sess}:s:~sid")).toBeLessThanOrEqual(86_400);
+  });
+
+  test("reads large sessions one by one, and several small ones at once", async () => {
+    await plant(30, (n) => ({ userId: `user${n}`, ...(n % 3 === 0 && { big: "x".repeat(300_000) }) }));
+    const client = t.redis.client();
+    const get = client.get.bind(client);
+    let [large, small, most] = [0, 0, { large: 0, small: 0 }];
+    client.get = (async (key: string) => {
+      const isLarge = Number(key.slice("sess:sid".length)) % 3 === 0;
+      if (isLarge) large++;
+      else small++;
+      most = { large: Math.max(most.large, large), small: Math.max(most.small, small) };
+      const text = await get(key);
+      if (isLarge) large--;
+      else small--;
+      return text;
+    }) as typeof client.get;
+    expect(await t.store({ client }).importSessions()).toEqual({ ...NONE, imported: 30, complete: true });
+    expect(most.large).toBe(1);
+    expect(most.small).toBeGreaterThan(3);
   });
 
   test("finds the sessions below a keyPrefix of the client", async () => {
