@@ -249,6 +249,11 @@ export class SessionIndex {
     return { sessions, next };
   }
 
+  /** Returns a session without its data, and without touching it. Returns null if it does not exist. */
+  async header(ref: string): Promise<StoredSession | null> {
+    return (await this.#readHeaders([{ id: "", ref }]))[0] ?? null;
+  }
+
   /** Returns sessions of a user without their data, newest first, and the number of the user's sessions. */
   async headersOfUser(id: string, { offset, limit }: Part): Promise<{ sessions: StoredSession[]; total: number }> {
     const found = await this.#datedEntriesOfUser(id);
