@@ -112,7 +112,7 @@ export const TEXTS = {
   endAllNote: "The user is signed out everywhere at once.",
   endApp: "End all sessions of the app…",
   endAppOf: "End all sessions of {app}",
-  endAppNote: "Everybody is signed out at once, you included. This cannot be undone.",
+  endAppNote: "Everybody is signed out at once. This cannot be undone.",
   typeApp: "Type {app} to confirm",
   typeAppWrong: "The typed name is not {app}. Nothing was ended.",
   reason: "Reason",
