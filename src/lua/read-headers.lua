@@ -7,7 +7,8 @@
 local last_byte = ARGV[1]
 
 local headers = {}
-for i = 1, #KEYS do
+-- From the last to the first, because ioredis-mock returns only a table that was filled in this order as a list.
+for i = #KEYS, 1, -1 do
   local session = KEYS[i]
   local text = redis.pcall('GETRANGE', session, '0', last_byte)
   if type(text) ~= 'string' then text = '' end
