@@ -3,7 +3,7 @@ import type { RedisSessions } from "../engine/engine.js";
 import type { Killed } from "../types.js";
 import { describeError } from "../util/describe-error.js";
 import type { DashboardAction, DashboardOptions } from "./options.js";
-import type { Visit } from "./visit.js";
+import { isPublic, type Visit } from "./visit.js";
 
 /** The sessions to end: those of a `DashboardAction`. */
 export type Target = Pick<DashboardAction, "action" | "id" | "ref">;
@@ -21,7 +21,9 @@ export async function end(visit: Visit, target: Target, reason: string): Promise
   try {
     ended = (await kill(visit, target)).kill;
   } finally {
-    isLogged = await log(visit, { actor: visit.person.actor, app: visit.app, ...target, reason, ended });
+    const { ref, ...others } = target;
+    const session = ref === undefined || !isPublic(ref) ? {} : { ref };
+    isLogged = await log(visit, { actor: visit.person.actor, app: visit.app, ...others, ...session, reason, ended });
   }
   return { ended, isLogged };
 }

@@ -43,7 +43,7 @@ export interface DashboardAction {
   app: string;
   /** The user whose sessions were ended. Absent for `killall`, and for a session without a user. */
   id?: string;
-  /** The session that was ended. Only for `kill`. */
+  /** The session that was ended. Only for `kill`. Absent for a session of RedisStore, whose ref may contain its id. */
   ref?: string;
   /** Why, in the person's words: 1 to 500 characters. */
   reason: string;

@@ -103,8 +103,9 @@ async function endingOf(visit: Visit, segments: readonly string[]): Promise<Endi
     };
   }
   const { id, ref } = visit.show(await sessionOf(visit, name, false));
+  const whose = id === "" ? {} : { id };
   return {
-    target: id === "" ? { action: "kill", ref } : { action: "kill", id, ref },
+    target: { action: "kill", ...whose, ref },
     heading: texts.endSession,
     note: visit.text("endSessionNote", { id: id === "" ? texts.anonymous : id }),
     back: id === "" ? visit.url("sessions") : visit.userUrl(id),

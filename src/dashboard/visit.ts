@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { internalsOf } from "../engine/internals.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
+import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Session } from "../types.js";
 import type { Formats } from "./formats.js";
@@ -88,7 +89,7 @@ export class Visit {
 
   /** The URL of a session's page. The ref of a RedisStore session may contain its id, so it is sealed. */
   sessionUrl(ref: string, ...parts: readonly string[]): string {
-    return this.url("session", ref.startsWith("~") ? this.keyring.seal("session", ref) : ref, ...parts);
+    return this.url("session", isPublic(ref) ? ref : this.keyring.seal("session", ref), ...parts);
   }
 
   /** A moment as a relative time: "2 minutes ago". The script adds the exact time in the reader's time zone. */
@@ -114,3 +115,8 @@ export class Visit {
 
 /** A session without its data. */
 export type Listed = Omit<Session, "d">;
+
+/** Whether a ref may be shown and logged. That of a session of RedisStore may contain its id, which is half of a key to it. */
+export function isPublic(ref: string): boolean {
+  return !ref.startsWith(STORE_REF_PREFIX);
+}

@@ -1,6 +1,6 @@
 import { parseData, type StoredSession } from "../../sessions/session-text.js";
 import { type Content, type Html, html } from "../html.js";
-import type { Visit } from "../visit.js";
+import { isPublic, type Visit } from "../visit.js";
 import { layout } from "./layout.js";
 import { badges, deviceOf, ending, lastUse, userLink } from "./parts.js";
 
@@ -27,7 +27,7 @@ export function sessionPage(visit: Visit, stored: StoredSession): Html {
     [texts.cookie, session.maxAge === null ? texts.untilClosed : session.maxAge && visit.formats.span(session.maxAge)],
     [texts.reads, visit.formats.number(session.r)],
     [texts.writes, visit.formats.number(session.w)],
-    [texts.ref, html`<span class="mono">${session.ref}</span>`],
+    [texts.ref, isPublic(session.ref) && html`<span class="mono">${session.ref}</span>`],
   ];
   return layout(visit, {
     title: texts.session,
