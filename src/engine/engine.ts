@@ -28,6 +28,8 @@ import type {
   CreateOptions,
   DefaultData,
   GetOptions,
+  Imported,
+  ImportSessionsOptions,
   Incremented,
   IncrementOptions,
   KillallOptions,
@@ -63,6 +65,7 @@ import {
   fixedFieldsOf,
   type MethodName,
 } from "./options.js";
+import { RedisSessionsSource } from "./redis-sessions.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -94,6 +97,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
+  /** About how many events the stream of an app keeps; 0 for no stream. Undefined if changes are not announced. */
+  readonly #maxEvents: number | undefined;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
@@ -103,13 +108,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, events = false } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
     } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
+    this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
     this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
@@ -378,6 +384,20 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
+  readonly importSessions: {
+    (options: ImportSessionsOptions, callback: Callback<Imported>): void;
+    /**
+     * Moves all sessions of an app that redis-sessions 2 to 4 wrote. Their tokens, users, data, counters and times are kept.
+     * redis-sessions must no longer run: it would not find the sessions. Redis is scanned in small steps, so this call may take
+     * longer than `timeout`; each step is limited by `timeout`. If it fails or is stopped, call it again to import the rest.
+     * @throws SessionError `timeout` or `unavailable` if Redis does not answer; sessions that were imported by then stay imported
+     */
+    (options: ImportSessionsOptions): Promise<Imported>;
+  } = method(this.#calls, "importSessions", (options) => {
+    const { app, namespace = this.#namespace } = options;
+    return new RedisSessionsSource(this.#connection, this.#app(app), namespace, app).importAll(options);
+  });
+
   readonly wipe: {
     (callback: Callback<Wiped>): void;
     /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
@@ -429,7 +449,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): AppSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
+      const keys = new Keys(this.#namespace, name, this.#maxEvents);
+      app = new AppSessions(this.#connection, keys, () => this.#wiper.register(name));
       this.#apps.set(name, app);
     }
     return app;

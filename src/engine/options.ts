@@ -7,6 +7,7 @@ import type {
   ConfirmOptions,
   CreateOptions,
   GetOptions,
+  ImportSessionsOptions,
   IncrementOptions,
   KillallOptions,
   KillOptions,
@@ -38,7 +39,10 @@ import {
   checkBoolean,
   checkDevice,
   checkExcept,
+  checkForeignNamespace,
+  checkFrom,
   checkId,
+  checkImportOptions,
   checkInteger,
   checkIp,
   checkLimit,
@@ -75,6 +79,7 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  importSessions: ImportSessionsOptions;
 }
 
 export type MethodName = keyof MethodOptions;
@@ -163,6 +168,14 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  importSessions: {
+    app,
+    from: ({ from }) => checkFrom(from),
+    namespace: ({ namespace }) => checkForeignNamespace(namespace),
+    dryRun: (options) => checkImportOptions(options).dryRun,
+    onProgress: (options) => checkImportOptions(options).onProgress,
+    signal: (options) => checkImportOptions(options).signal,
+  },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
 /** The checked options of a method. */
@@ -191,6 +204,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 
 /** The names of each method's options. */
@@ -308,7 +322,15 @@ const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: R
   nested: aBoolean,
   maxBytes: anInteger(1),
   maxKeys: anInteger(1),
+  events: {
+    be: "a boolean or { stream }, where stream is an integer >= 1",
+    test: (value) => aBoolean.test(value) || (anObject.test(value) && hasOnlyStream(value as object)),
+  },
 };
+
+function hasOnlyStream(value: object): boolean {
+  return Object.keys(value).join() === "stream" && anInteger(1).test((value as { stream?: unknown }).stream);
+}
 
 const ENGINE: OptionsOwner = {
   name: "RedisSessions",

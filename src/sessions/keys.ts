@@ -1,8 +1,10 @@
+import type { Announcing, AppKeys } from "../redis/operation.js";
+
 /**
  * The Redis keys of an app. All contain the hash tag `{app}`, so they share one Cluster slot. docs/storage-layout.md is the
  * public description: change both together.
  */
-export class Keys {
+export class Keys implements AppKeys {
   /** zset, ref → last activity (ms): the sessions of the app. */
   readonly active: string;
   /** zset, id → last activity (ms): the users of the app. */
@@ -27,7 +29,12 @@ export class Keys {
   /** The prefix of all keys of the app, with the hash tag. */
   readonly base: string;
 
-  constructor(namespace: string, app: string) {
+  /** The channel on which changes of the app are announced, see lua/include/announce.lua. */
+  readonly channel: string;
+  readonly announcing: Announcing | undefined;
+
+  /** @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced */
+  constructor(namespace: string, app: string, maxEvents?: number) {
     const base = `${namespace}:{${app}}:`;
     this.app = app;
     this.apps = appsKey(namespace);
@@ -38,6 +45,8 @@ export class Keys {
     this.userSessions = `${base}user-sessions`;
     this.userSessionsOverflow = `${base}user-sessions-overflow`;
     this.legacy = `${base}legacy`;
+    this.channel = `${base}changes`;
+    this.announcing = maxEvents === undefined ? undefined : { stream: `${base}events`, maxEvents };
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
@@ -47,6 +56,14 @@ export class Keys {
    */
   barred(id: string): string {
     return `${this.base}barred:${id}`;
+  }
+
+  /**
+   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
+   * removed. While the mark exists, the session is not imported again.
+   */
+  imported(ref: string): string {
+    return `${this.base}imported:${ref}`;
   }
 
   /** string with a TTL: a text that a script will rename to a session's key. */
