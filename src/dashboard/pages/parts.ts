@@ -64,7 +64,7 @@ ${
     ? html`<th scope="row">${device}${badges(visit, session)}</th>`
     : html`<th scope="row">${userLink(visit, id)}${badges(visit, session)}</th>${cell(texts.device, device)}`
 }
-${cell(texts.address, html`<span class="mono">${lastIp ?? ip}</span>`)}
+${cell(texts.address, html`<span class="mono">${lastIp ?? (ip || texts.unknown)}</span>`)}
 ${ofUser && cell(texts.signedIn, visit.moment(session.created))}
 ${cell(texts.lastSeen, lastUse(visit, session))}
 ${ofUser && cell(texts.ends, ending(visit, session))}

@@ -14,7 +14,7 @@ export function sessionPage(visit: Visit, stored: StoredSession): Html {
   const fields: readonly (readonly [label: string, value: Content])[] = [
     [texts.user, userLink(visit, session.id)],
     [texts.device, deviceOf(visit, session)],
-    [texts.address, html`<span class="mono">${session.ip}</span>`],
+    [texts.address, session.ip !== "" && html`<span class="mono">${session.ip}</span>`],
     [texts.lastDevice, session.lastDevice],
     [texts.lastAddress, session.lastIp && html`<span class="mono">${session.lastIp}</span>`],
     [texts.actor, session.actor],
