@@ -33,8 +33,8 @@ db = redis.Redis.from_url(
 
 
 def ref_of(token):
-    """The ref in a session's Redis key: the first 20 bytes of SHA-256(token) as base64url, without padding."""
-    return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:20]).decode().rstrip("=")
+    """The ref in a session's Redis key: the token's first character, and 26 characters of its SHA-256 as base64url."""
+    return token[0] + base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode()[:26]
 
 
 def session_of(token):

@@ -1,5 +1,5 @@
 import { STORE_REF_PREFIX } from "../sessions/keys.js";
-import { refOf } from "../sessions/token.js";
+import { hashText } from "../sessions/token.js";
 
 /**
  * The refs of a store's sessions: `~`, then the session's id, or with `hashIds` the hash of the id.
@@ -17,7 +17,7 @@ export class StoreRefs {
   /** The ref of an id. As in connect-redis, a value that is not a string is accepted: it names no session. */
   of(sid: string): string {
     const text = String(sid);
-    if (this.#hashIds) return STORE_REF_PREFIX + refOf(text);
+    if (this.#hashIds) return STORE_REF_PREFIX + hashText(text);
     // The index stores refs as lines, so a ref must not contain a line feed. Ids of express-session contain neither.
     const isPlain = !text.includes("%") && !text.includes("\n");
     return STORE_REF_PREFIX + (isPlain ? text : text.replace(/[\n%]/g, encodeURIComponent));

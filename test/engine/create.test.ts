@@ -10,8 +10,8 @@ test("returns a token of 64 letters and digits and its ref, and nothing else", a
   const created = await t.create();
   expect(Object.keys(created).sort()).toEqual(["ref", "token"]);
   expect(created.token).toMatch(/^[A-Za-z0-9]{64}$/);
-  const digest = createHash("sha256").update(created.token).digest().subarray(0, 20);
-  expect(created.ref).toBe(digest.toString("base64url"));
+  const digest = createHash("sha256").update(created.token).digest("base64url");
+  expect(created.ref).toBe(created.token[0] + digest.slice(0, 26));
   expect(created.ref).toMatch(/^[\w-]{27}$/);
 });
 

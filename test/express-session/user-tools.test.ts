@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { refOf } from "../../src/sessions/token.js";
+import { hashText } from "../../src/sessions/token.js";
 import { editFields, readFields } from "../support/session-text.js";
 import { rot13 } from "./support/serializers.js";
 import { useStores, withCookie } from "./support/stores.js";
@@ -48,7 +48,7 @@ test.each([false, true])("ref marks the present session in a list; hashIds: %s",
     expect(recent.filter((one) => one.ref === store.ref(sid))).toHaveLength(1);
     expect(await store.ids()).toContain(hashIds ? store.ref(sid) : sid);
   }
-  expect(store.ref("a")).toBe(`~${hashIds ? refOf("a") : "a"}`);
+  expect(store.ref("a")).toBe(`~${hashIds ? hashText("a") : "a"}`);
   await store.killsoid("alice", { except: store.ref(laptop.sid) });
   expect((await store.soid("alice")).sessions.map(({ ref }) => ref)).toEqual([store.ref(laptop.sid)]);
 });
@@ -208,13 +208,13 @@ describe("with hashed ids", () => {
   test("a ref opens nothing", async () => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({}));
-    expect(await store.get(refOf(sid))).toBeNull();
+    expect(await store.get(hashText(sid))).toBeNull();
     expect(await store.get(store.ref(sid))).toBeNull();
   });
 
   test.each([
     ["id", sid],
-    ["ref", `~${refOf(sid)}`],
+    ["ref", `~${hashText(sid)}`],
   ])("killsoid keeps a session by its %s", async (_by, except) => {
     const store = t.store({ hashIds: true });
     await store.set(sid, withCookie({ userId: "alice" }));
