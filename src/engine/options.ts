@@ -6,6 +6,7 @@ import type {
   ActivityOptions,
   ConfirmOptions,
   CreateOptions,
+  EventsOptions,
   GetOptions,
   IncrementOptions,
   KillallOptions,
@@ -37,6 +38,7 @@ import {
   checkApp,
   checkBoolean,
   checkDevice,
+  checkEntry,
   checkExcept,
   checkId,
   checkInteger,
@@ -75,6 +77,7 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  events: EventsOptions;
 }
 
 export type MethodName = keyof MethodOptions;
@@ -106,6 +109,7 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
 const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
+const checkAfter = optional((after) => checkEntry(after));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -163,6 +167,7 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  events: { app, after: ({ after }) => checkAfter(after) },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
 /** The checked options of a method. */
@@ -191,6 +196,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  events: { name: "events", call: "events({ app })" },
 };
 
 /** The names of each method's options. */

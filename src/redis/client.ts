@@ -31,6 +31,7 @@ export interface Commands {
   set(key: string, value: string | number, option: "NX"): Promise<string | null>;
   set(key: string, value: string | number, option: "PX", ms: number): Promise<string | null>;
   strlen(key: string): Promise<unknown>;
+  xrange(key: string, from: string, to: "+", option: "COUNT", count: number): Promise<[id: string, fields: string[]][]>;
   zadd(key: string, score: number, member: string): Promise<unknown>;
   zcard(key: string): Promise<unknown>;
   zcount(key: string, min: number, max: "+inf"): Promise<unknown>;
