@@ -30,6 +30,8 @@ import type {
   EventMap,
   EventsOptions,
   GetOptions,
+  Imported,
+  ImportSessionsOptions,
   Incremented,
   IncrementOptions,
   KillallOptions,
@@ -67,6 +69,7 @@ import {
   fixedFieldsOf,
   type MethodName,
 } from "./options.js";
+import { RedisSessionsSource } from "./redis-sessions.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -430,6 +433,20 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
     return events.after(app, after);
   };
+
+  readonly importSessions: {
+    (options: ImportSessionsOptions, callback: Callback<Imported>): void;
+    /**
+     * Moves all sessions of an app that redis-sessions 2 to 4 wrote. Their tokens, users, data, counters and times are kept.
+     * redis-sessions must no longer run: it would not find the sessions. Redis is scanned in small steps, so this call may take
+     * longer than `timeout`; each step is limited by `timeout`. If it fails or is stopped, call it again to import the rest.
+     * @throws SessionError `timeout` or `unavailable` if Redis does not answer; sessions that were imported by then stay imported
+     */
+    (options: ImportSessionsOptions): Promise<Imported>;
+  } = method(this.#calls, "importSessions", (options) => {
+    const { app, namespace = this.#namespace } = options;
+    return new RedisSessionsSource(this.#connection, this.#app(app), namespace, app).importAll(options);
+  });
 
   readonly wipe: {
     (callback: Callback<Wiped>): void;

@@ -8,6 +8,7 @@ import type {
   CreateOptions,
   EventsOptions,
   GetOptions,
+  ImportSessionsOptions,
   IncrementOptions,
   KillallOptions,
   KillOptions,
@@ -40,7 +41,10 @@ import {
   checkDevice,
   checkEntry,
   checkExcept,
+  checkForeignNamespace,
+  checkFrom,
   checkId,
+  checkImportOptions,
   checkInteger,
   checkIp,
   checkLimit,
@@ -78,6 +82,7 @@ interface MethodOptions {
   activity: ActivityOptions;
   rotate: RotateOptions;
   events: EventsOptions;
+  importSessions: ImportSessionsOptions;
 }
 
 export type MethodName = keyof MethodOptions;
@@ -168,6 +173,14 @@ const CHECKS = {
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
   events: { app, after: ({ after }) => checkAfter(after) },
+  importSessions: {
+    app,
+    from: ({ from }) => checkFrom(from),
+    namespace: ({ namespace }) => checkForeignNamespace(namespace),
+    dryRun: (options) => checkImportOptions(options).dryRun,
+    onProgress: (options) => checkImportOptions(options).onProgress,
+    signal: (options) => checkImportOptions(options).signal,
+  },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
 /** The checked options of a method. */
@@ -197,6 +210,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
   events: { name: "events", call: "events({ app })" },
+  importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 
 /** The names of each method's options. */

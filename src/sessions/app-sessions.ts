@@ -1,10 +1,10 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import { toList } from "../redis/reply.js";
+import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
-import { type Keys, tombstoneTtlOf } from "./keys.js";
+import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
@@ -14,6 +14,9 @@ import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
+
+/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+const LATE_IMPORT = 60_000;
 
 interface LimitedSession extends operations.NewSession, operations.WithLimits {
   /** What happens if the user already has the maximum number of sessions. */
@@ -361,13 +364,34 @@ export class AppSessions {
   }
 
   /**
-   * Writes a session as a whole. Returns whether it was written.
+   * Writes a session as a whole.
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    */
-  replace(session: operations.Replacement): Promise<boolean> {
+  replace(session: operations.Replacement): Promise<operations.Replaced> {
     return this.#writeRegistered(this.#connection.deadline(), (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
+  }
+
+  /**
+   * What `replace` in the mode "absent" or "once" would do with a session. Writes nothing.
+   * @param id as JSON, or ANONYMOUS
+   */
+  async wouldReplace(ref: string, id: string): Promise<operations.Replaced> {
+    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
+    const found = decode(text, ref);
+    if (found instanceof StoredSession) return "present";
+    if (found !== null) return "ended";
+    const bars = [this.#keys.barred(id), this.#keys.barred(ANONYMOUS), this.#keys.imported(ref)];
+    return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
+  }
+
+  /**
+   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
+   * before, and write later.
+   */
+  async endMark(ref: string): Promise<void> {
+    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
   /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */
@@ -475,7 +499,7 @@ export class AppSessions {
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
+  async #writeRegistered<Result>(deadline: number, write: (deadline?: number) => Promise<Result>): Promise<Result> {
     const preparing = this.#prepare();
     if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
     for (let again: number | undefined; ; again = deadline) {

@@ -61,6 +61,14 @@ export class Keys implements AppKeys {
     return `${this.base}barred:${id}`;
   }
 
+  /**
+   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
+   * removed. While the mark exists, the session is not imported again.
+   */
+  imported(ref: string): string {
+    return `${this.base}imported:${ref}`;
+  }
+
   /** string with a TTL: a text that a script will rename to a session's key. */
   staged(name: string): string {
     return `${this.base}new:${name}`;
