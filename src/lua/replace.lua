@@ -80,7 +80,9 @@ else
 end
 --@announce local was_listed = redis.call('ZSCORE', expiry, id .. ref)
 --@announce if was_listed and not present_id then announce('ended', ref, id, 'expired') end
---@announce announce(present_id and 'changed' or 'created', ref, id)
+--@announce -- A session of another package is not new: nobody signs in.
+--@announce local is_taken_over = mode == 'absent' or mode == 'once'
+--@announce if not is_taken_over then announce(present_id and 'changed' or 'created', ref, id) end
 if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
 add_to_index(id, ref, string.match(text, '^%d+'), clock() + ttl_ms)
