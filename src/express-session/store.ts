@@ -4,7 +4,7 @@ import { checkData, checkKey } from "../engine/data.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
-import type { SessionError } from "../errors.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import { isTracing, traced } from "../redis/call-trace.js";
 import { watchOutage } from "../redis/client.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
@@ -86,7 +86,10 @@ export class RedisStore extends Store {
     this.setMaxListeners(0);
     // Between "disconnect" and "connect" express-session lets requests pass without a session.
     watchOutage(connection.client, this);
-    emitEvents(this, (sink) => listen(this.#app, sink));
+    emitEvents(this, (sink) => {
+      if (options.rs === undefined) throw noEvents();
+      return listen(this.#app, sink);
+    });
   }
 
   override on<Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this;
@@ -357,6 +360,13 @@ export class RedisStore extends Store {
     }
     return { sessions };
   }
+}
+
+function noEvents(): SessionError {
+  return invalidValue(
+    "RedisStore has no events of its own",
+    "pass rs: new RedisSessions({ client, events: true }) and app, in the place of client",
+  );
 }
 
 /**

@@ -173,7 +173,11 @@ describe("on", () => {
       () => new RedisSessions({ client: t.db, wipe: 0 }).on("ended", () => {}),
       /events: true/,
     ],
-    ["an unknown name", () => rs.on("end" as "ended", () => {}), /created, changed, rotated, ended, subscribed, error/],
+    [
+      "an unknown name",
+      () => rs.on("end" as "ended", () => {}),
+      /created, changed, rotated, ended, subscribed and error/,
+    ],
     ["no listener", () => rs.on("ended", undefined as never), /must be a function/],
     ["events without an app", () => rs.events({} as never), /No app supplied/],
     ["after without a stream", () => rs.events({ app, after: "0" }), /stream: 10_000/],
@@ -182,6 +186,15 @@ describe("on", () => {
     // The hint is in the stack.
     expect(call).toThrow(expect.objectContaining({ stack: expect.stringMatching(message) }));
   });
+});
+
+test("after quit, on and events are refused, and off does nothing", async () => {
+  const listener = () => {};
+  rs.on("ended", listener);
+  await rs.quit();
+  expect(() => rs.on("ended", listener)).toThrow(expect.objectContaining({ name: "unavailable" }));
+  expect(() => rs.events({ app })).toThrow(expect.objectContaining({ name: "unavailable" }));
+  rs.off("ended", listener);
 });
 
 describe("events", () => {
@@ -379,7 +392,9 @@ describe("on of a RedisStore", () => {
 
   test("refuses the events of sessions if its engine has none", () => {
     const store = new RedisStore({ client: t.db });
-    expect(() => store.on("ended", () => {})).toThrow(/events/);
+    expect(() => store.on("ended", () => {})).toThrow(
+      expect.objectContaining({ stack: expect.stringContaining("new RedisSessions({ client, events: true })") }),
+    );
     expect(store.listenerCount("ended")).toBe(0);
     store.on("disconnect", () => {});
   });
