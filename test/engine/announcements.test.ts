@@ -207,6 +207,16 @@ describe("a RedisStore with events", () => {
     ]);
   });
 
+  test("announces that a sign-in has ended the oldest session", async () => {
+    const store = new RedisStore({ rs: t.rs, app, maxPerUser: 1 });
+    for (const sid of ["one", "two"]) await store.set(sid, { cookie, userId: "alice" } as never);
+    expect((await announced()).flat()).toEqual([
+      { kind: "created", ref: "~one", id: "alice" },
+      { kind: "ended", ref: "~one", id: "alice", reason: "limit" },
+      { kind: "created", ref: "~two", id: "alice" },
+    ]);
+  });
+
   test("announces that a session which is saved again had expired before", async () => {
     const store = new RedisStore({ rs: t.rs, app });
     await store.set("sid", { cookie } as never);
@@ -232,6 +242,17 @@ describe("an engine without events", () => {
     expect(await publications(t.rs)).toBeGreaterThan(10);
     monitor.disconnect();
   });
+});
+
+test("an engine whose client has a key prefix hears its own announcements only", async () => {
+  const prefixed = new RedisSessions({ client: t.redis.client({ keyPrefix: "my:" }), wipe: 0, events: true });
+  const refs: string[] = [];
+  prefixed.on("created", ({ ref }) => refs.push(ref));
+  const { ref } = await prefixed.create({ app, id: "alice", ip: "::1" });
+  await t.create();
+  const last = await prefixed.create({ app, id: "alice", ip: "::1" });
+  await expect.poll(() => refs).toEqual([ref, last.ref]);
+  await prefixed.quit();
 });
 
 test("the changes of an app are heard through the engine's subscriber", async () => {
