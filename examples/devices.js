@@ -24,7 +24,8 @@ const CONFIRMED = 300; // seconds
 const PAGE = 50; // sessions
 const THEMES = { system: "System", light: "Light", dark: "Dark" };
 
-const rs = new RedisSessions({ client: await openRedis() });
+// With events, the dashboard shows sign-ins and ends as they happen.
+const rs = new RedisSessions({ client: await openRedis(), events: true });
 const auth = sessions({
   rs,
   app: APP,

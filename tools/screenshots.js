@@ -13,6 +13,7 @@ import { chromium } from "playwright-core";
 const IMAGES = new URL("../docs/images/", import.meta.url);
 const APP = "webapp";
 const PORT = 7199;
+const WIDTH = 1360; // pixels
 const DAY = 86_400; // seconds
 
 const DEVICES = [
@@ -34,7 +35,7 @@ const server = spawn("redis-server", ["--port", PORT, "--save", ""], { stdio: "i
 process.on("exit", () => server.kill());
 const client = new Redis(PORT, { retryStrategy: () => 50 });
 client.on("error", () => {});
-const rs = new RedisSessions({ client, wipe: 0 });
+const rs = new RedisSessions({ client, wipe: 0, events: true });
 
 /** Creates a session that was last used some seconds ago, and created some time before. */
 async function create(id, { device = pick(DEVICES), ip, idle, age = idle + random() * DAY, actor }) {
@@ -68,6 +69,15 @@ created.push(
 for (const { id, lastUse } of created) await client.zadd(`rs:{${APP}}:users`, "LT", lastUse, id);
 await client.zadd(`rs:{${APP}}:users`, Date.now() - 40_000, '"alice"');
 
+/** Makes something happen that an open overview shows. */
+async function live() {
+  for (const id of ["lena", "milo@example.com", "noor"])
+    await rs.create({ app: APP, id, ip: "203.0.113.9", device: pick(DEVICES) });
+  const { ref } = await rs.create({ app: APP, id: "olga", ip: "203.0.113.12", device: "Chrome on Android" });
+  await rs.kill({ app: APP, ref });
+  await rs.create({ app: APP, id: "piet", ip: "203.0.113.40", device: "Safari on iOS" });
+}
+
 const authorize = () => ({ role: "support", actor: "dana" });
 const http = createServer(dashboard({ rs, apps: [APP], authorize })).listen(0, "127.0.0.1");
 await once(http, "listening");
@@ -75,16 +85,20 @@ await once(http, "listening");
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 const page = await browser.newPage({
-  viewport: { width: 1200, height: 900 },
+  viewport: { width: WIDTH, height: 1300 },
   locale: "en-GB",
   timezoneId: "Europe/London",
 });
 mkdirSync(IMAGES, { recursive: true });
 const shoot = (name, height) =>
-  page.screenshot({ path: new URL(`${name}.png`, IMAGES).pathname, clip: { x: 0, y: 0, width: 1200, height } });
+  page.screenshot({ path: new URL(`${name}.png`, IMAGES).pathname, clip: { x: 0, y: 0, width: WIDTH, height } });
 
 await page.goto(`http://localhost:${http.address().port}/`);
-await shoot("dashboard-overview", 820);
+await page.getByText("Live").waitFor();
+await live();
+await page.getByText("piet signed in").waitFor();
+await page.getByRole("rowheader", { name: "piet" }).waitFor();
+await shoot("dashboard-overview", 1180);
 await page.getByRole("searchbox").fill("alice");
 await page.getByRole("button", { name: "Find" }).click();
 await page.getByRole("heading", { name: "alice" }).waitFor();

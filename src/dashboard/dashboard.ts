@@ -84,7 +84,10 @@ async function respond(
   const result = redirect === undefined ? await answer(visit, segments, form) : { to: redirect };
   if (res.headersSent) return;
   if ("to" in result) res.writeHead(303, { Location: result.to }).end();
-  else sendPage(res, 200, result.page);
+  else if ("page" in result) sendPage(res, 200, result.page);
+  // A browser does not ask again after 204.
+  else if (result.stream === undefined || req.method === "HEAD") res.writeHead(204).end();
+  else result.stream(res);
 }
 
 function sendPage(res: ServerResponse, status: number, page: Html): void {

@@ -13,6 +13,7 @@ export class Formats {
   readonly #percent: Intl.NumberFormat;
   readonly #ago: Intl.RelativeTimeFormat;
   readonly #moment: Intl.DateTimeFormat;
+  readonly #clock: Intl.DateTimeFormat;
 
   /** @throws RangeError if `lang` is not a language tag */
   constructor(lang: string) {
@@ -20,6 +21,7 @@ export class Formats {
     this.#number = new Intl.NumberFormat(lang);
     this.#percent = new Intl.NumberFormat(lang, { style: "percent" });
     this.#ago = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
+    this.#clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium", timeZone: "UTC" });
     this.#moment = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
   }
 
@@ -42,6 +44,11 @@ export class Formats {
   ago(seconds: number): string {
     const [length, unit] = unitOf(seconds);
     return this.#ago.format(-Math.floor(seconds / length), unit);
+  }
+
+  /** The time of day, in UTC. */
+  clock(date: Date): string {
+    return `${this.#clock.format(date)} UTC`;
   }
 
   /** Date and time, in UTC. */

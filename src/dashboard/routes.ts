@@ -1,9 +1,11 @@
+import type { ServerResponse } from "node:http";
 import { isRef } from "../engine/checks.js";
 import { quoteId } from "../sessions/keys.js";
 import type { StoredSession } from "../sessions/session-text.js";
 import { end } from "./actions.js";
 import type { Form } from "./form.js";
 import type { Content, Html } from "./html.js";
+import { streamEvents } from "./live.js";
 import { appList } from "./pages/app-list.js";
 import { type Ending, endPage } from "./pages/end.js";
 import { overview } from "./pages/overview.js";
@@ -13,8 +15,11 @@ import { userPage } from "./pages/user.js";
 import { formExpired, notAllowed, notFound, sessionGone } from "./refusal.js";
 import type { Visit } from "./visit.js";
 
-/** What answers a request: a page, or the relative URL of the page to go to. */
-export type Answer = { readonly page: Html } | { readonly to: string };
+/** What answers a request: a page, the relative URL of the page to go to, or events. Without any of them, nothing is to see. */
+export type Answer =
+  | { readonly page: Html }
+  | { readonly to: string }
+  | { readonly stream: ((res: ServerResponse) => void) | undefined };
 
 const MAX_REASON = 500;
 
@@ -33,6 +38,7 @@ export async function answer(visit: Visit, segments: readonly string[], form: Fo
   // Without the slash at the end, the relative links of the page would be wrong.
   if (segments.length === 1) return { to: `${root}${app}/` };
 
+  if (segments.at(-1) === "events" && form === undefined) return { stream: eventsOf(visit, segments) };
   const ending = await endingOf(visit, segments);
   if (ending !== undefined) return form === undefined ? { page: endPage(visit, ending) } : submit(visit, ending, form);
   const [, kind, name] = segments;
@@ -46,6 +52,15 @@ export async function answer(visit: Visit, segments: readonly string[], form: Fo
     if (kind === "session") return { page: sessionPage(visit, await sessionOf(visit, name)) };
   }
   throw notFound();
+}
+
+/** The events of the app, or of a user. Undefined if the engine has none. @throws Refusal 404 */
+function eventsOf(visit: Visit, segments: readonly string[]): ((res: ServerResponse) => void) | undefined {
+  const [, kind, name = ""] = segments;
+  const isOfUser = kind === "user" && segments.length === 4;
+  if (!isOfUser && segments.length !== 2) throw notFound();
+  const user = isOfUser ? userOf(visit, name) : undefined;
+  return visit.eventsUrl() === undefined ? undefined : (res) => streamEvents(visit, res, user);
 }
 
 /** Leads to the page of a user, or to that of a session if the text is the ref of one. */

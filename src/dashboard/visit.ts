@@ -51,6 +51,12 @@ export class Visit {
     return internalsOf(this.options.rs).sessions(this.app);
   }
 
+  /** The URL of the events of the app, or of a user. Undefined if the engine has none. */
+  eventsUrl(id?: string): string | undefined {
+    if (!internalsOf(this.options.rs).hasEvents) return undefined;
+    return id === undefined ? this.url("events") : this.userUrl(id, "events");
+  }
+
   /** Whether the person's role allows what only `role` and higher ones may do. */
   may(role: "support" | "admin"): boolean {
     return this.person.role === "admin" || this.person.role === role;
@@ -97,6 +103,11 @@ export class Visit {
     // The clock of the server that wrote the time may be ahead.
     const seconds = Math.max(0, Math.round((this.now - ms) / 1000));
     return this.#time(ms, () => this.formats.ago(seconds));
+  }
+
+  /** The time of day, for a moment that has just been. */
+  clock(ms: number): Html {
+    return html`<time datetime="${new Date(ms).toISOString()}" data-clock>${this.formats.clock(new Date(ms))}</time>`;
   }
 
   /** A moment as date and time. The script replaces UTC by the reader's time zone. */

@@ -7,12 +7,13 @@ import express from "express";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { DashboardRole } from "../../src/dashboard/index.js";
+import { RedisSessions } from "../../src/index.js";
 import { sessions } from "../../src/middleware/index.js";
 import { startBrowser } from "../support/browser.js";
 import { useEngine } from "../support/engine.js";
 import { type Mount, useDashboards } from "./support/dashboard.js";
 
-const t = useEngine();
+const t = useEngine({ events: true });
 const start = useDashboards(t);
 
 /** The folder for screenshots. Look at them when you change the pages. */
@@ -150,9 +151,29 @@ test("an admin ends all sessions of the app with its name, a supporter does not 
   await page.getByText("Ended sessions: 2").waitFor();
 });
 
+test("a sign-in and an end are shown as they happen", async () => {
+  const { url } = await start();
+  const page = await open("viewer", url);
+  const feed = page.getByRole("list", { name: "Sign-ins and ends" });
+  await page.getByText("Live").waitFor();
+  const { ref } = await t.create({ id: "<i>eve</i>", device: "Firefox on Windows" });
+  await feed.getByText("<i>eve</i> signed in").waitFor();
+  await page.getByRole("row", { name: "<i>eve</i>" }).waitFor();
+  await t.rs.kill({ app: "webapp", ref });
+  await feed.getByText("A session of <i>eve</i> was ended").waitFor();
+  await page.getByText("Nobody is signed in.").waitFor();
+
+  const user = await open("viewer", url);
+  await find(user, "bob");
+  await t.create({ id: "bob", device: "Safari on iOS" });
+  await user.getByRole("link", { name: "Safari on iOS" }).waitFor();
+  await t.rs.killsoid({ app: "webapp", id: "bob" });
+  await user.getByText("This user is signed in nowhere.").waitFor();
+});
+
 test("a page renews itself while it is looked at, and keeps the focus", async () => {
   await t.create({ device: "Firefox on Windows" });
-  const { url } = await start();
+  const { url } = await start({ rs: new RedisSessions({ client: t.db, wipe: 0 }) });
   const page = await open("support", url);
   await page.clock.install();
   await find(page, "alice");

@@ -10,10 +10,12 @@ const locale = navigator.languages.find((one) => one.split("-")[0] === lang.spli
 /** Shows times in the reader's time zone. */
 function localize(root) {
   const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+  const clock = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
   for (const time of root.querySelectorAll("time")) {
-    const text = format.format(new Date(time.dateTime));
-    time.title = text;
-    if ("local" in time.dataset) time.textContent = text;
+    const date = new Date(time.dateTime);
+    time.title = format.format(date);
+    if ("local" in time.dataset) time.textContent = time.title;
+    if ("clock" in time.dataset) time.textContent = clock.format(date);
   }
 }
 
@@ -78,10 +80,66 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
 });
 
-localize(document);
-if (document.querySelector("[data-live]") !== null) {
-  setInterval(() => {
-    // Nobody looks at a hidden page. An open dialog must not lose its place on the page.
-    if (document.visibilityState === "visible" && document.querySelector("dialog") === null) renew().catch(() => {});
-  }, INTERVAL);
+/** Renews the page, unless nobody looks at it. An open dialog must not lose its place on the page. */
+function renewIfSeen() {
+  if (document.visibilityState === "visible" && document.querySelector("dialog") === null) renew().catch(() => {});
 }
+
+/** How many events are listed. */
+const MAX_LINES = 30;
+
+/** Adds lines to the list of events. They are markup of the server, and the page's policy allows no script in it. */
+function list(markup) {
+  const feed = document.querySelector("#feed");
+  const { children } = new DOMParser().parseFromString(markup, "text/html").body;
+  if (feed === null || children.length === 0) return;
+  feed.querySelector("p").hidden = true;
+  const lines = feed.querySelector("ol");
+  lines.prepend(...children);
+  localize(lines);
+  while (lines.children.length > MAX_LINES) lines.lastElementChild.remove();
+}
+
+/** Hears the events of the server while somebody looks at the page. */
+function listen(url) {
+  const feed = document.querySelector("#feed");
+  let source;
+  let isWaiting = false;
+  /** Renews the page at most twice a second, however many events there are. */
+  function renewSoon() {
+    if (isWaiting) return;
+    isWaiting = true;
+    setTimeout(() => {
+      isWaiting = false;
+      renewIfSeen();
+    }, 500);
+  }
+  function show(isLive) {
+    if (feed === null) return;
+    if (isLive) feed.hidden = false;
+    feed.querySelector(".badge").hidden = !isLive;
+  }
+  function open() {
+    source = new EventSource(url);
+    // What has happened before is not told.
+    source.onopen = () => {
+      show(true);
+      renewSoon();
+    };
+    source.onmessage = ({ data }) => {
+      list(data);
+      renewSoon();
+    };
+    source.onerror = () => show(false);
+  }
+  document.addEventListener("visibilitychange", () => {
+    source?.close();
+    if (document.visibilityState === "visible") open();
+  });
+  if (document.visibilityState === "visible") open();
+}
+
+localize(document);
+if (document.querySelector("[data-live]") !== null) setInterval(renewIfSeen, INTERVAL);
+const { events } = document.querySelector("main").dataset;
+if (events !== undefined) listen(events);

@@ -11,12 +11,15 @@ export interface Page {
   readonly here?: "overview" | "allSessions" | undefined;
   /** Shown on top, and read by a screen reader. */
   readonly notice?: Content;
+  /** The URL of the events after which the page is renewed. */
+  readonly events?: string | undefined;
 }
 
 /** A whole page. */
-export function layout(visit: Visit, { title, body, here, notice }: Page): Html {
+export function layout(visit: Visit, { title, body, here, notice, events }: Page): Html {
   return frame(visit.root, visit.texts, {
     title,
+    events,
     bar: html`${visit.app !== "" && [navigation(visit, here), search(visit)]}${personOf(visit)}`,
     body: html`${notice && html`<p class="notice" role="status" tabindex="-1" autofocus>${notice}</p>`}${body}`,
   });
@@ -32,7 +35,14 @@ export function message(
   return frame(root, texts, { title, bar: "", body });
 }
 
-function frame(root: string, texts: DashboardTexts, parts: { title: Content; bar: Content; body: Content }): Html {
+interface Parts {
+  readonly title: Content;
+  readonly bar: Content;
+  readonly body: Content;
+  readonly events?: string | undefined;
+}
+
+function frame(root: string, texts: DashboardTexts, parts: Parts): Html {
   const asset = (name: AssetFile) => `${root}-/${assetName(name)}`;
   return html`<!doctype html>
 <html lang="${texts.lang}">
@@ -52,7 +62,7 @@ function frame(root: string, texts: DashboardTexts, parts: { title: Content; bar
 <a class="brand" href="${root}"><img src="${asset("icon.svg")}" alt="" width="28" height="28">${texts.title}</a>
 ${parts.bar}
 </div></header>
-<main id="main">
+<main id="main"${parts.events && html` data-events="${parts.events}"`}>
 ${parts.body}
 </main>
 </body>

@@ -38,6 +38,7 @@ export async function overview(visit: Visit, notice: Content): Promise<Html> {
     title: app,
     here: "overview",
     notice,
+    events: visit.eventsUrl(),
     body: html`
 <div class="head"><h1>${app}</h1></div>
 <div id="pulse" data-live>
@@ -63,7 +64,9 @@ ${
 <p class="soft small">${visit.text("sharesNote", { count: visit.formats.number(listed.length) })}</p></section>`
 }
 </div>
-<section class="card"><div class="head"><h2>${texts.recentlyActive}</h2>${
+</div>
+<div class="happening">
+<section class="card" id="recent" data-live><div class="head"><h2>${texts.recentlyActive}</h2>${
       listed.length > LISTED && html`<a href="${visit.url("sessions")}">${texts.allSessions}</a>`
     }</div>
 ${
@@ -72,12 +75,19 @@ ${
     : sessionTable(visit, listed.slice(0, LISTED), { caption: texts.recentlyActive, ofUser: false })
 }
 </section>
+${visit.eventsUrl() && feed(visit)}
 </div>
 ${
   visit.may("admin") &&
   html`<p class="danger-zone"><a class="button danger" href="${visit.url("end")}" data-dialog>${texts.endApp}</a></p>`
 }`,
   });
+}
+
+/** What happens while the page is open. The script fills it, and shows it. */
+function feed({ texts }: Visit): Html {
+  return html`<section class="card" id="feed" hidden><div class="head"><h2>${texts.happening}</h2><span class="badge good" hidden>${texts.live}</span></div>
+<p class="soft">${texts.happeningNone}</p><ol aria-label="${texts.happening}"></ol></section>`;
 }
 
 /** Counts the browsers or the systems of devices such as "Firefox on Windows". */

@@ -24,6 +24,7 @@ export async function sessionList(visit: Visit): Promise<Html> {
   return layout(visit, {
     title: texts.allSessions,
     here: "allSessions",
+    events: query.has("after") ? undefined : visit.eventsUrl(),
     body: html`
 <div class="head"><div><h1>${texts.allSessions}</h1><p class="soft">${visit.text("sessionCount", { count: visit.formats.number(total) })} · ${texts.mostRecent}</p></div>
 <nav class="choice" aria-label="${texts.showUnusedFor}"><span>${texts.showUnusedFor}</span> ${Object.keys(

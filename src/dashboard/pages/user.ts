@@ -17,6 +17,7 @@ export async function userPage(visit: Visit, id: string, notice: Content): Promi
   return layout(visit, {
     title: id,
     notice,
+    events: visit.eventsUrl(id),
     body: html`
 <div class="head"><div><p class="soft over">${texts.user}</p><h1>${id}</h1></div>
 ${total > 0 && visit.may("support") && html`<a class="button danger" href="${visit.userUrl(id, "end")}" data-dialog>${texts.endAll}</a>`}</div>
