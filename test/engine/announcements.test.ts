@@ -165,6 +165,8 @@ describe("an engine with events", () => {
     await t.db.script("FLUSH");
     await everyMethod(t.rs);
     expect(messages.length).toBeGreaterThan(10);
+    // Neither data, addresses and devices nor tokens, which have 64 characters.
+    expect(messages.join("\n")).not.toMatch(/cart|paid|127\.0\.0|Firefox|[A-Za-z0-9]{64}/);
   });
 
   test("appends the events to a stream if it has one, of about the given length", async () => {
@@ -180,6 +182,7 @@ describe("an engine with events", () => {
     ]);
     for (let i = 0; i < 5; i++)
       await Promise.all(Array.from({ length: 100 }, () => rs.create({ app, id: "a", ip: "::1" })));
+    expect(await t.db.pttl("rs:{webapp}:events")).toBeGreaterThan(29 * 86_400_000);
     // Redis trims whole nodes of a hundred entries.
     expect(await t.db.xlen("rs:{webapp}:events")).toBeLessThan(220);
   });
