@@ -56,7 +56,8 @@ export function streamEvents(visit: Visit, res: ServerResponse, user?: string): 
   });
 
   function lineOf(event: SessionEvent): Html | undefined {
-    if (event.kind !== "created" && event.kind !== "ended") return undefined;
+    // A session of RedisStore without a user is no sign-in.
+    if (event.kind === "changed" || event.kind === "rotated" || event.id === "") return undefined;
     const text = visit.text(event.kind === "created" ? "eventCreated" : endOf(event.reason), {
       id: userLink(visit, event.id),
     });

@@ -15,7 +15,7 @@ import { userPage } from "./pages/user.js";
 import { formExpired, notAllowed, notFound, sessionGone } from "./refusal.js";
 import type { Visit } from "./visit.js";
 
-/** What answers a request: a page, the relative URL of the page to go to, or events. Without any of them, nothing is to see. */
+/** What answers a request: a page, the relative URL of the page to go to, or the events. Those are undefined without events. */
 export type Answer =
   | { readonly page: Html }
   | { readonly to: string }

@@ -19,7 +19,6 @@ export const TEXTS = {
   live: "Live",
 
   activeUsers: "Active users",
-  activeSessions: "Active sessions",
   last5Minutes: "5 minutes",
   lastHour: "hour",
   lastDay: "24 hours",

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { type Running, useDashboards, type Visitor } from "./support/dashboard.js";
@@ -65,6 +66,18 @@ test("the stream of a user tells nothing of others", async () => {
   await t.create({ id: "bob" });
   await expect.poll(() => stream.lines().length, { timeout: 5000 }).toBe(1);
   expect(stream.lines()[0]).toMatch(/^bob signed in/);
+});
+
+test("a session of RedisStore without a user is no sign-in", async () => {
+  const running = await start();
+  const stream = await listen(running, "webapp/events");
+  await expect.poll(subscribers).toBe(1);
+  const store = new RedisStore({ rs: t.rs, app: "webapp" });
+  await store.set("sid", { cookie: { originalMaxAge: null } });
+  await store.destroy("sid");
+  await t.create();
+  await expect.poll(() => stream.lines().length, { timeout: 5000 }).toBe(1);
+  expect(stream.lines()[0]).toMatch(/^alice signed in/);
 });
 
 test("of many events at once only the latest are sent", async () => {

@@ -105,14 +105,19 @@ function listen(url) {
   const feed = document.querySelector("#feed");
   let source;
   let isWaiting = false;
-  /** Renews the page at most twice a second, however many events there are. */
+  let lastTime = 0;
+  /** Renews the page once for many events, and at most every two seconds. */
   function renewSoon() {
     if (isWaiting) return;
     isWaiting = true;
-    setTimeout(() => {
-      isWaiting = false;
-      renewIfSeen();
-    }, 500);
+    setTimeout(
+      () => {
+        isWaiting = false;
+        lastTime = Date.now();
+        renewIfSeen();
+      },
+      Math.max(300, lastTime + 2000 - Date.now()),
+    );
   }
   function show(isLive) {
     if (feed === null) return;
