@@ -1,4 +1,4 @@
-import { impersonated } from "../errors.js";
+import { impersonated, invalidValue } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
@@ -27,6 +27,8 @@ import type {
   Created,
   CreateOptions,
   DefaultData,
+  EventMap,
+  EventsOptions,
   GetOptions,
   Imported,
   ImportSessionsOptions,
@@ -39,6 +41,7 @@ import type {
   RedisSessionsOptions,
   RotateOptions,
   Session,
+  SessionEvent,
   SessionList,
   SessionsOfAppOptions,
   SetAllOptions,
@@ -54,6 +57,7 @@ import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
+import { checkListener, Events } from "./events.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
@@ -103,6 +107,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
+  /** Undefined until somebody listens. */
+  #events: Events | undefined;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
@@ -124,6 +130,8 @@ export class RedisSessions<Data extends object = DefaultData> {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
       reachApps: () => this.#wiper.reachApps(),
+      hasEvents: this.#maxEvents !== undefined,
+      listen: (app, sink) => this.#listening().feed.listen(app, sink),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
@@ -384,6 +392,51 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
+  /**
+   * Calls the listener for each event of all apps of the namespace, whichever process has caused it: "created", "changed",
+   * "rotated", "ended"; "subscribed" when the engine begins to hear an app; "error" with what a listener has thrown. Events that
+   * happen while the connection is lost are missed, see `events` for a way to miss none.
+   * @throws SessionError `invalidValue` for an unknown name, and without the option `events` of the engine
+   */
+  readonly on = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#listening().on(name, listener);
+    return this;
+  };
+
+  /** The same as `on`, for the next event only. */
+  readonly once = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#listening().once(name, listener);
+    return this;
+  };
+
+  /** Removes a listener. Nothing happens if it was not added. The engine stops listening to Redis with the last one. */
+  readonly off = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#events?.off(name, listener);
+    return this;
+  };
+
+  /**
+   * Iterates over the events of an app: `for await (const event of rs.events({ app }))`. With `after` it begins with the events in
+   * the stream that come after that entry, and misses none that the stream still has. Ends with `break`, and when `quit` is called.
+   * @throws SessionError at once (not through the iterator) for bad input, and without the option `events` of the engine. The
+   * iterator fails with `unavailable` if more than 10,000 events wait for it
+   */
+  readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent, void> => {
+    const { app, after } = checkMethodOptions("events", options ?? {});
+    const events = this.#listening();
+    if (after === undefined) return events.live(app);
+    if (!this.#maxEvents) {
+      throw invalidValue(
+        "events: after needs a stream",
+        "set events: { stream: 10_000 } of RedisSessions in every process",
+      );
+    }
+    return events.after(app, after);
+  };
+
   readonly importSessions: {
     (options: ImportSessionsOptions, callback: Callback<Imported>): void;
     /**
@@ -425,6 +478,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   async #quit(): Promise<void> {
     this.#wiper.stop();
+    this.#events?.close();
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
     const own = this.#ownClient;
@@ -432,6 +486,32 @@ export class RedisSessions<Data extends object = DefaultData> {
     // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => own.quit()).catch(() => {});
     own.disconnect();
+  }
+
+  /** @throws SessionError `invalidValue` without the option `events`, `unavailable` after `quit` */
+  #listening(): Events {
+    this.#calls.admit();
+    if (this.#maxEvents === undefined) {
+      throw invalidValue(
+        "RedisSessions has no events without its option events",
+        "set events: true in every process that writes to the sessions",
+      );
+    }
+    this.#events ??= new Events({
+      subscriber: this.#connection.subscriber,
+      channelOf: (app) => new Keys(this.#namespace, app).channel,
+      apps: () => this.#appNames(),
+      wipeExpired: (app) => this.#app(app).index.wipeExpired(),
+      readStream: (app, from, limit) => {
+        const { stream } = new Keys(this.#namespace, app);
+        return this.#connection.command((client) => client.xrange(stream, from, "+", "COUNT", limit));
+      },
+    });
+    return this.#events;
+  }
+
+  async *#appNames(): AsyncGenerator<string, void> {
+    for await (const [name] of this.#wiper.apps()) yield name;
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
@@ -450,7 +530,12 @@ export class RedisSessions<Data extends object = DefaultData> {
     let app = this.#apps.get(name);
     if (app === undefined) {
       const keys = new Keys(this.#namespace, name, this.#maxEvents);
-      app = new AppSessions(this.#connection, keys, () => this.#wiper.register(name));
+      app = new AppSessions(
+        this.#connection,
+        keys,
+        () => this.#wiper.register(name),
+        () => this.#events?.feed.prepare(name),
+      );
       this.#apps.set(name, app);
     }
     return app;

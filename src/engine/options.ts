@@ -6,6 +6,7 @@ import type {
   ActivityOptions,
   ConfirmOptions,
   CreateOptions,
+  EventsOptions,
   GetOptions,
   ImportSessionsOptions,
   IncrementOptions,
@@ -38,6 +39,7 @@ import {
   checkApp,
   checkBoolean,
   checkDevice,
+  checkEntry,
   checkExcept,
   checkForeignNamespace,
   checkFrom,
@@ -79,6 +81,7 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  events: EventsOptions;
   importSessions: ImportSessionsOptions;
 }
 
@@ -111,6 +114,7 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
 const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
+const checkAfter = optional((after) => checkEntry(after));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -168,6 +172,7 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  events: { app, after: ({ after }) => checkAfter(after) },
   importSessions: {
     app,
     from: ({ from }) => checkFrom(from),
@@ -204,6 +209,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  events: { name: "events", call: "events({ app })" },
   importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 

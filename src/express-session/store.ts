@@ -4,14 +4,24 @@ import { checkData, checkKey } from "../engine/data.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
-import type { SessionError } from "../errors.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import { isTracing, traced } from "../redis/call-trace.js";
 import { watchOutage } from "../redis/client.js";
 import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
-import type { Activity, Client, Imported, ImportOptions, Incremented, Killed, Session, Written } from "../types.js";
+import type {
+  Activity,
+  Client,
+  EventMap,
+  Imported,
+  ImportOptions,
+  Incremented,
+  Killed,
+  Session,
+  Written,
+} from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
@@ -27,6 +37,7 @@ import {
 } from "./options.js";
 import { newCookie, type Request, type WithSession } from "./request.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
+import { emitEvents } from "./store-events.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -66,7 +77,7 @@ export class RedisStore extends Store {
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
     warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
     const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
-    const { connection, sessions } = internalsOf(rs);
+    const { connection, sessions, listen } = internalsOf(rs);
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);
     this.#refs = new StoreRefs(settings.hashIds);
@@ -75,6 +86,21 @@ export class RedisStore extends Store {
     this.setMaxListeners(0);
     // Between "disconnect" and "connect" express-session lets requests pass without a session.
     watchOutage(connection.client, this);
+    emitEvents(this, (sink) => {
+      if (options.rs === undefined) throw noEvents();
+      return listen(this.#app, sink);
+    });
+  }
+
+  override on<Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this;
+  /**
+   * Adds a listener: for the events of the store's sessions, "created", "changed", "rotated", "ended" and "subscribed", see `on` of
+   * the engine; or for "disconnect" and "connect". `store.ref(req.sessionID) === event.ref` finds the session of a request.
+   * @throws SessionError `invalidValue` for an event of a session if the engine of the store has no option `events`
+   */
+  override on(name: string | symbol, listener: (...args: never[]) => void): this;
+  override on(name: string | symbol, listener: (...args: never[]) => void): this {
+    return super.on(name, listener as (...args: unknown[]) => void);
   }
 
   override get(sid: string, done: Done<SessionData | null>): void;
@@ -334,6 +360,13 @@ export class RedisStore extends Store {
     }
     return { sessions };
   }
+}
+
+function noEvents(): SessionError {
+  return invalidValue(
+    "RedisStore has no events of its own",
+    "pass rs: new RedisSessions({ client, events: true }) and app, in the place of client",
+  );
 }
 
 /**

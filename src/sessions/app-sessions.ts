@@ -35,18 +35,28 @@ export class AppSessions {
   readonly #large: LargeSessions;
   readonly #families: Families;
   readonly #register: () => Promise<void> | undefined;
+  readonly #prepare: () => Promise<void> | undefined;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
   /** Lists, counts and ends many sessions at once. */
   readonly index: SessionIndex;
 
-  /** @param register registers the app for the wipers; returns undefined if it is registered already */
-  constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
+  /**
+   * @param register registers the app for the wipers; returns undefined if it is registered already
+   * @param prepare is called before a session is created; returns undefined if there is nothing to wait for
+   */
+  constructor(
+    connection: Connection,
+    keys: Keys,
+    register: () => Promise<void> | undefined,
+    prepare: () => Promise<void> | undefined,
+  ) {
     this.#connection = connection;
     this.#keys = keys;
     this.#large = new LargeSessions(connection, keys);
     this.#families = new Families(connection, keys);
     this.#register = register;
+    this.#prepare = prepare;
     this.index = new SessionIndex(connection, keys, (ref) => this.get(ref, false));
   }
 
@@ -559,6 +569,8 @@ export class AppSessions {
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
   async #writeRegistered<Result>(deadline: number, write: (deadline?: number) => Promise<Result>): Promise<Result> {
+    const preparing = this.#prepare();
+    if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
     for (let again: number | undefined; ; again = deadline) {
       try {
         return await this.#alsoRegister(write(again));
