@@ -337,6 +337,25 @@ describe("rotate refuses", () => {
     await expect(t.store().rotate(req as never)).rejects.toThrow("a request that has a session of express-session");
   });
 
+  test("an id that is not new, because genid returned the same one, and keeps the session", async () => {
+    const store = t.store();
+    const app = express();
+    app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false, genid: () => "same" }));
+    app.get("/begin", (req, res) => {
+      req.session.userId = "alice";
+      res.end();
+    });
+    app.get("/rotate", async (req, res) => {
+      res.end(String(await store.rotate(req).catch((error) => error.message)));
+    });
+    const served = await serve(app);
+    const browser = new Browser(served.url);
+    await browser.get("/begin");
+    expect((await browser.get("/rotate")).text).toContain("genid");
+    expect(await store.get("same")).toMatchObject({ userId: "alice" });
+    await served.close();
+  });
+
   test("a request of @fastify/session", async () => {
     const store = t.store();
     const app = Fastify();
