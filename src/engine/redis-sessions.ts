@@ -7,7 +7,7 @@ import { quoteId } from "../sessions/keys.js";
 import { encodeData, encodeHeader } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
 import type { Imported } from "../types.js";
-import { checkId, checkIp, isToken } from "./checks.js";
+import { checkId, checkIp, isToken, MAX_SECONDS } from "./checks.js";
 import { toEntries } from "./data.js";
 import type { Checked } from "./options.js";
 
@@ -125,7 +125,7 @@ export class RedisSessionsSource {
 function toOurForm(fields: Fields, token: string): ForeignSession | undefined {
   const [r, w, ttl, la] = [fields.r, fields.w, fields.ttl, fields.la].map(toWhole);
   if (r === undefined || w === undefined || ttl === undefined || la === undefined) return undefined;
-  const used = la * 1000;
+  const used = Math.min(la * 1000, Date.now());
   const created = createdOf(token, used);
   const no_resave = fields.no_resave === "1";
   // Here the ttl of a session that use does not prolong begins when it is created, there when it is read.
@@ -160,6 +160,7 @@ function createdOf(token: string, used: number): number {
   return created >= FIRST_VERSION && created < used + 1000 ? created : used;
 }
 
+/** Reads a whole number. redis-sessions accepts a ttl that Redis could not count. */
 function toWhole(text: string | null | undefined): number | undefined {
-  return /^\d{1,15}$/.test(text ?? "") ? Number(text) : undefined;
+  return /^\d+$/.test(text ?? "") ? Math.min(Number(text), MAX_SECONDS) : undefined;
 }

@@ -95,7 +95,7 @@ export class ConnectRedisSessions {
     const timeout = this.#idleTimeoutOf(session, now);
     if (timeout <= 0 && !this.#settings.endless) return "expired";
     // The option `ttl` of connect-redis may have been longer than that of this store, which applies from the next use on.
-    const ttl = Number.isFinite(ttlLeft) ? Math.max(timeout, ttlLeft) : timeout;
+    const ttl = Number.isFinite(ttlLeft) ? Math.max(timeout, Math.min(ttlLeft, MAX_TTL)) : timeout;
     const lines = snapshotIfWritable(session);
     if (lines === undefined) return "damaged";
     const id = userIfValid(session, this.#settings.userId);

@@ -114,6 +114,13 @@ describe("importSessions", () => {
     expect(await t.db.ttl("rs:{sess}:s:~sid")).toBeLessThanOrEqual(86_400);
   });
 
+  test("imports a session whose TTL is longer than any that a session may have", async () => {
+    await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" })), "EX", 9_000_000_000_000_000);
+    const store = t.store();
+    expect(await store.importSessions()).toMatchObject({ imported: 1 });
+    expect(await store.get("sid")).toMatchObject({ userId: "alice" });
+  });
+
   test("reads large sessions one by one, and several small ones at once", async () => {
     await plant(30, (n) => ({ userId: `user${n}`, ...(n % 3 === 0 && { big: "x".repeat(300_000) }) }));
     const client = t.redis.client();
