@@ -55,7 +55,8 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
-    const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
+    const { client, cachetime, cachemax } = options;
+    const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax });
     const { connection, sessions } = internalsOf(rs);
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);
