@@ -108,7 +108,13 @@ export interface RedisSessionsOptions {
    * `{ stream: 10_000 }` also appends the events to a stream in Redis that keeps about that many for each app, at least 1.
    * Without it, no script is slower and nothing is published. Default false.
    */
-  events?: boolean | { stream: number } | undefined;
+  events?:
+    | boolean
+    | {
+        /** About how many events the stream of an app keeps. */
+        stream: number;
+      }
+    | undefined;
   /**
    * Seconds that a session which was read stays in the memory of this process (near cache), where further reads find it
    * without asking Redis. A change drops it, also one by another process that has a `cachetime` or `events`. A change by any
@@ -402,10 +408,90 @@ export interface RotateOptions extends App {
 }
 
 /**
- * Why a session has ended. "reused": a token of the session was used again after it had been rotated, its grace was over
- * and a later token was in use. One of the two is in the wrong hands.
+ * Why a session has ended.
+ *
+ * - "killed": by a call such as `kill`, `killsoid` or `killall`.
+ * - "expired": nobody used it in time, `absolute` ended it, or Redis evicted it.
+ * - "replaced": by the session of a later sign-in.
+ * - "limit": the user had more than `maxPerUser` sessions.
+ * - "reused": a token of the session was used again after it had been rotated, its grace was over and a later token was
+ *   in use. One of the two is in the wrong hands.
  */
-export type EndReason = "reused";
+export type EndReason = "killed" | "expired" | "replaced" | "limit" | "reused";
+
+interface EventBase extends App {
+  /** The user. Empty for an anonymous session of RedisStore. */
+  id: string;
+  /** The session's public handle. */
+  ref: string;
+  /** When it happened, in milliseconds since 1970 by Redis's clock. For an expired session: when the wiper found it. */
+  at: number;
+  /** The event's entry in the stream of the app: pass it as `after` to `events`. Present only if it was read from the stream. */
+  entry?: string;
+}
+
+/** A session was created. */
+export interface CreatedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "created";
+}
+
+/** The data, the user, the `ttl` or `authTime` of a session was changed. Reads and touches are no changes. */
+export interface ChangedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "changed";
+}
+
+/** The token of a session was rotated. `ref` is the old one. */
+export interface RotatedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "rotated";
+  /** The session's ref from now on. */
+  to: string;
+}
+
+/** A session has ended. */
+export interface EndedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "ended";
+  /** Why it has ended. */
+  reason: EndReason;
+}
+
+/** What has happened to a session. */
+export type SessionEvent = CreatedEvent | ChangedEvent | RotatedEvent | EndedEvent;
+
+/** The engine hears the events of an app from now on. */
+export interface SubscribedEvent extends App {
+  /** Whether events were missed, because the connection was lost: check what depends on them. */
+  missed: boolean;
+}
+
+/** The names of the events and what their listeners get. */
+export interface EventMap {
+  /** A session was created. */
+  created: CreatedEvent;
+  /** A session was changed. */
+  changed: ChangedEvent;
+  /** The token of a session was rotated. */
+  rotated: RotatedEvent;
+  /** A session has ended. */
+  ended: EndedEvent;
+  /** The engine hears an app from now on. */
+  subscribed: SubscribedEvent;
+  /** What a listener has thrown, or the reason with which its promise was rejected. */
+  error: unknown;
+}
+
+/** Options of `events`. */
+export interface EventsOptions extends App {
+  /**
+   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on.
+   * "0" begins with the oldest entry. Needs the engine's option `events: { stream }`. Default: only what happens from
+   * now on, without the stream.
+   */
+  after?: string | undefined;
+}
 
 /** A new token and its ref. */
 export interface Created {
@@ -443,6 +529,46 @@ export interface Activity {
 export interface Wiped {
   /** The number of sessions. 0 if there was none. */
   wiped: number;
+}
+
+/** What an import has done so far. In a dry run: what it would have done. */
+export interface ImportCounts {
+  /** How many sessions were imported. */
+  imported: number;
+  /** How many were removed because they had expired. */
+  expired: number;
+  /** How many were removed because they were ended meanwhile: by `kill`, `killsoid`, `killall`, `destroy` or `clear`. */
+  ended: number;
+  /** How many were removed because the session exists here: a request, or an earlier import, has taken it over. */
+  present: number;
+  /** How many keys were left where they are, because their values are not sessions that the other package wrote. */
+  damaged: number;
+}
+
+/** The result of an import. */
+export interface Imported extends ImportCounts {
+  /** Whether all sessions were looked at. False if `signal` stopped the import: call it again to import the rest. */
+  complete: boolean;
+}
+
+/** Options of an import of another package's sessions. */
+export interface ImportOptions {
+  /** Whether to write nothing and to count what would be done. Default false. */
+  dryRun?: boolean | undefined;
+  /** Called often, after each few sessions. If it throws, the import stops with that error. */
+  onProgress?: ((counts: ImportCounts) => void) | undefined;
+  /** Stops the import between two sessions when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of `importSessions`. */
+export interface ImportSessionsOptions extends ImportOptions {
+  /** The app whose sessions to import. It has the same name in redis-sessions and here. */
+  app: string;
+  /** The package that wrote the sessions: redis-sessions 2, 3 or 4. */
+  from: "redis-sessions";
+  /** The option `namespace` of redis-sessions. Default: the namespace of this engine. */
+  namespace?: string | undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { impersonated } from "../errors.js";
+import { impersonated, invalidValue } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
@@ -29,7 +29,11 @@ import type {
   Created,
   CreateOptions,
   DefaultData,
+  EventMap,
+  EventsOptions,
   GetOptions,
+  Imported,
+  ImportSessionsOptions,
   Incremented,
   IncrementOptions,
   KillallOptions,
@@ -39,6 +43,7 @@ import type {
   RedisSessionsOptions,
   RotateOptions,
   Session,
+  SessionEvent,
   SessionList,
   SessionsOfAppOptions,
   SetAllOptions,
@@ -54,6 +59,7 @@ import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
+import { EVENT_NAMES, Events, isEventName } from "./events.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
@@ -65,6 +71,7 @@ import {
   fixedFieldsOf,
   type MethodName,
 } from "./options.js";
+import { RedisSessionsSource } from "./redis-sessions.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -104,6 +111,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #wiper: Wiper;
   /** Undefined without `cachetime`. */
   readonly #cache: NearCache | undefined;
+  /** Undefined until somebody listens. */
+  #events: Events | undefined;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
@@ -127,6 +136,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
       reachApps: () => this.#wiper.reachApps(),
+      listen: (app, sink) => this.#listening().feed.listen(app, sink),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
@@ -391,6 +401,63 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
+  /**
+   * Calls the listener for each event of all apps of the namespace, whichever process has caused it: "created", "changed",
+   * "rotated", "ended"; "subscribed" when the engine begins to hear an app; "error" with what a listener has thrown. Events that
+   * happen while the connection is lost are missed, see `events` for a way to miss none.
+   * @throws SessionError `invalidValue` for an unknown name, and without the option `events` of the engine
+   */
+  readonly on = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    this.#eventsFor(name, listener).on(name, listener);
+    return this;
+  };
+
+  /** The same as `on`, for the next event only. */
+  readonly once = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    this.#eventsFor(name, listener).once(name, listener);
+    return this;
+  };
+
+  /** Removes a listener. Nothing happens if it was not added. The engine stops listening to Redis with the last one. */
+  readonly off = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    this.#eventsFor(name, listener).off(name, listener);
+    return this;
+  };
+
+  /**
+   * Iterates over the events of an app: `for await (const event of rs.events({ app }))`. With `after` it begins with the events in
+   * the stream that come after that entry, and misses none that the stream still has. Ends with `break`, and when `quit` is called.
+   * @throws SessionError at once (not through the iterator) for bad input, and without the option `events` of the engine. The
+   * iterator fails with `unavailable` if more than 10,000 events wait for it
+   */
+  readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent, void> => {
+    const { app, after } = checkMethodOptions("events", options ?? {});
+    this.#calls.admit();
+    const events = this.#listening();
+    if (after === undefined) return events.live(app);
+    if (!this.#maxEvents) {
+      throw invalidValue(
+        "events: after needs a stream",
+        "set events: { stream: 10_000 } of RedisSessions in every process",
+      );
+    }
+    return events.after(app, after);
+  };
+
+  readonly importSessions: {
+    (options: ImportSessionsOptions, callback: Callback<Imported>): void;
+    /**
+     * Moves all sessions of an app that redis-sessions 2 to 4 wrote. Their tokens, users, data, counters and times are kept.
+     * redis-sessions must no longer run: it would not find the sessions. Redis is scanned in small steps, so this call may take
+     * longer than `timeout`; each step is limited by `timeout`. If it fails or is stopped, call it again to import the rest.
+     * @throws SessionError `timeout` or `unavailable` if Redis does not answer; sessions that were imported by then stay imported
+     */
+    (options: ImportSessionsOptions): Promise<Imported>;
+  } = method(this.#calls, "importSessions", (options) => {
+    const { app, namespace = this.#namespace } = options;
+    return new RedisSessionsSource(this.#connection, this.#app(app), namespace, app).importAll(options);
+  });
+
   readonly wipe: {
     (callback: Callback<Wiped>): void;
     /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
@@ -423,6 +490,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   async #quit(): Promise<void> {
     this.#wiper.stop();
+    this.#events?.close();
     const deadline = this.#connection.deadline();
     const calls = this.#calls.close().then(() => this.#cache?.close());
     await this.#connection.close(deadline, calls);
@@ -442,6 +510,38 @@ export class RedisSessions<Data extends object = DefaultData> {
     return stored && toSession<Data>(stored, Date.now());
   }
 
+  #eventsFor(name: unknown, listener: unknown): Events {
+    if (!isEventName(name))
+      throw invalidValue(`There is no event of this name. The events are ${EVENT_NAMES.join(", ")}, error`);
+    if (typeof listener !== "function")
+      throw invalidValue(`The listener must be a function: rs.on("${name}", (event) => …)`);
+    return this.#listening();
+  }
+
+  #listening(): Events {
+    if (this.#maxEvents === undefined) {
+      throw invalidValue(
+        "RedisSessions has no events without its option events",
+        "set events: true in every process that writes to the sessions",
+      );
+    }
+    this.#events ??= new Events({
+      subscriber: this.#connection.subscriber,
+      channelOf: (app) => new Keys(this.#namespace, app).channel,
+      apps: () => this.#appNames(),
+      wipeExpired: (app) => this.#app(app).index.wipeExpired(),
+      readStream: (app, from, limit) => {
+        const { stream } = new Keys(this.#namespace, app);
+        return this.#connection.command((client) => client.xrange(stream, from, "+", "COUNT", limit));
+      },
+    });
+    return this.#events;
+  }
+
+  async *#appNames(): AsyncGenerator<string, void> {
+    for await (const [name] of this.#wiper.apps()) yield name;
+  }
+
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
     return this.#app(app).index.ofUser(quoteId(id), part);
   }
@@ -458,7 +558,13 @@ export class RedisSessions<Data extends object = DefaultData> {
     let app = this.#apps.get(name);
     if (app === undefined) {
       const keys = new Keys(this.#namespace, name, this.#maxEvents);
-      app = new AppSessions(this.#connection, keys, () => this.#wiper.register(name), this.#cache);
+      app = new AppSessions(
+        this.#connection,
+        keys,
+        () => this.#wiper.register(name),
+        () => this.#events?.feed.prepare(name),
+        this.#cache,
+      );
       this.#apps.set(name, app);
     }
     return app;

@@ -6,7 +6,9 @@ import type {
   ActivityOptions,
   ConfirmOptions,
   CreateOptions,
+  EventsOptions,
   GetOptions,
+  ImportSessionsOptions,
   IncrementOptions,
   KillallOptions,
   KillOptions,
@@ -37,8 +39,12 @@ import {
   checkApp,
   checkBoolean,
   checkDevice,
+  checkEntry,
   checkExcept,
+  checkForeignNamespace,
+  checkFrom,
   checkId,
+  checkImportOptions,
   checkInteger,
   checkIp,
   checkLimit,
@@ -75,6 +81,8 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  events: EventsOptions;
+  importSessions: ImportSessionsOptions;
 }
 
 export type MethodName = keyof MethodOptions;
@@ -106,6 +114,7 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
 const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
+const checkAfter = optional((after) => checkEntry(after));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -163,6 +172,15 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  events: { app, after: ({ after }) => checkAfter(after) },
+  importSessions: {
+    app,
+    from: ({ from }) => checkFrom(from),
+    namespace: ({ namespace }) => checkForeignNamespace(namespace),
+    dryRun: (options) => checkImportOptions(options).dryRun,
+    onProgress: (options) => checkImportOptions(options).onProgress,
+    signal: (options) => checkImportOptions(options).signal,
+  },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
 /** The checked options of a method. */
@@ -191,6 +209,8 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  events: { name: "events", call: "events({ app })" },
+  importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 
 /** The names of each method's options. */

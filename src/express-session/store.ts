@@ -10,7 +10,7 @@ import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
-import type { Activity, Client, Killed, Session } from "../types.js";
+import type { Activity, Client, EventMap, Imported, ImportOptions, Killed, Session } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
@@ -18,6 +18,7 @@ import { TimeSlice } from "../util/time-slice.js";
 import { holdResponse } from "./held-response.js";
 import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
+import { emitEvents } from "./store-events.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -57,7 +58,7 @@ export class RedisStore extends Store {
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
     const { client, cachetime, cachemax } = options;
     const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax });
-    const { connection, sessions } = internalsOf(rs);
+    const { connection, sessions, listen } = internalsOf(rs);
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);
     this.#refs = new StoreRefs(settings.hashIds);
@@ -66,6 +67,18 @@ export class RedisStore extends Store {
     this.setMaxListeners(0);
     // Between "disconnect" and "connect" express-session lets requests pass without a session.
     watchOutage(connection.client, this);
+    emitEvents(this, (sink) => listen(this.#app, sink));
+  }
+
+  override on<Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this;
+  /**
+   * Adds a listener: for the events of the store's sessions, "created", "changed", "rotated", "ended" and "subscribed", see `on` of
+   * the engine; or for "disconnect" and "connect". `store.ref(req.sessionID) === event.ref` finds the session of a request.
+   * @throws SessionError `invalidValue` for an event of a session if the engine of the store has no option `events`
+   */
+  override on(name: string | symbol, listener: (...args: never[]) => void): this;
+  override on(name: string | symbol, listener: (...args: never[]) => void): this {
+    return super.on(name, listener as (...args: unknown[]) => void);
   }
 
   override get(sid: string, done: Done<SessionData | null>): void;
@@ -215,6 +228,16 @@ export class RedisStore extends Store {
   async activity(dt: number): Promise<Activity> {
     const since = checkSince({ dt });
     return this.#call("activity", async () => ({ activity: await this.#sessions.index.countUsers(since) }));
+  }
+
+  /**
+   * Moves all sessions that connect-redis left under the store's prefix, and keeps the time that they have left. Requests may
+   * be served meanwhile. connect-redis must no longer run: its servers would not find the sessions. Redis is scanned in small
+   * steps. If the import fails or is stopped, call it again to import the rest.
+   * @throws SessionError `invalidValue` with `legacy: false`
+   */
+  async importSessions(options: ImportOptions = {}): Promise<Imported> {
+    return this.#call("importSessions", async () => this.#tracker.importSessions(options));
   }
 
   /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */

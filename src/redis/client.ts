@@ -23,6 +23,7 @@ export interface Commands {
   get(key: string): Promise<string | null>;
   getrangeBuffer(key: string, start: number, end: number): Promise<Buffer>;
   hget(key: string, field: string): Promise<string | null>;
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
   info(section: string): Promise<string>;
   mget(...keys: string[]): Promise<(string | null)[]>;
   pexpire(key: string, ms: number): Promise<unknown>;
@@ -30,11 +31,14 @@ export interface Commands {
   pttl(key: string): Promise<unknown>;
   set(key: string, value: string | number, option: "NX"): Promise<string | null>;
   set(key: string, value: string | number, option: "PX", ms: number): Promise<string | null>;
+  srem(key: string, member: string): Promise<unknown>;
   strlen(key: string): Promise<unknown>;
+  xrange(key: string, from: string, to: "+", option: "COUNT", count: number): Promise<[id: string, fields: string[]][]>;
   zadd(key: string, score: number, member: string): Promise<unknown>;
   zcard(key: string): Promise<unknown>;
   zcount(key: string, min: number, max: "+inf"): Promise<unknown>;
   zrangebylex(key: string, min: string, max: string, option: "LIMIT", offset: number, count: number): Promise<string[]>;
+  zrem(key: string, member: string): Promise<unknown>;
   zscan(key: string, cursor: string, option: "COUNT", count: number): Promise<[cursor: string, entries: string[]]>;
 }
 
@@ -53,6 +57,12 @@ export interface SubscriberEvents {
   onMessage(channel: string, message: string): void;
   /** Called when messages may have been missed. The connection must then be closed, and may call this again. */
   onLost(): void;
+}
+
+/** A server that has keys: the server of a client, or a master of a Cluster. */
+export interface KeyServer {
+  /** Reads a page of the names of keys of a type, with the client's key prefix, as the command SCAN does. */
+  scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
 }
 
 /** A client of Redis, as the engine needs it. One file for each library implements it. */
@@ -79,6 +89,10 @@ export interface RedisClient {
   eval(call: ScriptCall): Promise<unknown>;
   /** Runs scripts by their hashes, in one write. On a Cluster their keys must be in one slot. */
   evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null>;
+  /** What the client puts before the name of every key. */
+  readonly keyPrefix: string;
+  /** The servers that together have all keys. */
+  keyServers(): Promise<readonly KeyServer[]>;
   /** The plain commands. If the client queues one, it must not send it after the deadline. */
   commands(deadline: number): Commands;
   /**

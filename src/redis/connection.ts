@@ -11,6 +11,9 @@ import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
 import { Subscriber } from "./subscriber.js";
 
+/** About how many keys Redis looks at in one SCAN. */
+const SCAN_COUNT = 200;
+
 /** Sends an engine's operations and commands to Redis. Each has a deadline, and each error is a SessionError. */
 export class Connection {
   readonly client: RedisClient;
@@ -105,6 +108,23 @@ export class Connection {
       this.#deadlines.add(pending);
       this.#sendOrHold({ deadline: pending.deadline, send: attempt, fail });
     });
+  }
+
+  /**
+   * Yields the names of all keys of a type that begin with `prefix`, in pages that may be empty. A key that exists from the
+   * beginning to the end is yielded at least once. On a Cluster whose slots move meanwhile, a key may be missed.
+   */
+  async *scan(prefix: string, type: string): AsyncGenerator<string[], void> {
+    const { keyPrefix } = this.client;
+    const match = `${(keyPrefix + prefix).replace(/[\\*?[\]]/g, "\\$&")}*`;
+    for (const server of await this.client.keyServers()) {
+      let cursor = "0";
+      do {
+        const [next, keys] = await this.command(() => server.scan(cursor, match, SCAN_COUNT, type));
+        yield keys.map((key) => key.slice(keyPrefix.length));
+        cursor = String(next);
+      } while (cursor !== "0");
+    }
   }
 
   /**

@@ -2,7 +2,15 @@ import { EventEmitter, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
-import type { Commands, Outcome, RedisClient, ScriptCall, SubscriberConnection, SubscriberEvents } from "./client.js";
+import type {
+  Commands,
+  KeyServer,
+  Outcome,
+  RedisClient,
+  ScriptCall,
+  SubscriberConnection,
+  SubscriberEvents,
+} from "./client.js";
 import { textOf } from "./connection-errors.js";
 import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
@@ -23,6 +31,9 @@ interface SendOptions {
   /** Whether the command overtakes those in the queue. */
   asap: false;
 }
+
+/** Options of a command that may be sent late, because it changes nothing. */
+const PLAIN: SendOptions = { typeMapping: NO_MAPPING, abortSignal: undefined, timeout: undefined, asap: false };
 
 /** The RESP type of the replies to GET and GETRANGE: bulk strings. */
 const BLOB_STRING = 36;
@@ -76,7 +87,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   readonly isCluster: boolean = false;
   lastError: Error | undefined;
   protected readonly raw: Raw;
-  protected readonly prefix: string;
+  readonly keyPrefix: string;
   readonly #events = new EventEmitter();
   #wasReady = false;
   #isLooking = false;
@@ -86,8 +97,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
 
   constructor(raw: Raw) {
     this.raw = raw;
-    this.prefix = raw._keyPrefix ?? "";
-    checkKeyPrefix(this.prefix);
+    this.keyPrefix = raw._keyPrefix ?? "";
+    checkKeyPrefix(this.keyPrefix);
     this.#events.setMaxListeners(0);
     // Without a listener for "error" node-redis would end the process when the connection is lost.
     for (const event of LOSSES) raw.on(event, this.#onLoss);
@@ -136,9 +147,13 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   }
 
   commands(deadline: number): Commands {
-    return new NodeRedisCommands(this.prefix, (key, args, typeMapping) =>
+    return new NodeRedisCommands(this.keyPrefix, (key, args, typeMapping) =>
       this.send(key, args, this.#options(deadline, typeMapping)),
     );
+  }
+
+  keyServers(): Promise<readonly KeyServer[]> {
+    return Promise.resolve([keyServer((args) => this.send(undefined, args, PLAIN))]);
   }
 
   ping(): Promise<unknown> {
@@ -188,7 +203,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     deadline: number,
   ): Promise<unknown> {
     const all = [name, script, `${keys.length}`];
-    for (const key of keys) all.push(this.prefix + key);
+    for (const key of keys) all.push(this.keyPrefix + key);
     for (const arg of args) all.push(`${arg}`);
     return this.send(all[3], all, this.#options(deadline));
   }
@@ -260,7 +275,7 @@ class Single extends NodeRedisClient<RawClient> {
   }
 
   openSubscriber(_channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
-    return openNodeSubscriber(this.raw, false, this.prefix, events);
+    return openNodeSubscriber(this.raw, false, this.keyPrefix, events);
   }
 }
 
@@ -278,6 +293,11 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
     return this.raw.sendCommand(key, false, args, options);
   }
 
+  override async keyServers(): Promise<readonly KeyServer[]> {
+    const nodes = await Promise.all(this.raw.masters.map((master) => this.raw.nodeClient(master)));
+    return nodes.map((node) => keyServer((args) => node.sendCommand(args, PLAIN)));
+  }
+
   /** The cluster would send PING to all nodes, and fail if one does not answer. */
   protected async probe(): Promise<unknown> {
     await this.untilReady();
@@ -286,7 +306,7 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
   }
 
   async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
-    return openNodeSubscriber(await this.#nodeOf(this.prefix + channel), true, this.prefix, events);
+    return openNodeSubscriber(await this.#nodeOf(this.keyPrefix + channel), true, this.keyPrefix, events);
   }
 
   /** Returns the client of the master that serves the slot of a key. The others answer with a redirection. */
@@ -334,16 +354,11 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
   }
 
   protected probe(): Promise<unknown> {
-    return this.send(undefined, ["PING"], {
-      typeMapping: NO_MAPPING,
-      abortSignal: undefined,
-      timeout: undefined,
-      asap: false,
-    });
+    return this.send(undefined, ["PING"], PLAIN);
   }
 
   async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
-    return new SentinelSubscriber(this.raw, this.prefix, channel, events);
+    return new SentinelSubscriber(this.raw, this.keyPrefix, channel, events);
   }
 
   #endOfRound(): Promise<void> {
@@ -354,6 +369,13 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
       });
     });
   }
+}
+
+function keyServer(send: (args: readonly string[]) => Promise<unknown>): KeyServer {
+  return {
+    scan: (cursor, match, count, type) =>
+      send(["SCAN", cursor, "MATCH", match, "COUNT", `${count}`, "TYPE", type]) as ReturnType<KeyServer["scan"]>,
+  };
 }
 
 /** The plain commands of node-redis, with ioredis's names and arguments. */
@@ -399,6 +421,10 @@ class NodeRedisCommands implements Commands {
     return this.#send<string | null>("HGET", key, [field]);
   }
 
+  hmget(key: string, ...fields: string[]) {
+    return this.#send<(string | null)[]>("HMGET", key, fields);
+  }
+
   info(section: string) {
     return this.#sendTo(undefined, ["INFO", section]) as Promise<string>;
   }
@@ -427,8 +453,16 @@ class NodeRedisCommands implements Commands {
     return this.#send<string | null>("SET", key, [value, ...options]);
   }
 
+  srem(key: string, member: string) {
+    return this.#send<number>("SREM", key, [member]);
+  }
+
   strlen(key: string) {
     return this.#send<number>("STRLEN", key);
+  }
+
+  xrange(key: string, from: string, to: "+", option: "COUNT", count: number) {
+    return this.#send<[id: string, fields: string[]][]>("XRANGE", key, [from, to, option, count]);
   }
 
   zadd(key: string, score: number, member: string) {
@@ -445,6 +479,10 @@ class NodeRedisCommands implements Commands {
 
   zrangebylex(key: string, min: string, max: string, option: "LIMIT", offset: number, count: number) {
     return this.#send<string[]>("ZRANGEBYLEX", key, [min, max, option, offset, count]);
+  }
+
+  zrem(key: string, member: string) {
+    return this.#send<number>("ZREM", key, [member]);
   }
 
   zscan(key: string, cursor: string, option: "COUNT", count: number) {

@@ -1,12 +1,12 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import { noteCached } from "../redis/call-trace.js";
 import type { Connection } from "../redis/connection.js";
-import { toList } from "../redis/reply.js";
+import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type AppConnection, WatchedConnection } from "./app-connection.js";
 import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
-import { type Keys, tombstoneTtlOf } from "./keys.js";
+import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import type { NearCache } from "./near-cache.js";
 import * as operations from "./operations.js";
@@ -17,6 +17,9 @@ import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
+
+/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+const LATE_IMPORT = 60_000;
 
 interface LimitedSession extends operations.NewSession, operations.WithLimits {
   /** What happens if the user already has the maximum number of sessions. */
@@ -31,6 +34,7 @@ export class AppSessions {
   readonly #large: LargeSessions;
   readonly #families: Families;
   readonly #register: () => Promise<void> | undefined;
+  readonly #prepare: () => Promise<void> | undefined;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
   /** Lists, counts and ends many sessions at once. */
@@ -38,15 +42,23 @@ export class AppSessions {
 
   /**
    * @param register registers the app for the wipers; returns undefined if it is registered already
+   * @param prepare is called before a session is created; returns undefined if there is nothing to wait for
    * @param cache undefined without cachetime
    */
-  constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined, cache?: NearCache) {
+  constructor(
+    connection: Connection,
+    keys: Keys,
+    register: () => Promise<void> | undefined,
+    prepare: () => Promise<void> | undefined,
+    cache?: NearCache,
+  ) {
     const watched = cache === undefined ? connection : new WatchedConnection(connection, cache.write);
     this.#connection = watched;
     this.#keys = keys;
     this.#large = new LargeSessions(watched, keys);
     this.#families = new Families(watched, keys);
     this.#register = register;
+    this.#prepare = prepare;
     this.#cache = cache;
     this.index = new SessionIndex(watched, keys, (ref) => this.get(ref, false));
   }
@@ -384,13 +396,34 @@ export class AppSessions {
   }
 
   /**
-   * Writes a session as a whole. Returns whether it was written.
+   * Writes a session as a whole.
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    */
-  replace(session: operations.Replacement): Promise<boolean> {
+  replace(session: operations.Replacement): Promise<operations.Replaced> {
     return this.#writeRegistered(this.#connection.deadline(), (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
+  }
+
+  /**
+   * What `replace` in the mode "absent" or "once" would do with a session. Writes nothing.
+   * @param id as JSON, or ANONYMOUS
+   */
+  async wouldReplace(ref: string, id: string): Promise<operations.Replaced> {
+    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
+    const found = decode(text, ref);
+    if (found instanceof StoredSession) return "present";
+    if (found !== null) return "ended";
+    const bars = [this.#keys.barred(id), this.#keys.barred(ANONYMOUS), this.#keys.imported(ref)];
+    return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
+  }
+
+  /**
+   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
+   * before, and write later.
+   */
+  async endMark(ref: string): Promise<void> {
+    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
   /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */
@@ -498,7 +531,9 @@ export class AppSessions {
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
+  async #writeRegistered<Result>(deadline: number, write: (deadline?: number) => Promise<Result>): Promise<Result> {
+    const preparing = this.#prepare();
+    if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
     for (let again: number | undefined; ; again = deadline) {
       try {
         return await this.#alsoRegister(write(again));

@@ -31,6 +31,8 @@ export class Keys implements AppKeys {
 
   /** The channel on which changes of the app are announced, see lua/include/announce.lua. */
   readonly channel: string;
+  /** stream: the latest events of the app. */
+  readonly stream: string;
   readonly announcing: Announcing | undefined;
 
   /** @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced */
@@ -46,7 +48,8 @@ export class Keys implements AppKeys {
     this.userSessionsOverflow = `${base}user-sessions-overflow`;
     this.legacy = `${base}legacy`;
     this.channel = `${base}changes`;
-    this.announcing = maxEvents === undefined ? undefined : { stream: `${base}events`, maxEvents };
+    this.stream = `${base}events`;
+    this.announcing = maxEvents === undefined ? undefined : { stream: this.stream, maxEvents };
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
@@ -56,6 +59,14 @@ export class Keys implements AppKeys {
    */
   barred(id: string): string {
     return `${this.base}barred:${id}`;
+  }
+
+  /**
+   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
+   * removed. While the mark exists, the session is not imported again.
+   */
+  imported(ref: string): string {
+    return `${this.base}imported:${ref}`;
   }
 
   /** string with a TTL: a text that a script will rename to a session's key. */

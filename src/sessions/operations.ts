@@ -123,6 +123,8 @@ interface Reuse extends ByRef, LeavesTombstone {
 type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession {
+  /** Seconds until it ends if nobody uses it; 0 if it never ends. Less than the ttl of `text` if it is not in use now. */
+  ttl: number;
   mode: ReplaceMode;
   /** The key of the staged text if that is large; `text` is then empty. */
   staged?: string | undefined;
@@ -139,9 +141,13 @@ interface Exchange extends Timed {
 
 /**
  * When `replace` writes: "any" always, "unended" unless there is a tombstone, "absent" only if there is neither a tombstone nor a
- * session. "absent" is for sessions of connect-redis, so a bar forbids it, too.
+ * session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for sessions of redis-sessions: as
+ * "absent", but only once, even if the session has ended since and has left no tombstone.
  */
-export type ReplaceMode = "any" | "unended" | "absent";
+export type ReplaceMode = "any" | "unended" | "absent" | "once";
+
+/** The result of `replace`: "ended" and "present" say why nothing was written. */
+export type Replaced = "written" | "ended" | "present";
 
 interface AppBefore {
   app: string;
@@ -331,18 +337,21 @@ export const touch = {
   },
 } satisfies SessionOperation<Touching, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
+const REPLACED: readonly Replaced[] = ["present", "ended", "written"];
+
 export const replace = {
   script: scripts.replace,
   changes: one,
-  keys: (keys, { ref, id, staged }) => [
+  keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
     keys.barred(id),
     keys.barred(ANONYMOUS),
+    ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
-  reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<Replacement, boolean>;
+  reply: (reply: unknown) => REPLACED[toNumber(reply) + 1] ?? "ended",
+} satisfies SessionOperation<Replacement, Replaced>;
 
 export const exchange = {
   script: scripts.exchange,

@@ -53,7 +53,7 @@ export class Wiper {
     const before = Date.now() - EMPTY_APP_TTL;
     let wiped = 0;
     let failure: unknown;
-    for await (const [name, registered] of this.#apps()) {
+    for await (const [name, registered] of this.apps()) {
       const app = this.#appOf(name);
       try {
         wiped += await app.wipe();
@@ -71,7 +71,7 @@ export class Wiper {
   async reachApps(): Promise<void> {
     const deadline = this.#connection.deadline();
     let page: Promise<unknown>[] = [];
-    for await (const [name] of this.#apps()) {
+    for await (const [name] of this.apps()) {
       page.push(this.#connection.command((client) => client.exists(new Keys(this.#namespace, name).active), deadline));
       if (page.length < CHUNK) continue;
       await Promise.all(page);
@@ -95,7 +95,7 @@ export class Wiper {
   }
 
   /** Yields the registered apps and the time of their last registration (ms). */
-  async *#apps(): AsyncGenerator<[name: string, registered: number], void> {
+  async *apps(): AsyncGenerator<[name: string, registered: number], void> {
     let cursor = "0";
     do {
       const from = cursor;

@@ -141,6 +141,20 @@ test("the store's error names the keys of connect-redis, and legacy: false, if t
   expect(await new RedisStore({ client, legacy: false }).get("secret-id")).toBeNull();
 });
 
+test("an import works with the rights that docs/production.md lists for it, and names them if one is missing", async () => {
+  const client = t.redis.client(user);
+  const [rs, store] = [new RedisSessions({ client, wipe: 0 }), new RedisStore({ client })];
+  await t.db.set("sess:sid", JSON.stringify({ cookie: { originalMaxAge: null } }), "EX", 100);
+  const now = Math.floor(Date.now() / 1000);
+  await t.db.hset(`rs:webapp:${"x".repeat(64)}`, { id: "alice", r: 1, w: 1, ip: "::1", la: now, ttl: 100 });
+  const hint = expect.stringContaining("docs/production.md#rights-acl");
+  await expect(store.importSessions()).rejects.toMatchObject({ name: "redisError", hint });
+  const [, row = ""] = /^\| an import: .*? \| (.*) \|$/m.exec(readFileSync("docs/production.md", "utf8")) ?? [];
+  await t.db.acl("SETUSER", "sessions", ...(row.match(/\+\w+/g) ?? []));
+  expect(await store.importSessions()).toMatchObject({ imported: 1 });
+  expect(await rs.importSessions({ app: "webapp", from: "redis-sessions" })).toMatchObject({ imported: 1 });
+});
+
 test("every command in a script is in the list", () => {
   const variants = Object.values(scripts).map((script: Script) => [script, script.announcing ?? script] as const);
   const commandsOf = ({ source }: Script) =>

@@ -5,7 +5,10 @@ import { useEngine } from "../support/engine.js";
 const t = useEngine();
 
 type Alias = "killAll" | "killUser" | "userSessions" | "activeSessions";
-type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions" | "cache" | Alias>;
+type MethodName = Exclude<
+  keyof RedisSessions,
+  "ping" | "quit" | "wipe" | "sessions" | "cache" | "events" | "on" | "once" | "off" | Alias
+>;
 type Refusal = [what: string, options: unknown, message: string];
 
 const app = "webapp";
@@ -240,6 +243,19 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a grace of 1.5", { app, token, grace: 1.5 }, "grace must be an integer >= 0"],
     ["a grace of text", { app, token, grace: "10s" }, "grace must be an integer >= 0"],
     ["a grace that is too long", { app, token, grace: 1e13 }, "grace must be an integer >= 0"],
+  ],
+  importSessions: [
+    ...ofApp({ from: "redis-sessions" }),
+    ["no from", { app }, "No from supplied"],
+    ["another from", { app, from: "connect-redis" }, 'importSessions: from must be "redis-sessions"'],
+    ["an empty namespace", { app, from: "redis-sessions", namespace: "" }, "namespace must be a string"],
+    ["dryRun that is a string", { app, from: "redis-sessions", dryRun: "no" }, "dryRun must be true or false"],
+    [
+      "onProgress that is no function",
+      { app, from: "redis-sessions", onProgress: true },
+      "onProgress must be a function",
+    ],
+    ["signal that is an object", { app, from: "redis-sessions", signal: {} }, "signal must be an AbortSignal"],
   ],
 };
 

@@ -3,6 +3,7 @@ import { internalsOf } from "../../src/engine/internals.js";
 import { AppSessions } from "../../src/sessions/app-sessions.js";
 import { Keys } from "../../src/sessions/keys.js";
 import { NearCache } from "../../src/sessions/near-cache.js";
+import * as operations from "../../src/sessions/operations.js";
 import { useEngine } from "../support/engine.js";
 
 const t = useEngine({ events: true });
@@ -10,7 +11,13 @@ const t = useEngine({ events: true });
 test("keeps nothing while a change is under way, whatever the order of the replies", async () => {
   const { connection } = internalsOf(t.rs);
   const cache = new NearCache(connection, 30, 10);
-  const sessions = new AppSessions(connection, new Keys("rs", "webapp", 0), () => undefined, cache);
+  const sessions = new AppSessions(
+    connection,
+    new Keys("rs", "webapp", 0),
+    () => undefined,
+    () => undefined,
+    cache,
+  );
   const { ref } = await t.create();
   await vi.waitFor(async () => {
     await sessions.get(ref, true);
@@ -30,4 +37,14 @@ test("keeps nothing while a change is under way, whatever the order of the repli
   await sessions.get(ref, true);
   expect(cache.status.size).toBe(1);
   await cache.close();
+});
+
+test("learns of each operation that announces a change of an existing session", () => {
+  const announcing = Object.entries(operations).filter(
+    ([, operation]) => typeof operation === "object" && "script" in operation && "announcing" in operation.script,
+  );
+  expect(announcing.length).toBeGreaterThan(10);
+  // `create` makes a new session, and `sweep` finds those that have ended.
+  const silent = announcing.filter(([, operation]) => !("changes" in (operation as object))).map(([name]) => name);
+  expect(silent.sort()).toEqual(["create", "sweep"]);
 });

@@ -1,0 +1,178 @@
+import type { Subscriber, Subscription } from "../redis/subscriber.js";
+import { type Change, parseAnnouncement } from "../sessions/announcement.js";
+import type { EndReason, SessionEvent, SubscribedEvent } from "../types.js";
+
+/** What the feed needs of the engine. */
+export interface FeedSource {
+  readonly subscriber: Subscriber;
+  channelOf(app: string): string;
+  /** The apps of the namespace. */
+  apps(): AsyncIterable<string>;
+  /** Removes the index entries of expired sessions, which announces their end. */
+  wipeExpired(app: string): Promise<unknown>;
+}
+
+/** What gets the events of one app, or of all. The functions must not throw. */
+export interface Sink {
+  onEvent(event: SessionEvent): void;
+  onSubscribed?(event: SubscribedEvent): void;
+}
+
+/** How often to look for expired sessions and for new apps, in ms. */
+const LOOK_INTERVAL = 1000;
+
+/** How long an app that is not in the list of apps is still heard, in ms: it may be registered at this moment. */
+const FORGET_AFTER = 60_000;
+
+/** How long the first call of an app waits until its events are heard, in ms. */
+const MAX_WAIT = 1000;
+
+interface HeardApp {
+  readonly subscription: Subscription;
+  /** Resolves when the subscription is established for the first time, or after MAX_WAIT. */
+  readonly established: Promise<void>;
+  isEstablished: boolean;
+  /** When the app was last in the list of apps, or used, as performance.now() counts. */
+  lastSeen: number;
+}
+
+/**
+ * Passes the announcements of apps to sinks. While there is one, it also ends expired sessions in the index each second, because
+ * the end of a session that nobody uses is announced when its index entry is removed.
+ */
+export class EventFeed {
+  readonly #source: FeedSource;
+  /** App → its sinks. The key undefined has the sinks that hear all apps. */
+  readonly #sinks = new Map<string | undefined, Set<Sink>>();
+  readonly #heard = new Map<string, HeardApp>();
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+  #isClosed = false;
+
+  constructor(source: FeedSource) {
+    this.#source = source;
+  }
+
+  /**
+   * Begins to pass events to a sink. Returns a function that ends it.
+   * @param app undefined to hear all apps of the namespace, also those that appear later
+   */
+  listen(app: string | undefined, sink: Sink): () => void {
+    const sinks = this.#sinks.get(app) ?? new Set();
+    this.#sinks.set(app, sinks.add(sink));
+    if (app !== undefined) this.#hear(app);
+    void this.#look();
+    return () => {
+      sinks.delete(sink);
+      if (sinks.size > 0 || this.#sinks.get(app) !== sinks) return;
+      this.#sinks.delete(app);
+      this.#forget((heard) => this.#isWanted(heard));
+      if (this.#sinks.size === 0) clearTimeout(this.#timer);
+    };
+  }
+
+  /**
+   * Must be called before a session of an app is created, which may be the first one of the app. Returns a promise only if the
+   * events of the app must be heard and are not: it resolves when they are.
+   */
+  prepare(app: string): Promise<void> | undefined {
+    if (!this.#sinks.has(undefined)) return undefined;
+    const { isEstablished, established } = this.#hear(app);
+    return isEstablished ? undefined : established;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#sinks.clear();
+    this.#forget(() => false);
+  }
+
+  #isWanted(app: string): boolean {
+    return this.#sinks.has(undefined) || this.#sinks.has(app);
+  }
+
+  #forget(isKept: (app: string) => boolean): void {
+    for (const [app, { subscription }] of this.#heard) {
+      if (isKept(app)) continue;
+      subscription.close();
+      this.#heard.delete(app);
+    }
+  }
+
+  #hear(app: string): HeardApp {
+    const known = this.#heard.get(app);
+    if (known !== undefined) return known;
+    let onFirst = () => {};
+    const established = new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, MAX_WAIT);
+      timer.unref();
+      onFirst = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    let missed = false;
+    const subscription = this.#source.subscriber.subscribe(this.#source.channelOf(app), {
+      onMessage: (message) => this.#pass(app, message),
+      onEstablished: () => {
+        const heard = this.#heard.get(app);
+        if (heard !== undefined) heard.isEstablished = true;
+        onFirst();
+        this.#each(app, (sink) => sink.onSubscribed?.({ app, missed }));
+        missed = true;
+      },
+    });
+    const lastSeen = performance.now();
+    const heard = { subscription, established, isEstablished: subscription.epoch > 0, lastSeen };
+    this.#heard.set(app, heard);
+    return heard;
+  }
+
+  #pass(app: string, message: string): void {
+    const { at, changes } = parseAnnouncement(message);
+    for (const change of changes) {
+      const event = toEvent(app, at, change);
+      this.#each(app, (sink) => sink.onEvent(event));
+    }
+  }
+
+  #each(app: string, pass: (sink: Sink) => void): void {
+    for (const name of [undefined, app]) for (const sink of [...(this.#sinks.get(name) ?? [])]) pass(sink);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    clearTimeout(this.#timer);
+    try {
+      const apps = new Set<string>();
+      for (const app of this.#sinks.keys()) if (app !== undefined) apps.add(app);
+      if (this.#sinks.has(undefined)) {
+        for await (const app of this.#source.apps()) apps.add(app);
+        const now = performance.now();
+        // A sink may have ended meanwhile.
+        for (const app of apps) if (this.#isWanted(app)) this.#hear(app).lastSeen = now;
+        this.#forget((app) => this.#sinks.has(app) || now - (this.#heard.get(app)?.lastSeen ?? 0) < FORGET_AFTER);
+      }
+      for (const app of apps) await this.#source.wipeExpired(app);
+    } catch {
+      // The application's own calls report an outage of Redis. The next look finds what this one has missed.
+    } finally {
+      this.#isLooking = false;
+      if (this.#sinks.size > 0 && !this.#isClosed) {
+        this.#timer = setTimeout(() => void this.#look(), LOOK_INTERVAL);
+        this.#timer.unref();
+      }
+    }
+  }
+}
+
+/** @param at ms */
+export function toEvent(app: string, at: number, change: Change): SessionEvent {
+  const { ref, id } = change;
+  if (change.kind === "rotated") return { kind: change.kind, app, id, ref, to: change.to, at };
+  // A newer version may announce other reasons.
+  if (change.kind === "ended") return { kind: change.kind, app, id, ref, reason: change.reason as EndReason, at };
+  return { kind: change.kind, app, id, ref, at };
+}
