@@ -10,6 +10,7 @@ export interface RedisFlags {
   redis?: string;
   cluster?: boolean;
   namespace?: string;
+  events?: boolean;
 }
 
 /** An engine of the command. */
@@ -29,7 +30,8 @@ export async function openEngine(
   { nested = false, ...flags }: RedisFlags & { nested?: boolean },
   wipe: number,
 ): Promise<Opened> {
-  const settings = { wipe, nested, namespace: flags.namespace ?? (process.env.RS_NAMESPACE || "rs") };
+  const { events = false, namespace = process.env.RS_NAMESPACE || "rs" } = flags;
+  const settings = { wipe, nested, namespace, events };
   const address = addressOf(flags.redis);
   // A server, which has a wiper, waits until Redis is back. A command that runs once fails at once.
   const once = wipe === 0;

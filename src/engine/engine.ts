@@ -59,7 +59,7 @@ import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
-import { EVENT_NAMES, Events, isEventName } from "./events.js";
+import { checkListener, Events } from "./events.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
@@ -408,19 +408,22 @@ export class RedisSessions<Data extends object = DefaultData> {
    * @throws SessionError `invalidValue` for an unknown name, and without the option `events` of the engine
    */
   readonly on = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
-    this.#eventsFor(name, listener).on(name, listener);
+    checkListener(name, listener);
+    this.#listening().on(name, listener);
     return this;
   };
 
   /** The same as `on`, for the next event only. */
   readonly once = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
-    this.#eventsFor(name, listener).once(name, listener);
+    checkListener(name, listener);
+    this.#listening().once(name, listener);
     return this;
   };
 
   /** Removes a listener. Nothing happens if it was not added. The engine stops listening to Redis with the last one. */
   readonly off = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
-    this.#eventsFor(name, listener).off(name, listener);
+    checkListener(name, listener);
+    this.#events?.off(name, listener);
     return this;
   };
 
@@ -432,7 +435,6 @@ export class RedisSessions<Data extends object = DefaultData> {
    */
   readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent, void> => {
     const { app, after } = checkMethodOptions("events", options ?? {});
-    this.#calls.admit();
     const events = this.#listening();
     if (after === undefined) return events.live(app);
     if (!this.#maxEvents) {
@@ -510,15 +512,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     return stored && toSession<Data>(stored, Date.now());
   }
 
-  #eventsFor(name: unknown, listener: unknown): Events {
-    if (!isEventName(name))
-      throw invalidValue(`There is no event of this name. The events are ${EVENT_NAMES.join(", ")}, error`);
-    if (typeof listener !== "function")
-      throw invalidValue(`The listener must be a function: rs.on("${name}", (event) => …)`);
-    return this.#listening();
-  }
-
+  /** @throws SessionError `invalidValue` without the option `events`, `unavailable` after `quit` */
   #listening(): Events {
+    this.#calls.admit();
     if (this.#maxEvents === undefined) {
       throw invalidValue(
         "RedisSessions has no events without its option events",

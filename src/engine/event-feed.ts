@@ -1,5 +1,6 @@
 import type { Subscriber, Subscription } from "../redis/subscriber.js";
 import { type Change, parseAnnouncement } from "../sessions/announcement.js";
+import { chunks } from "../sessions/paging.js";
 import type { EndReason, SessionEvent, SubscribedEvent } from "../types.js";
 
 /** What the feed needs of the engine. */
@@ -155,7 +156,10 @@ export class EventFeed {
         for (const app of apps) if (this.#isWanted(app)) this.#hear(app).lastSeen = now;
         this.#forget((app) => this.#sinks.has(app) || now - (this.#heard.get(app)?.lastSeen ?? 0) < FORGET_AFTER);
       }
-      for (const app of apps) await this.#source.wipeExpired(app);
+      // One app whose keys are damaged must not keep the others from being looked at.
+      for (const chunk of chunks([...apps])) {
+        await Promise.allSettled(chunk.map((app) => this.#source.wipeExpired(app)));
+      }
     } catch {
       // The application's own calls report an outage of Redis. The next look finds what this one has missed.
     } finally {

@@ -1,6 +1,6 @@
 import { EventEmitter, on } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isOutage, SessionError } from "../errors.js";
+import { invalidValue, isOutage, SessionError } from "../errors.js";
 import { toChange } from "../sessions/announcement.js";
 import type { EventMap, SessionEvent } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
@@ -27,8 +27,13 @@ export interface EventSource extends FeedSource {
 /** The names of the events that come from Redis. */
 export const EVENT_NAMES = ["created", "changed", "rotated", "ended", "subscribed"] as const;
 
-export function isEventName(name: unknown): name is keyof EventMap {
-  return name === "error" || (EVENT_NAMES as readonly unknown[]).includes(name);
+/** @throws SessionError `invalidValue` for an unknown name, which would never be called, and for a listener of another type */
+export function checkListener(name: unknown, listener: unknown): void {
+  if (name !== "error" && !(EVENT_NAMES as readonly unknown[]).includes(name)) {
+    throw invalidValue("There is no event of this name", `the events are ${EVENT_NAMES.join(", ")} and error`);
+  }
+  if (typeof listener !== "function")
+    throw invalidValue(`The listener must be a function: rs.on("${name}", (event) => …)`);
 }
 
 /** The listeners and iterators of an engine. */

@@ -24,7 +24,6 @@
 --@include replies
 --@include read
 --@include write
---@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -68,6 +67,9 @@ for i = 1, #replies do
     replies[i] = text or ''
   end
 end
-record_uses(uses)
+if #uses > 0 then
+  --@include record-uses
+  record_uses(uses)
+end
 --@announce publish()
 return replies[2] and replies or replies[1]

@@ -20,7 +20,6 @@
 --@include replies
 --@include read
 --@include write
---@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 

@@ -42,6 +42,12 @@ export interface Commands {
   zscan(key: string, cursor: string, option: "COUNT", count: number): Promise<[cursor: string, entries: string[]]>;
 }
 
+/** A server that has keys: the server of a client, or a master of a Cluster. */
+export interface KeyServer {
+  /** Reads a page of the names of keys of a type, with the client's key prefix, as the command SCAN does. */
+  scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
+}
+
 /** A connection that only subscribes. It does not reconnect. */
 export interface SubscriberConnection {
   /** Resolves when Redis has confirmed the subscription. */
@@ -57,12 +63,6 @@ export interface SubscriberEvents {
   onMessage(channel: string, message: string): void;
   /** Called when messages may have been missed. The connection must then be closed, and may call this again. */
   onLost(): void;
-}
-
-/** A server that has keys: the server of a client, or a master of a Cluster. */
-export interface KeyServer {
-  /** Reads a page of the names of keys of a type, with the client's key prefix, as the command SCAN does. */
-  scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
 }
 
 /** A client of Redis, as the engine needs it. One file for each library implements it. */

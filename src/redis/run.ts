@@ -79,6 +79,15 @@ export class Run {
     return this.#calls.length > 1 && this.#calls[0].operation.mayLeaveUndone === true;
   }
 
+  /**
+   * Whether a later call may be served before this run. Calls that a script may leave undone are served in any order, except
+   * those on one session. All other calls keep their order, because they may concern the user or the app.
+   */
+  mayBeOvertakenBy({ operation, input }: Call): boolean {
+    if (!this.#calls[0].operation.mayLeaveUndone || !operation.mayLeaveUndone) return false;
+    return !this.#calls.some((call) => call.input.ref === input.ref);
+  }
+
   /** The ref of the session that a call concerns. */
   refOf(index: number): string | undefined {
     return this.#calls[index]?.input.ref;

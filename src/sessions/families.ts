@@ -159,8 +159,8 @@ function parseFamily(record: string | null | undefined): Family | undefined {
  * Whether this use of a session must prolong the record of its family: with the first use in each half ttl of the clock. If the
  * session has a fixed end, the record's TTL is right from the start.
  */
-function isRenewalDue({ ttl, la, no_resave, isAbsolute }: StoredSession): boolean {
-  if (no_resave || isAbsolute) return false;
+function isRenewalDue({ ttl, la, no_resave, absoluteEnd }: StoredSession): boolean {
+  if (no_resave || Number.isFinite(absoluteEnd)) return false;
   const period = ttl * 500;
   return Math.floor(Date.now() / period) !== Math.floor(la / period);
 }
@@ -169,8 +169,8 @@ function isRenewalDue({ ttl, la, no_resave, isAbsolute }: StoredSession): boolea
  * Returns for how long no use of a session prolongs the record of its family, in ms, if the session was just used. A session that
  * is served from memory for longer than that would lose the record.
  */
-export function timeToRenewal({ ttl, no_resave, isAbsolute, isRotated }: StoredSession, now: number): number {
-  if (!isRotated || no_resave || isAbsolute) return Number.POSITIVE_INFINITY;
+export function timeToRenewal({ ttl, no_resave, absoluteEnd, isRotated }: StoredSession, now: number): number {
+  if (!isRotated || no_resave || Number.isFinite(absoluteEnd)) return Number.POSITIVE_INFINITY;
   const period = ttl * 500;
   return period - (now % period);
 }

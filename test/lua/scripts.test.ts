@@ -86,6 +86,12 @@ describe.each(all.map((script) => [titleOf(script), script] as const))("%s", (_t
     expect(header).toMatch(/^-- [A-Z].+\n--\n-- KEYS {3}.+\n-- ARGV {3}.+\n-- Reply {2}/s);
   });
 
+  test("includes no file a second time, which would add nothing", () => {
+    const text = readFileSync(new URL(`../../src/lua/${script.name}.lua`, import.meta.url), "utf8");
+    const included = [...text.matchAll(/--@include (\S+)/g)].map(([, file]) => file);
+    expect(included).toEqual([...new Set(included)]);
+  });
+
   test("passes only keys of KEYS to commands", () => {
     const { source } = script;
     const keys = keyArguments(source);
