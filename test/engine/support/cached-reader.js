@@ -8,7 +8,11 @@ const client = new Redis(process.env.REDIS_URL);
 const rs = new RedisSessions({ client, wipe: 0, timeout: 30_000, cachetime: 600, cachemax: 20_000 });
 
 process.once("message", async (tokens) => {
-  const read = () => Promise.all(tokens.map((token) => rs.get({ app, token })));
+  async function read() {
+    for (let from = 0; from < tokens.length; from += 500) {
+      await Promise.all(tokens.slice(from, from + 500).map((token) => rs.get({ app, token })));
+    }
+  }
   // The announcements of the creations are over when all reads are hits.
   for (let hits = 0; hits < tokens.length; ) {
     const before = rs.cache.hits;
