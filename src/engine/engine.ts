@@ -136,6 +136,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
       reachApps: () => this.#wiper.reachApps(),
+      hasEvents: this.#maxEvents !== undefined,
       listen: (app, sink) => this.#listening().feed.listen(app, sink),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
