@@ -170,7 +170,7 @@ function isRenewalDue({ ttl, la, no_resave, absoluteEnd }: StoredSession): boole
  * is served from memory for longer than that would lose the record.
  */
 export function timeToRenewal({ ttl, no_resave, absoluteEnd, isRotated }: StoredSession, now: number): number {
-  if (!isRotated || no_resave || Number.isFinite(absoluteEnd)) return Number.POSITIVE_INFINITY;
+  if (!isRotated || no_resave || ttl === 0 || Number.isFinite(absoluteEnd)) return Number.POSITIVE_INFINITY;
   const period = ttl * 500;
   return period - (now % period);
 }

@@ -32,6 +32,9 @@ const MARGIN = 2 * BATCH_INTERVAL;
 /** How long the first reads of an app wait for its subscription, in ms. */
 const FIRST_WAIT = 500;
 
+/** How many apps have cached sessions at once. On a Cluster each has a connection of its own. */
+const MAX_APPS = 1000;
+
 /** How long the subscription to an app stays open after the last session was cached, in ms. At least the cachetime. */
 const IDLE_TIME = 60_000;
 
@@ -85,6 +88,8 @@ export class NearCache {
   #bytes = 0;
   #hits = 0;
   #misses = 0;
+  /** Whether the first reads of an app wait for its subscription. Not any more after one has come to nothing. */
+  #waits = true;
   #prolonging: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -224,15 +229,17 @@ export class NearCache {
     const deadline = this.#connection.deadline();
     const found = await run(input);
     if (!(found instanceof StoredSession)) return found;
+    if (known === undefined && this.#apps.size >= MAX_APPS) return found;
     const app = known ?? this.#subscribe(keys);
     const wait = Math.min(deadline, app.firstUntil) - performance.now();
-    if (wait <= 0) return found;
+    if (wait <= 0 || !this.#waits) return found;
     const again = app.established.then(() =>
       this.#readAndKeep(app, { ...input, touchInterval: null, origin: undefined }, run, found),
     );
     const late = new AbortController();
     await Promise.race([again, sleep(wait, undefined, { ref: false, signal: late.signal })]).catch(() => {});
     late.abort();
+    if (!app.isEstablished) this.#waits = false;
     return found;
   }
 
