@@ -5,6 +5,7 @@ import { clientOf } from "../redis/recognise.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
+import { NearCache } from "../sessions/near-cache.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
 import {
@@ -17,11 +18,12 @@ import {
   toSessions,
   UNTIL_CLOSED,
 } from "../sessions/session-text.js";
-import { createToken } from "../sessions/token.js";
+import { createToken, knownRefOf } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
   ActivityOptions,
+  CacheStatus,
   Callback,
   ConfirmOptions,
   Created,
@@ -107,6 +109,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<AppSessions>();
   readonly #wiper: Wiper;
+  /** Undefined without `cachetime`. */
+  readonly #cache: NearCache | undefined;
   /** Undefined until somebody listens. */
   #events: Events | undefined;
 
@@ -114,7 +118,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000, events = false } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, cachetime = 0, cachemax = 5000, events = cachetime > 0 } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
@@ -123,6 +127,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#nested = nested;
     this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
+    if (cachetime > 0) this.#cache = new NearCache(this.#connection, cachetime, cachemax);
+    warnOfMilliseconds(this, "RedisSessions: cachetime", cachetime, 86_400);
     this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
@@ -183,12 +189,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#calls,
     "get",
     (checked, options) => {
-      const { app: name, token, ref, touch } = checked;
+      const { app: name, token, ref, touch, fresh } = checked;
       const app = this.#app(name);
-      const get = () => (token === undefined ? app.get(ref, touch) : app.find(token, touch));
+      const get = () => {
+        if (fresh) return token === undefined ? app.get(ref, touch) : app.find(token, touch);
+        return token === undefined ? app.getCached(ref, touch) : app.findCached(token, touch);
+      };
       return ifFixed("get", app, checked, options, get);
     },
     toSessionNow<Data>,
+    (options) => this.#recall(options),
   );
 
   readonly set: {
@@ -476,16 +486,31 @@ export class RedisSessions<Data extends object = DefaultData> {
     return deliver(this.#quitting, callback) as never;
   };
 
+  /** The state of the near cache. All is 0 and false without `cachetime`. */
+  get cache(): CacheStatus {
+    return this.#cache?.status ?? { hits: 0, misses: 0, size: 0, subscribed: false };
+  }
+
   async #quit(): Promise<void> {
     this.#wiper.stop();
     this.#events?.close();
     const deadline = this.#connection.deadline();
-    await this.#connection.close(deadline, this.#calls.close());
+    const calls = this.#calls.close().then(() => this.#cache?.close());
+    await this.#connection.close(deadline, calls);
     const own = this.#ownClient;
     if (own === undefined) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => own.quit()).catch(() => {});
     own.disconnect();
+  }
+
+  /** Answers a `get` from the near cache without the checks, if it has the options of nearly every call. */
+  #recall(options: GetOptions): Session<Data> | undefined {
+    if (this.#cache === undefined) return undefined;
+    for (const name in options) if (name !== "app" && name !== "token") return undefined;
+    const ref = knownRefOf(options.token);
+    const stored = ref === undefined ? undefined : this.#cache.take(options.app, ref, true);
+    return stored && toSession<Data>(stored, Date.now());
   }
 
   /** @throws SessionError `invalidValue` without the option `events`, `unavailable` after `quit` */
@@ -535,6 +560,7 @@ export class RedisSessions<Data extends object = DefaultData> {
         keys,
         () => this.#wiper.register(name),
         () => this.#events?.feed.prepare(name),
+        this.#cache,
       );
       this.#apps.set(name, app);
     }

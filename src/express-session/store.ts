@@ -75,8 +75,9 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
+    const { client, cachetime, cachemax } = options;
+    const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax });
     warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
-    const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
     const { connection, sessions, listen } = internalsOf(rs);
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/time-slice.js";
+import type { AppConnection } from "./app-connection.js";
 import {
   ANONYMOUS,
   type Entry,
@@ -66,14 +66,14 @@ interface Pass {
 
 /** Lists, counts and ends an app's sessions through its index, in chunks. The input must have been validated. */
 export class SessionIndex {
-  readonly #connection: Connection;
+  readonly #connection: AppConnection;
   readonly #keys: Keys;
   readonly #find: (ref: string) => Promise<StoredSession | null>;
   /** The wipe that runs because Redis is out of memory. */
   #backgroundWipe: BackgroundWipe | undefined;
 
   /** @param find reads one session without touching it, and follows redirects */
-  constructor(connection: Connection, keys: Keys, find: (ref: string) => Promise<StoredSession | null>) {
+  constructor(connection: AppConnection, keys: Keys, find: (ref: string) => Promise<StoredSession | null>) {
     this.#connection = connection;
     this.#keys = keys;
     this.#find = find;
