@@ -443,8 +443,9 @@ export class AppSessions {
    * @param session `markTtl` is the longest time that the source may exist, ms
    */
   async takeOver(session: Omit<operations.Replacement, "mode"> & { markTtl: number }): Promise<operations.Replaced> {
+    const input: operations.Replacement = { ...session, mode: "absent" };
     const written = await this.#writeRegistered(this.#connection.deadline(), (deadline) =>
-      this.#connection.run(operations.replace, this.#keys, { ...session, mode: "absent" }, deadline),
+      this.#connection.run(operations.replace, this.#keys, input, deadline),
     );
     return typeof written === "string" ? written : "ended";
   }
