@@ -102,7 +102,16 @@ export interface RedisSessionsOptions {
    * nothing. RedisStore has its own option `maxKeys`. Default 1000.
    */
   maxKeys?: number | undefined;
+  /**
+   * The number of shards over which the sessions of each app are spread: 1, 2, 4, 8, 16 or 32. Each shard is a slot of a Redis Cluster,
+   * so one app can use several nodes. The first session of an app decides its number. If a process has another one, its calls on
+   * this app fail with `redisError`. Default 1.
+   */
+  shards?: ShardCount | undefined;
 }
+
+/** How many shards an app may have. */
+export type ShardCount = 1 | 2 | 4 | 8 | 16 | 32;
 
 /** A session, as the engine returns it. */
 export interface Session<Data = DefaultData> {

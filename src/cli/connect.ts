@@ -36,6 +36,7 @@ export async function openEngine(
   if (flags.cluster === true) return onCluster(address, once, settings);
   const retries = once ? { retryStrategy: () => null, disconnectTimeout: 100 } : {};
   const rs = new RedisSessions({ ...address, options: { ...address.options, ...retries }, ...settings });
+  internalsOf(rs).followShards();
   const close = () => rs.quit().catch(() => {});
   try {
     if (!(await isClusterNode(rs))) return { rs, close };
@@ -57,6 +58,7 @@ async function isClusterNode(rs: RedisSessions): Promise<boolean> {
 function onCluster(address: Address, once: boolean, settings: RedisSessionsOptions): Opened {
   const client = openCluster(address, (times) => (once ? null : Math.min(times * 50, 1000)));
   const rs = new RedisSessions({ ...settings, client });
+  internalsOf(rs).followShards();
   return {
     rs,
     async close() {

@@ -2,6 +2,7 @@ import { impersonated } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
+import { AppRegistry } from "../sessions/app-registry.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
@@ -17,7 +18,8 @@ import {
   toSessions,
   UNTIL_CLOSED,
 } from "../sessions/session-text.js";
-import { createToken } from "../sessions/token.js";
+import type { SessionLists, Sessions } from "../sessions/sessions.js";
+import { ShardedSessions } from "../sessions/sharded-sessions.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
@@ -96,14 +98,15 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #nested: boolean;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
-  readonly #apps = new BoundedMap<AppSessions>();
+  readonly #apps = new BoundedMap<Sessions>();
+  readonly #registry: AppRegistry;
   readonly #wiper: Wiper;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000 } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1 } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
@@ -111,12 +114,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#namespace = namespace;
     this.#nested = nested;
     this.#bounds = { maxBytes, maxKeys };
-    this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
+    this.#registry = new AppRegistry(this.#connection, namespace, shards);
+    this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     provideInternals(this, {
       connection: this.#connection,
       sessions: (app) => this.#app(app),
+      followShards: () => {
+        this.#calls.prepare = (app) => this.#registry.follow(app, () => this.#apps.delete(app));
+      },
       reachApps: () => this.#wiper.reachApps(),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
@@ -144,7 +151,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
-    const { token, ref } = createToken();
+    const { token, ref } = app.createToken(id);
     const now = Date.now();
     const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
     const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
@@ -426,13 +433,26 @@ export class RedisSessions<Data extends object = DefaultData> {
     return encodeWithin(this.#bounds, toEntries(d, nested ?? this.#nested), encode);
   }
 
-  #app(name: string): AppSessions {
+  #app(name: string): Sessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = new AppSessions(this.#connection, new Keys(this.#namespace, name), () => this.#wiper.register(name));
+      app = this.#open(name, this.#registry.shardsOf(name));
       this.#apps.set(name, app);
     }
     return app;
+  }
+
+  /** Other processes may have other apps, with other numbers of shards. What the wiper opens for these is not kept. */
+  #wipedApp(name: string, shards: number): SessionLists {
+    const known = shards === this.#registry.shardsOf(name) ? this.#apps.get(name) : undefined;
+    return (known ?? this.#open(name, shards)).index;
+  }
+
+  #open(name: string, shards: number): Sessions {
+    const registration = this.#registry.of(name);
+    return shards === 1
+      ? new AppSessions(this.#connection, new Keys(this.#namespace, name), registration)
+      : new ShardedSessions(this.#connection, this.#namespace, name, shards, registration);
   }
 }
 
@@ -471,7 +491,7 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 /** Makes a call if the fixed fields among its options are the session's own. */
 function ifFixed<Result>(
   method: MethodName,
-  app: AppSessions,
+  app: Sessions,
   { token, ref }: { readonly token: string | undefined; readonly ref: string },
   options: object,
   call: () => Promise<Result>,

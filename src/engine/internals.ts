@@ -1,5 +1,5 @@
 import type { Connection } from "../redis/connection.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type { SessionList, SoappOptions, SoidOptions } from "../types.js";
 
 /**
@@ -12,7 +12,12 @@ export const REPLACED_TOMBSTONE_TTL = 10_000;
 export interface Internals {
   readonly connection: Connection;
   /** The sessions of an app. Does not check the name. */
-  sessions(app: string): AppSessions;
+  sessions(app: string): Sessions;
+  /**
+   * From now on each method reads the number of shards of its app from Redis, at most once a minute, and uses it whatever the engine's
+   * option `shards` is. For programs that serve the apps of others.
+   */
+  followShards(): void;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
   /** `soid` and `soapp` with results of bounded size. They check their options. */

@@ -51,7 +51,12 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
       calls.admit();
       // A call without options is refused for its first missing option.
       const passed = options ?? ({} as Options);
-      result = calls.track(answer(checkMethodOptions(name, passed), passed), convert);
+      const checked = checkMethodOptions(name, passed);
+      // Every method has this option, and checkApp() has checked it.
+      const preparing = calls.prepare?.(checked.app as string);
+      const answering =
+        preparing === undefined ? answer(checked, passed) : preparing.then(() => answer(checked, passed));
+      result = calls.track(answering, convert);
     } catch (error) {
       result = Promise.reject(error);
       // With a callback in the place of the options, only the callback can learn that they are missing.

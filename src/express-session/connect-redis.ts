@@ -3,7 +3,7 @@ import { isForbidden, SessionError } from "../errors.js";
 import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
-import type { SessionIndex } from "../sessions/session-index.js";
+import type { SessionLists } from "../sessions/sessions.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -31,14 +31,14 @@ const ANNOUNCEMENT_INTERVAL = 86_400_000;
  * the mode "absent" does not write while there is one for the session's user or for the app.
  */
 export class ConnectRedisSessions {
-  readonly #index: SessionIndex;
+  readonly #index: SessionLists;
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #writer: SessionWriter;
   /** When to announce again, ms. */
   #announceAt = 0;
 
-  constructor(index: SessionIndex, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
+  constructor(index: SessionLists, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
     this.#index = index;
     this.#connection = connection;
     this.#settings = settings;

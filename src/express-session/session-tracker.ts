@@ -1,9 +1,9 @@
 import session, { type SessionData } from "express-session";
 import type { Connection } from "../redis/connection.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { ANONYMOUS } from "../sessions/keys.js";
 import type { ReplaceMode } from "../sessions/operations.js";
 import type { StoredSession } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import { isPlainObject } from "../util/objects.js";
 import { fromStored, snapshot, withCookieJson } from "./changes.js";
 import { ConnectRedisSessions } from "./connect-redis.js";
@@ -30,7 +30,7 @@ const READ_TOUCH_INTERVAL = 50;
  * text into the SaveQueue, which calls `update` or `replace` of AppSessions. That runs lua/update.lua or lua/replace.lua.
  */
 export class SessionTracker {
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #refs: StoreRefs;
@@ -39,7 +39,7 @@ export class SessionTracker {
   /** Undefined with `legacy: false`. */
   readonly #connectRedis: ConnectRedisSessions | undefined;
 
-  constructor(sessions: AppSessions, connection: Connection, settings: StoreSettings, refs: StoreRefs) {
+  constructor(sessions: Sessions, connection: Connection, settings: StoreSettings, refs: StoreRefs) {
     this.#sessions = sessions;
     this.#connection = connection;
     this.#settings = settings;

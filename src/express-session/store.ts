@@ -5,10 +5,10 @@ import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
 import type { SessionError } from "../errors.js";
 import { watchOutage } from "../redis/client.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type { Activity, Client, Killed, Session } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
@@ -43,7 +43,7 @@ export interface ListedSessions {
  * one, and otherwise return a promise. The other methods return a promise.
  */
 export class RedisStore extends Store {
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #refs: StoreRefs;
   readonly #tracker: SessionTracker;
 
@@ -53,7 +53,8 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
-    const rs = options.rs ?? new RedisSessions({ client: options.client as Client });
+    const { client, shards } = options;
+    const rs = options.rs ?? new RedisSessions({ client: client as Client, ...(shards !== undefined && { shards }) });
     const { connection, sessions } = internalsOf(rs);
     this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));
     this.#refs = new StoreRefs(settings.hashIds);

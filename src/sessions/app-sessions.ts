@@ -3,14 +3,15 @@ import type { Connection } from "../redis/connection.js";
 import { toList } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
-import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
+import type { AppRegistration } from "./app-registry.js";
+import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
 import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
-import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
+import { createSalt, createSuccessor, createToken, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
@@ -26,20 +27,27 @@ export class AppSessions {
   readonly #keys: Keys;
   readonly #large: LargeSessions;
   readonly #families: Families;
-  readonly #register: () => Promise<void> | undefined;
+  readonly #registration: AppRegistration;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
   /** Lists, counts and ends many sessions at once. */
   readonly index: SessionIndex;
 
-  /** @param register registers the app for the wipers; returns undefined if it is registered already */
-  constructor(connection: Connection, keys: Keys, register: () => Promise<void> | undefined) {
+  constructor(connection: Connection, keys: Keys, registration: AppRegistration) {
     this.#connection = connection;
     this.#keys = keys;
     this.#large = new LargeSessions(connection, keys);
     this.#families = new Families(connection, keys);
-    this.#register = register;
-    this.index = new SessionIndex(connection, keys, (ref) => this.get(ref, false));
+    this.#registration = registration;
+    this.index = new SessionIndex(connection, keys, registration, (ref) => this.get(ref, false));
+  }
+
+  /**
+   * Creates the token of a new session.
+   * @param _id of its user, as JSON; ShardedSessions needs it
+   */
+  createToken(_id: string): Created {
+    return createToken(this.#keys.shard);
   }
 
   /**
@@ -50,7 +58,7 @@ export class AppSessions {
    */
   async create(session: LimitedSession, deadline?: number): Promise<void> {
     const callDeadline = deadline ?? this.#connection.deadline();
-    const isCreated = await this.#writeRegistered(callDeadline, (at = deadline) =>
+    const isCreated = await this.#writeRegistered(callDeadline, false, (at = deadline) =>
       this.#connection.run(operations.create, this.#keys, session, at),
     );
     if (isCreated) return;
@@ -64,33 +72,35 @@ export class AppSessions {
    * whole call has one deadline.
    * @param tombstoneTtl ms
    * @param mayReplace throws if the old session must not be replaced by this one
+   * @param from the sessions of the shard that has the old session
    */
   async createReplacing(
     token: string,
     session: LimitedSession,
     tombstoneTtl: number,
     mayReplace?: (old: StoredSession) => void,
+    from: AppSessions = this,
   ): Promise<void> {
     const old = refOf(token);
     const deadline = this.#connection.deadline();
     if (mayReplace !== undefined) {
-      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      const present = await this.#connection.within(deadline, () => from.find(token, false));
       this.#connection.assertInTime(deadline);
       if (present instanceof StoredSession) mayReplace(present);
     }
     if (session.overflow === "reject") {
-      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      const present = await this.#connection.within(deadline, () => from.find(token, false));
       this.#connection.assertInTime(deadline);
       if (!(present instanceof StoredSession) || present.id !== session.id) {
         // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
-        await this.kill(old, tombstoneTtl, token);
+        await from.kill(old, tombstoneTtl, token);
         return;
       }
       await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
-    await this.kill(old, tombstoneTtl, token);
+    await from.kill(old, tombstoneTtl, token);
     await this.create(session, deadline);
   }
 
@@ -355,13 +365,16 @@ export class AppSessions {
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    */
   replace(session: operations.Replacement): Promise<boolean> {
-    return this.#writeRegistered(this.#connection.deadline(), (deadline) =>
+    return this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
   }
 
-  /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */
-  stageIfLarge(text: string): Promise<string> | undefined {
+  /**
+   * Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large.
+   * @param _ref of the session; ShardedSessions needs it
+   */
+  stageIfLarge(_ref: string, text: string): Promise<string> | undefined {
     return isLarge(text) ? this.#large.stage(padNumbers(text), this.#connection.deadline()) : undefined;
   }
 
@@ -376,7 +389,11 @@ export class AppSessions {
     if (this.#large.mustChange(change.ref, change.changes)) return this.#updateLarge(change, deadline);
     return this.#connection
       .run(operations.update, this.#keys, change)
-      .then((written) => (written === operations.TOO_MUCH ? this.#updateLarge(change, deadline) : written));
+      .then((written) =>
+        written === operations.TOO_MUCH
+          ? this.#updateLarge(change, deadline)
+          : written || this.#ifRightShard(false, deadline),
+      );
   }
 
   async #updateLarge(
@@ -425,7 +442,7 @@ export class AppSessions {
       if (rotated.outcome === "rotated before") return this.#ifExists(createSuccessor(token, rotated.salt), deadline);
       if (rotated.outcome === "missing") {
         await this.#families.resolve(token, null, deadline);
-        return null;
+        return this.#ifRightShard(null, deadline);
       }
       if (rotated.outcome === "unused") {
         // Rotating a token is its first use.
@@ -449,20 +466,32 @@ export class AppSessions {
    * Registers the app, if necessary, while a session is written. If the write waited for that, the caller's next call, such as
    * the end of the same session, could overtake it.
    */
-  #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
-    const registering = this.#register();
-    return registering === undefined ? writing : both(writing, registering);
+  #alsoRegister<Result>(isStore: boolean, write: () => Promise<Result>): Promise<Result> {
+    const registering = this.#registration.register(isStore);
+    return registering === undefined ? write() : both(write(), registering, this.#keys.shard === undefined);
+  }
+
+  /** Returns the result of a call that has found no session. @throws SessionError if it may have looked in the wrong shard */
+  async #ifRightShard<Result>(absent: Result, deadline: number): Promise<Result> {
+    const checking = this.#registration.check();
+    if (checking !== undefined) await this.#connection.within(deadline, () => checking);
+    return absent;
   }
 
   /**
    * Writes a session and registers the app. If Redis is out of memory, nothing was written. The index may then be full of
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
+   * @param isStore whether a RedisStore writes it
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered(deadline: number, write: (deadline?: number) => Promise<boolean>): Promise<boolean> {
+  async #writeRegistered(
+    deadline: number,
+    isStore: boolean,
+    write: (deadline?: number) => Promise<boolean>,
+  ): Promise<boolean> {
     for (let again: number | undefined; ; again = deadline) {
       try {
-        return await this.#alsoRegister(write(again));
+        return await this.#alsoRegister(isStore, () => write(again));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
         const freed = this.index.freeMemory();
@@ -491,7 +520,9 @@ export class AppSessions {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
       // Nearly always the call ends here.
       if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
-      return follow(result, ref, deadline, call, complete, byToken);
+      return follow(result, ref, deadline, call, complete, byToken).then((found) =>
+        found === null || found instanceof Absence ? this.#ifRightShard(found, deadline) : found,
+      );
     });
   }
 }
@@ -547,11 +578,18 @@ function redirectOf(tombstone: Tombstone | null, visited: readonly string[]): st
 /**
  * Returns the result of a write after the app is registered, too. The registration may belong to an earlier call and time out
  * first. The write must not be reported as `timeout` then, because it may still be sent.
+ * @param toleratesOutage whether the write has succeeded although the app could not be registered. With several shards it may then be
+ * in the wrong one.
  */
-async function both<Result>(writing: Promise<Result>, registering: Promise<void>): Promise<Result> {
+async function both<Result>(
+  writing: Promise<Result>,
+  registering: Promise<void>,
+  toleratesOutage: boolean,
+): Promise<Result> {
   const [written, registered] = await Promise.allSettled([writing, registering]);
   if (written.status === "rejected") throw written.reason;
   // After an outage the next write registers the app again.
-  if (registered.status === "rejected" && !isOutage(registered.reason)) throw registered.reason;
+  const isTolerable = (error: unknown) => toleratesOutage && isOutage(error);
+  if (registered.status === "rejected" && !isTolerable(registered.reason)) throw registered.reason;
   return written.value;
 }

@@ -1,6 +1,14 @@
+/** One of several shards of an app. */
+export interface Shard {
+  /** from 0 */
+  readonly index: number;
+  /** how many shards the app has */
+  readonly count: number;
+}
+
 /**
- * The Redis keys of an app. All contain the hash tag `{app}`, so they share one Cluster slot. docs/storage-layout.md is the
- * public description: change both together.
+ * The Redis keys of an app, or of one of its shards. All contain the hash tag `{app}` or `{app.shard}`, so they share one Cluster
+ * slot. docs/storage-layout.md is the public description: change both together.
  */
 export class Keys {
   /** zset, ref → last activity (ms): the sessions of the app. */
@@ -22,14 +30,17 @@ export class Keys {
   readonly index: readonly string[];
 
   readonly app: string;
+  readonly shard: Shard | undefined;
   /** zset: the apps of the namespace, see appsKey(). */
   readonly apps: string;
   /** The prefix of all keys of the app, with the hash tag. */
   readonly base: string;
 
-  constructor(namespace: string, app: string) {
-    const base = `${namespace}:{${app}}:`;
+  /** @param shard if the app has more than one */
+  constructor(namespace: string, app: string, shard?: Shard) {
+    const base = shard === undefined ? `${namespace}:{${app}}:` : `${namespace}:{${app}.${shard.index}}:`;
     this.app = app;
+    this.shard = shard;
     this.apps = appsKey(namespace);
     this.base = base;
     this.active = `${base}active`;
@@ -70,7 +81,10 @@ export class Keys {
   }
 }
 
-/** zset, app → last registration (ms): the apps that the wipers visit. It is in another slot than the apps' keys. */
+/**
+ * zset, app → last registration (ms): the apps that the wipers visit. It also has the numbers of shards, see
+ * lua/include/app-members.lua. It is in another slot than the apps' keys.
+ */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }

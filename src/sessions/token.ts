@@ -1,7 +1,8 @@
-import { createHmac, hash } from "node:crypto";
+import { createHmac, hash, randomInt } from "node:crypto";
 import { customAlphabet } from "nanoid";
 import type { Created } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import type { Shard } from "./keys.js";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -23,10 +24,25 @@ const HASH_LENGTH = 27;
 /** A cache of refs by token: between two commands a hash costs as much as the JSON of a session. */
 const refs = new BoundedMap<string>();
 
-/** Creates a token and its ref. The token has 64 characters (381 bits) from the CSPRNG, without modulo bias. */
-export function createToken(): Created {
-  const token = random();
+/**
+ * Creates a token and its ref. The token has 64 characters (381 bits) from the CSPRNG, without modulo bias.
+ * @param shard that the first character must lead to, see shardOf(). The other characters have 375 bits.
+ */
+export function createToken(shard?: Shard): Created {
+  const token = shard === undefined ? random() : firstCharacterOf(shard) + random().slice(1);
   return { token, ref: computeRef(token) };
+}
+
+/** Creates the random first character of a token: one of the one to 31 that lead to the shard. */
+function firstCharacterOf({ index, count }: Shard): string {
+  const choices = Array.from(ALPHABET).filter((_, i) => i % count === index);
+  return choices[randomInt(choices.length)] as string;
+}
+
+/** Returns the index of the shard to which the first character of a token, or of a ref of the engine, leads. */
+export function shardOfCharacter(text: string, count: number): number {
+  // A ref may begin with - or _, which no token does. No session has such a ref.
+  return Math.max(ALPHABET.indexOf(text.charAt(0)), 0) % count;
 }
 
 /**

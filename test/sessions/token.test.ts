@@ -19,6 +19,45 @@ describe("refOf", () => {
   });
 });
 
+describe("createToken", () => {
+  const CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+  test.each([2, 4, 8, 16, 32])(
+    "chooses a first character that leads to one of %i shards, each equally often",
+    (count) => {
+      for (const index of [0, 1, count - 1]) {
+        const choices = [...CHARACTERS].filter((_, i) => i % count === index);
+        const expected = 100;
+        const counts = new Map<string, number>();
+        for (let i = 0; i < expected * choices.length; i++) {
+          const { token, ref } = createToken({ index, count });
+          expect(ref).toBe(refOf(token));
+          const [first = ""] = token;
+          counts.set(first, (counts.get(first) ?? 0) + 1);
+        }
+        expect([...counts.keys()].sort()).toEqual(choices.sort());
+        // Six standard deviations.
+        for (const n of counts.values()) expect(Math.abs(n - expected)).toBeLessThan(6 * Math.sqrt(expected));
+      }
+    },
+  );
+
+  test("has 375 bits beside the first character, with each number of shards", () => {
+    const counts = new Map<string, number>();
+    const ROUNDS = 2000;
+    for (let i = 0; i < ROUNDS; i++) {
+      const { token } = createToken({ index: 31, count: 32 });
+      expect(token).toMatch(/^[A-Za-z0-9]{64}$/);
+      for (const character of token.slice(1)) counts.set(character, (counts.get(character) ?? 0) + 1);
+    }
+    const expected = (ROUNDS * 63) / 62;
+    expect(counts.size).toBe(62);
+    expect(Math.floor(63 * Math.log2(counts.size))).toBe(375);
+    // Eight standard deviations.
+    for (const count of counts.values()) expect(Math.abs(count - expected)).toBeLessThan(8 * Math.sqrt(expected));
+  });
+});
+
 describe("createSuccessor", () => {
   const { token } = createToken();
 

@@ -1,0 +1,43 @@
+import type { AppSessions } from "./app-sessions.js";
+import type { SessionIndex } from "./session-index.js";
+
+/** Lists, counts and ends an app's sessions, whether it has one shard or more. */
+export type Sessions = Pick<
+  AppSessions,
+  | "confirm"
+  | "create"
+  | "createReplacing"
+  | "createToken"
+  | "currentRef"
+  | "find"
+  | "get"
+  | "ifCheckPasses"
+  | "increment"
+  | "isRecentlyGone"
+  | "kill"
+  | "replace"
+  | "rotateToken"
+  | "set"
+  | "setAll"
+  | "stageIfLarge"
+  | "touch"
+  | "update"
+> & { readonly index: SessionLists };
+
+/** The index of an app, whether it has one shard or more. */
+export type SessionLists = Pick<
+  SessionIndex,
+  | "active"
+  | "activePages"
+  | "announceLegacy"
+  | "count"
+  | "countUsers"
+  | "isEmpty"
+  | "killAll"
+  | "killUser"
+  | "ofUser"
+  | "pages"
+  | "reach"
+  | "refs"
+  | "wipe"
+>;

@@ -1,0 +1,276 @@
+import { crc32 } from "node:zlib";
+import { type ActiveSource, activePages, collect } from "./active-pages.js";
+import type { AppRegistration } from "./app-registry.js";
+import type { Entry } from "./keys.js";
+import type { ActiveRef } from "./operations.js";
+import { chunks, PAGE, type Part } from "./paging.js";
+import { type DatedEntry, newestFirst, type SessionIndex } from "./session-index.js";
+import type { StoredSession } from "./session-text.js";
+import type { SessionLists } from "./sessions.js";
+import { shardOf, shardOfUser } from "./shard.js";
+
+/** How often the sessions of a user are looked for again after some were ended, at most. */
+const MAX_ROUNDS = 10;
+
+/** The most users of a RedisStore's app that are counted at once. If there may be more, they are counted in several rounds. */
+const USERS_AT_ONCE = 200_000;
+
+/** The indexes of the shards of an app. */
+interface Shards {
+  readonly count: number;
+  at(index: number): SessionIndex;
+}
+
+/** Lists, counts and ends the sessions of an app with several shards. */
+export class ShardedIndex implements SessionLists {
+  readonly #registration: AppRegistration;
+  readonly #shards: Shards;
+
+  constructor(registration: AppRegistration, shards: Shards) {
+    this.#registration = registration;
+    this.#shards = shards;
+  }
+
+  /**
+   * Ends the sessions of a user in all shards that may have some, as SessionIndex does. A session never moves to another shard. But
+   * an application may copy one that is about to end, so all shards are asked again until none was ended.
+   */
+  async killUser(id: string, except?: string, barFor?: number): Promise<number> {
+    // With `barFor` the caller is a RedisStore.
+    const shards = barFor === undefined ? await this.#shardsOfUser(id) : this.#all();
+    let killed = 0;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const ended = await sum(shards.map((shard) => shard.killUser(id, except, barFor)));
+      killed += ended;
+      if (ended === 0 || shards.length === 1) break;
+    }
+    return killed;
+  }
+
+  killAll(barFor?: number): Promise<number> {
+    return sum(this.#all().map((shard) => shard.killAll(barFor)));
+  }
+
+  async announceLegacy(barFor: number, ttl: number): Promise<void> {
+    // From now on a logout by the engine must set the user's bar in all shards.
+    await this.#registration.register(true);
+    await Promise.all(this.#all().map((shard) => shard.announceLegacy(barFor, ttl)));
+  }
+
+  /** Returns the sessions of a user, newest first. */
+  async ofUser(id: string, part: Part): Promise<StoredSession[]> {
+    const shards = await this.#shardsOfUser(id);
+    const [only, ...others] = shards;
+    if (only !== undefined && others.length === 0) return only.ofUser(id, part);
+    const listed = await Promise.all(shards.map((shard) => allOf(shard.existingOfUser(id))));
+    const entries = await newestFirst<DatedEntry>(listed.flat());
+    return collect(this.#ofEntries(id, entries, part), part.bytes);
+  }
+
+  active(since: number, part: Part): Promise<StoredSession[]> {
+    return collect(this.activePages(since, part), part.bytes);
+  }
+
+  async *activePages(
+    since: number,
+    part: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
+  ): AsyncGenerator<StoredSession[], void> {
+    await this.#registration.check();
+    const source: ActiveSource = {
+      refs: (size) => this.#activeRefs(since, size),
+      countExisting: (refs) => sum(this.#group(refs).map(([shard, some]) => shard.countExisting(some))),
+      read: (refs) => this.#read(refs.map((ref) => ({ id: "", ref }))),
+    };
+    yield* activePages(source, part);
+  }
+
+  /** Returns the number of users. The sessions of a RedisStore's user are in several shards, so each user must be counted once. */
+  async countUsers(since: number): Promise<number> {
+    const hasStore = await this.#registration.hasStore();
+    const count = await sum(this.#all().map((shard) => shard.countUsers(since)));
+    if (!hasStore) return count;
+    const rounds = Math.ceil(count / USERS_AT_ONCE);
+    let total = 0;
+    for (let round = 0; round < rounds; round++) {
+      const ids = new Set<string>();
+      for (const shard of this.#all()) {
+        for await (const page of shard.activeUsers(since)) {
+          for (const id of page) if (rounds === 1 || roundOf(id, rounds) === round) ids.add(id);
+        }
+      }
+      total += ids.size;
+    }
+    return total;
+  }
+
+  async *pages(): AsyncGenerator<StoredSession[], void> {
+    for (const shard of this.#all()) yield* shard.pages();
+  }
+
+  count(): Promise<number> {
+    return sum(this.#all().map((shard) => shard.count()));
+  }
+
+  async refs(): Promise<string[]> {
+    return (await Promise.all(this.#all().map((shard) => shard.refs()))).flat();
+  }
+
+  wipe(): Promise<number> {
+    return sum(this.#all().map((shard) => shard.wipe()));
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return (await Promise.all(this.#all().map((shard) => shard.isEmpty()))).every(Boolean);
+  }
+
+  async reach(deadline: number): Promise<void> {
+    await Promise.all(this.#all().map((shard) => shard.reach(deadline)));
+  }
+
+  #all(): SessionIndex[] {
+    return Array.from({ length: this.#shards.count }, (_, index) => this.#shards.at(index));
+  }
+
+  /** The shards that may have sessions of a user. Those of the engine are in one; those of a RedisStore may be in any. */
+  async #shardsOfUser(id: string): Promise<SessionIndex[]> {
+    const { count } = this.#shards;
+    return (await this.#registration.hasStore()) ? this.#all() : [this.#shards.at(shardOfUser(id, count))];
+  }
+
+  /** Groups refs by their shards. */
+  #group(refs: readonly string[]): [shard: SessionIndex, refs: string[]][] {
+    const groups = new Map<number, string[]>();
+    for (const ref of refs) {
+      const index = shardOf(ref, this.#shards.count);
+      const group = groups.get(index);
+      if (group === undefined) groups.set(index, [ref]);
+      else group.push(ref);
+    }
+    return [...groups].map(([index, group]) => [this.#shards.at(index), group]);
+  }
+
+  /** Yields the sessions of a user's entries from an offset on. Sessions before it are not read. */
+  async *#ofEntries(
+    id: string,
+    entries: readonly DatedEntry[],
+    { offset, limit }: Part,
+  ): AsyncGenerator<StoredSession[], void> {
+    let left = limit;
+    for (const some of chunks(entries.slice(offset), Math.min(PAGE, limit))) {
+      for await (const found of this.#read(some)) {
+        // After the index was read, the session may have been assigned to another user.
+        const sessions = found.filter((session) => session.id === id).slice(0, left);
+        left -= sessions.length;
+        yield sessions;
+        if (left <= 0) return;
+      }
+    }
+  }
+
+  /** Yields the refs of all shards in pages, latest first. One page of each shard is in memory. */
+  async *#activeRefs(since: number, size: number): AsyncGenerator<string[], void> {
+    const heads = this.#all().map((shard) => new Head(shard.activeRefs(since, size)));
+    try {
+      await Promise.all(heads.map((head) => head.fill()));
+      for (let page: string[] = []; ; ) {
+        let latest: Head<ActiveRef> | undefined;
+        for (const head of heads) {
+          if (head.item !== undefined && (latest?.item === undefined || head.item.time > latest.item.time))
+            latest = head;
+        }
+        if (latest?.item !== undefined) page.push(latest.item.ref);
+        if (page.length >= size || latest === undefined) {
+          if (page.length > 0) yield page;
+          if (latest === undefined) return;
+          page = [];
+        }
+        latest.advance();
+        if (latest.isUsedUp) await latest.fill();
+      }
+    } finally {
+      await Promise.all(heads.map((head) => head.close()));
+    }
+  }
+
+  /** Yields the sessions of entries of several shards in the order of the entries. */
+  async *#read(entries: readonly Entry[]): AsyncGenerator<StoredSession[], void> {
+    const { count } = this.#shards;
+    const shards = entries.map(({ ref }) => shardOf(ref, count));
+    const heads = new Map<number, Head<StoredSession | null>>();
+    for (const shard of new Set(shards)) {
+      const some = entries.filter((_, i) => shards[i] === shard);
+      heads.set(shard, new Head(this.#shards.at(shard).read(some)));
+    }
+    try {
+      await Promise.all([...heads.values()].map((head) => head.fill()));
+      let found: StoredSession[] = [];
+      for (const shard of shards) {
+        const head = heads.get(shard) as Head<StoredSession | null>;
+        if (head.isUsedUp) {
+          // The caller uses these, so that they do not fill the memory.
+          yield found;
+          found = [];
+          await head.fill();
+        }
+        if (head.item) found.push(head.item);
+        head.advance();
+      }
+      yield found;
+    } finally {
+      await Promise.all([...heads.values()].map((head) => head.close()));
+    }
+  }
+}
+
+/** The first items of a shard that are not used yet. */
+class Head<Item> {
+  readonly #pages: AsyncGenerator<Item[], void>;
+  #page: readonly Item[] = [];
+  #at = 0;
+
+  constructor(pages: AsyncGenerator<Item[], void>) {
+    this.#pages = pages;
+  }
+
+  /** The first item. Undefined if there are no more. */
+  get item(): Item | undefined {
+    return this.#page[this.#at];
+  }
+
+  /** Whether fill() must be called to get the next item. */
+  get isUsedUp(): boolean {
+    return this.#at >= this.#page.length;
+  }
+
+  advance(): void {
+    this.#at++;
+  }
+
+  async fill(): Promise<void> {
+    this.#at = 0;
+    do {
+      const next = await this.#pages.next();
+      this.#page = next.done ? [] : next.value;
+      if (next.done) return;
+    } while (this.#page.length === 0);
+  }
+
+  async close(): Promise<void> {
+    await this.#pages.return();
+  }
+}
+
+/** The round, of several, in which a user is counted. */
+function roundOf(id: string, rounds: number): number {
+  return crc32(id) % rounds;
+}
+
+async function sum(counts: readonly Promise<number>[]): Promise<number> {
+  return (await Promise.all(counts)).reduce((total, count) => total + count, 0);
+}
+
+async function allOf<Item>(pages: AsyncGenerator<Item[], void>): Promise<Item[]> {
+  const items: Item[] = [];
+  for await (const page of pages) for (const item of page) items.push(item);
+  return items;
+}
