@@ -1,7 +1,7 @@
 // biome-ignore lint/suspicious/noTsIgnore: with ioredis installed there is no error to expect
 /** @ts-ignore Without ioredis, an optional peer dependency, this type is `any`. */
 import type { RedisOptions } from "ioredis";
-import type { SessionError } from "./errors.js";
+import type { SessionError, SessionErrorName } from "./errors.js";
 
 /** A data value without `nested: true`. */
 export type Primitive = string | number | boolean | null;
@@ -419,4 +419,24 @@ export interface Activity {
 export interface Wiped {
   /** The number of sessions. 0 if there was none. */
   wiped: number;
+}
+
+/**
+ * What the tracing channel `ioredis-sessions:call` of `node:diagnostics_channel` says about a call. It contains no token, no
+ * ref, no user and no data.
+ */
+export interface CallTrace {
+  /** The method: "get", "create" and so on. `req.rs.get` is "get" too. Methods of the store begin with "RedisStore.". */
+  readonly method: string;
+  /** The app. Undefined for `ping` and `wipe`, and if the call was refused because its app is invalid. */
+  readonly app: string | undefined;
+  /** Whether the call shared a run of its script, and so an EVALSHA, with other calls. Known at the end of the call. */
+  batched: boolean;
+  /** Whether the near cache answered, so that Redis was not asked. Known at the end of the call. */
+  cached: boolean;
+  /**
+   * How the call ended: "ok"; "missing" if there was no session, so the result is null or a count of 0; the name of the
+   * SessionError; "otherError" for an error of the application, such as one of a serializer. Absent until the end.
+   */
+  outcome?: "ok" | "missing" | SessionErrorName | "otherError";
 }

@@ -38,8 +38,13 @@ function ifDigits(value: unknown): unknown {
 
 export function checkApp(app: unknown): string {
   if (isMissing(app)) throw missingParameter("app", `app is the name of your application: ${APP_FORMAT}`);
-  if (typeof app !== "string" || !APP.test(app)) throw invalidFormat("app", APP_FORMAT + unlessString(app));
+  if (!isApp(app)) throw invalidFormat("app", APP_FORMAT + unlessString(app));
   return app;
+}
+
+/** Whether a value has the form of an app. */
+export function isApp(app: unknown): app is string {
+  return typeof app === "string" && APP.test(app);
 }
 
 /** Checks a user's id. A safe integer, such as a key of an SQL table, is taken as its decimal text. */

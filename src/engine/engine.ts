@@ -389,13 +389,13 @@ export class RedisSessions<Data extends object = DefaultData> {
     (callback: Callback<Wiped>): void;
     /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
     (): Promise<Wiped>;
-  } = plainMethod(this.#calls, () => this.#wiper.wipe().then((wiped) => ({ wiped })));
+  } = plainMethod(this.#calls, "wipe", () => this.#wiper.wipe().then((wiped) => ({ wiped })));
 
   readonly ping: {
     (callback: Callback<string>): void;
     /** Checks that Redis answers. Returns "PONG". */
     (): Promise<string>;
-  } = plainMethod(this.#calls, () => this.#connection.command((client) => client.ping()));
+  } = plainMethod(this.#calls, "ping", () => this.#connection.command((client) => client.ping()));
 
   readonly quit: {
     (callback: Callback<void>): void;

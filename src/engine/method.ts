@@ -1,5 +1,7 @@
+import { isTracing, traced } from "../redis/call-trace.js";
 import type { Callback } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
+import { isApp } from "./checks.js";
 import type { OpenCalls } from "./open-calls.js";
 import { type Checked, checkMethodOptions, type MethodName } from "./options.js";
 
@@ -43,6 +45,14 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
   answer: (checked: Checked<Name>, options: Options) => Promise<Raw>,
   convert?: (raw: Raw) => Result,
 ): Method<Options, Result> {
+  const run = (options: Options) => {
+    const checked = checkMethodOptions(name, options);
+    // Every method has this option, and checkApp() has checked it.
+    const preparing = calls.prepare?.(checked.app as string);
+    const answering =
+      preparing === undefined ? answer(checked, options) : preparing.then(() => answer(checked, options));
+    return calls.track(answering, convert);
+  };
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {
@@ -51,12 +61,7 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
       calls.admit();
       // A call without options is refused for its first missing option.
       const passed = options ?? ({} as Options);
-      const checked = checkMethodOptions(name, passed);
-      // Every method has this option, and checkApp() has checked it.
-      const preparing = calls.prepare?.(checked.app as string);
-      const answering =
-        preparing === undefined ? answer(checked, passed) : preparing.then(() => answer(checked, passed));
-      result = calls.track(answering, convert);
+      result = isTracing() ? traced(name, appOf(passed), () => run(passed)) : run(passed);
     } catch (error) {
       result = Promise.reject(error);
       // With a callback in the place of the options, only the callback can learn that they are missing.
@@ -70,18 +75,28 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
 }
 
 /** Creates a method without options. */
-export function plainMethod<Result>(calls: OpenCalls, answer: () => Promise<Result>): PlainMethod<Result> {
+export function plainMethod<Result>(
+  calls: OpenCalls,
+  name: string,
+  answer: () => Promise<Result>,
+): PlainMethod<Result> {
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;
   function call(callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
       calls.admit();
-      result = calls.track(answer());
+      const run = () => calls.track(answer());
+      result = isTracing() ? traced(name, undefined, run) : run();
     } catch (error) {
       result = Promise.reject(error);
     }
     return deliver(result, callback);
   }
   return call;
+}
+
+/** Returns the app of a call, for its trace. A value that is not an app is not shown: it may be a secret in the wrong place. */
+function appOf({ app }: { app?: unknown }): string | undefined {
+  return isApp(app) ? app : undefined;
 }

@@ -4,6 +4,7 @@ import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
 import type { SessionError } from "../errors.js";
+import { isTracing, traced } from "../redis/call-trace.js";
 import { watchOutage } from "../redis/client.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
@@ -43,6 +44,7 @@ export interface ListedSessions {
  * one, and otherwise return a promise. The other methods return a promise.
  */
 export class RedisStore extends Store {
+  readonly #app: string;
   readonly #sessions: Sessions;
   readonly #refs: StoreRefs;
   readonly #tracker: SessionTracker;
@@ -56,7 +58,8 @@ export class RedisStore extends Store {
     const { client, shards } = options;
     const rs = options.rs ?? new RedisSessions({ client: client as Client, ...(shards !== undefined && { shards }) });
     const { connection, sessions } = internalsOf(rs);
-    this.#sessions = sessions(options.app ?? appOfPrefix(settings.prefix));
+    this.#app = options.app ?? appOfPrefix(settings.prefix);
+    this.#sessions = sessions(this.#app);
     this.#refs = new StoreRefs(settings.hashIds);
     this.#tracker = new SessionTracker(this.#sessions, connection, settings, this.#refs);
     // Each `session()` that uses the store adds two listeners, and each router may have its own `session()`.
@@ -72,7 +75,10 @@ export class RedisStore extends Store {
    */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, done?: Done<SessionData | null>): Promise<SessionData | null> | void {
-    return answer(this.#tracker.get(sid), done);
+    return answer(
+      this.#call("get", () => this.#tracker.get(sid)),
+      done,
+    );
   }
 
   override set(sid: string, session: SessionData, done: Done): void;
@@ -83,7 +89,7 @@ export class RedisStore extends Store {
    */
   override set(sid: string, session: SessionData): Promise<void>;
   override set(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    const saving = this.#tracker.set(sid, session);
+    const saving = this.#call("set", () => this.#tracker.set(sid, session));
     const answered = answer(saving, isOfFramework(session) ? returnThrown(done) : done);
     holdResponse(session, saving);
     return answered;
@@ -93,7 +99,7 @@ export class RedisStore extends Store {
   /** Prolongs a session. Nothing happens if it does not exist. Costs no round trip if `get` has just prolonged it. */
   override touch(sid: string, session: SessionData): Promise<void>;
   override touch(sid: string, session: SessionData, done?: Done): Promise<void> | void {
-    const touching = this.#tracker.touch(sid, session);
+    const touching = this.#call("touch", () => this.#tracker.touch(sid, session));
     const answered = answer(touching, done);
     holdResponse(session, touching);
     return answered;
@@ -103,7 +109,10 @@ export class RedisStore extends Store {
   /** Ends a session, by its id or its ref. Nothing happens if it does not exist. */
   override destroy(sid: string): Promise<void>;
   override destroy(sid: string, done?: Done): Promise<void> | void {
-    return answer(this.#tracker.destroy(sid), done);
+    return answer(
+      this.#call("destroy", () => this.#tracker.destroy(sid)),
+      done,
+    );
   }
 
   override clear(done: Done): void;
@@ -111,7 +120,7 @@ export class RedisStore extends Store {
   override clear(): Promise<void>;
   override clear(done?: Done): Promise<void> | void {
     return answer(
-      this.#tracker.killAll().then(() => undefined),
+      this.#call("clear", () => this.#tracker.killAll().then(() => undefined)),
       done,
     );
   }
@@ -120,7 +129,10 @@ export class RedisStore extends Store {
   /** Counts the sessions. An expired session may count until a wiper has dropped it from the index, at most 30 s. */
   override length(): Promise<number>;
   override length(done?: Done<number>): Promise<number> | void {
-    return answer(this.#sessions.index.count(), done);
+    return answer(
+      this.#call("length", () => this.#sessions.index.count()),
+      done,
+    );
   }
 
   /** Calls back with the ids of all sessions. */
@@ -128,14 +140,20 @@ export class RedisStore extends Store {
   /** The ids of the store's sessions; with `hashIds`, their refs. As exact as `length`. */
   ids(): Promise<string[]>;
   ids(done?: Done<string[]>): Promise<string[]> | void {
-    return answer(this.#ids(), done);
+    return answer(
+      this.#call("ids", () => this.#ids()),
+      done,
+    );
   }
 
   override all(done: Done<SessionData[]>): void;
   /** The store's sessions, each with its `id` (with `hashIds`, its ref). */
   override all(): Promise<SessionData[]>;
   override all(done?: Done<SessionData[]>): Promise<SessionData[]> | void {
-    return answer(this.#all(), done);
+    return answer(
+      this.#call("all", () => this.#all()),
+      done,
+    );
   }
 
   /**
@@ -153,7 +171,9 @@ export class RedisStore extends Store {
    */
   async soid(id: string | number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames({ name: "soid", call: "store.soid(id, { limit })" }, part, ["limit", "offset"]);
-    return this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id)), checkPart(part)));
+    return this.#call("soid", async () =>
+      this.#list(await this.#sessions.index.ofUser(quoteId(checkId(id)), checkPart(part))),
+    );
   }
 
   /**
@@ -163,7 +183,7 @@ export class RedisStore extends Store {
   async killsoid(id: string | number, options: { except?: string } = {}): Promise<Killed> {
     checkNames({ name: "killsoid", call: "store.killsoid(id, { except })" }, options, ["except"]);
     const except = checkExcept(options, String);
-    return { kill: await this.#tracker.killUser(quoteId(checkId(id)), except) };
+    return this.#call("killsoid", async () => ({ kill: await this.#tracker.killUser(quoteId(checkId(id)), except) }));
   }
 
   /**
@@ -173,7 +193,7 @@ export class RedisStore extends Store {
   async soapp(dt: number, part: { limit?: number; offset?: number } = {}): Promise<ListedSessions> {
     checkNames({ name: "soapp", call: "store.soapp(dt, { limit })" }, part, ["limit", "offset"]);
     const since = checkSince({ dt });
-    return this.#list(await this.#sessions.index.active(since, checkPart(part)));
+    return this.#call("soapp", async () => this.#list(await this.#sessions.index.active(since, checkPart(part))));
   }
 
   /** The same as `soid`. */
@@ -193,7 +213,8 @@ export class RedisStore extends Store {
 
   /** Counts the users that were active in the last `dt` seconds (at least 10). */
   async activity(dt: number): Promise<Activity> {
-    return { activity: await this.#sessions.index.countUsers(checkSince({ dt })) };
+    const since = checkSince({ dt });
+    return this.#call("activity", async () => ({ activity: await this.#sessions.index.countUsers(since) }));
   }
 
   /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */
@@ -204,6 +225,11 @@ export class RedisStore extends Store {
     const created = super.createSession(req, data);
     this.#tracker.passOn(req.sessionID, data, created);
     return created;
+  }
+
+  /** Makes a call, and traces it if someone listens. */
+  #call<Result>(method: string, call: () => Promise<Result>): Promise<Result> {
+    return isTracing() ? traced(`RedisStore.${method}`, this.#app, call) : call();
   }
 
   async #ids(): Promise<string[]> {

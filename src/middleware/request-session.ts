@@ -4,6 +4,7 @@ import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf, REPLACED_TOMBSTONE_TTL } from "../engine/internals.js";
 import { OPTION_NAMES } from "../engine/options.js";
 import { invalidValue, isOutage, isRefusal, missingParameter } from "../errors.js";
+import { isTracing, traced } from "../redis/call-trace.js";
 import { Absence } from "../sessions/families.js";
 import { encodeOrigin, StoredSession, toSession } from "../sessions/session-text.js";
 import { refOf } from "../sessions/token.js";
@@ -438,9 +439,11 @@ export class RequestSession<Data extends object> {
     const { token } = current;
     const use = touch ? this.#context.useOf(this.#req) : undefined;
     const origin = use && encodeUse(use);
-    const found = await (token === this.#issued
-      ? sessions.get(refOf(token), touch, undefined, origin)
-      : sessions.find(token, touch, origin));
+    const find = (): ReturnType<typeof sessions.find> =>
+      token === this.#issued
+        ? sessions.get(refOf(token), touch, undefined, origin)
+        : sessions.find(token, touch, origin);
+    const found = await (isTracing() ? traced("get", current.app, find) : find());
     const session = found instanceof StoredSession ? toSession<Data>(found, Date.now()) : null;
     if (use !== undefined && session !== null && (found as StoredSession).hasMoved) {
       this.#change = { app: current.app, session, ...changeOf(session, use) };

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { fromRedis, quitWasCalled, SessionError } from "../errors.js";
 import { Batch, MOVING_PAUSE } from "./batch.js";
+import { currentTrace } from "./call-trace.js";
 import type { Commands, RedisClient } from "./client.js";
 import { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, type HeldCommand, isReply, isUnsent } from "./gate.js";
@@ -44,6 +45,7 @@ export class Connection {
         operation: operation as Call["operation"],
         keys,
         input,
+        trace: currentTrace(),
         resolve: resolve as Call["resolve"],
         reject,
       };

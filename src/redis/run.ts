@@ -1,4 +1,5 @@
 import { fromRedis, type SessionError } from "../errors.js";
+import type { CallTrace } from "../types.js";
 import { type AppKeys, CHUNK, type Operation, type OperationInput, UNDONE } from "./operation.js";
 import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
@@ -8,6 +9,8 @@ export interface Call {
   readonly operation: Operation<AppKeys, OperationInput, unknown>;
   readonly keys: AppKeys;
   readonly input: OperationInput;
+  /** Undefined unless someone traces the call. */
+  readonly trace?: CallTrace | undefined;
   resolve(output: unknown): void;
   reject(error: unknown): void;
 }
@@ -128,6 +131,7 @@ export class Run {
     const [first] = this.#calls;
     if (this.#calls.length === 1) answer(first, reply);
     else {
+      this.#noteBatched();
       let replies: readonly unknown[];
       try {
         assertAnswer(reply);
@@ -146,9 +150,14 @@ export class Run {
     return undefined;
   }
 
+  #noteBatched(): void {
+    for (const { trace } of this.#calls) if (trace !== undefined) trace.batched = true;
+  }
+
   /** Ends all calls with the error. */
   fail(error: SessionError): void {
     this.#hasFailed = true;
+    if (this.#calls.length > 1) this.#noteBatched();
     for (const call of this.#calls) call.reject(error);
     this.onEnd?.();
   }

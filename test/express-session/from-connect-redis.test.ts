@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ConnectRedis7 from "connect-redis7";
+import { RedisStore as ConnectRedis9 } from "connect-redis9";
 import { RedisStore as ConnectRedis10 } from "connect-redis10";
 import type { SessionData, Store } from "express-session";
 import type { Redis } from "ioredis";
@@ -23,10 +24,14 @@ afterEach(async () => {
 const source = readFileSync(join(import.meta.dirname, "support/app-on-connect-redis.js"), "utf8");
 const OLD_LINE = 'import { RedisStore } from "connect-redis10";';
 
-/** The app's source on connect-redis 10 and node-redis, and on connect-redis 7 and ioredis. */
+/** The app's source on connect-redis 9 and 10 with node-redis, and on connect-redis 7 with ioredis. */
 const APPS: Record<string, { source: string; line: string }> = {
   "connect-redis 10 with node-redis 6": { source, line: OLD_LINE },
   "connect-redis 10 with node-redis 5": { source: source.replace('from "redis"', 'from "redis5"'), line: OLD_LINE },
+  "connect-redis 9 with node-redis 6": {
+    source: source.replace("connect-redis10", "connect-redis9"),
+    line: OLD_LINE.replace("connect-redis10", "connect-redis9"),
+  },
   "connect-redis 7 with ioredis": {
     source: source
       .replace(OLD_LINE, 'import RedisStore from "connect-redis7";')
@@ -94,16 +99,20 @@ const PAIRS: Record<string, () => Promise<{ client: Redis | NodeRedis; old: (opt
   "connect-redis 10 on node-redis 5": () =>
     // To TypeScript a client of another version is another type.
     onNodeRedis(createClient5({ url: t.redis.url }) as unknown as NodeRedis),
+  "connect-redis 9 on node-redis 6": () => onNodeRedis(createClient({ url: t.redis.url }), ConnectRedis9),
   "connect-redis 7 on ioredis": async () => {
     const client = t.redis.client();
     return { client, old: (options) => new ConnectRedis7({ ...options, client } as never) };
   },
 };
 
-async function onNodeRedis(client: NodeRedis) {
+async function onNodeRedis(
+  client: NodeRedis,
+  ConnectRedis: typeof ConnectRedis9 | typeof ConnectRedis10 = ConnectRedis10,
+) {
   await client.connect();
   ends.push(() => client.destroy());
-  return { client, old: (options: Options) => new ConnectRedis10({ ...options, client } as never) as Store };
+  return { client, old: (options: Options) => new ConnectRedis({ ...options, client } as never) as Store };
 }
 
 describe.each(Object.keys(PAIRS))("%s", (name) => {
