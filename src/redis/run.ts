@@ -58,6 +58,11 @@ export class Run {
     return run;
   }
 
+  /** The prefix of all its keys, with the hash tag. */
+  get base(): string {
+    return this.#calls[0].keys.base;
+  }
+
   /** How many calls the run serves. */
   get callCount(): number {
     return this.#calls.length;

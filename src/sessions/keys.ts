@@ -1,5 +1,7 @@
 /** One of several shards of an app. */
 export interface Shard {
+  /** The hash tag of its keys. */
+  readonly tag: string;
   /** from 0 */
   readonly index: number;
   /** how many shards the app has */
@@ -7,8 +9,8 @@ export interface Shard {
 }
 
 /**
- * The Redis keys of an app, or of one of its shards. All contain the hash tag `{app}` or `{app.shard}`, so they share one Cluster
- * slot. docs/storage-layout.md is the public description: change both together.
+ * The Redis keys of an app, or of one of its shards. All contain the hash tag `{app}`, or that of the shard, so they share one
+ * Cluster slot. docs/storage-layout.md is the public description: change both together.
  */
 export class Keys {
   /** zset, ref → last activity (ms): the sessions of the app. */
@@ -38,7 +40,7 @@ export class Keys {
 
   /** @param shard if the app has more than one */
   constructor(namespace: string, app: string, shard?: Shard) {
-    const base = shard === undefined ? `${namespace}:{${app}}:` : `${namespace}:{${app}.${shard.index}}:`;
+    const base = `${namespace}:{${shard?.tag ?? app}}:`;
     this.app = app;
     this.shard = shard;
     this.apps = appsKey(namespace);

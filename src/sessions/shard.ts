@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { SLOTS, slotOf } from "../redis/slot.js";
 import { STORE_REF_PREFIX } from "./keys.js";
 import { shardOfCharacter } from "./token.js";
 
@@ -24,4 +25,23 @@ export function shardOfUser(id: string, count: number): number {
 /** The first byte of the text's SHA-256, modulo the number of shards. */
 function shardOfText(text: string, count: number): number {
   return Number.parseInt(hash("sha256", text, "hex").slice(0, 2), 16) % count;
+}
+
+/**
+ * Returns the hash tags of the shards of an app. The n-th is the first of `app.0`, `app.1` … whose slot is near the middle of the n-th of
+ * `count` equal parts of the slots: in the fourth or fifth eighth of it. The nodes of a Cluster usually have equal parts, too. So each has
+ * about as many shards as the others.
+ */
+export function tagsOf(app: string, count: number): string[] {
+  const tags: string[] = [];
+  for (let left = count, i = 0; left > 0; i++) {
+    const tag = `${app}.${i}`;
+    const eighth = Math.floor((slotOf(tag) * 8 * count) / SLOTS);
+    const part = Math.floor(eighth / 8);
+    const isInMiddle = eighth % 8 === 3 || eighth % 8 === 4;
+    if (!isInMiddle || tags[part] !== undefined) continue;
+    tags[part] = tag;
+    left--;
+  }
+  return tags;
 }

@@ -4,7 +4,7 @@ import { AppSessions } from "./app-sessions.js";
 import { Keys } from "./keys.js";
 import type { StoredSession } from "./session-text.js";
 import type { Sessions } from "./sessions.js";
-import { shardOf, shardOfUser } from "./shard.js";
+import { shardOf, shardOfUser, tagsOf } from "./shard.js";
 import { ShardedIndex } from "./sharded-index.js";
 
 /** The parameters of a method of AppSessions. */
@@ -17,6 +17,7 @@ export class ShardedSessions implements Sessions {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #app: string;
+  readonly #tags: readonly string[];
   readonly #registration: AppRegistration;
   readonly #count: number;
   /** Made when they are first needed, because app names may come from visitors. */
@@ -27,6 +28,7 @@ export class ShardedSessions implements Sessions {
     this.#connection = connection;
     this.#namespace = namespace;
     this.#app = app;
+    this.#tags = tagsOf(app, count);
     this.#count = count;
     this.#registration = registration;
     this.index = new ShardedIndex(registration, { count, at: (index) => this.#shard(index).index });
@@ -122,7 +124,8 @@ export class ShardedSessions implements Sessions {
   #shard(index: number): AppSessions {
     let shard = this.#shards[index];
     if (shard === undefined) {
-      const keys = new Keys(this.#namespace, this.#app, { index, count: this.#count });
+      const tag = this.#tags[index] as string;
+      const keys = new Keys(this.#namespace, this.#app, { tag, index, count: this.#count });
       shard = new AppSessions(this.#connection, keys, this.#registration);
       this.#shards[index] = shard;
     }

@@ -28,13 +28,13 @@ const refs = new BoundedMap<string>();
  * Creates a token and its ref. The token has 64 characters (381 bits) from the CSPRNG, without modulo bias.
  * @param shard that the first character must lead to, see shardOf(). The other characters have 375 bits.
  */
-export function createToken(shard?: Shard): Created {
+export function createToken(shard?: Omit<Shard, "tag">): Created {
   const token = shard === undefined ? random() : firstCharacterOf(shard) + random().slice(1);
   return { token, ref: computeRef(token) };
 }
 
 /** Creates the random first character of a token: one of the one to 31 that lead to the shard. */
-function firstCharacterOf({ index, count }: Shard): string {
+function firstCharacterOf({ index, count }: Omit<Shard, "tag">): string {
   const choices = Array.from(ALPHABET).filter((_, i) => i % count === index);
   return choices[randomInt(choices.length)] as string;
 }

@@ -36,7 +36,7 @@ describe("the keys of a session", () => {
     for (let shard = 0; shard < 16; shard++) {
       const id = userIn(shard, 16);
       const { token, ref } = await t.create({ id });
-      expect(await t.db.exists(`rs:{webapp.${shard}}:s:${ref}`)).toBe(1);
+      expect(await t.db.exists(`rs:{${tagOf(app, shard, 16)}}:s:${ref}`)).toBe(1);
       expect([shardOfRef(token, 16), shardOfRef(ref, 16)]).toEqual([shard, shard]);
       const rotated = await t.rs.rotate({ app, token, grace: 0 });
       expect(shardOfRef(`${rotated?.ref}`, 16)).toBe(shard);

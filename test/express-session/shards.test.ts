@@ -3,7 +3,7 @@ import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
 import { killMany } from "../../src/lua/index.js";
 import { storeContract } from "../contract/store.js";
-import { readShards, shardOfRef, sidIn } from "../support/shards.js";
+import { readShards, shardOfRef, sidIn, tagOf } from "../support/shards.js";
 import { revivals } from "./support/races.js";
 import { useStores, withCookie } from "./support/stores.js";
 
@@ -180,7 +180,8 @@ test("a large session is staged in the slot of its shard", async () => {
   const staged = await t.redis.watch(() => store.set(sids[2] as string, withCookie({ userId: "alice", text })));
   const keys = staged.flat().filter((key) => key.includes(":new:"));
   expect(keys.length).toBeGreaterThan(0);
-  for (const key of keys) expect(key).toContain(`rs:{sess.${shardOfRef(`~${sids[2]}`, SHARDS)}}:new:`);
+  for (const key of keys)
+    expect(key).toContain(`rs:{${tagOf("sess", shardOfRef(`~${sids[2]}`, SHARDS), SHARDS)}}:new:`);
   expect(await store.get(sids[2] as string)).toMatchObject({ text });
 });
 

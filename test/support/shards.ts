@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import { slotOf } from "../../src/redis/slot.js";
 import { readStored, type StoredSession } from "./index-check.js";
 
 const CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -18,9 +19,22 @@ function firstByte(text: string): number {
   return createHash("sha256").update(text).digest()[0] as number;
 }
 
-/** The name of an app in the keys of a shard. */
+const tags = new Map<string, string[]>();
+
+/** The hash tag of a shard, computed as docs/storage-layout.md says. */
 export function tagOf(app: string, shard: number, shards: number): string {
-  return shards === 1 ? app : `${app}.${shard}`;
+  if (shards === 1) return app;
+  const name = `${app} ${shards}`;
+  let found = tags.get(name);
+  if (found === undefined) {
+    const candidates = Array.from({ length: 5000 }, (_, i) => `${app}.${i}`);
+    found = Array.from({ length: shards }, (_, n) => {
+      const [first, end] = [((n + 3 / 8) * 16_384) / shards, ((n + 5 / 8) * 16_384) / shards];
+      return `${candidates.find((tag) => slotOf(tag) >= first && slotOf(tag) < end)}`;
+    });
+    tags.set(name, found);
+  }
+  return found[shard] as string;
 }
 
 /** Returns the first of `user0`, `user1` … whose sessions are in a shard. */
