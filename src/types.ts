@@ -108,6 +108,13 @@ export interface RedisSessionsOptions {
    * this app fail with `redisError`. Default 1.
    */
   shards?: ShardCount | undefined;
+  /**
+   * Whether this engine announces the changes that it makes to sessions, so that listeners and near caches in all processes
+   * hear of them. Set it in every process that writes to the sessions: a change by a process without it is not announced.
+   * `{ stream: 10_000 }` also appends the events to a stream in Redis that keeps about that many for each app, at least 1.
+   * Without it, no script is slower and nothing is published. Default false.
+   */
+  events?: boolean | { stream: number } | undefined;
 }
 
 /** How many shards an app may have. */
@@ -419,6 +426,46 @@ export interface Activity {
 export interface Wiped {
   /** The number of sessions. 0 if there was none. */
   wiped: number;
+}
+
+/** What an import has done so far. In a dry run: what it would have done. */
+export interface ImportCounts {
+  /** How many sessions were imported. */
+  imported: number;
+  /** How many were removed because they had expired. */
+  expired: number;
+  /** How many were removed because they were ended meanwhile: by `kill`, `killsoid`, `killall`, `destroy` or `clear`. */
+  ended: number;
+  /** How many were removed because the session exists here: a request, or an earlier import, has taken it over. */
+  present: number;
+  /** How many keys were left where they are, because their values are not sessions that the other package wrote. */
+  damaged: number;
+}
+
+/** The result of an import. */
+export interface Imported extends ImportCounts {
+  /** Whether all sessions were looked at. False if `signal` stopped the import: call it again to import the rest. */
+  complete: boolean;
+}
+
+/** Options of an import of another package's sessions. */
+export interface ImportOptions {
+  /** Whether to write nothing and to count what would be done. Default false. */
+  dryRun?: boolean | undefined;
+  /** Called often, after each few sessions. If it throws, the import stops with that error. */
+  onProgress?: ((counts: ImportCounts) => void) | undefined;
+  /** Stops the import between two sessions when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of `importSessions`. */
+export interface ImportSessionsOptions extends ImportOptions {
+  /** The app whose sessions to import. It has the same name in redis-sessions and here. */
+  app: string;
+  /** The package that wrote the sessions: redis-sessions 2, 3 or 4. */
+  from: "redis-sessions";
+  /** The option `namespace` of redis-sessions. Default: the namespace of this engine. */
+  namespace?: string | undefined;
 }
 
 /**

@@ -1,7 +1,11 @@
+import { MIDDLEWARE, MIDDLEWARE_ON_NODE_REDIS, STORE, STORE_ON_NODE_REDIS } from "./names.js";
+
+const OURS = [MIDDLEWARE, MIDDLEWARE_ON_NODE_REDIS, STORE, STORE_ON_NODE_REDIS];
+
 const BAR = 18;
 const GAP = 8;
-const LEFT = 190;
-const SCALE = 380;
+const LEFT = 240;
+const SCALE = 340;
 const WIDTH = 680;
 
 const STYLE = `
@@ -46,31 +50,21 @@ ${parts.join("\n")}
 `;
 }
 
-/** The chart of the README: requests per second, and the engine's speed relative to redis-sessions. */
+/** The chart of the pages: requests a second, and the engine's speed relative to redis-sessions. */
 export function panelsOf({ rows, measured }) {
-  const spreads = (work) => measured.find((one) => one.work.startsWith(work))?.spreads ?? {};
-  const reading = {
-    ...spreads("HTTP, session read, 50 connections: native"),
-    ...spreads("HTTP, session read, 50 connections: RedisStore"),
-  };
-  const names = {
-    native: "native middleware",
-    RedisStore: "RedisStore",
-    "no session": "Express, no session",
-    "connect-redis-sessions 2": "connect-redis-sessions",
-  };
+  const reading = measured.find(({ work }) => work === "HTTP, read").medians;
   const http = Object.entries(reading)
-    .sort(([, a], [, b]) => b.median - a.median)
-    .map(([name, { median }]) => ({
-      name: names[name] ?? name,
-      value: median,
-      label: Math.round(median).toLocaleString("en"),
-      ours: name === "native" || name === "RedisStore",
+    .sort(([, a], [, b]) => a.time - b.time)
+    .map(([name, { time }]) => ({
+      name,
+      value: 1e6 / time,
+      label: Math.round(1e6 / time).toLocaleString("en"),
+      ours: OURS.includes(name),
     }));
   const engine = rows
-    .filter(({ suite, peer, better }) => suite === "engine" && peer === "redis-sessions 4" && better === "more")
+    .filter(({ suite, better }) => suite === "engine" && better === "more")
     .map(({ work, ratio }) => ({
-      name: work.replace("one after the other", "in sequence"),
+      name: work,
       value: Math.min(ratio.median, 12),
       label: `${ratio.median.toFixed(1)} ×`,
       ours: true,

@@ -18,14 +18,15 @@ export async function freePort() {
 }
 
 /**
- * Starts an empty redis-server on a free port. It does not save to disk, and it stops when this process ends. `admin` is a
- * client for commands that are not measured.
+ * Starts an empty redis-server on a free port, which stops when this process ends. It does not save to disk, unless `options`
+ * say so. `admin` is a client for commands that are not measured.
+ * @param options arguments of redis-server
  */
-export async function startRedis() {
+export async function startRedis(options = []) {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "ioredis-sessions-bench-"));
   const fixed = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no"];
-  const server = spawn("redis-server", [...fixed, "--enable-debug-command", "yes"], { stdio: "ignore" });
+  const server = spawn("redis-server", [...fixed, "--enable-debug-command", "yes", ...options], { stdio: "ignore" });
   const end = () => {
     server.kill("SIGKILL");
     rmSync(dir, { recursive: true, force: true });
@@ -43,19 +44,28 @@ export async function startRedis() {
   await admin.ping();
 
   async function info(section, field) {
-    return new RegExp(`^${field}:(.*)\r$`, "m").exec(await admin.info(section))?.[1];
+    return fieldOf(await admin.info(section), field);
   }
 
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
     admin,
     client,
-    info,
     version: () => info("server", "redis_version"),
     usedMemory: async () => Number(await info("memory", "used_memory")),
-    /** The server's total processor time, in µs. */
-    cpu: async () => 1e6 * (Number(await info("cpu", "used_cpu_user")) + Number(await info("cpu", "used_cpu_sys"))),
+    /** The size of the append-only file, in bytes. */
+    appended: async () => Number(await info("persistence", "aof_current_size")),
+    /** What the server has done so far: its processor time in µs, all commands but INFO, and the scripts among them. */
+    async usage() {
+      const text = await admin.info("cpu", "commandstats");
+      const count = { scripts: 0, commands: 0 };
+      for (const [, name, calls] of text.matchAll(/^cmdstat_(\S+):calls=(\d+)/gm)) {
+        if (name !== "info") count.commands += Number(calls);
+        if (name === "evalsha" || name === "eval") count.scripts += Number(calls);
+      }
+      const seconds = Number(fieldOf(text, "used_cpu_user")) + Number(fieldOf(text, "used_cpu_sys"));
+      return { ...count, cpu: seconds * 1e6 };
+    },
     /** Saves a snapshot of the data under a name. */
     async keep(name) {
       await admin.save();
@@ -72,6 +82,10 @@ export async function startRedis() {
       end();
     },
   };
+}
+
+function fieldOf(info, field) {
+  return new RegExp(`^${field}:(.*)\\r$`, "m").exec(info)?.[1];
 }
 
 /**

@@ -3,8 +3,12 @@
 //   GET  /read    returns two keys of the session
 //   GET  /write   returns the same, and writes one key
 import express from "express";
+import session from "express-session";
 import { Redis } from "ioredis";
-import { APP, DATA } from "./sessions.js";
+import * as names from "./names.js";
+import { connectRedis, connectRedis8, connectRedisOn5, nodeRedis } from "./peers.js";
+import { RedisSessions, RedisStore, sessions } from "./product.js";
+import { APP, DATA, expressSession } from "./sessions.js";
 
 const [kind, redisPort] = [process.argv[2], Number(process.argv[3])];
 const ioredis = () => new Redis({ port: redisPort, host: "127.0.0.1" });
@@ -13,60 +17,21 @@ const app = express();
 let count = 0;
 
 const kinds = {
-  "no session"() {
+  [names.NO_SESSION]() {
     app.post("/login", (_req, res) => res.end());
     app.get(["/read", "/write"], (_req, res) => res.json({ name: DATA.name, theme: DATA.theme }));
   },
+  [names.MIDDLEWARE]: () => useMiddleware(ioredis()),
+  [names.MIDDLEWARE_ON_NODE_REDIS]: async () => useMiddleware(await nodeRedis(redisPort)),
+  [names.STORE]: () => useStore(new RedisStore({ client: ioredis() })),
+  [names.STORE_ON_NODE_REDIS]: async () => useStore(new RedisStore({ client: await nodeRedis(redisPort) })),
+  [names.CONNECT_REDIS]: async () => useStore(await connectRedis(redisPort)),
+  [names.CONNECT_REDIS_ON_5]: async () => useStore(await connectRedisOn5(redisPort)),
+  [names.CONNECT_REDIS_8]: () => useStore(connectRedis8(ioredis())),
+  [names.MEMORY_STORE]: () => useStore(undefined),
+  [names.EMPTY_STORE]: () => useStore(new EmptyStore()),
 
-  async native() {
-    const { RedisSessions, sessions } = await import("./product.js");
-    app.use(
-      sessions({
-        rs: new RedisSessions({ client: ioredis() }),
-        app: APP,
-        secret: "a secret of the bench, long enough",
-      }),
-    );
-    app.post("/login", async (req, res) => {
-      await req.rs.create(`user${count++}`, { d: DATA });
-      res.end();
-    });
-    app.get("/read", async (req, res) => {
-      const { d } = await req.rs.get();
-      res.json({ name: d.name, theme: d.theme });
-    });
-    app.get("/write", async (req, res) => {
-      const { d } = await req.rs.set({ visits: count++ });
-      res.json({ name: d.name, theme: d.theme });
-    });
-    app.get("/get-and-write", async (req, res) => {
-      const { d } = await req.rs.get();
-      await req.rs.set({ visits: count++ });
-      res.json({ name: d.name, theme: d.theme });
-    });
-  },
-
-  async RedisStore() {
-    const { RedisStore } = await import("./product.js");
-    await expressSession(new RedisStore({ client: ioredis() }));
-  },
-
-  async "connect-redis 10"() {
-    const [{ createClient }, { RedisStore }] = await Promise.all([import("redis"), import("connect-redis")]);
-    const client = await createClient({ socket: { port: redisPort, host: "127.0.0.1" } }).connect();
-    await expressSession(new RedisStore({ client, prefix: "cr10:" }));
-  },
-
-  async "connect-redis 8"() {
-    const { RedisStore } = await import("connect-redis-8");
-    await expressSession(new RedisStore({ client: ioredis(), prefix: "cr8:" }));
-  },
-
-  async MemoryStore() {
-    await expressSession(undefined);
-  },
-
-  async "connect-redis-sessions 2"() {
+  async [names.CONNECT_REDIS_SESSIONS]() {
     const [{ default: cookies }, { default: crs }] = await Promise.all([
       import("cookie-parser"),
       import("connect-redis-sessions"),
@@ -88,8 +53,46 @@ const kinds = {
   },
 };
 
-async function expressSession(store) {
-  const { default: session } = await import("express-session");
+/**
+ * Returns the same session for each ID. Like Redis, it answers after a millisecond, and the calls that came together at once:
+ * Node serves requests faster that continue together.
+ */
+class EmptyStore extends session.Store {
+  #waiting = [];
+  get(_sid, callback) {
+    this.#answer(() => callback(null, expressSession()));
+  }
+  set(_sid, _session, callback) {
+    this.#answer(callback);
+  }
+  touch(_sid, _session, callback) {
+    this.#answer(callback);
+  }
+  #answer(callback) {
+    if (this.#waiting.push(callback) > 1) return;
+    setTimeout(() => {
+      for (const one of this.#waiting.splice(0)) one();
+    }, 1);
+  }
+}
+
+function useMiddleware(client) {
+  app.use(sessions({ rs: new RedisSessions({ client }), app: APP, secret: "a secret of the bench, long enough" }));
+  app.post("/login", async (req, res) => {
+    await req.rs.create(`user${count++}`, { d: DATA });
+    res.end();
+  });
+  app.get("/read", async (req, res) => {
+    const { d } = await req.rs.get();
+    res.json({ name: d.name, theme: d.theme });
+  });
+  app.get("/write", async (req, res) => {
+    const { d } = await req.rs.set({ visits: count++ });
+    res.json({ name: d.name, theme: d.theme });
+  });
+}
+
+function useStore(store) {
   app.use(session({ store, secret: "a secret of the bench", resave: false, saveUninitialized: false }));
   app.post("/login", (req, res) => {
     Object.assign(req.session, DATA, { userId: `user${count++}` });

@@ -13,3 +13,28 @@ export function newSession(i, ttl = 7200) {
 export function expressSession(data = DATA) {
   return { cookie: { originalMaxAge: null, expires: null, httpOnly: true, path: "/" }, ...data };
 }
+
+/** The i-th session ID, as long as those of express-session. */
+export function sidOf(i) {
+  return `sid${i}`.padEnd(32, "x");
+}
+
+/** Loads a session, as express-session does at the beginning of a request. Returns the request. */
+async function load(store, sessionID) {
+  const req = { sessionID, sessionStore: store };
+  store.createSession(req, await store.get(sessionID));
+  return req;
+}
+
+/** The store calls of express-session for a request that changes nothing. */
+export async function readOnly(store, sessionID) {
+  const { session } = await load(store, sessionID);
+  await store.touch(sessionID, session.touch());
+}
+
+/** The store calls of express-session for a request that writes one key. */
+export async function writeOne(store, sessionID, visits) {
+  const { session } = await load(store, sessionID);
+  session.visits = visits;
+  await store.set(sessionID, session);
+}

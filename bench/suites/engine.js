@@ -1,57 +1,33 @@
-import { atOnce, duration, inThousands, medianCall, oneByOne, takeTurns } from "../lib/measure.js";
+import { costOfCalls, NAMES } from "../lib/calls.js";
+import { atOnce, cost, inThousands, mapValues, medianCall, oneByOne, takeTurns } from "../lib/measure.js";
+import { EMPTY_SCRIPT, GET, REDIS_SESSIONS } from "../lib/names.js";
 import { redisSessions4 } from "../lib/peers.js";
 import { RedisSessions } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
 import { APP, DATA, newSession } from "../lib/sessions.js";
 
-const REACH = {
-  sequential: { create: 1.7, get: 2.0, set: 1.8, kill: 3.0 },
-  atOnce: { create: 4.0, get: 4.0, set: 3.0, kill: 5.0 },
+const GOALS = {
+  "one after the other": { create: 1.15, get: 2.0, set: 1.8, kill: 3.0 },
+  "1000 at once": { create: 4.0, get: 5.0, set: 4.0, kill: 8.0 },
+  "soid of 100": 1.6,
+  "soapp of 1000": 2.2,
+  killall: 1.0,
+  killsoid: 2.5,
+  wipe: 10,
 };
-const PEER = "redis-sessions 4";
 
-/** Compares the engine with redis-sessions 4, and with a bare command of ioredis. */
+/** Compares the engine with redis-sessions 4, and with bare commands of ioredis. */
 export async function engine({ rounds, quick, report }) {
   const redis = await startRedis();
   const ours = new RedisSessions({ client: redis.client(), wipe: 0, timeout: 60_000 });
-  const theirs = redisSessions4(redis);
+  const theirs = redisSessions4(redis.port);
   await theirs.ping();
-  const both = { "ioredis-sessions": ours, [PEER]: theirs };
-
+  const both = { "ioredis-sessions": ours, [REDIS_SESSIONS]: theirs };
+  const bare = redis.client();
   const calls = quick ? 200 : 1000;
-  for (const name of ["create", "get", "set", "kill"]) {
-    await basic(oneByOne, calls, name, `${name}, one after the other`, REACH.sequential[name]);
-  }
-  for (const name of ["create", "get", "set", "kill"]) {
-    await basic(atOnce, 1000, name, `${name}, 1000 at once`, REACH.atOnce[name]);
-  }
 
-  async function basic(measure, count, name, work, reach) {
-    await redis.admin.flushall();
-    const subject = (rs) => async () => {
-      const living =
-        name === "create" ? [] : await inThousands(name === "kill" ? count : 100, (i) => rs.create(newSession(i)));
-      const token = (i) => living[i % living.length].token;
-      const call = {
-        create: (i) => rs.create(newSession(i)),
-        get: (i) => rs.get({ app: APP, token: token(i) }),
-        set: (i) => rs.set({ app: APP, token: token(i), d: { visits: i } }),
-        kill: (i) => rs.kill({ app: APP, token: token(i) }),
-      }[name];
-      // A round repeats the batch many times, because 1,000 concurrent calls are too short to measure.
-      const repeat = measure === atOnce && name !== "kill" ? 3 : 1;
-      let figure = 0;
-      for (let i = 0; i < repeat; i++) {
-        // Keep each user at two sessions.
-        if (name === "create") await redis.admin.flushall();
-        figure += (await measure(count, call)) / repeat;
-      }
-      return figure;
-    };
-    const figures = await takeTurns(rounds, mapValues(both, subject));
-    report.faster({ work, unit: "µs", figures, peers: { [PEER]: reach } });
-  }
-
+  await sequential();
+  await concurrent();
   await latency();
   await lists();
   await masses();
@@ -59,93 +35,94 @@ export async function engine({ rounds, quick, report }) {
   theirs.quit();
   redis.stop();
 
+  function compare(work, turns, goal, ceiling) {
+    report.figures(work, turns);
+    report.faster({ work, turns, peers: { [REDIS_SESSIONS]: goal }, ceiling });
+  }
+
+  async function sequential() {
+    // The ceiling: a script with as many keys and arguments as those of the calls, which does nothing.
+    const sha = await bare.script("LOAD", "return 1");
+    const keys = Array.from({ length: 6 }, (_, i) => `rs:{${APP}}:key-of-usual-length-${i}`);
+    const nothing = () => cost(redis, () => oneByOne(calls, () => bare.evalsha(sha, 6, ...keys, "1", "2", "3")));
+    for (const name of NAMES) {
+      const work = `${name}, one after the other`;
+      const subjects = mapValues(both, (rs) => () => costOfCalls(redis, rs, name, oneByOne, calls));
+      const turns = await takeTurns(rounds, { ...subjects, [EMPTY_SCRIPT]: nothing });
+      compare(work, turns, GOALS["one after the other"][name], EMPTY_SCRIPT);
+    }
+  }
+
+  async function concurrent() {
+    for (const name of NAMES) {
+      const subject = (rs) => () => costOfCalls(redis, rs, name, atOnce, quick ? 1000 : 3000);
+      compare(`${name}, 1000 at once`, await takeTurns(rounds, mapValues(both, subject)), GOALS["1000 at once"][name]);
+    }
+  }
+
+  /** The median call, because the mean also contains the interruptions by the machine. */
   async function latency() {
     await redis.admin.flushall();
-    const bare = redis.client();
     await bare.set("bare", JSON.stringify({ ...DATA, id: "user0", ip: "203.0.113.7", r: 1, w: 1, ttl: 7200 }));
-    const sha = await bare.script("LOAD", "return redis.call('GET', KEYS[1])");
     const { token } = await ours.create(newSession(0));
-    const figures = await takeTurns(rounds + 2, {
-      "ioredis-sessions": () => medianCall(calls * 2, () => ours.get({ app: APP, token })),
-      "ioredis GET": () => medianCall(calls * 2, () => bare.get("bare")),
-      "ioredis EVALSHA": () => medianCall(calls * 2, () => bare.evalsha(sha, 1, "bare")),
-    });
+    const subject = (call) => () => medianCall(calls * 2, call);
     report.costs({
       work: "get, one after the other: median latency",
       unit: "µs",
-      figures,
-      peers: { "ioredis GET": 1.35, "ioredis EVALSHA": undefined },
+      figures: await takeTurns(rounds, {
+        "ioredis-sessions": subject(() => ours.get({ app: APP, token })),
+        [GET]: subject(() => bare.get("bare")),
+      }),
+      peers: { [GET]: undefined },
     });
   }
 
   async function lists() {
     await redis.admin.flushall();
-    const mine = (i) => ({ ...newSession(i), id: "alice" });
     for (const rs of Object.values(both)) {
-      await inThousands(100, (i) => rs.create(mine(i)));
+      await inThousands(100, (i) => rs.create({ ...newSession(i), id: "alice" }));
       await inThousands(900, (i) => rs.create(newSession(i)));
     }
-    const soid = (rs) => () => oneByOne(30, () => rs.soid({ app: APP, id: "alice" }));
-    report.faster({
-      work: "soid of 100",
-      unit: "µs",
-      figures: await takeTurns(rounds, mapValues(both, soid)),
-      peers: { [PEER]: 2.5 },
-    });
+    const soid = (rs) => () => cost(redis, () => oneByOne(30, () => rs.soid({ app: APP, id: "alice" })));
+    compare("soid of 100", await takeTurns(rounds, mapValues(both, soid)), GOALS["soid of 100"]);
     const soapp = (rs, name) => {
-      const span = name === PEER ? { deltaTime: 3600 } : { dt: 3600 };
-      return () => oneByOne(5, () => rs.soapp({ app: APP, ...span }));
+      const span = name === REDIS_SESSIONS ? { deltaTime: 3600 } : { dt: 3600 };
+      return () => cost(redis, () => oneByOne(5, () => rs.soapp({ app: APP, ...span })));
     };
-    report.faster({
-      work: "soapp of 1000",
-      unit: "µs",
-      figures: await takeTurns(rounds, mapValues(both, soapp)),
-      peers: { [PEER]: 2.5 },
-    });
+    compare("soapp of 1000", await takeTurns(rounds, mapValues(both, soapp)), GOALS["soapp of 1000"]);
   }
 
   async function masses() {
     const count = quick ? 5000 : 100_000;
     const label = count.toLocaleString("en");
-    const rounds = quick ? 2 : 3;
 
     // These sessions really expire, so create them first and wipe them last.
     await plant("wipe", (i) => newSession(i, 10));
     const planted = performance.now();
-    await plant("all", (i) => newSession(i));
-    await plant("user", (i) => ({ ...newSession(i), id: "alice" }));
+    await plant("killall", (i) => newSession(i));
+    await plant("killsoid", (i) => ({ ...newSession(i), id: "alice" }));
 
-    const killall = (rs, name) => async () => {
-      await redis.restore(`all ${name}`);
-      return emptied(() => rs.killall({ app: APP }), name);
-    };
-    const killsoid = (rs, name) => async () => {
-      await redis.restore(`user ${name}`);
-      return emptied(() => rs.killsoid({ app: APP, id: "alice" }), name);
-    };
-    const wipe = (rs, name) => async () => {
-      await redis.restore(`wipe ${name}`);
-      // redis-sessions has no public method for this, only the function that its timer calls.
-      return emptied(() => (name === PEER ? rs._wipe() : rs.wipe()), name);
-    };
-    await mass("killall", killall, 1.0);
-    await mass("killsoid", killsoid, 3.0);
+    await mass("killall", (rs) => rs.killall({ app: APP }));
+    await mass("killsoid", (rs) => rs.killsoid({ app: APP, id: "alice" }));
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, planted + 12_000 - performance.now())));
-    await mass("wipe", wipe, 10);
+    // redis-sessions has no public method for this, only the function that its timer calls.
+    await mass("wipe", (rs) => (rs === theirs ? rs._wipe() : rs.wipe()));
 
-    async function mass(name, subject, reach) {
-      const figures = await takeTurns(rounds, mapValues(both, subject), { warmUp: false });
-      report.faster({ work: `${name} of ${label}`, unit: "ms", figures, peers: { [PEER]: reach } });
-    }
-
-    /** The time in ms until no session is left. */
-    async function emptied(work, name) {
-      const index = name === PEER ? "old:SESSIONS" : `rs:{${APP}}:expiry`;
-      if ((await redis.admin.zcard(index)) !== count) throw new Error(`${name}: there are no ${label} sessions`);
-      const time = await duration(work);
-      const left = await redis.admin.zcard(index);
-      if (left > 0) throw new Error(`${name}: ${left} sessions are left`);
-      return time;
+    async function mass(kind, work) {
+      const subject = (rs, name) => async () => {
+        await redis.restore(`${kind} ${name}`);
+        const index = rs === theirs ? "old:SESSIONS" : `rs:{${APP}}:expiry`;
+        if ((await redis.admin.zcard(index)) !== count) throw new Error(`${name}: there are no ${label} sessions`);
+        const figures = await cost(redis, async () => {
+          await work(rs);
+          return count;
+        });
+        const left = await redis.admin.zcard(index);
+        if (left > 0) throw new Error(`${name}: ${left} sessions are left`);
+        return figures;
+      };
+      const turns = await takeTurns(quick ? 2 : 3, mapValues(both, subject), { warmUp: false });
+      compare(`${kind} of ${label}`, turns, GOALS[kind]);
     }
 
     async function plant(kind, session) {
@@ -158,8 +135,4 @@ export async function engine({ rounds, quick, report }) {
       }
     }
   }
-}
-
-function mapValues(object, map) {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, map(value, key)]));
 }

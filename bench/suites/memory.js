@@ -1,18 +1,19 @@
 import { inThousands, takeTurns } from "../lib/measure.js";
-import { connectRedis8, redisSessions4 } from "../lib/peers.js";
+import { CONNECT_REDIS, REDIS_SESSIONS } from "../lib/names.js";
+import { connectRedis, redisSessions4 } from "../lib/peers.js";
 import { RedisSessions, RedisStore } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
-import { expressSession, newSession } from "../lib/sessions.js";
+import { expressSession, newSession, sidOf } from "../lib/sessions.js";
 
 /** Bytes of `used_memory` for each session, including its index entries. */
 export async function memory({ quick, report }) {
   const redis = await startRedis();
   const count = quick ? 2000 : 20_000;
   const ours = new RedisSessions({ client: redis.client(), wipe: 0 });
-  const theirs = redisSessions4(redis);
+  const theirs = redisSessions4(redis.port);
   await theirs.ping();
   const store = new RedisStore({ client: redis.client() });
-  const eight = connectRedis8(redis);
+  const peerStore = await connectRedis(redis.port);
 
   const bytes = (create) => async () => {
     await redis.admin.flushall();
@@ -24,24 +25,23 @@ export async function memory({ quick, report }) {
   const rounds = 3;
 
   report.costs({
-    work: "bytes a session (5 data keys, 2 sessions a user, with indexes)",
+    work: "bytes a session, with its index entries",
     unit: "bytes",
     figures: await takeTurns(rounds, {
       "ioredis-sessions": bytes((i) => ours.create(newSession(i))),
-      "redis-sessions 4": bytes((i) => theirs.create(newSession(i))),
+      [REDIS_SESSIONS]: bytes((i) => theirs.create(newSession(i))),
     }),
-    peers: { "redis-sessions 4": 0.55 },
+    peers: { [REDIS_SESSIONS]: 0.55 },
   });
 
-  const sid = (i) => `sid${i}`.padEnd(32, "x");
   report.costs({
-    work: "bytes a session, anonymous, through RedisStore",
+    work: "bytes a session of RedisStore, anonymous",
     unit: "bytes",
     figures: await takeTurns(rounds, {
-      RedisStore: bytes((i) => store.set(sid(i), expressSession())),
-      "connect-redis": bytes((i) => eight.set(sid(i), expressSession())),
+      RedisStore: bytes((i) => store.set(sidOf(i), expressSession())),
+      [CONNECT_REDIS]: bytes((i) => peerStore.set(sidOf(i), expressSession())),
     }),
-    peers: { "connect-redis": 1.7 },
+    peers: { [CONNECT_REDIS]: 1.7 },
   });
 
   theirs.quit();

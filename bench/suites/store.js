@@ -1,67 +1,65 @@
-import { duration, oneByOne, takeTurns } from "../lib/measure.js";
-import { connectRedis8, connectRedis10 } from "../lib/peers.js";
+import { cost, inThousands, mapValues, oneByOne, takeTurns } from "../lib/measure.js";
+import { CONNECT_REDIS, CONNECT_REDIS_ON_5, GET, STORE, STORE_ON_NODE_REDIS } from "../lib/names.js";
+import { connectRedis, connectRedisOn5, nodeRedis } from "../lib/peers.js";
 import { RedisStore } from "../lib/product.js";
 import { startRedis } from "../lib/redis.js";
-import { expressSession } from "../lib/sessions.js";
+import { expressSession, readOnly, sidOf } from "../lib/sessions.js";
+
+const READ_GOAL = 1.15;
+const LIST_GOAL = 20;
 
 /** Compares RedisStore with connect-redis, without HTTP. */
 export async function store({ rounds, quick, report }) {
   const redis = await startRedis();
-  const ours = new RedisStore({ client: redis.client() });
-  const ten = await connectRedis10(redis);
-  const eight = connectRedis8(redis);
-  const all = { RedisStore: ours, "connect-redis 10": ten.store, "connect-redis 8": eight };
+  const stores = {
+    [STORE]: new RedisStore({ client: redis.client() }),
+    [STORE_ON_NODE_REDIS]: new RedisStore({ client: await nodeRedis(redis.port), prefix: "node-redis:" }),
+    [CONNECT_REDIS]: await connectRedis(redis.port),
+    [CONNECT_REDIS_ON_5]: await connectRedisOn5(redis.port),
+  };
 
-  // 10 sessions simulate busy browsers. With 1,000, each is idle for so long that RedisStore prolongs it.
-  await reading(10, "each used within 50 ms");
-  await reading(1000, "each prolonged");
-  await counting();
+  await reading();
+  await lists();
 
-  ten.close();
   redis.stop();
 
-  /** The store calls of express-session for a request that changes nothing. */
-  async function reading(sessions, kind) {
-    await redis.admin.flushall();
-    const sids = Array.from({ length: sessions }, (_, i) => `sid${i}`.padEnd(32, "x"));
-    for (const store of Object.values(all)) for (const sid of sids) await store.set(sid, expressSession());
-    const subject = (store) => () =>
-      oneByOne(quick ? 300 : 1500, async (i) => {
-        const sessionID = sids[i % sessions];
-        const req = { sessionID, sessionStore: store };
-        store.createSession(req, await store.get(sessionID));
-        await store.touch(sessionID, req.session.touch());
-      });
-    const figures = await takeTurns(rounds, Object.fromEntries(Object.entries(all).map(([n, s]) => [n, subject(s)])));
-    report.faster({
-      work: `get + touch, ${sessions} sessions in turn, ${kind}`,
-      unit: "µs",
-      figures,
-      peers: { "connect-redis 10": 2.2, "connect-redis 8": 1.6 },
+  async function reading() {
+    // With so many sessions in turn, each is unused for so long that RedisStore prolongs it.
+    const sids = Array.from({ length: 1000 }, (_, i) => sidOf(i));
+    for (const store of Object.values(stores)) for (const sid of sids) await store.set(sid, expressSession());
+    // The ceiling: one command, and no session made of the answer.
+    const bare = redis.client();
+    await bare.set("bare", JSON.stringify(expressSession()));
+    const calls = quick ? 300 : 1500;
+    const turns = await takeTurns(rounds, {
+      ...mapValues(
+        stores,
+        (store) => () => cost(redis, () => oneByOne(calls, (i) => readOnly(store, sids[i % sids.length]))),
+      ),
+      [GET]: () => cost(redis, () => oneByOne(calls, () => bare.get("bare"))),
     });
+    report.figures("prolong", turns);
+    const ours = { [STORE]: READ_GOAL, [STORE_ON_NODE_REDIS]: undefined };
+    for (const [name, goal] of Object.entries(ours)) {
+      const peers = { [CONNECT_REDIS]: goal, [CONNECT_REDIS_ON_5]: goal };
+      report.faster({ work: `prolong: ${name}`, turns, ours: name, peers, ceiling: GET });
+    }
   }
 
-  async function counting() {
+  async function lists() {
     const [sessions, others] = quick ? [1000, 50_000] : [10_000, 1_000_000];
     await redis.admin.flushall();
     await redis.admin.debug("POPULATE", others, "other", 50);
-    for (const store of [ours, eight]) {
-      for (let i = 0; i < sessions; i += 1000) {
-        const some = Array.from({ length: 1000 }, (_, k) => `sid${i + k}`.padEnd(32, "x"));
-        await Promise.all(some.map((sid) => store.set(sid, expressSession())));
-      }
+    const both = { [STORE]: stores[STORE], [CONNECT_REDIS]: stores[CONNECT_REDIS] };
+    for (const store of Object.values(both)) {
+      await inThousands(sessions, (i) => store.set(sidOf(i), expressSession()));
     }
     for (const method of ["length", "ids", "all"]) {
-      const figures = await takeTurns(
-        quick ? 3 : 5,
-        {
-          RedisStore: () => duration(() => ours[method]()),
-          "connect-redis 8": () => duration(() => eight[method]()),
-        },
-        { warmUp: quick },
-      );
-      const label = `${sessions.toLocaleString("en")} sessions among ${others.toLocaleString("en")} other keys`;
-      report.faster({ work: `${method} of ${label}`, unit: "ms", figures, peers: { "connect-redis 8": 20 } });
+      const subject = (store) => () => cost(redis, () => oneByOne(1, () => store[method]()));
+      const turns = await takeTurns(3, mapValues(both, subject), { warmUp: quick });
+      const work = `${method} of ${sessions.toLocaleString("en")} sessions`;
+      report.figures(work, turns);
+      report.faster({ work, turns, peers: { [CONNECT_REDIS]: LIST_GOAL } });
     }
   }
 }

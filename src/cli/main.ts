@@ -8,6 +8,7 @@ import { reasonOf } from "../rest/problem.js";
 import type { DefaultData, SessionList } from "../types.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
+import { type ImportFlags, importSessions, summary } from "./import.js";
 import { confirm, count, json, print, table } from "./print.js";
 import { serve } from "./serve.js";
 
@@ -116,6 +117,32 @@ command("killall <app>", "end all sessions of an app, after confirmation")
     }
     await run(flags, (rs) => rs.killall({ app }), killed);
   });
+
+command("import", "move the sessions that connect-redis or redis-sessions left")
+  .addOption(
+    new Option("--from <package>", "the package that wrote them")
+      .choices(["connect-redis", "redis-sessions"])
+      .makeOptionMandatory(),
+  )
+  .option("--app <app>", "the app that they belong to (connect-redis: by default the prefix without its colon)")
+  .option("--dry-run", "write nothing, and count what would be done")
+  .option("--from-namespace <text>", "redis-sessions: its namespace (default: --namespace)")
+  .option("--prefix <text>", 'connect-redis: the prefix of its keys (default "sess:")')
+  .option("--user-id <path>", "connect-redis: where a session has the user's id (default passport.user or userId)")
+  .option("--ttl <seconds>", "connect-redis: the option ttl of your RedisStore, if it is a number", positive)
+  .option("--disable-ttl", "connect-redis: your RedisStore has the option disableTTL")
+  .option("--hash-ids", "connect-redis: your RedisStore has the option hashIds")
+  .action((flags: Flags & ImportFlags) =>
+    run(
+      flags,
+      async (rs) => {
+        const imported = await importSessions(rs, flags);
+        if (!imported.complete) process.exitCode = 1;
+        return imported;
+      },
+      (imported) => summary(imported, flags.dryRun),
+    ),
+  );
 
 try {
   await program.parseAsync(refLast(process.argv.slice(2)), { from: "user" });

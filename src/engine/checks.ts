@@ -2,7 +2,7 @@ import { invalidFormat, invalidValue, missingParameter } from "../errors.js";
 import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import type { Part } from "../sessions/paging.js";
 import { refOf } from "../sessions/token.js";
-import type { Limits, Which } from "../types.js";
+import type { ImportOptions, Limits, Which } from "../types.js";
 import { kindOf, nameOf } from "../util/kind-of.js";
 import { isPlainObject, omitUndefined } from "../util/objects.js";
 
@@ -279,6 +279,38 @@ export const checkOverflow = optional((overflow): "oldest" | "idle" | "reject" =
   if (overflow === "oldest" || overflow === "idle" || overflow === "reject") return overflow;
   throw invalidValue('overflow must be "oldest", "idle" or "reject"');
 });
+
+/** Checks which package wrote the sessions to import. */
+export function checkFrom(from: unknown): "redis-sessions" {
+  if (isMissing(from)) throw missingParameter("from", 'from is the package that wrote the sessions: "redis-sessions"');
+  if (from === "redis-sessions") return from;
+  throw invalidValue(
+    'importSessions: from must be "redis-sessions"',
+    "sessions of connect-redis are imported by RedisStore: store.importSessions()",
+  );
+}
+
+/** Checks the namespace of another package, which may have any form. */
+export const checkForeignNamespace = optional((namespace) => {
+  if (typeof namespace === "string" && namespace !== "") return namespace;
+  throw invalidValue("namespace must be a string", `it is ${nameOf(namespace)}`);
+});
+
+/** Checks the options that all imports have. */
+export function checkImportOptions(options: {
+  readonly dryRun?: unknown;
+  readonly onProgress?: unknown;
+  readonly signal?: unknown;
+}): ImportOptions & { readonly dryRun: boolean } {
+  const { dryRun = false, onProgress, signal } = options;
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw invalidValue("onProgress must be a function", `it is ${nameOf(onProgress)}`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalidValue("signal must be an AbortSignal", `it is ${nameOf(signal)}: pass new AbortController().signal`);
+  }
+  return { dryRun: checkBoolean("dryRun", dryRun), onProgress: onProgress as ImportOptions["onProgress"], signal };
+}
 
 export function checkInteger(item: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   const integer = ifDigits(value) as number;

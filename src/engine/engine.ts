@@ -19,7 +19,9 @@ import {
   UNTIL_CLOSED,
 } from "../sessions/session-text.js";
 import type { SessionLists, Sessions } from "../sessions/sessions.js";
+import { shardOfUser } from "../sessions/shard.js";
 import { ShardedSessions } from "../sessions/sharded-sessions.js";
+import { createToken, MAX_SHARDS } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
@@ -30,6 +32,8 @@ import type {
   CreateOptions,
   DefaultData,
   GetOptions,
+  Imported,
+  ImportSessionsOptions,
   Incremented,
   IncrementOptions,
   KillallOptions,
@@ -65,6 +69,7 @@ import {
   fixedFieldsOf,
   type MethodName,
 } from "./options.js";
+import { RedisSessionsSource } from "./redis-sessions.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
 const LIST_BYTES = 2 * 1024 * 1024;
@@ -96,6 +101,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #nested: boolean;
+  /** About how many events the stream of an app keeps; 0 for no stream. Undefined if changes are not announced. */
+  readonly #maxEvents: number | undefined;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
   readonly #apps = new BoundedMap<Sessions>();
@@ -106,13 +113,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1 } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1, events = false } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
     } else this.#connection = new Connection(clientOf(client), timeout);
     this.#namespace = namespace;
     this.#nested = nested;
+    this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
     this.#registry = new AppRegistry(this.#connection, namespace, shards);
     this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
@@ -151,7 +159,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
-    const { token, ref } = app.createToken(id);
+    const { token, ref } = createToken(shardOfUser(id, MAX_SHARDS));
     const now = Date.now();
     const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
     const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
@@ -385,6 +393,20 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
+  readonly importSessions: {
+    (options: ImportSessionsOptions, callback: Callback<Imported>): void;
+    /**
+     * Moves all sessions of an app that redis-sessions 2 to 4 wrote. Their tokens, users, data, counters and times are kept.
+     * redis-sessions must no longer run: it would not find the sessions. Redis is scanned in small steps, so this call may take
+     * longer than `timeout`; each step is limited by `timeout`. If it fails or is stopped, call it again to import the rest.
+     * @throws SessionError `timeout` or `unavailable` if Redis does not answer; sessions that were imported by then stay imported
+     */
+    (options: ImportSessionsOptions): Promise<Imported>;
+  } = method(this.#calls, "importSessions", (options) => {
+    const { app, namespace = this.#namespace } = options;
+    return new RedisSessionsSource(this.#connection, this.#app(app), namespace, app).importAll(options);
+  });
+
   readonly wipe: {
     (callback: Callback<Wiped>): void;
     /** Removes the index entries of expired sessions now. Returns the number of those sessions. */
@@ -450,9 +472,9 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   #open(name: string, shards: number): Sessions {
     const registration = this.#registry.of(name);
-    return shards === 1
-      ? new AppSessions(this.#connection, new Keys(this.#namespace, name), registration)
-      : new ShardedSessions(this.#connection, this.#namespace, name, shards, registration);
+    const open = (tag: string) =>
+      new AppSessions(this.#connection, new Keys(this.#namespace, name, this.#maxEvents, tag), registration);
+    return shards === 1 ? open(name) : new ShardedSessions(name, shards, registration, open);
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   ConfirmOptions,
   CreateOptions,
   GetOptions,
+  ImportSessionsOptions,
   IncrementOptions,
   KillallOptions,
   KillOptions,
@@ -39,7 +40,10 @@ import {
   checkBoolean,
   checkDevice,
   checkExcept,
+  checkForeignNamespace,
+  checkFrom,
   checkId,
+  checkImportOptions,
   checkInteger,
   checkIp,
   checkLimit,
@@ -76,6 +80,7 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  importSessions: ImportSessionsOptions;
 }
 
 export type MethodName = keyof MethodOptions;
@@ -164,6 +169,14 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  importSessions: {
+    app,
+    from: ({ from }) => checkFrom(from),
+    namespace: ({ namespace }) => checkForeignNamespace(namespace),
+    dryRun: (options) => checkImportOptions(options).dryRun,
+    onProgress: (options) => checkImportOptions(options).onProgress,
+    signal: (options) => checkImportOptions(options).signal,
+  },
 } satisfies { readonly [Method in MethodName]: { readonly [Name in NameOf<MethodOptions[Method]>]: Check } };
 
 /** The checked options of a method. */
@@ -192,6 +205,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 
 /** The names of each method's options. */
@@ -315,7 +329,15 @@ const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: R
   maxBytes: anInteger(1),
   maxKeys: anInteger(1),
   shards: aShardCount,
+  events: {
+    be: "a boolean or { stream }, where stream is an integer >= 1",
+    test: (value) => aBoolean.test(value) || (anObject.test(value) && hasOnlyStream(value as object)),
+  },
 };
+
+function hasOnlyStream(value: object): boolean {
+  return Object.keys(value).join() === "stream" && anInteger(1).test((value as { stream?: unknown }).stream);
+}
 
 const ENGINE: OptionsOwner = {
   name: "RedisSessions",

@@ -1,23 +1,21 @@
 import type { SessionData } from "express-session";
+import { checkImportOptions } from "../engine/checks.js";
 import { isForbidden, SessionError } from "../errors.js";
 import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
+import { ANNOUNCEMENT_TTL, BAR_TTL, type ImportOutcome, importAll } from "../sessions/import.js";
 import type { SessionLists } from "../sessions/sessions.js";
+import type { Imported, ImportOptions } from "../types.js";
+import { isPlainObject } from "../util/objects.js";
+import { checkNames } from "../util/rules.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
 import { idleTimeoutOf, MAX_TTL } from "./ttl.js";
 import { userIfValid } from "./user-id.js";
 
-/**
- * How long a bar keeps sessions of connect-redis from being taken over, in ms: no browser keeps a cookie for longer than
- * 400 days.
- */
-const BAR_TTL = 400 * 86_400_000;
-
-/** How long Redis remembers that a store takes sessions over, and how often the store repeats it, in ms. */
-const ANNOUNCEMENT_TTL = 30 * 86_400_000;
+/** How often the store repeats that it takes sessions over, in ms. */
 const ANNOUNCEMENT_INTERVAL = 86_400_000;
 
 /**
@@ -55,14 +53,58 @@ export class ConnectRedisSessions {
     if (ttlLeft === 0) return;
     const session = await withinTimeout(this.#connection, parse(text, serializer ?? JSON));
     const now = Date.now();
+    const ttl = Math.min(ttlLeft, this.#idleTimeoutOf(session, now));
+    if (ttl > 0 || endless) {
+      await this.#writer.takeOver(sid, session, { now, ttl }, userIfValid(session, userId), now);
+    }
+    await this.remove(sid);
+  }
+
+  /** Moves all sessions into our layout. They keep the time that they have left. */
+  async importAll(options: ImportOptions): Promise<Imported> {
+    checkNames({ name: "importSessions", call: "store.importSessions({ dryRun })" }, options, [
+      "dryRun",
+      "onProgress",
+      "signal",
+    ]);
+    const { dryRun } = checkImportOptions(options);
+    const { prefix } = this.#settings;
+    // A logout during the import must bar the sessions that are left.
+    if (!dryRun) await this.#index.announceLegacy(this.barTtl, ANNOUNCEMENT_TTL);
+    return importAll(this.#connection, { prefix, type: "string" }, options, async (key) => {
+      const sid = key.slice(prefix.length);
+      const outcome = await this.#import(sid, dryRun);
+      if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.remove(sid);
+      return outcome;
+    });
+  }
+
+  async #import(sid: string, dryRun: boolean): Promise<ImportOutcome> {
+    const [text, ttlLeft] = await Promise.all([
+      this.#command(sid, (client, key) => client.get(key)),
+      this.#ttlLeft(sid),
+    ]);
+    if (text === null || ttlLeft === 0) return undefined;
+    const session = await withinTimeout(this.#connection, parseIfSession(text, this.#settings.serializer ?? JSON));
+    if (session === undefined) return "damaged";
+    const now = Date.now();
+    const ttl = this.#idleTimeoutOf(session, now);
+    if (ttl <= 0 && !this.#settings.endless) return "expired";
+    const id = userIfValid(session, this.#settings.userId);
+    // It was last used when it had its whole idle timeout.
+    const used = ttlLeft < ttl ? Math.round(now - (ttl - ttlLeft) * 1000) : now;
+    const replaced = dryRun
+      ? await this.#writer.wouldTakeOver(sid, id)
+      : await this.#writer.takeOver(sid, session, { now: used, ttl }, id, now);
+    return replaced === "written" ? "imported" : replaced;
+  }
+
+  /** The idle timeout of a session that is used at `now` (ms), in seconds. */
+  #idleTimeoutOf(session: SessionData, now: number): number {
     // connect-redis stored the cookie's `expires` as of the last write. It follows from the cookie's age.
     const age = session.cookie?.originalMaxAge;
     if (typeof age === "number") session.cookie.expires = new Date(now + age);
-    const ttl = Math.min(ttlLeft, idleTimeoutOf(session, this.#settings, now).ttl);
-    if (ttl > 0 || endless) {
-      await this.#writer.replace(sid, session, { now, ttl }, "absent", userIfValid(session, userId));
-    }
-    await this.remove(sid);
+    return idleTimeoutOf(session, this.#settings, now).ttl;
   }
 
   async remove(sid: string): Promise<void> {
@@ -105,6 +147,15 @@ export class ConnectRedisSessions {
       throw new SessionError(name, message, { hint, cause });
     }
   }
+}
+
+/**
+ * Parses a session that express-session wrote: it has a cookie. The prefix of an import may also be that of other keys of the
+ * app. Returns undefined if the text is anything else.
+ */
+async function parseIfSession(text: string, serializer: Serializer): Promise<SessionData | undefined> {
+  const parsed = await parse(text, serializer).catch(() => undefined);
+  return isPlainObject(parsed?.cookie) ? parsed : undefined;
 }
 
 /** @throws SessionError `redisError` if the text is not a session */

@@ -1,9 +1,10 @@
 import session, { type SessionData } from "express-session";
+import { invalidValue } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { ANONYMOUS } from "../sessions/keys.js";
-import type { ReplaceMode } from "../sessions/operations.js";
 import type { StoredSession } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
+import type { Imported, ImportOptions } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
 import { fromStored, snapshot, withCookieJson } from "./changes.js";
 import { ConnectRedisSessions } from "./connect-redis.js";
@@ -129,6 +130,14 @@ export class SessionTracker {
     return this.#sessions.index.killAll(this.#connectRedis?.barTtl);
   }
 
+  /** @throws SessionError `invalidValue` with `legacy: false`: a logout would not find the sessions that are left */
+  importSessions(options: ImportOptions): Promise<Imported> {
+    if (this.#connectRedis === undefined) {
+      throw invalidValue("importSessions does not work with legacy: false", "set it when the import is complete");
+    }
+    return this.#connectRedis.importAll(options);
+  }
+
   /** A session of a list, as a load would return it. */
   read(stored: StoredSession): SessionData | Promise<SessionData> {
     const { serializer } = this.#settings;
@@ -189,7 +198,7 @@ export class SessionTracker {
  * Session of express-session is newly generated. Any other object comes from a framework that does not tell whether it
  * loaded the session, which may have been ended since.
  */
-function modeFor(session: object): ReplaceMode {
+function modeFor(session: object): "any" | "unended" {
   return isOfFramework(session) ? "unended" : "any";
 }
 

@@ -1,7 +1,7 @@
 import { tooLarge, tooManyKeys } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { ANONYMOUS } from "../sessions/keys.js";
-import type { Bounds, ReplaceMode } from "../sessions/operations.js";
+import type { Bounds, Replaced } from "../sessions/operations.js";
 import { countLines, encodeHeader } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { isPlainObject } from "../util/objects.js";
@@ -101,10 +101,9 @@ export class SessionWriter {
    * Sends a whole session, and tracks it from now on.
    * @param mode what it may be written over
    */
-  replace(sid: string, session: object, timeout: IdleTimeout, mode: ReplaceMode, id: string): Promise<void> {
+  replace(sid: string, session: object, timeout: IdleTimeout, mode: "any" | "unended", id: string): Promise<void> {
     const lines = snapshot(session);
-    // A session of connect-redis is taken over whatever its size. Otherwise every request of its user would fail.
-    const bounds = mode === "absent" ? UNBOUNDED : this.#settings.bounds;
+    const { bounds } = this.#settings;
     if (countLines(lines) > bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", bounds.maxKeys);
     const ttl = this.#storedTtl(timeout);
     const head = encodeHeader(timeout.now, ttl, { id: id === ANONYMOUS ? undefined : id });
@@ -128,6 +127,27 @@ export class SessionWriter {
       ),
     );
     return write;
+  }
+
+  /**
+   * Writes a session that connect-redis left, unless there is one, or it was ended or barred. Whatever its size: otherwise
+   * every request of its user would fail.
+   * @param timeout as of its last use
+   * @param now ms
+   */
+  takeOver(sid: string, session: object, timeout: IdleTimeout, id: string, now: number): Promise<Replaced> {
+    const ref = this.#refs.of(sid);
+    const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
+    const text = this.#textOf(ref, head, snapshot(session), UNBOUNDED);
+    const ttl = this.#storedTtl({ now, ttl: timeout.ttl - (now - timeout.now) / 1000 });
+    return this.queue.add(ref, text.inline, (inline) =>
+      this.#sessions.replace({ ref, id, now, ttl, mode: "absent", text: inline, staged: text.staged }),
+    );
+  }
+
+  /** What `takeOver` would do. Writes nothing. */
+  wouldTakeOver(sid: string, id: string): Promise<Replaced> {
+    return this.#sessions.wouldReplace(this.#refs.of(sid), id);
   }
 
   /**

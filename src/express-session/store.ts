@@ -10,7 +10,7 @@ import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
-import type { Activity, Client, Killed, Session } from "../types.js";
+import type { Activity, Client, Imported, ImportOptions, Killed, Session } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
@@ -215,6 +215,16 @@ export class RedisStore extends Store {
   async activity(dt: number): Promise<Activity> {
     const since = checkSince({ dt });
     return this.#call("activity", async () => ({ activity: await this.#sessions.index.countUsers(since) }));
+  }
+
+  /**
+   * Moves all sessions that connect-redis left under the store's prefix, and keeps the time that they have left. Requests may
+   * be served meanwhile. connect-redis must no longer run: its servers would not find the sessions. Redis is scanned in small
+   * steps. If the import fails or is stopped, call it again to import the rest.
+   * @throws SessionError `invalidValue` with `legacy: false`
+   */
+  async importSessions(options: ImportOptions = {}): Promise<Imported> {
+    return this.#call("importSessions", async () => this.#tracker.importSessions(options));
   }
 
   /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */

@@ -2,7 +2,8 @@
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
--- ARGV   1    now, ms of the caller's clock
+-- ARGV   1    ref
+--        2    now, ms of the caller's clock
 -- Reply  the session's new text
 --        an array with its header lines if the text is larger than a script reads, see include/read.lua
 --        the tombstone, see include/session.lua; nothing is written
@@ -11,6 +12,7 @@
 --        -5 if the session is impersonated, so its user was not there; nothing is written
 --        the error if the session is damaged; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read
@@ -20,11 +22,11 @@
 
 local IMPERSONATED = -5
 
-local session, now = KEYS[6], ARGV[1]
+local session, ref, now = KEYS[6], ARGV[1], ARGV[2]
 
 local text = read(session) or ''
 if type(text) == 'table' or text == '' or is_tombstone(text) then return text end
-local _, flags = parse(text)
+local _, flags, _, id = parse(text)
 if not flags then return DAMAGED end
 if string.find(flags, ' actor=', 1, true) then return IMPERSONATED end
 local others = string.gsub(flags, ' authTime=%d+', '')
@@ -34,4 +36,6 @@ if not new then
   new = write_flags(session, text, without_last_use(others) .. ' authTime=' .. now)
 end
 if not new then return TOO_MUCH end
+--@announce if type(new) == 'string' then announce('changed', ref, id) end
+--@announce publish()
 return reply_of(new)

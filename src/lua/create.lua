@@ -13,6 +13,7 @@
 -- Reply  for each session 1 if it was created
 --        0 if the user already has the maximum number of sessions; nothing is written for this session
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include add-owner
@@ -51,6 +52,7 @@ for i = 1, #replies do
       if absolute > 0 then flags = flags .. string.format(' until %.0f', start + absolute) end
       text = replace_flags(text, with_skew(flags, now))
     end
+    --@announce if redis.call('EXISTS', session) == 0 then announce('created', ref, id) end
     redis.call('SET', session, text, 'PX', ttl_ms)
     add_owner(id, ref, not has_overflow(field_of(id)))
     local n = #active_entries
@@ -68,4 +70,5 @@ if #active_entries > 0 then
   redis.call('ZADD', expiry, 'NX', unpack(expiry_entries))
   flush_owners()
 end
+--@announce publish()
 return replies[2] and replies or replies[1]

@@ -13,6 +13,6 @@ local app, before = ARGV[1], tonumber(ARGV[2])
 
 local registered = tonumber(redis.call('ZSCORE', apps, app))
 if not registered or registered >= before then return 0 end
-local listed, numbered, of_store = members_of(app)
-redis.call('ZREM', apps, numbered, of_store)
+local listed, numbered, spread = members_of(app)
+redis.call('ZREM', apps, numbered, spread)
 return redis.call('ZREM', apps, listed)

@@ -11,6 +11,7 @@
 --        0 if there is no session, or if the earlier token was rotated lately; nothing is written
 --        -1 if the record has changed; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -29,4 +30,6 @@ redis.call('DEL', session)
 redis.call('SET', session, '> reused', 'PX', tombstone_ttl)
 remove_from_index(id, ref)
 flush_owners()
+--@announce announce('ended', ref, id, 'reused')
+--@announce publish()
 return 1

@@ -15,6 +15,7 @@
 --        the tombstone at the session's key, or "" if there is none and no session; nothing is written
 --        the error if the session's key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -80,4 +81,9 @@ elseif use ~= 'keep' then
   if score and score > wipe_at then redis.call('ZADD', expiry, wipe_at, id .. ref) end
   flush_owners()
 end
+--@announce -- Not if only the room for flags has changed: the number of writes, the ttl and the id are the same.
+--@announce local PARTS = '^%d+\n%d+\n0*(%d+)\n([^ \n]+)[^\n]*\n%d+\n([^\n]*)'
+--@announce local changed_to = table.concat({ string.match(new_text, PARTS) }, '\n')
+--@announce if table.concat({ string.match(text, PARTS) }, '\n') ~= changed_to then announce('changed', ref, id) end
+--@announce publish()
 return { ttl .. flags }

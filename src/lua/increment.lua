@@ -19,11 +19,11 @@
 --        -5 if the value is not an integer, -6 if the new one would be too large to be exact; nothing is written
 --        the error if the session is damaged; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include read
 --@include write
---@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -44,6 +44,7 @@ local function increment(session, ref, text, now, key, by, max)
   if math.abs(sum) > MAX_INTEGER then return INEXACT end
   local digits = string.format('%.0f', sum)
   local written = write(session, ref, text, now, key .. digits, max_bytes, max_keys)
+  --@announce if type(written) == 'string' then announce('changed', ref, id_in(written)) end
   return type(written) == 'string' and '+' .. digits or written
 end
 
@@ -66,5 +67,9 @@ for i = 1, #replies do
     replies[i] = text or ''
   end
 end
-record_uses(uses)
+if #uses > 0 then
+  --@include record-uses
+  record_uses(uses)
+end
+--@announce publish()
 return replies[2] and replies or replies[1]

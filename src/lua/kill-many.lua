@@ -8,6 +8,7 @@
 -- Reply  the number of sessions that were ended
 --        -1 if the `except` session was rotated since; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include session
 --@include read-header
@@ -47,9 +48,11 @@ for _, position in ipairs(positions) do
     if type(text) ~= 'string' or text == '' or is_tombstone(text) then
       -- The session has ended, or the index lists it under its new ref.
       refs[#refs + 1] = ref
+      --@announce if text == '' and redis.call('ZSCORE', expiry, id .. ref) then announce('ended', ref, id, 'expired') end
     elseif is_of(id, text) then
       ended[#ended + 1] = session
       refs[#refs + 1] = ref
+      --@announce announce('ended', ref, id, reason)
     end
     -- Otherwise the session now belongs to another user, and only this user's entries are stale.
     entries[i] = id .. ref
@@ -66,4 +69,5 @@ for _, session in ipairs(ended) do leave_tombstone(session, tombstone_ttl) end
 if #refs > 0 then redis.call('ZREM', active, unpack(refs)) end
 redis.call('ZREM', expiry, unpack(entries))
 flush_owners()
+--@announce publish()
 return #ended

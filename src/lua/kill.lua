@@ -8,6 +8,7 @@
 --        the tombstone that was found, see include/session.lua; nothing is written
 --        the error if the key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include parse
@@ -32,6 +33,7 @@ for i = 1, #replies do
       local n = #ids + 1
       ids[n], refs[n] = id or ANONYMOUS, ARGV[1 + i]
       expiry_entries[n] = ids[n] .. refs[n]
+      --@announce announce('ended', refs[n], id, reason)
     end
     replies[i] = killed
   end
@@ -45,4 +47,5 @@ if #ids > 0 then
   end
   flush_owners()
 end
+--@announce publish()
 return replies[2] and replies or replies[1]

@@ -2,8 +2,8 @@
 --
 -- KEYS   1    apps, see include/app-members.lua
 -- ARGV   1..  the apps
--- Reply  a text with two numbers for each app: its number of shards, 0 if it is not registered; and 1 if a RedisStore has written
---        to its shards, else 0
+-- Reply  a text with two numbers for each app: its number of shards, 0 if it is not registered; and 1 if sessions may be in
+--        another shard than their user's, else 0
 
 --@include app-members
 
@@ -11,8 +11,8 @@ local apps = KEYS[1]
 
 local numbers = {}
 for _, app in ipairs(ARGV) do
-  local _, _, of_store = members_of(app)
+  local _, _, spread = members_of(app)
   numbers[#numbers + 1] = shards_of(apps, app)
-  numbers[#numbers + 1] = redis.call('ZSCORE', apps, of_store) and 1 or 0
+  numbers[#numbers + 1] = redis.call('ZSCORE', apps, spread) and 1 or 0
 end
 return table.concat(numbers, ' ')

@@ -4,20 +4,18 @@
 -- ARGV   1    app
 --        2    now, ms
 --        3    number of shards, as the caller has it
---        4    '1' if a RedisStore writes to the app; else ''
+--        4    '1' if sessions may be in another shard than their user's; else ''
 -- Reply  the app's number of shards. If it is not the caller's, nothing is written
 
 --@include app-members
 
 local apps = KEYS[1]
-local app, now, shards, is_store = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local app, now, shards, is_spread = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
 local known = shards_of(apps, app)
 if known ~= 0 and known ~= shards then return known end
-local listed, numbered, of_store = members_of(app)
+local listed, numbered, spread = members_of(app)
 redis.call('ZADD', apps, now, listed)
-if shards > 1 then
-  redis.call('ZADD', apps, shards, numbered)
-  if is_store then redis.call('ZADD', apps, '1', of_store) end
-end
+if shards > 1 then redis.call('ZADD', apps, shards, numbered) end
+if is_spread then redis.call('ZADD', apps, '1', spread) end
 return shards

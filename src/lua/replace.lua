@@ -3,17 +3,23 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7, 8 the bars of the user and of the app, see bar-legacy.lua
---        9    the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
+--        9    the mark of an import; the first index key, or missing, in another mode than 'once'
+--        10   the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for an anonymous session
 --        3    now, ms of the caller's clock
---        4    ttl, seconds (may have a fraction); 0 for a session that never expires
+--        4    seconds until the session ends if nobody uses it (may have a fraction); 0 for a session that never expires. Less than
+--             the ttl of the text if the session was last used before `now`
 --        5    mode: 'any' to write in any case, 'unended' to write unless there is a tombstone,
 --             'absent' to write only if there is no tombstone, no session and no bar
+--             'once' as 'absent', and only if there is no mark; sets the mark
 --        6    text, see include/session.lua
--- Reply  1 if the session was written, 0 if not
+-- Reply  1 if the session was written
+--        0 if it was not, because it has ended: there is a tombstone, a bar or a mark
+--        -1 if it was not, because there is a session
 --        the error if the key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -22,7 +28,7 @@
 --@include skew
 --@include whole-ms
 
-local session, user_bar, app_bar, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local session, user_bar, app_bar, mark, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local ref, id, now, ttl, mode, text = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local ttl_ms = ttl * 1000
 
@@ -37,12 +43,17 @@ if type(present) == 'table' then return discard(present) end
 if mode ~= 'any' and is_tombstone(present) then return discard(0) end
 local _, _, created, present_id = parse(present)
 local writes = string.match(present, '^%d+\n%d+\n(%d+)\n')
-if mode == 'absent' and (present_id or redis.call('EXISTS', user_bar, app_bar) > 0) then return discard(0) end
+if mode == 'absent' or mode == 'once' then
+  if present_id then return discard(-1) end
+  if redis.call('EXISTS', user_bar, app_bar) > 0 then return discard(0) end
+  if mode == 'once' and redis.call('EXISTS', mark) == 1 then return discard(0) end
+end
 
 -- Keep the time of creation and increase the number of writes. The two together identify a version of the text, so they must
 -- not repeat.
 if staged then
   local header = read_header(staged) or ''
+  text = header
   local w, after_w, c, after_c = string.match(header, '^%d+\n%d+\n()%d+()\n[^\n]*\n()%d+()')
   if not w then return 0 end
   redis.call('RENAME', staged, session)
@@ -67,8 +78,16 @@ else
     redis.call('SET', session, text)
   end
 end
+--@announce local was_listed = redis.call('ZSCORE', expiry, id .. ref)
+--@announce if was_listed and not present_id then announce('ended', ref, id, 'expired') end
+--@announce -- A session of another package is not new: nobody signs in.
+--@announce local is_taken_over = mode == 'absent' or mode == 'once'
+--@announce if not is_taken_over then announce(present_id and 'changed' or 'created', ref, id) end
 if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
-add_to_index(id, ref, now, clock() + ttl_ms)
+add_to_index(id, ref, string.match(text, '^%d+'), clock() + ttl_ms)
 flush_owners()
+-- The source of an import ends when the session would, so the mark is not needed longer.
+if mode == 'once' then redis.call('SET', mark, '1', 'PX', whole_ms(ttl_ms)) end
+--@announce publish()
 return 1

@@ -18,6 +18,7 @@
 --        -3 if the text is larger than a script reads, and its header has no room for the flag; nothing is written
 --        the error if the key is not a string; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include read-header
@@ -79,4 +80,6 @@ if redirect_ttl > 0 then
 else
   leave_tombstone(session, tombstone_ttl)
 end
+--@announce announce('rotated', ref, id, new_ref)
+--@announce publish()
 return 1

@@ -15,11 +15,11 @@
 --        -2 if the call was skipped, -3 if it is too much work, see include/work.lua; nothing is written
 --        the error if the session is damaged; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include read
 --@include write
---@include record-uses
 
 local max_bytes, max_keys = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -36,6 +36,7 @@ for i = 1, #replies do
         text = TOO_MUCH
       elseif not is_tombstone(text) then
         text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2], max_bytes, max_keys)
+        --@announce if type(text) == 'string' then announce('changed', ARGV[at], id_in(text)) end
       end
     end
     replies[i] = text or ''
@@ -45,4 +46,5 @@ if #uses > 0 then
   --@include record-uses
   record_uses(uses)
 end
+--@announce publish()
 return replies[2] and replies or replies[1]

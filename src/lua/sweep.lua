@@ -7,6 +7,7 @@
 --             and its ref
 -- Reply  the number of sessions that no longer exist
 
+--@announce --@include announce
 --@include index-keys
 --@include parse
 --@include remove-from-index
@@ -29,6 +30,7 @@ for i = 1, #KEYS - 5 do
   elseif not present_id then
     -- The session has ended, was rotated after the index was read, or is damaged. It counts only if this script removes the
     -- entry, because another wiper may have counted it before.
+    --@announce if redis.call('ZSCORE', expiry, id .. ref) then announce('ended', ref, id, 'expired') end
     gone = gone + redis.call('ZREM', expiry, id .. ref)
     remove_from_index(id, ref)
   elseif present_id == id then
@@ -42,4 +44,5 @@ for i = 1, #KEYS - 5 do
   end
 end
 flush_owners()
+--@announce publish()
 return gone

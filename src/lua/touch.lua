@@ -14,6 +14,7 @@
 --        -5 if the session is impersonated, which no ttl may prolong; nothing is written
 --        the error if the session is damaged; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include parse
@@ -71,6 +72,7 @@ local function touch(session, ref, text, now, new_ttl)
   end
   if type(written) == 'table' and written.err then return written end
   uses[#uses + 1] = { id, ref, now, la }
+  --@announce if new_ttl ~= '' then announce('changed', ref, id) end
   if ttl_ms and new_ttl ~= '' then
     -- If the session now ends earlier, the wiper must check it earlier.
     local score = tonumber(redis.call('ZSCORE', expiry, id .. ref))
@@ -93,4 +95,5 @@ for i = 1, #replies do
   end
 end
 record_uses(uses)
+--@announce publish()
 return replies[2] and replies or replies[1]

@@ -17,6 +17,7 @@
 --        -2 if the call was skipped, -3 if it is too much work, see include/work.lua; nothing is written
 --        the error if the session is damaged; nothing is written
 
+--@announce --@include announce
 --@include index-keys
 --@include replies
 --@include read
@@ -80,6 +81,9 @@ local function update(session, ref, text, id, now, ttl, changes)
     if not ttl_ms then ttl_ms = ttl * 1000 end
     if not written.err then moves[#moves + 1] = { ref, present_id, id, now, ttl_ms } end
   end
+  --@announce local was = string.match(ttl_line, '^[^ ]+')
+  --@announce local is_change = changes ~= '' or ttl ~= '' and ttl ~= was or id ~= '' and id ~= present_id
+  --@announce if is_change and not written.err then announce('changed', ref, id ~= '' and id or present_id) end
   return written.err and written or 1
 end
 
@@ -101,6 +105,7 @@ for i = 1, #replies do
     end
   end
 end
+--@announce publish()
 if #moves == 0 then return replies[2] and replies or replies[1] end
 
 --@include remove-from-index

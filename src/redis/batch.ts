@@ -42,14 +42,12 @@ export class Batch {
     const { base } = call.keys;
     const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    const last = runs?.at(-1);
-    if (last !== undefined && this.#mayJoin(last, ref)) {
-      if (last.tryAdd(call, callKeys)) {
-        // Send a full run now, so that Redis can work on it during this iteration.
-        if (last.isFull) this.#flush();
-        return;
-      }
-      if (last.mayLeaveUndone) this.#order.block(last, 1);
+    const blocker = this.#order.blockerOf(ref);
+    const mustBeHeld = blocker !== undefined && (blocker.isSent || this.#order.lastHeldOn(ref) !== undefined);
+    if (runs !== undefined && !mustBeHeld) {
+      if (this.#join(runs, call, callKeys, blocker)) return;
+      const last = runs.at(-1);
+      if (last?.mayLeaveUndone) this.#order.block(last, 1);
     }
     if (ref !== undefined && this.#order.blockerOf(ref) !== undefined) {
       if (!this.#order.lastHeldOn(ref)?.tryAdd(call, callKeys)) this.#order.hold(this.#newRun(call, callKeys), ref);
@@ -67,10 +65,23 @@ export class Batch {
     if (run.isFull) this.#flush();
   }
 
-  /** Whether a call on the session would not overtake an earlier one in the last run that waits. That keeps the order itself. */
-  #mayJoin(last: Run, ref: string | undefined): boolean {
-    const blocker = this.#order.blockerOf(ref);
-    return blocker === undefined || (blocker === last && this.#order.lastHeldOn(ref) === undefined);
+  /**
+   * Adds a call to the last waiting run that can serve it, unless it would overtake a call. Returns whether it was added.
+   * @param blocker the run that calls on the session must wait for, unless they join it
+   */
+  #join(runs: readonly Run[], call: Call, callKeys: readonly string[], blocker: Run | undefined): boolean {
+    for (let i = runs.length - 1; i >= 0; i--) {
+      const run = runs[i] as Run;
+      if ((blocker === undefined || blocker === run) && run.tryAdd(call, callKeys)) {
+        // Later calls on the session must wait for it, as for all runs that others follow.
+        if (i < runs.length - 1) this.#order.block(run, 1);
+        // Send a full run now, so that Redis can work on it during this iteration.
+        if (run.isFull) this.#flush();
+        return true;
+      }
+      if (!run.mayBeOvertakenBy(call)) return false;
+    }
+    return false;
   }
 
   /** Makes a run of one call, whose deadline begins now. */
@@ -84,7 +95,7 @@ export class Batch {
   #sendReleased(released: readonly Run[]): void {
     const runs: Run[] = [];
     for (const run of released) {
-      if (runs.at(-1)?.absorb(run)) this.#deadlines.remove(run);
+      if (runs.some((earlier) => earlier.absorb(run))) this.#deadlines.remove(run);
       else runs.push(run);
     }
     for (const run of runs) {
@@ -147,7 +158,8 @@ export class Batch {
   #sendAlone(run: Run, withSource = false): void {
     run.isSent = true;
     this.#inFlight++;
-    const reply = withSource ? this.#client.eval(run) : this.#client.evalsha(run);
+    const call = run.scriptCall(this.#client.isCluster);
+    const reply = withSource ? this.#client.eval(call) : this.#client.evalsha(call);
     reply.then(
       (reply) => {
         this.#inFlight--;
@@ -163,7 +175,7 @@ export class Batch {
   #sendTogether(runs: readonly Run[]): void {
     this.#inFlight++;
     for (const run of runs) run.isSent = true;
-    this.#client.evalshas(runs).then(
+    this.#client.evalshas(runs.map((run) => run.scriptCall(this.#client.isCluster))).then(
       (replies) => {
         this.#inFlight--;
         for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));

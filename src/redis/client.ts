@@ -23,6 +23,7 @@ export interface Commands {
   get(key: string): Promise<string | null>;
   getrangeBuffer(key: string, start: number, end: number): Promise<Buffer>;
   hget(key: string, field: string): Promise<string | null>;
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
   info(section: string): Promise<string>;
   mget(...keys: string[]): Promise<(string | null)[]>;
   pexpire(key: string, ms: number): Promise<unknown>;
@@ -30,12 +31,37 @@ export interface Commands {
   pttl(key: string): Promise<unknown>;
   set(key: string, value: string | number, option: "NX"): Promise<string | null>;
   set(key: string, value: string | number, option: "PX", ms: number): Promise<string | null>;
+  srem(key: string, member: string): Promise<unknown>;
   strlen(key: string): Promise<unknown>;
   zadd(key: string, score: number, member: string): Promise<unknown>;
   zcard(key: string): Promise<unknown>;
   zcount(key: string, min: number, max: "+inf"): Promise<unknown>;
   zrangebylex(key: string, min: string, max: string, option: "LIMIT", offset: number, count: number): Promise<string[]>;
+  zrem(key: string, member: string): Promise<unknown>;
   zscan(key: string, cursor: string, option: "COUNT", count: number): Promise<[cursor: string, entries: string[]]>;
+}
+
+/** A server that has keys: the server of a client, or a master of a Cluster. */
+export interface KeyServer {
+  /** Reads a page of the names of keys of a type, with the client's key prefix, as the command SCAN does. */
+  scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
+}
+
+/** A connection that only subscribes. It does not reconnect. */
+export interface SubscriberConnection {
+  /** Resolves when Redis has confirmed the subscription. */
+  subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  /** Resolves when Redis has answered on this connection. */
+  ping(): Promise<unknown>;
+  close(): void;
+}
+
+export interface SubscriberEvents {
+  /** Called for the messages in the order of Redis. */
+  onMessage(channel: string, message: string): void;
+  /** Called when messages may have been missed. The connection must then be closed, and may call this again. */
+  onLost(): void;
 }
 
 /** A client of Redis, as the engine needs it. One file for each library implements it. */
@@ -67,6 +93,10 @@ export interface RedisClient {
   nodeOf(base: string): unknown;
   /** Runs scripts by their hashes, in one write. On a Cluster their keys must be on one node. */
   evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null>;
+  /** What the client puts before the name of every key. */
+  readonly keyPrefix: string;
+  /** The servers that together have all keys. */
+  keyServers(): Promise<readonly KeyServer[]>;
   /** The plain commands. If the client queues one, it must not send it after the deadline. */
   commands(deadline: number): Commands;
   /**
@@ -74,6 +104,11 @@ export interface RedisClient {
    * which it would reject any command.
    */
   ping(): Promise<unknown>;
+  /**
+   * Opens another connection with the options of the client. On a Cluster it leads to the node that serves the channel.
+   * @param channel as the connection's methods take it: without the key prefix of the client
+   */
+  openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection>;
   /** Calls the listener when the client is connected, or when the connection was lost or could not be opened. */
   on(event: "ready" | "close", listener: () => void): void;
   off(event: "ready" | "close", listener: () => void): void;

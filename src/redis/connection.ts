@@ -9,10 +9,16 @@ import type { AppKeys, Operation, OperationInput } from "./operation.js";
 import { assertAnswer } from "./reply.js";
 import { type Call, Run } from "./run.js";
 import { isMoving } from "./script.js";
+import { Subscriber } from "./subscriber.js";
+
+/** About how many keys Redis looks at in one SCAN. */
+const SCAN_COUNT = 200;
 
 /** Sends an engine's operations and commands to Redis. Each has a deadline, and each error is a SessionError. */
 export class Connection {
   readonly client: RedisClient;
+  /** Hears what the scripts of all processes announce. */
+  readonly subscriber: Subscriber;
   readonly #deadlines: Deadlines;
   readonly #batch: Batch;
   readonly #gate: Gate;
@@ -22,6 +28,7 @@ export class Connection {
   /** @param timeout of each call, in ms */
   constructor(client: RedisClient, timeout: number) {
     this.client = client;
+    this.subscriber = new Subscriber(client);
     this.#stopWatching = client.watch();
     this.#deadlines = new Deadlines(client, timeout);
     this.#batch = new Batch(client, this.#deadlines);
@@ -104,6 +111,23 @@ export class Connection {
   }
 
   /**
+   * Yields the names of all keys of a type that begin with `prefix`, in pages that may be empty. A key that exists from the
+   * beginning to the end is yielded at least once. On a Cluster whose slots move meanwhile, a key may be missed.
+   */
+  async *scan(prefix: string, type: string): AsyncGenerator<string[], void> {
+    const { keyPrefix } = this.client;
+    const match = `${(keyPrefix + prefix).replace(/[\\*?[\]]/g, "\\$&")}*`;
+    for (const server of await this.client.keyServers()) {
+      let cursor = "0";
+      do {
+        const [next, keys] = await this.command(() => server.scan(cursor, match, SCAN_COUNT, type));
+        yield keys.map((key) => key.slice(keyPrefix.length));
+        cursor = String(next);
+      } while (cursor !== "0");
+    }
+  }
+
+  /**
    * Waits until `calls` and all other calls, such as a store's, have ended, but not past the deadline. Calls after that
    * are refused.
    */
@@ -118,6 +142,7 @@ export class Connection {
     await Promise.race([drained, late]);
     clearTimeout(timer);
     this.#isClosed = true;
+    this.subscriber.close();
     this.#stopWatching();
   }
 

@@ -3,8 +3,17 @@ import type { Cluster, Redis, RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { IoredisLike, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
-import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import type {
+  Commands,
+  KeyServer,
+  Outcome,
+  RedisClient,
+  ScriptCall,
+  SubscriberConnection,
+  SubscriberEvents,
+} from "./client.js";
 import { ConnectionErrors } from "./connection-errors.js";
+import { openIoredisSubscriber } from "./ioredis-subscriber.js";
 import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
 import { isSocketUrl, parseRedisUrl } from "./redis-url.js";
@@ -72,6 +81,17 @@ export class IoredisClient implements RedisClient {
     return pipeline.exec();
   }
 
+  get keyPrefix(): string {
+    return this.redis.options?.keyPrefix ?? "";
+  }
+
+  async keyServers(): Promise<readonly KeyServer[]> {
+    const servers = this.isCluster ? (this.redis as Cluster).nodes("master") : [this.redis as Redis];
+    return servers.map((server) => ({
+      scan: (cursor, match, count, type) => server.scan(cursor, "MATCH", match, "COUNT", count, "TYPE", type),
+    }));
+  }
+
   /** ioredis writes a command at once if `isReady`, so no deadline can pass before that. */
   commands(): Commands {
     return this.redis;
@@ -85,6 +105,10 @@ export class IoredisClient implements RedisClient {
       if (!this.isReady && (error as Error).name === "ReplyError") this.#errors.remember(error as Error);
       throw error;
     }
+  }
+
+  openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openIoredisSubscriber(this.redis, channel, events);
   }
 
   on(event: "ready" | "close", listener: () => void): void {

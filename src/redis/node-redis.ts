@@ -2,10 +2,19 @@ import { EventEmitter, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
-import type { Commands, Outcome, RedisClient, ScriptCall } from "./client.js";
+import type {
+  Commands,
+  KeyServer,
+  Outcome,
+  RedisClient,
+  ScriptCall,
+  SubscriberConnection,
+  SubscriberEvents,
+} from "./client.js";
 import { textOf } from "./connection-errors.js";
 import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
+import { openNodeSubscriber, type RawNode, type RawSubscriber, SentinelSubscriber } from "./node-redis-subscriber.js";
 
 /** How a reply is converted: type of RESP → class. Without a mapping node-redis returns strings and numbers. */
 type TypeMapping = { readonly [type: number]: unknown };
@@ -23,6 +32,9 @@ interface SendOptions {
   asap: false;
 }
 
+/** Options of a command that may be sent late, because it changes nothing. */
+const PLAIN: SendOptions = { typeMapping: NO_MAPPING, abortSignal: undefined, timeout: undefined, asap: false };
+
 /** The RESP type of the replies to GET and GETRANGE: bulk strings. */
 const BLOB_STRING = 36;
 
@@ -34,7 +46,8 @@ interface AnyRaw extends NodeRedisLike {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-interface RawClient extends AnyRaw {
+interface RawClient extends AnyRaw, RawNode {
+  readonly isOpen: boolean;
   readonly options?: {
     disableOfflineQueue?: boolean;
     socket?: { socketTimeout?: number; reconnectStrategy?: unknown };
@@ -54,7 +67,7 @@ interface RawCluster extends AnyRaw {
   nodeClient(node: object): Promise<RawClient>;
 }
 
-interface RawSentinel extends AnyRaw {
+interface RawSentinel extends AnyRaw, RawSubscriber {
   /** Undefined while the client is not connected to the master. */
   getMasterNode(): object | undefined;
   sendCommand(isReadonly: boolean, args: readonly string[], options?: SendOptions): Promise<unknown>;
@@ -74,7 +87,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   readonly isCluster: boolean = false;
   lastError: Error | undefined;
   protected readonly raw: Raw;
-  readonly #prefix: string;
+  readonly keyPrefix: string;
   readonly #events = new EventEmitter();
   #wasReady = false;
   #isLooking = false;
@@ -84,8 +97,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
 
   constructor(raw: Raw) {
     this.raw = raw;
-    this.#prefix = raw._keyPrefix ?? "";
-    checkKeyPrefix(this.#prefix);
+    this.keyPrefix = raw._keyPrefix ?? "";
+    checkKeyPrefix(this.keyPrefix);
     this.#events.setMaxListeners(0);
     // Without a listener for "error" node-redis would end the process when the connection is lost.
     for (const event of LOSSES) raw.on(event, this.#onLoss);
@@ -139,9 +152,13 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
   }
 
   commands(deadline: number): Commands {
-    return new NodeRedisCommands(this.#prefix, (key, args, typeMapping) =>
+    return new NodeRedisCommands(this.keyPrefix, (key, args, typeMapping) =>
       this.send(key, args, this.#options(deadline, typeMapping)),
     );
+  }
+
+  keyServers(): Promise<readonly KeyServer[]> {
+    return Promise.resolve([keyServer((args) => this.send(undefined, args, PLAIN))]);
   }
 
   ping(): Promise<unknown> {
@@ -149,6 +166,8 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     if (!this.isReady) this.#onLoss();
     return this.probe();
   }
+
+  abstract openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection>;
 
   on(event: "ready" | "close", listener: () => void): void {
     this.#events.on(event, listener);
@@ -189,7 +208,7 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     deadline: number,
   ): Promise<unknown> {
     const all = [name, script, `${keys.length}`];
-    for (const key of keys) all.push(this.#prefix + key);
+    for (const key of keys) all.push(this.keyPrefix + key);
     for (const arg of args) all.push(`${arg}`);
     return this.send(all[3], all, this.#options(deadline));
   }
@@ -259,6 +278,10 @@ class Single extends NodeRedisClient<RawClient> {
     if (!this.raw.options?.disableOfflineQueue) await this.untilReady();
     return this.raw.sendCommand(["PING"]);
   }
+
+  openSubscriber(_channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(this.raw, false, this.keyPrefix, events);
+  }
 }
 
 class ClusterClient extends NodeRedisClient<RawCluster> {
@@ -275,11 +298,35 @@ class ClusterClient extends NodeRedisClient<RawCluster> {
     return this.raw.sendCommand(key, false, args, options);
   }
 
+  override async keyServers(): Promise<readonly KeyServer[]> {
+    const nodes = await Promise.all(this.raw.masters.map((master) => this.raw.nodeClient(master)));
+    return nodes.map((node) => keyServer((args) => node.sendCommand(args, PLAIN)));
+  }
+
   /** The cluster would send PING to all nodes, and fail if one does not answer. */
   protected async probe(): Promise<unknown> {
     await this.untilReady();
     const node = await this.raw.nodeClient(this.raw.getRandomNode());
     return node.sendCommand(["PING"]);
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return openNodeSubscriber(await this.#nodeOf(this.keyPrefix + channel), true, this.keyPrefix, events);
+  }
+
+  /** Returns the client of the master that serves the slot of a key. The others answer with a redirection. */
+  async #nodeOf(key: string): Promise<RawClient> {
+    let failure: unknown;
+    for (const master of this.raw.masters) {
+      try {
+        const node = await this.raw.nodeClient(master);
+        await node.sendCommand(["EXISTS", key]);
+        return node;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure ?? new Error("The Cluster has no connected master");
   }
 }
 
@@ -312,12 +359,11 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
   }
 
   protected probe(): Promise<unknown> {
-    return this.send(undefined, ["PING"], {
-      typeMapping: NO_MAPPING,
-      abortSignal: undefined,
-      timeout: undefined,
-      asap: false,
-    });
+    return this.send(undefined, ["PING"], PLAIN);
+  }
+
+  async openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
+    return new SentinelSubscriber(this.raw, this.keyPrefix, channel, events);
   }
 
   #endOfRound(): Promise<void> {
@@ -328,6 +374,13 @@ class SentinelClient extends NodeRedisClient<RawSentinel> {
       });
     });
   }
+}
+
+function keyServer(send: (args: readonly string[]) => Promise<unknown>): KeyServer {
+  return {
+    scan: (cursor, match, count, type) =>
+      send(["SCAN", cursor, "MATCH", match, "COUNT", `${count}`, "TYPE", type]) as ReturnType<KeyServer["scan"]>,
+  };
 }
 
 /** The plain commands of node-redis, with ioredis's names and arguments. */
@@ -373,6 +426,10 @@ class NodeRedisCommands implements Commands {
     return this.#send<string | null>("HGET", key, [field]);
   }
 
+  hmget(key: string, ...fields: string[]) {
+    return this.#send<(string | null)[]>("HMGET", key, fields);
+  }
+
   info(section: string) {
     return this.#sendTo(undefined, ["INFO", section]) as Promise<string>;
   }
@@ -401,6 +458,10 @@ class NodeRedisCommands implements Commands {
     return this.#send<string | null>("SET", key, [value, ...options]);
   }
 
+  srem(key: string, member: string) {
+    return this.#send<number>("SREM", key, [member]);
+  }
+
   strlen(key: string) {
     return this.#send<number>("STRLEN", key);
   }
@@ -419,6 +480,10 @@ class NodeRedisCommands implements Commands {
 
   zrangebylex(key: string, min: string, max: string, option: "LIMIT", offset: number, count: number) {
     return this.#send<string[]>("ZRANGEBYLEX", key, [min, max, option, offset, count]);
+  }
+
+  zrem(key: string, member: string) {
+    return this.#send<number>("ZREM", key, [member]);
   }
 
   zscan(key: string, cursor: string, option: "COUNT", count: number) {

@@ -12,10 +12,23 @@ export interface AppKeys {
   readonly base: string;
   /** The keys that come first in every script that changes a session: those of the index. */
   readonly index: readonly string[];
+  /** Undefined if changes are not announced. */
+  readonly announcing?: Announcing | undefined;
 }
 
-/** The input of an operation. Calls with the same `ref` concern one session, and keep their order. */
-export type OperationInput = object & { readonly ref?: string };
+/** How the scripts of an app announce changes. */
+export interface Announcing {
+  /** The key of the stream of events. */
+  readonly stream: string;
+  /** About how many events the stream keeps; 0 for no stream. */
+  readonly maxEvents: number;
+}
+
+/**
+ * The input of an operation. Calls with the same `ref` concern one session, and keep their order. `reason` says why sessions end;
+ * only an announcing script gets it.
+ */
+export type OperationInput = object & { readonly ref?: string; readonly reason?: string };
 
 /**
  * A script with its keys, its arguments and the meaning of its reply. Read integers with `toNumber()`, because a client

@@ -1,5 +1,6 @@
 import { fromRedis, type SessionError } from "../errors.js";
 import type { CallTrace } from "../types.js";
+import type { ScriptCall } from "./client.js";
 import { type AppKeys, CHUNK, type Operation, type OperationInput, UNDONE } from "./operation.js";
 import { assertAnswer, toList } from "./reply.js";
 import type { Script } from "./script.js";
@@ -63,6 +64,16 @@ export class Run {
     return this.#calls[0].keys.base;
   }
 
+  /** The run as it is sent. If the app's changes are announced, that is the script's announcing variant, see include/announce.lua. */
+  scriptCall(isCluster: boolean): ScriptCall {
+    const { announcing } = this.#calls[0].keys;
+    const script = this.script.announcing;
+    if (announcing === undefined || script === undefined) return this;
+    const { stream, maxEvents } = announcing;
+    const args = [isCluster ? "SPUBLISH" : "PUBLISH", maxEvents, this.#calls[0].input.reason ?? "", ...this.args];
+    return { script, keys: [stream, ...this.keys], args, deadline: this.deadline };
+  }
+
   /** How many calls the run serves. */
   get callCount(): number {
     return this.#calls.length;
@@ -71,6 +82,15 @@ export class Run {
   /** Whether calls on the sessions of this run must wait for it, because its script may leave some of its calls undone. */
   get mayLeaveUndone(): boolean {
     return this.#calls.length > 1 && this.#calls[0].operation.mayLeaveUndone === true;
+  }
+
+  /**
+   * Whether a later call may be served before this run. Calls that a script may leave undone are served in any order, except
+   * those on one session. All other calls keep their order, because they may concern the user or the app.
+   */
+  mayBeOvertakenBy({ operation, input }: Call): boolean {
+    if (!this.#calls[0].operation.mayLeaveUndone || !operation.mayLeaveUndone) return false;
+    return !this.#calls.some((call) => call.input.ref === input.ref);
   }
 
   /** The ref of the session that a call concerns. */
@@ -107,10 +127,16 @@ export class Run {
   }
 
   /** Whether a call is of the operation and the app of this run, so that one run may serve both. */
-  #hasOperationOf({ operation, keys }: Call): boolean {
+  #hasOperationOf({ operation, keys, input }: Call): boolean {
     const [first] = this.#calls;
     // A call that joined a run that has failed would never end.
-    return operation === first.operation && keys === first.keys && operation.common !== undefined && !this.#hasFailed;
+    return (
+      operation === first.operation &&
+      keys === first.keys &&
+      operation.common !== undefined &&
+      input.reason === first.input.reason &&
+      !this.#hasFailed
+    );
   }
 
   /** Whether arguments begin with the common arguments of this run. */

@@ -3,6 +3,8 @@ export interface Script {
   readonly name: string;
   readonly sha: string;
   readonly source: string;
+  /** The variant that announces what it has changed, if the script changes sessions. See lua/include/announce.lua. */
+  readonly announcing?: Script;
 }
 
 /** Whether an error means that the server does not have the script. */

@@ -28,17 +28,17 @@ export interface RegisteredApp {
 export interface AppRegistration {
   /**
    * Registers the app while a session is written. Returns undefined if this process did so in the last minute.
-   * @param isStore whether a RedisStore writes it
+   * @param isSpread whether the session may be in another shard than its user's: those of a RedisSpread and of an import
    * @throws SessionError if the app was just found to have another number of shards. The session must not be written then
    */
-  register(isStore: boolean): Promise<void> | undefined;
+  register(isSpread: boolean): Promise<void> | undefined;
   /**
    * Must be called before a call answers that there is no session: with the wrong number of shards it would look in the wrong one.
    * Returns undefined if the number was found to be right in the last minute.
    */
   check(): Promise<void> | undefined;
-  /** Returns whether a RedisStore has written to the shards of the app. */
-  hasStore(): Promise<boolean>;
+  /** Returns whether the app may have sessions that are in another shard than their user's. */
+  isSpread(): Promise<boolean>;
 }
 
 /**
@@ -91,15 +91,15 @@ export class AppRegistry {
 
   of(app: string): AppRegistration {
     return {
-      register: (isStore) => this.#register(app, isStore),
+      register: (isSpread) => this.#register(app, isSpread),
       check: () => {
         if (isRecent(this.#checked.get(app))) return undefined;
         return this.#share(`check ${app}`, () => this.#tolerateOutage(app, this.#check(app)));
       },
-      hasStore: async () => {
-        const { shards, hasStore } = await this.#read(app);
+      isSpread: async () => {
+        const { shards, isSpread } = await this.#read(app);
         if (shards !== 0) this.#assertNumber(app, shards);
-        return hasStore;
+        return isSpread;
       },
     };
   }
@@ -135,20 +135,20 @@ export class AppRegistry {
     await this.#connection.run(operations.dropApp, new Keys(this.#namespace, app), { app, before }, deadline);
   }
 
-  #register(app: string, isStore: boolean): Promise<void> | undefined {
+  #register(app: string, isSpread: boolean): Promise<void> | undefined {
     const shards = this.shardsOf(app);
-    // With one shard it makes no difference who has written to it. No app's name contains a brace.
-    const name = isStore && shards > 1 ? `{${app}}` : app;
+    // No app's name contains a brace.
+    const name = isSpread ? `{${app}}~` : app;
     if (isRecent(this.#registered.get(name))) return undefined;
     const mismatch = this.#mismatches.get(app);
     if (mismatch !== undefined && performance.now() - mismatch.time < MISMATCH_TTL) throw mismatch.error;
-    return this.#share(name, () => this.#tolerateOutage(app, this.#add(app, name, shards, isStore)));
+    return this.#share(name, () => this.#tolerateOutage(app, this.#add(app, name, shards, isSpread)));
   }
 
-  async #add(app: string, name: string, shards: number, isStore: boolean): Promise<void> {
+  async #add(app: string, name: string, shards: number, isSpread: boolean): Promise<void> {
     const now = performance.now();
     await this.#checkLayout();
-    const input = { app, now: Date.now(), shards, isStore };
+    const input = { app, now: Date.now(), shards, isSpread };
     const keys = new Keys(this.#namespace, app);
     const found = await this.#connection.run(operations.registerApp, keys, input, this.#connection.deadline());
     this.#assertNumber(app, found);
@@ -198,7 +198,7 @@ export class AppRegistry {
     this.#checked.delete(app);
     this.#registered.delete(app);
     const message = `The app ${quote(app)} has ${shardsText(found)} in Redis, but this process has the option shards: ${shards}`;
-    const hint = `pass shards: ${found} to RedisSessions or RedisStore; docs/shards.md says how to change the number`;
+    const hint = `pass shards: ${found} to RedisSessions or RedisSpread; docs/shards.md says how to change the number`;
     const error = new SessionError("redisError", message, { hint });
     this.#mismatches.set(app, { error, time: performance.now() });
     throw error;

@@ -1,20 +1,23 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import { toList } from "../redis/reply.js";
+import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import type { AppRegistration } from "./app-registry.js";
 import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
-import { type Keys, tombstoneTtlOf } from "./keys.js";
+import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
 import { decode, padNumbers, StoredSession, Tombstone } from "./session-text.js";
-import { createSalt, createSuccessor, createToken, familyOf, refOf } from "./token.js";
+import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
+
+/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+const LATE_IMPORT = 60_000;
 
 interface LimitedSession extends operations.NewSession, operations.WithLimits {
   /** What happens if the user already has the maximum number of sessions. */
@@ -40,14 +43,6 @@ export class AppSessions {
     this.#families = new Families(connection, keys);
     this.#registration = registration;
     this.index = new SessionIndex(connection, keys, registration, (ref) => this.get(ref, false));
-  }
-
-  /**
-   * Creates the token of a new session.
-   * @param _id of its user, as JSON; ShardedSessions needs it
-   */
-  createToken(_id: string): Created {
-    return createToken(this.#keys.shard);
   }
 
   /**
@@ -94,13 +89,13 @@ export class AppSessions {
       if (!(present instanceof StoredSession) || present.id !== session.id) {
         // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
-        await from.kill(old, tombstoneTtl, token);
+        await from.kill(old, tombstoneTtl, token, "replaced");
         return;
       }
       await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
-    await from.kill(old, tombstoneTtl, token);
+    await from.kill(old, tombstoneTtl, token, "replaced");
     await this.create(session, deadline);
   }
 
@@ -128,7 +123,7 @@ export class AppSessions {
         if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
         // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
         this.#connection.assertInTime(deadline);
-        await this.index.kill(surplus);
+        await this.index.kill(surplus, "limit");
         this.#connection.assertInTime(deadline);
       }
       created = await this.#connection.run(operations.create, this.#keys, session, deadline);
@@ -361,13 +356,34 @@ export class AppSessions {
   }
 
   /**
-   * Writes a session as a whole. Returns whether it was written.
+   * Writes a session as a whole.
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
    */
-  replace(session: operations.Replacement): Promise<boolean> {
+  replace(session: operations.Replacement): Promise<operations.Replaced> {
     return this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
       this.#connection.run(operations.replace, this.#keys, session, deadline),
     );
+  }
+
+  /**
+   * What `replace` in the mode "absent" or "once" would do with a session. Writes nothing.
+   * @param id as JSON, or ANONYMOUS
+   */
+  async wouldReplace(ref: string, id: string): Promise<operations.Replaced> {
+    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
+    const found = decode(text, ref);
+    if (found instanceof StoredSession) return "present";
+    if (found !== null) return "ended";
+    const bars = [this.#keys.barred(id), this.#keys.barred(ANONYMOUS), this.#keys.imported(ref)];
+    return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
+  }
+
+  /**
+   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
+   * before, and write later.
+   */
+  async endMark(ref: string): Promise<void> {
+    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
   /**
@@ -409,11 +425,17 @@ export class AppSessions {
    * Ends a session. Returns 1, or 0 if it does not exist.
    * @param tombstoneTtl ms; see lua/include/leave-tombstone.lua
    * @param token the session's token if a client has sent it. Then the session is ended even if the token was rotated before.
+   * @param reason why it ends, for the announcement
    */
-  async kill(ref: string, tombstoneTtl = tombstoneTtlOf(ref), token?: string): Promise<number> {
+  async kill(
+    ref: string,
+    tombstoneTtl = tombstoneTtlOf(ref),
+    token?: string,
+    reason: operations.WishedEnd = "killed",
+  ): Promise<number> {
     const killed = await this.#follow(
       ref,
-      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl }, deadline),
+      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl, reason }, deadline),
       (count) => count || null,
       token === undefined ? undefined : this.#families.end(token),
     );
@@ -466,9 +488,9 @@ export class AppSessions {
    * Registers the app, if necessary, while a session is written. If the write waited for that, the caller's next call, such as
    * the end of the same session, could overtake it.
    */
-  #alsoRegister<Result>(isStore: boolean, write: () => Promise<Result>): Promise<Result> {
-    const registering = this.#registration.register(isStore);
-    return registering === undefined ? write() : both(write(), registering, this.#keys.shard === undefined);
+  #alsoRegister<Result>(isSpread: boolean, write: () => Promise<Result>): Promise<Result> {
+    const registering = this.#registration.register(isSpread);
+    return registering === undefined ? write() : both(write(), registering, this.#keys.tag === this.#keys.app);
   }
 
   /** Returns the result of a call that has found no session. @throws SessionError if it may have looked in the wrong shard */
@@ -481,17 +503,17 @@ export class AppSessions {
   /**
    * Writes a session and registers the app. If Redis is out of memory, nothing was written. The index may then be full of
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
-   * @param isStore whether a RedisStore writes it
+   * @param isSpread whether a RedisSpread writes it
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered(
+  async #writeRegistered<Result>(
     deadline: number,
-    isStore: boolean,
-    write: (deadline?: number) => Promise<boolean>,
-  ): Promise<boolean> {
+    isSpread: boolean,
+    write: (deadline?: number) => Promise<Result>,
+  ): Promise<Result> {
     for (let again: number | undefined; ; again = deadline) {
       try {
-        return await this.#alsoRegister(isStore, () => write(again));
+        return await this.#alsoRegister(isSpread, () => write(again));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
         const freed = this.index.freeMemory();

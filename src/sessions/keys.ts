@@ -1,18 +1,10 @@
-/** One of several shards of an app. */
-export interface Shard {
-  /** The hash tag of its keys. */
-  readonly tag: string;
-  /** from 0 */
-  readonly index: number;
-  /** how many shards the app has */
-  readonly count: number;
-}
+import type { Announcing, AppKeys } from "../redis/operation.js";
 
 /**
  * The Redis keys of an app, or of one of its shards. All contain the hash tag `{app}`, or that of the shard, so they share one
  * Cluster slot. docs/storage-layout.md is the public description: change both together.
  */
-export class Keys {
+export class Keys implements AppKeys {
   /** zset, ref → last activity (ms): the sessions of the app. */
   readonly active: string;
   /** zset, id → last activity (ms): the users of the app. */
@@ -32,17 +24,25 @@ export class Keys {
   readonly index: readonly string[];
 
   readonly app: string;
-  readonly shard: Shard | undefined;
+  /** The hash tag of its keys. */
+  readonly tag: string;
   /** zset: the apps of the namespace, see appsKey(). */
   readonly apps: string;
   /** The prefix of all keys of the app, with the hash tag. */
   readonly base: string;
 
-  /** @param shard if the app has more than one */
-  constructor(namespace: string, app: string, shard?: Shard) {
-    const base = `${namespace}:{${shard?.tag ?? app}}:`;
+  /** The channel on which changes of the app are announced, see lua/include/announce.lua. */
+  readonly channel: string;
+  readonly announcing: Announcing | undefined;
+
+  /**
+   * @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced
+   * @param tag the hash tag; that of a shard if the app has more than one
+   */
+  constructor(namespace: string, app: string, maxEvents?: number, tag = app) {
+    const base = `${namespace}:{${tag}}:`;
     this.app = app;
-    this.shard = shard;
+    this.tag = tag;
     this.apps = appsKey(namespace);
     this.base = base;
     this.active = `${base}active`;
@@ -51,6 +51,8 @@ export class Keys {
     this.userSessions = `${base}user-sessions`;
     this.userSessionsOverflow = `${base}user-sessions-overflow`;
     this.legacy = `${base}legacy`;
+    this.channel = `${base}changes`;
+    this.announcing = maxEvents === undefined ? undefined : { stream: `${base}events`, maxEvents };
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
@@ -60,6 +62,14 @@ export class Keys {
    */
   barred(id: string): string {
     return `${this.base}barred:${id}`;
+  }
+
+  /**
+   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
+   * removed. While the mark exists, the session is not imported again.
+   */
+  imported(ref: string): string {
+    return `${this.base}imported:${ref}`;
   }
 
   /** string with a TTL: a text that a script will rename to a session's key. */

@@ -74,6 +74,13 @@ interface LeavesTombstone {
   tombstoneTtl: number;
 }
 
+/** Why a caller ends sessions, for the announcement. */
+export type WishedEnd = "killed" | "replaced" | "limit";
+
+interface Ends {
+  reason: WishedEnd;
+}
+
 interface Rotation extends ByRef, LeavesTombstone {
   to: string;
   /** TTL of the redirect, ms; 0 to leave a tombstone */
@@ -114,6 +121,8 @@ interface Reuse extends ByRef, LeavesTombstone {
 type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
 export interface Replacement extends NewSession {
+  /** Seconds until it ends if nobody uses it; 0 if it never ends. Less than the ttl of `text` if it is not in use now. */
+  ttl: number;
   mode: ReplaceMode;
   /** The key of the staged text if that is large; `text` is then empty. */
   staged?: string | undefined;
@@ -130,9 +139,13 @@ interface Exchange extends Timed {
 
 /**
  * When `replace` writes: "any" always, "unended" unless there is a tombstone, "absent" only if there is neither a tombstone nor a
- * session. "absent" is for sessions of connect-redis, so a bar forbids it, too.
+ * session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for sessions of redis-sessions: as
+ * "absent", but only once, even if the session has ended since and has left no tombstone.
  */
-export type ReplaceMode = "any" | "unended" | "absent";
+export type ReplaceMode = "any" | "unended" | "absent" | "once";
+
+/** The result of `replace`: "ended" and "present" say why nothing was written. */
+export type Replaced = "written" | "ended" | "present";
 
 interface AppBefore {
   app: string;
@@ -146,8 +159,8 @@ interface Registration {
   now: number;
   /** The app's number of shards, as this process has it. */
   shards: number;
-  /** Whether a RedisStore writes to the app. */
-  isStore: boolean;
+  /** Whether its sessions may be in other shards than their users'. */
+  isSpread: boolean;
 }
 
 export interface WithChanges {
@@ -270,7 +283,7 @@ export const get = {
 export const confirm = {
   script: scripts.confirm,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ now }) => [now],
+  args: ({ ref, now }) => [ref, now],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("be confirmed");
     return Number(reply) === -3 ? TOO_MUCH : foundOf(reply as string | null | [header: string], ref, now, null);
@@ -323,17 +336,20 @@ export const touch = {
   },
 } satisfies SessionOperation<Touching, StoredSession | Tombstone | LargeSession | typeof TOO_MUCH | null>;
 
+const REPLACED: readonly Replaced[] = ["present", "ended", "written"];
+
 export const replace = {
   script: scripts.replace,
-  keys: (keys, { ref, id, staged }) => [
+  keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
     keys.barred(id),
     keys.barred(ANONYMOUS),
+    ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
   args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
-  reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<Replacement, boolean>;
+  reply: (reply: unknown) => REPLACED[toNumber(reply) + 1] ?? "ended",
+} satisfies SessionOperation<Replacement, Replaced>;
 
 export const exchange = {
   script: scripts.exchange,
@@ -360,7 +376,7 @@ export const kill = {
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, tombstoneTtl }) => [tombstoneTtl, ref],
   reply: (reply: number | string) => parseTombstone(reply) ?? toNumber(reply),
-} satisfies SessionOperation<ByRef & LeavesTombstone, number | Tombstone>;
+} satisfies SessionOperation<ByRef & LeavesTombstone & Ends, number | Tombstone>;
 
 export const rotate = {
   script: scripts.rotate,
@@ -415,7 +431,10 @@ export const killMany = {
   ],
   args: ({ entries, tombstoneTtl }) => [tombstoneTtl, ...groupByUser(entries)],
   reply: toNumber,
-} satisfies SessionOperation<LeavesTombstone & { entries: readonly Entry[]; except: string | undefined }, number>;
+} satisfies SessionOperation<
+  LeavesTombstone & Ends & { entries: readonly Entry[]; except: string | undefined },
+  number
+>;
 
 export const barLegacy = {
   script: scripts.barLegacy,
@@ -527,14 +546,15 @@ export const dropApp = {
 export interface AppNumber {
   /** 0 if the app is not registered */
   readonly shards: number;
-  readonly hasStore: boolean;
+  /** Whether its sessions may be in other shards than their users'. */
+  readonly isSpread: boolean;
 }
 
 /** As with `dropApp`, its key is in another slot. */
 export const registerApp = {
   script: scripts.registerApp,
   keys: (keys) => [keys.apps],
-  args: ({ app, now, shards, isStore }) => [app, now, shards, isStore ? "1" : ""],
+  args: ({ app, now, shards, isSpread }) => [app, now, shards, isSpread ? "1" : ""],
   reply: toNumber,
 } satisfies SessionOperation<Registration, number>;
 
@@ -545,7 +565,7 @@ export const readApps = {
   args: ({ apps }) => [...apps],
   reply: (reply: string, { apps }) => {
     const numbers = reply.split(" ");
-    return apps.map((_, i) => ({ shards: toNumber(numbers[2 * i]), hasStore: numbers[2 * i + 1] === "1" }));
+    return apps.map((_, i) => ({ shards: toNumber(numbers[2 * i]), isSpread: numbers[2 * i + 1] === "1" }));
   },
 } satisfies SessionOperation<{ apps: readonly string[] }, AppNumber[]>;
 

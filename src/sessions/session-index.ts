@@ -76,8 +76,8 @@ export class SessionIndex {
   }
 
   /** Ends sessions that were found in the index. Sessions that no longer exist are skipped. */
-  async kill(entries: readonly Entry[]): Promise<void> {
-    await this.#end(entries, undefined);
+  async kill(entries: readonly Entry[], reason: operations.WishedEnd): Promise<void> {
+    await this.#end(entries, undefined, reason);
   }
 
   /**
@@ -400,7 +400,7 @@ export class SessionIndex {
     const hash = createHash("sha1");
     for await (const page of prefetch(pages, "before")) {
       const entries = page.filter(({ ref }) => ref !== pass.except);
-      const { ended, exceptMoved } = await this.#end(entries, pass.except);
+      const { ended, exceptMoved } = await this.#end(entries, pass.except, "killed");
       if (exceptMoved) pass.except = (await this.#find(pass.except as string))?.ref;
       pass.pages++;
       pass.entries += entries.length;
@@ -412,13 +412,17 @@ export class SessionIndex {
   }
 
   /** Ends sessions. Those of a RedisStore leave a tombstone, those of the engine do not, so they go in separate chunks. */
-  async #end(entries: readonly Entry[], except: string | undefined): Promise<{ ended: number; exceptMoved: boolean }> {
+  async #end(
+    entries: readonly Entry[],
+    except: string | undefined,
+    reason: operations.WishedEnd,
+  ): Promise<{ ended: number; exceptMoved: boolean }> {
     const ofStore = entries.filter(({ ref }) => tombstoneTtlOf(ref) > 0);
     const ofEngine = ofStore.length === 0 ? entries : entries.filter(({ ref }) => tombstoneTtlOf(ref) === 0);
     const counts = await Promise.all(
       [...chunks(ofStore), ...chunks(ofEngine)].map((chunk) => {
         const tombstoneTtl = tombstoneTtlOf(chunk[0]?.ref ?? "");
-        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, except, tombstoneTtl });
+        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, except, tombstoneTtl, reason });
       }),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);

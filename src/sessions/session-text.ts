@@ -35,6 +35,11 @@ interface HeaderFields {
   ip?: string;
   device?: string | undefined;
   no_resave?: boolean;
+  /** The number of reads, and of writes; default 1. */
+  r?: number;
+  w?: number;
+  /** When it was created, ms; default `now`. */
+  created?: number;
   /** Flags with a value, by name. A flag whose value is undefined is omitted. */
   flags?: Readonly<Record<string, string | number | undefined>> | undefined;
 }
@@ -43,10 +48,10 @@ interface HeaderFields {
 export function encodeHeader(
   now: number,
   ttl: number,
-  { id = "", ip, device, no_resave, flags }: HeaderFields,
+  { id = "", ip, device, no_resave, r = 1, w = 1, created = now, flags }: HeaderFields,
 ): string {
   const allFlags = (no_resave ? " no_resave" : "") + (flags === undefined ? "" : encodeFlags(flags));
-  return `${now}\n1\n1\n${ttl}${allFlags}\n${now}\n${id}\n${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
+  return `${now}\n${r}\n${w}\n${ttl}${allFlags}\n${created}\n${id}\n${jsonOrEmpty(ip)}\n${jsonOrEmpty(device)}`;
 }
 
 /** Returns flags with a value in the form of the header's fourth line. */

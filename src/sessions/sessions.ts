@@ -7,8 +7,8 @@ export type Sessions = Pick<
   | "confirm"
   | "create"
   | "createReplacing"
-  | "createToken"
   | "currentRef"
+  | "endMark"
   | "find"
   | "get"
   | "ifCheckPasses"
@@ -22,6 +22,7 @@ export type Sessions = Pick<
   | "stageIfLarge"
   | "touch"
   | "update"
+  | "wouldReplace"
 > & { readonly index: SessionLists };
 
 /** The index of an app, whether it has one shard or more. */

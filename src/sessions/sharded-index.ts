@@ -12,7 +12,7 @@ import { shardOf, shardOfUser } from "./shard.js";
 /** How often the sessions of a user are looked for again after some were ended, at most. */
 const MAX_ROUNDS = 10;
 
-/** The most users of a RedisStore's app that are counted at once. If there may be more, they are counted in several rounds. */
+/** The most users whose ids are in memory to count each once. If there may be more, they are counted in several rounds. */
 const USERS_AT_ONCE = 200_000;
 
 /** The indexes of the shards of an app. */
@@ -84,11 +84,11 @@ export class ShardedIndex implements SessionLists {
     yield* activePages(source, part);
   }
 
-  /** Returns the number of users. The sessions of a RedisStore's user are in several shards, so each user must be counted once. */
+  /** Returns the number of users. Each is counted once, also if sessions of the user are in several shards. */
   async countUsers(since: number): Promise<number> {
-    const hasStore = await this.#registration.hasStore();
+    const isSpread = await this.#registration.isSpread();
     const count = await sum(this.#all().map((shard) => shard.countUsers(since)));
-    if (!hasStore) return count;
+    if (!isSpread) return count;
     const rounds = Math.ceil(count / USERS_AT_ONCE);
     let total = 0;
     for (let round = 0; round < rounds; round++) {
@@ -131,10 +131,17 @@ export class ShardedIndex implements SessionLists {
     return Array.from({ length: this.#shards.count }, (_, index) => this.#shards.at(index));
   }
 
-  /** The shards that may have sessions of a user. Those of the engine are in one; those of a RedisStore may be in any. */
-  async #shardsOfUser(id: string): Promise<SessionIndex[]> {
+  /**
+   * Returns the indexes of the shards that may have sessions of a user: one, unless sessions may be in another shard than their user's.
+   */
+  async indexesOfUser(id: string): Promise<number[]> {
     const { count } = this.#shards;
-    return (await this.#registration.hasStore()) ? this.#all() : [this.#shards.at(shardOfUser(id, count))];
+    if (!(await this.#registration.isSpread())) return [shardOfUser(id, count)];
+    return Array.from({ length: count }, (_, index) => index);
+  }
+
+  async #shardsOfUser(id: string): Promise<SessionIndex[]> {
+    return (await this.indexesOfUser(id)).map((index) => this.#shards.at(index));
   }
 
   /** Groups refs by their shards. */
@@ -265,7 +272,8 @@ function roundOf(id: string, rounds: number): number {
   return crc32(id) % rounds;
 }
 
-async function sum(counts: readonly Promise<number>[]): Promise<number> {
+/** Adds up what the shards return. */
+export async function sum(counts: readonly Promise<number>[]): Promise<number> {
   return (await Promise.all(counts)).reduce((total, count) => total + count, 0);
 }
 

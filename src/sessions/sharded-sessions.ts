@@ -1,11 +1,9 @@
-import type { Connection } from "../redis/connection.js";
 import type { AppRegistration } from "./app-registry.js";
-import { AppSessions } from "./app-sessions.js";
-import { Keys } from "./keys.js";
+import type { AppSessions } from "./app-sessions.js";
 import type { StoredSession } from "./session-text.js";
 import type { Sessions } from "./sessions.js";
 import { shardOf, shardOfUser, tagsOf } from "./shard.js";
-import { ShardedIndex } from "./sharded-index.js";
+import { ShardedIndex, sum } from "./sharded-index.js";
 
 /** The parameters of a method of AppSessions. */
 type Args<Name extends keyof Sessions> = Sessions[Name] extends (...args: infer Parameters) => unknown
@@ -14,28 +12,19 @@ type Args<Name extends keyof Sessions> = Sessions[Name] extends (...args: infer 
 
 /** Reads and changes the sessions of an app with several shards. Each call goes to the shard that has the session. */
 export class ShardedSessions implements Sessions {
-  readonly #connection: Connection;
-  readonly #namespace: string;
-  readonly #app: string;
-  readonly #tags: readonly string[];
-  readonly #registration: AppRegistration;
   readonly #count: number;
+  readonly #tags: readonly string[];
+  readonly #open: (tag: string) => AppSessions;
   /** Made when they are first needed, because app names may come from visitors. */
   readonly #shards: AppSessions[] = [];
   readonly index: ShardedIndex;
 
-  constructor(connection: Connection, namespace: string, app: string, count: number, registration: AppRegistration) {
-    this.#connection = connection;
-    this.#namespace = namespace;
-    this.#app = app;
-    this.#tags = tagsOf(app, count);
+  /** @param open makes the sessions of the shard with this hash tag */
+  constructor(app: string, count: number, registration: AppRegistration, open: (tag: string) => AppSessions) {
     this.#count = count;
-    this.#registration = registration;
+    this.#tags = tagsOf(app, count);
+    this.#open = open;
     this.index = new ShardedIndex(registration, { count, at: (index) => this.#shard(index).index });
-  }
-
-  createToken(id: string) {
-    return this.#ofUser(id).createToken(id);
   }
 
   create(...args: Args<"create">) {
@@ -84,9 +73,9 @@ export class ShardedSessions implements Sessions {
     return this.#of(args[0]).set(...args);
   }
 
-  setAll(...args: Args<"setAll">) {
-    // It changes sessions of the engine only.
-    return this.#ofUser(args[0]).setAll(...args);
+  async setAll(...args: Args<"setAll">) {
+    const shards = await this.index.indexesOfUser(args[0]);
+    return sum(shards.map((index) => this.#shard(index).setAll(...args)));
   }
 
   increment(...args: Args<"increment">) {
@@ -95,6 +84,14 @@ export class ShardedSessions implements Sessions {
 
   replace(...args: Args<"replace">) {
     return this.#of(args[0].ref).replace(...args);
+  }
+
+  wouldReplace(...args: Args<"wouldReplace">) {
+    return this.#of(args[0]).wouldReplace(...args);
+  }
+
+  endMark(...args: Args<"endMark">) {
+    return this.#of(args[0]).endMark(...args);
   }
 
   stageIfLarge(...args: Args<"stageIfLarge">) {
@@ -124,9 +121,7 @@ export class ShardedSessions implements Sessions {
   #shard(index: number): AppSessions {
     let shard = this.#shards[index];
     if (shard === undefined) {
-      const tag = this.#tags[index] as string;
-      const keys = new Keys(this.#namespace, this.#app, { tag, index, count: this.#count });
-      shard = new AppSessions(this.#connection, keys, this.#registration);
+      shard = this.#open(this.#tags[index] as string);
       this.#shards[index] = shard;
     }
     return shard;

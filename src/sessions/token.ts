@@ -1,8 +1,7 @@
-import { createHmac, hash, randomInt } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import { customAlphabet } from "nanoid";
 import type { Created } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
-import type { Shard } from "./keys.js";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -24,19 +23,21 @@ const HASH_LENGTH = 27;
 /** A cache of refs by token: between two commands a hash costs as much as the JSON of a session. */
 const refs = new BoundedMap<string>();
 
-/**
- * Creates a token and its ref. The token has 64 characters (381 bits) from the CSPRNG, without modulo bias.
- * @param shard that the first character must lead to, see shardOf(). The other characters have 375 bits.
- */
-export function createToken(shard?: Omit<Shard, "tag">): Created {
-  const token = shard === undefined ? random() : firstCharacterOf(shard) + random().slice(1);
-  return { token, ref: computeRef(token) };
-}
+/** Up to this number of shards, the first character of a token leads to the shard of its user. */
+export const MAX_SHARDS = 32;
 
-/** Creates the random first character of a token: one of the one to 31 that lead to the shard. */
-function firstCharacterOf({ index, count }: Omit<Shard, "tag">): string {
-  const choices = Array.from(ALPHABET).filter((_, i) => i % count === index);
-  return choices[randomInt(choices.length)] as string;
+/**
+ * Creates a token and its ref. The token has 64 characters from the CSPRNG, without modulo bias. The first one is one or two that lead
+ * to the user's shard, whatever the number of shards is, so that an app can be sharded later. The others have 375 bits.
+ * @param shard of the user among MAX_SHARDS
+ */
+export function createToken(shard: number): Created {
+  const drawn = random();
+  // The character that was drawn, one of 62, chooses between the two that lead to the shard. For the last two shards, there is one.
+  const isSecond = ALPHABET.indexOf(drawn.charAt(0)) >= ALPHABET.length / 2;
+  const first = ALPHABET.charAt(isSecond ? shard + MAX_SHARDS : shard) || ALPHABET.charAt(shard);
+  const token = first + drawn.slice(1);
+  return { token, ref: computeRef(token) };
 }
 
 /** Returns the index of the shard to which the first character of a token, or of a ref of the engine, leads. */

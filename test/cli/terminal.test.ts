@@ -23,6 +23,20 @@ function inShell(args: string, redirection: string): Promise<Ended> {
 }
 
 describe("the command in a terminal", () => {
+  test.skipIf(python === undefined)(
+    nameOf("import shows its progress in one line, and removes it at the end", python, "no python3"),
+    async () => {
+      for (let n = 0; n < 30; n++) await t.db.set(`sess:${n}`, '{"cookie":{"originalMaxAge":null}}', "EX", 100);
+      const args = ["dist/cli/main.js", "import", "--from", "connect-redis", "--redis", t.redis.url];
+      const command = ["test/cli/support/terminal.py", "", process.execPath, ...args];
+      const { code, out } = await runProgram(`${python}`, command, {});
+      const erase = "\r\x1b[K";
+      expect(out).toContain(`${erase}20 imported, 0 skipped, 0 left`);
+      expect(out.split(erase).at(-1)).toBe("30 sessions imported");
+      expect(code).toBe(0);
+    },
+  );
+
   test.skipIf(python === undefined).each([
     ["no", "n\\n"],
     ["nothing", "\\n"],

@@ -4,10 +4,12 @@ import express from "express";
 import type { SessionData } from "express-session";
 import type { RedisOptions } from "ioredis";
 import { beforeEach, expect, test } from "vitest";
+import { internalsOf } from "../../src/engine/internals.js";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
 import * as scripts from "../../src/lua/index.js";
 import { sessions } from "../../src/middleware/index.js";
+import type { Script } from "../../src/redis/script.js";
 import { rest } from "../../src/rest/index.js";
 import { openSite } from "../express-session/support/site.js";
 import { useEngine } from "../support/engine.js";
@@ -35,6 +37,27 @@ test("the engine works with the rights that docs/production.md lists", async () 
   await Promise.all(created);
   expect((await rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(190);
   expect(await rs.killsoid({ app: "webapp", id: "alice" })).toEqual({ kill: 190 });
+  await rs.quit();
+});
+
+/** The rights that it names for an engine with events. */
+const [, eventRights = ""] =
+  /^redis-cli ACL SETUSER sessions ('&.*?)\n```/ms.exec(readFileSync("docs/production.md", "utf8")) ?? [];
+const eventRules = eventRights.replaceAll("'", "").split(/[\s\\]+/);
+
+test("an engine with events works with the additional rights, and fails without", async () => {
+  const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0, events: { stream: 10 } });
+  await expect(rs.create({ app: "webapp", id: "alice", ip: "::1" })).rejects.toMatchObject({
+    name: "redisError",
+    hint: expect.stringContaining("docs/production.md#rights-acl"),
+  });
+  await t.db.acl("SETUSER", "sessions", ...eventRules);
+  // The script has written before it was refused.
+  await rs.killall({ app: "webapp" });
+  await everyMethod(rs);
+  const { connection } = internalsOf(rs);
+  const subscription = connection.subscriber.subscribe("rs:{webapp}:changes", { onMessage: () => {} });
+  await expect.poll(() => subscription.epoch).toBeGreaterThan(0);
   await rs.quit();
 });
 
@@ -118,12 +141,29 @@ test("the store's error names the keys of connect-redis, and legacy: false, if t
   expect(await new RedisStore({ client, legacy: false }).get("secret-id")).toBeNull();
 });
 
+test("an import works with the rights that docs/production.md lists for it, and names them if one is missing", async () => {
+  const client = t.redis.client(user);
+  const [rs, store] = [new RedisSessions({ client, wipe: 0 }), new RedisStore({ client })];
+  await t.db.set("sess:sid", JSON.stringify({ cookie: { originalMaxAge: null } }), "EX", 100);
+  const now = Math.floor(Date.now() / 1000);
+  await t.db.hset(`rs:webapp:${"x".repeat(64)}`, { id: "alice", r: 1, w: 1, ip: "::1", la: now, ttl: 100 });
+  const hint = expect.stringContaining("docs/production.md#rights-acl");
+  await expect(store.importSessions()).rejects.toMatchObject({ name: "redisError", hint });
+  const [, row = ""] = /^\| an import: .*? \| (.*) \|$/m.exec(readFileSync("docs/production.md", "utf8")) ?? [];
+  await t.db.acl("SETUSER", "sessions", ...(row.match(/\+\w+/g) ?? []));
+  expect(await store.importSessions()).toMatchObject({ imported: 1 });
+  expect(await rs.importSessions({ app: "webapp", from: "redis-sessions" })).toMatchObject({ imported: 1 });
+});
+
 test("every command in a script is in the list", () => {
-  const named = Object.values(scripts).flatMap(({ source }) =>
-    [...source.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, command]) => `+${command?.toLowerCase()}`),
-  );
+  const variants = Object.values(scripts).map((script: Script) => [script, script.announcing ?? script] as const);
+  const commandsOf = ({ source }: Script) =>
+    [...source.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, command]) => `+${command?.toLowerCase()}`);
+  const named = variants.flatMap(([plain]) => commandsOf(plain));
   expect(named.length).toBeGreaterThan(100);
   expect([...new Set(named)].filter((command) => !rules.includes(command))).toEqual([]);
+  const all = new Set(variants.flatMap(([, announcing]) => commandsOf(announcing)));
+  expect([...all].filter((command) => ![...rules, ...eventRules].includes(command))).toEqual([]);
 });
 
 test.each([

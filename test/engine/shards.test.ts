@@ -273,3 +273,16 @@ test("after an outage that the first registration met, a create with several sha
   t.redis.resume();
   await sleep(50);
 });
+
+describe("a session that was created with one shard", () => {
+  test("has a token and a ref that lead to the shard of its user, whatever the number of shards will be", async () => {
+    const rs = engine(1);
+    for (let i = 0; i < 50; i++) {
+      const { token, ref } = await rs.create({ app, id: `user${i}`, ip: "::1" });
+      for (const shards of [2, 4, 8, 16, 32]) {
+        const shard = shardOfId(`user${i}`, shards);
+        expect([shardOfRef(token, shards), shardOfRef(ref, shards)]).toEqual([shard, shard]);
+      }
+    }
+  });
+});

@@ -241,6 +241,19 @@ const refusals: Record<MethodName, Refusal[]> = {
     ["a grace of text", { app, token, grace: "10s" }, "grace must be an integer >= 0"],
     ["a grace that is too long", { app, token, grace: 1e13 }, "grace must be an integer >= 0"],
   ],
+  importSessions: [
+    ...ofApp({ from: "redis-sessions" }),
+    ["no from", { app }, "No from supplied"],
+    ["another from", { app, from: "connect-redis" }, 'importSessions: from must be "redis-sessions"'],
+    ["an empty namespace", { app, from: "redis-sessions", namespace: "" }, "namespace must be a string"],
+    ["dryRun that is a string", { app, from: "redis-sessions", dryRun: "no" }, "dryRun must be true or false"],
+    [
+      "onProgress that is no function",
+      { app, from: "redis-sessions", onProgress: true },
+      "onProgress must be a function",
+    ],
+    ["signal that is an object", { app, from: "redis-sessions", signal: {} }, "signal must be an AbortSignal"],
+  ],
 };
 
 /** Calls a method as JavaScript may, with any value. */

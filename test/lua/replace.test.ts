@@ -7,11 +7,11 @@ import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
-function run(mode: string, { id = '"alice"', now = 5000, ttl = 100 } = {}) {
-  const text = textOf({ la: now, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
+function run(mode: string, { id = '"alice"', now = 5000, la = 5000, ttl = 100 } = {}) {
+  const text = textOf({ la, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
   return t.run(
     replace,
-    [...INDEX, "ref", ...(mode === "absent" ? ["userBar", "appBar"] : [])],
+    [...INDEX, "ref", "userBar", "appBar", ...(mode === "once" ? ["mark"] : [])],
     ["ref", id, now, ttl, mode, text],
   );
 }
@@ -45,10 +45,10 @@ describe("replace", () => {
     },
   );
 
-  test("mode absent replies 0 and writes nothing if the session exists", async () => {
+  test.each(["absent", "once"])("mode %s replies -1 and writes nothing if the session exists", async (mode) => {
     await plant(t.db, { ref: "ref" });
     const before = await dump(t.db);
-    expect(await run("absent")).toBe(0);
+    expect(await run(mode)).toBe(-1);
     expect(await dump(t.db)).toEqual(before);
   });
 
@@ -57,6 +57,22 @@ describe("replace", () => {
     const before = await dump(t.db);
     expect(await run("absent")).toBe(0);
     expect(await dump(t.db)).toEqual(before);
+  });
+
+  test("mode once writes a session once, even if it has ended since", async () => {
+    expect(await run("once")).toBe(1);
+    expect(await t.db.pttl("mark")).toBeGreaterThan(95_000);
+    expect(await run("once")).toBe(-1);
+    await t.db.del("ref");
+    const before = await dump(t.db);
+    expect(await run("once")).toBe(0);
+    expect(await dump(t.db)).toEqual(before);
+  });
+
+  test("lists a session that was last used earlier by the time of that use", async () => {
+    expect(await run("once", { la: 2000, ttl: 97 })).toBe(1);
+    expect(await dump(t.db)).toMatchObject({ active: { ref: "2000" }, users: { '"alice"': "2000" } });
+    expect(await t.db.pttl("ref")).toBeLessThanOrEqual(97_000);
   });
 
   test.each(["unended", "absent"])("mode %s replies 0 if there is a tombstone", async (mode) => {

@@ -5,7 +5,11 @@ import type { Script } from "../../src/redis/script.js";
 import { useScripts } from "../support/scripts.js";
 
 const t = useScripts();
-const all: Script[] = Object.values(scripts);
+const plain: Script[] = Object.values(scripts);
+const all: Script[] = plain.flatMap((script) => {
+  const { announcing } = script;
+  return announcing === undefined ? [script] : [script, announcing];
+});
 
 /** A key of a script: `KEYS[1]`, `KEYS[5 + i]`. */
 const KEY = /^KEYS\[(\d+ \+ )?(\d+|i|from)\]$/;
@@ -27,7 +31,7 @@ function keyNames(source: string): string[] {
 function keyArguments(source: string): string[] {
   return [...source.matchAll(/redis\.p?call\('(\w+)'(?:, ([^)]+))?/g)].flatMap(([, command = "", rest = ""]) => {
     const args = rest.split(", ").flatMap((arg) => listed(source, /^unpack\((\w+)$/.exec(arg)?.[1]) ?? arg);
-    if (command === "TIME") return [];
+    if (["TIME", "PUBLISH", "SPUBLISH"].includes(command)) return [];
     if (command === "RENAME") return args.slice(0, 2);
     if (args[0] === "unpack(KEYS") return ["KEYS[1]"];
     return ["DEL", "EXISTS"].includes(command) ? args : args.slice(0, 1);
@@ -63,19 +67,29 @@ function passedKeys(source: string, names: readonly string[]): string[] {
   );
 }
 
+function titleOf(script: Script): string {
+  return plain.includes(script) ? script.name : `${script.name}, the announcing variant`;
+}
+
 test("embeds every .lua file under its name", () => {
   const files = readdirSync(new URL("../../src/lua/", import.meta.url)).filter((file) => file.endsWith(".lua"));
-  expect(all.map(({ name }) => `${name}.lua`).sort()).toEqual(files.sort());
+  expect(plain.map(({ name }) => `${name}.lua`).sort()).toEqual(files.sort());
 });
 
-describe.each(all.map((script) => [script.name, script] as const))("%s", (name, script) => {
+describe.each(all.map((script) => [titleOf(script), script] as const))("%s", (_title, script) => {
   test("has the digest under which Redis loads it", async () => {
     expect(await t.db.script("LOAD", script.source)).toBe(script.sha);
   });
 
   test("has a header with purpose, keys, arguments and replies", () => {
-    const header = readFileSync(new URL(`../../src/lua/${name}.lua`, import.meta.url), "utf8").split("\n\n")[0];
+    const header = readFileSync(new URL(`../../src/lua/${script.name}.lua`, import.meta.url), "utf8").split("\n\n")[0];
     expect(header).toMatch(/^-- [A-Z].+\n--\n-- KEYS {3}.+\n-- ARGV {3}.+\n-- Reply {2}/s);
+  });
+
+  test("includes no file a second time, which would add nothing", () => {
+    const text = readFileSync(new URL(`../../src/lua/${script.name}.lua`, import.meta.url), "utf8");
+    const included = [...text.matchAll(/--@include (\S+)/g)].map(([, file]) => file);
+    expect(included).toEqual([...new Set(included)]);
   });
 
   test("passes only keys of KEYS to commands", () => {
@@ -99,7 +113,7 @@ describe.each(all.map((script) => [script.name, script] as const))("%s", (name, 
     for (const [via, command] of commands) {
       expect(via).toMatch(/^p?call$/);
       expect(command).toMatch(
-        /^'(GET|MGET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PERSIST|PTTL|STRLEN|DEL|EXISTS|RENAME|TIME)'$/,
+        /^'(GET|MGET|SET|GETRANGE|SETRANGE|H(SET|GET|MGET|DEL)|Z\w+|PEXPIRE|PERSIST|PTTL|STRLEN|DEL|EXISTS|RENAME|TIME|XADD|S?PUBLISH)'$/,
       );
     }
   });

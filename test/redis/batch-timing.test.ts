@@ -74,6 +74,27 @@ describe("add", () => {
     expect(client.pipelines).toEqual([3]);
   });
 
+  test("sends calls of two operations in two runs, though they are made in turns", async () => {
+    add(get, 0, "x");
+    for (const session of ["a", "b", "c"]) {
+      add(get, `get ${session}`, session);
+      add(set, `set ${session}`, `other ${session}`);
+    }
+    await flush();
+    expect(client.values).toEqual([[0], ["get a", "get b", "get c"], ["set a", "set b", "set c"]]);
+  });
+
+  test("lets no call overtake an operation that concerns more than its session", async () => {
+    const { mayLeaveUndone: _, ...kill } = sharedOperation("kill");
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(kill, 2, "b");
+    add(get, 3, "c");
+    add(kill, 4, "d");
+    await flush();
+    expect(client.values).toEqual([[0], [1], [2], [3], [4]]);
+  });
+
   test("sends one pipeline for each app to a Cluster", async () => {
     client.isCluster = true;
     add(get, 0, "a");
@@ -241,6 +262,32 @@ describe("calls on one session", () => {
     expect(client.values).toEqual([[0], [1, 2], [3], [4]]);
   });
 
+  test("do not join an earlier run past a call on the session", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(set, 2, "b");
+    add(get, 3, "b");
+    await flush();
+    expect(client.values).toEqual([[0], [1], [2], [3]]);
+  });
+
+  test("wait for a call that has joined an earlier run, which may leave it undone", async () => {
+    add(get, 0, "x");
+    add(get, 1, "a");
+    add(set, 2, "b");
+    add(get, 3, "c");
+    const held = add(set, 4, "c");
+    await flush();
+    expect(client.values).toEqual([[0], [1, 3], [2]]);
+    await answer(1, ["", UNDONE]);
+    await answer(2, "");
+    expect(client.values).toEqual([[0], [1, 3], [2], [3]]);
+    await answer(3, "");
+    expect(client.values).toEqual([[0], [1, 3], [2], [3], [4]]);
+    await answer(4, "four");
+    expect(held.ends).toEqual(["four"]);
+  });
+
   test("join the held run of the same operation", async () => {
     add(get, 0, "x");
     add(get, 1, "a");
@@ -278,6 +325,19 @@ describe("calls on one session", () => {
     for (const value of [2, 3]) for (const session of ["a", "b", "c"]) add(get, value, session);
     await answer(1, ["", "", "", ""]);
     expect(client.values).toEqual([[0], [1, 1, 1, 1], [2, 3, 2, 3, 2, 3]]);
+  });
+
+  test("that were held are sent in one run for each operation, though they were made in turns", async () => {
+    add(get, 0, "x");
+    for (const session of ["x", "a", "b", "c", "d"]) add(get, 1, session);
+    await flush();
+    for (const session of ["a", "c"]) add(get, `get ${session}`, session);
+    for (const session of ["b", "d"]) add(set, `set ${session}`, session);
+    await answer(1, ["", "", "", "", ""]);
+    expect(client.values.slice(2)).toEqual([
+      ["get a", "get c"],
+      ["set b", "set d"],
+    ]);
   });
 
   test("do not wait for a run whose script leaves no call undone", async () => {

@@ -2,7 +2,7 @@
 --
 -- <app>      when the app was last registered, ms
 -- {<app>}    its number of shards; missing if it has one
--- {<app>}~   1 if a RedisStore has written to it and it has several shards; else missing
+-- {<app>}~   1 if sessions may be in another shard than their user's: those of a RedisStore and of an import; else missing
 
 local function members_of(app)
   return app, '{' .. app .. '}', '{' .. app .. '}~'

@@ -91,6 +91,11 @@ export interface Served {
   stop(signal?: NodeJS.Signals): Promise<Result>;
 }
 
+/** Starts a command. */
+export function spawnCommand(args: readonly string[]): { child: ChildProcess; result: Promise<Result> } {
+  return start(args, {});
+}
+
 /** Runs `serve` and waits until it listens. Uses a free port unless `args` or `env` name one. */
 export async function serve(args: readonly string[] = [], env: Environment = {}): Promise<Served> {
   const port = args.includes("--port") || env.RS_PORT !== undefined ? [] : ["--port", "0"];

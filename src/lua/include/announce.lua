@@ -1,0 +1,52 @@
+-- Announces changes of sessions. Only the announcing variants of scripts contain this file, see embed.js. They have one more key
+-- and three more arguments, before all others:
+--
+-- KEYS   1    the stream of the app's events
+-- ARGV   1    'PUBLISH', or 'SPUBLISH' on a Cluster
+--        2    about how many events the stream keeps; 0 for no stream
+--        3    why sessions end, for the scripts that end them at the wish of a caller
+--
+-- All changes of a run are one message on the channel `<namespace>:{app}:changes`. Its first line is the time, ms of Redis's
+-- clock. Four lines follow for each change: kind ("created", "changed", "rotated" or "ended"); ref; id as JSON, empty for an
+-- anonymous session; and for "ended" the reason, for "rotated" the new ref, otherwise an empty line.
+
+--@include clock
+
+local stream = KEYS[1]
+table.remove(KEYS, 1)
+local publish_command, max_events, reason = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+for _ = 1, 3 do table.remove(ARGV, 1) end
+
+local announced = {}
+
+-- Adds a change to the message of this run.
+local function announce(kind, ref, id, detail)
+  local n = #announced
+  if not id or id == '""' then id = '' end
+  announced[n + 1], announced[n + 2], announced[n + 3], announced[n + 4] = kind, ref, id, detail or ''
+end
+
+-- Returns the id in a session's text.
+local function id_in(text)
+  return string.match(text, '^%d+\n%d+\n%d+\n[^\n]*\n%d+\n([^\n]*)')
+end
+
+-- Must be called before a run returns that may have changed sessions.
+local function publish()
+  if #announced == 0 then return end
+  if max_events > 0 then
+    for i = 1, #announced, 4 do
+      redis.call('XADD', stream, 'MAXLEN', '~', max_events, '*',
+        'kind', announced[i], 'ref', announced[i + 1], 'id', announced[i + 2], 'detail', announced[i + 3])
+    end
+  end
+  local channel = string.match(stream, '^.*:') .. 'changes'
+  local message = string.format('%.0f', clock()) .. '\n' .. table.concat(announced, '\n')
+  if publish_command == 'SPUBLISH' then
+    local sent = redis.pcall('SPUBLISH', channel, message)
+    if type(sent) ~= 'table' then return end
+    -- A Cluster of Redis 6 does not have the command.
+    if not string.find(sent.err, 'nknown', 1, true) then error(sent.err) end
+  end
+  redis.call('PUBLISH', channel, message)
+end

@@ -1,0 +1,103 @@
+import type { SessionData } from "express-session";
+import { describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
+import { useEngine } from "../support/engine.js";
+import { openRedisSessions } from "../support/redis-sessions.js";
+import { spawnCommand, toolsOn, useCommand } from "./support/command.js";
+
+const t = useEngine();
+useCommand();
+const { tool, jsonOf } = toolsOn(() => t.redis);
+const ZERO = { imported: 0, expired: 0, ended: 0, present: 0, damaged: 0, complete: true };
+
+/** Writes a session as connect-redis does. */
+async function plant(sid: string, data: object): Promise<void> {
+  await t.db.set(`sess:${sid}`, JSON.stringify({ cookie: { originalMaxAge: null }, ...data }), "EX", 1000);
+}
+
+describe("import --from connect-redis", () => {
+  test("imports the sessions of a prefix, and counts them in words and as JSON", async () => {
+    await plant("a", { userId: "alice" });
+    await plant("b", { passport: { user: "bob" } });
+    await t.db.set("sess:config", "{}");
+    const dry = await tool("import", "--from", "connect-redis", "--dry-run");
+    expect(dry).toEqual({
+      code: 0,
+      out: "2 sessions would be imported\n1 left where they are: not sessions that the package wrote\n",
+      err: "",
+    });
+    expect(await t.db.keys("rs:{*")).toEqual([]);
+    expect(await jsonOf("import", "--from", "connect-redis", "--prefix", "sess:", "--app", "webapp")).toEqual({
+      ...ZERO,
+      imported: 2,
+      damaged: 1,
+    });
+    const store = new RedisStore({ rs: t.rs, app: "webapp" });
+    expect(await store.get("a")).toMatchObject({ userId: "alice" });
+    expect((await store.soid("bob")).sessions).toHaveLength(1);
+  });
+
+  test("takes the options of the store", async () => {
+    await plant("a", { account: { name: "carol" } });
+    await t.db.persist("sess:a");
+    const flags = ["--user-id", "account.name", "--hash-ids", "--disable-ttl"];
+    expect((await tool("import", "--from", "connect-redis", ...flags)).out).toBe("1 session imported\n");
+    const store = new RedisStore({ client: t.db, hashIds: true, disableTTL: true });
+    expect(await store.get("a")).toMatchObject({ account: { name: "carol" } });
+    const userId = ({ account }: SessionData & { account?: { name: string } }) => account?.name;
+    expect((await new RedisStore({ client: t.db, userId }).soid("carol")).sessions).toHaveLength(1);
+  });
+
+  test("asks for the app if the prefix does not name one", async () => {
+    const { code, err } = await tool("import", "--from", "connect-redis", "--prefix", "a/b");
+    expect(code).toBe(2);
+    expect(err).toContain("No app supplied");
+  });
+});
+
+describe("import --from redis-sessions", () => {
+  test("imports the sessions of an app, from a namespace of its own", async () => {
+    const old = openRedisSessions("4", t.redis.port, "old");
+    const { token } = await old.create({ app: "webapp", id: "alice", ip: "::1" });
+    await old.quit();
+    const flags = ["import", "--from", "redis-sessions", "--app", "webapp"];
+    expect((await tool(...flags)).out).toBe("0 sessions imported\n");
+    expect((await tool(...flags, "--from-namespace", "old")).out).toBe("1 session imported\n");
+    expect(await t.rs.get({ app: "webapp", token })).toMatchObject({ id: "alice" });
+  });
+
+  test("refuses a wrong command line with the exit code 2", async () => {
+    expect(await tool("import")).toMatchObject({ code: 2, err: expect.stringContaining("--from") });
+    expect(await tool("import", "--from", "redis")).toMatchObject({ code: 2 });
+    expect(await tool("import", "--from", "redis-sessions")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("No app supplied"),
+    });
+    expect(await tool("import", "--from", "redis-sessions", "--app", "webapp", "--prefix", "sess:")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("--prefix does not apply to --from redis-sessions"),
+    });
+  });
+});
+
+test("import stops at Ctrl-C, and imports the rest when it is run again", async () => {
+  const count = 20_000;
+  for (let from = 0; from < count; from += 1000) {
+    const pipeline = t.db.pipeline();
+    for (let n = from; n < from + 1000; n++) {
+      pipeline.set(`sess:${n}`, '{"cookie":{"originalMaxAge":null},"userId":"alice"}', "EX", 1000);
+    }
+    await pipeline.exec();
+  }
+  const { child, result } = spawnCommand(["import", "--from", "connect-redis", "--json", "--redis", t.redis.url]);
+  // The first session that is imported shows that the import has begun.
+  while ((await t.db.zcard("rs:{sess}:active")) === 0);
+  child.kill("SIGINT");
+  const first = await result;
+  expect(first).toMatchObject({ code: 1, err: "" });
+  const stopped = JSON.parse(first.out);
+  expect(stopped).toMatchObject({ complete: false });
+  expect(await t.db.zcard("rs:{sess}:active")).toBe(stopped.imported);
+  expect(await jsonOf("import", "--from", "connect-redis")).toEqual({ ...ZERO, imported: count - stopped.imported });
+  expect(await t.db.zcard("rs:{sess}:active")).toBe(count);
+}, 60_000);
