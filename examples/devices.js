@@ -1,5 +1,6 @@
-// An account page: see where you are signed in, end one device, all others, or all of them, and stay signed in if you want
-// to. And an admin's page: see who was active in the last ten minutes, and sign somebody out everywhere.
+// An account page: see where you are signed in and where each device was used last, end one device, all others, or all of
+// them, and stay signed in if you want to. A page that asks who you are again, after five minutes. And an admin's page: see who
+// was active in the last ten minutes, and sign somebody out everywhere.
 //
 //   npm run demo            (or: node examples/devices.js)
 //   REDIS_URL=redis://… PORT=8080 node examples/devices.js
@@ -16,6 +17,7 @@ import { secure } from "./support/secure.js";
 const ADMIN = "admin";
 const RECENT = 600; // seconds
 const REMEMBERED = 30 * 24 * 3600; // seconds
+const CONFIRMED = 300; // seconds
 const PAGE = 50; // sessions
 const THEMES = { system: "System", light: "Light", dark: "Dark" };
 
@@ -62,6 +64,23 @@ app.use(auth.required({ redirect: "/?ended" }));
 app.post("/logout", async (req, res) => {
   await req.rs.kill();
   res.redirect(303, "/");
+});
+
+// The codes are shown only to somebody who has signed in, or confirmed who they are, in the last five minutes.
+app.get("/codes", auth.required({ within: CONFIRMED, redirect: "/confirm" }), async (req, res) => {
+  res.send(codesPage(await req.rs.get()));
+});
+
+app.get("/confirm", async (req, res) => {
+  res.send(confirmPage(await req.rs.get(), "wrong" in req.query));
+});
+
+app.post("/confirm", async (req, res) => {
+  const session = await req.rs.get();
+  // A real page checks a password or a passkey here.
+  if (String(req.body?.name ?? "").trim() !== session.id) return res.redirect(303, "/confirm?wrong");
+  await req.rs.confirm();
+  res.redirect(303, "/codes");
 });
 
 app.post("/devices/end", async (req, res) => {
@@ -197,6 +216,15 @@ function devicesPage(session, devices, notice) {
         <ul class="rows">${sorted.map(deviceRow)}</ul>
         ${others === 0 && html`<p class="empty"><strong>You are signed in nowhere else.</strong> Log in as ${session.id} in another browser or a private window, and it shows up here.</p>`}
       </section>
+      <section aria-labelledby="codes">
+        <header>
+          <div>
+            <h2 id="codes">Recovery codes</h2>
+            <p class="soft">To see them, you confirm who you are if you signed in more than ${CONFIRMED / 60} minutes ago.</p>
+          </div>
+          <a class="button" href="/codes">Show recovery codes</a>
+        </header>
+      </section>
       <section aria-labelledby="look">
         <header>
           <div>
@@ -223,6 +251,7 @@ function deviceRow(device) {
           <span>${placeOf(device)}</span>
           <span>${device.current ? "Active now" : html`Last seen ${time(lastSeen(device))}`}</span>
           <span>Signed in ${time(device.created)}</span>
+          ${lastUseOf(device)}
           ${device.maxAge && html`<span>Stays signed in</span>`}
           <span>Signed out if unused until ${dateOf(device.expires)}</span>
         </p>
@@ -235,6 +264,43 @@ function deviceRow(device) {
         </form>`
       }
     </li>`;
+}
+
+function codesPage(session) {
+  const codes = Array.from({ length: 4 }, () => randomBytes(5).toString("hex"));
+  return page(
+    "Recovery codes",
+    html`
+      <div class="narrow">
+        <section>
+          <h1>Recovery codes</h1>
+          <p class="soft">Each code opens the account <strong>${session.id}</strong> once if you lose your password. (Not in this demo.)</p>
+          <ul class="rows">${codes.map((code) => html`<li><code>${code}</code></li>`)}</ul>
+          <p class="soft">You confirmed who you are ${time(session.authTime)}.</p>
+          <a class="button" href="/">To your devices</a>
+        </section>
+      </div>`,
+    { theme: session.d?.theme, bar: bar(session) },
+  );
+}
+
+function confirmPage(session, isWrong) {
+  return page(
+    "Confirm who you are",
+    html`
+      <div class="narrow">
+        ${isWrong && noticeOf("That is not the name of this account.")}
+        <section>
+          <h1>Confirm who you are</h1>
+          <p class="soft">You signed in ${time(session.authTime)}. This is a demo: enter your name again, in place of a password.</p>
+          <form class="column" method="post" action="/confirm">
+            <label>Name <input name="name" required maxlength="40" autocomplete="username" autocapitalize="none" spellcheck="false"></label>
+            <button class="primary">Confirm</button>
+          </form>
+        </section>
+      </div>`,
+    { theme: session.d?.theme, bar: bar(session) },
+  );
 }
 
 function adminPage(session, { users, found, number, notice }) {
@@ -326,6 +392,12 @@ function pictureOf({ device = "" }) {
 
 function placeOf({ ip }) {
   return ip === "::1" || ip.startsWith("127.") ? `${ip} (this computer)` : ip;
+}
+
+/** Where the session was used last, if that is not where its user signed in. */
+function lastUseOf({ device, ip, lastDevice = device, lastIp = ip }) {
+  if (lastDevice === device && lastIp === ip) return undefined;
+  return html`<span>Last used by ${nameOf({ device: lastDevice })} from ${placeOf({ ip: lastIp })}</span>`;
 }
 
 function lastSeen({ idle }) {

@@ -128,6 +128,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     provideInternals(this, {
       connection: this.#connection,
+      shards,
       sessions: (app) => this.#app(app),
       followShards: () => {
         this.#calls.prepare = (app) => this.#registry.follow(app, () => this.#apps.delete(app));

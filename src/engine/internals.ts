@@ -11,6 +11,8 @@ export const REPLACED_TOMBSTONE_TTL = 10_000;
 /** The parts of an engine that adapters use beside its public methods. Adapters must check their input themselves. */
 export interface Internals {
   readonly connection: Connection;
+  /** The engine's option `shards`. */
+  readonly shards: number;
   /** The sessions of an app. Does not check the name. */
   sessions(app: string): Sessions;
   /**

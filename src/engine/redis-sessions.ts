@@ -90,12 +90,12 @@ export class RedisSessionsSource {
     const { id, text } = session;
     const ref = refOf(token);
     if (dryRun) {
-      const would = await this.#sessions.wouldReplace(ref, id);
+      const would = await this.#sessions.wouldTakeOver(ref, id);
       return would === "written" ? "imported" : would;
     }
     const staged = await this.#sessions.stageIfLarge(ref, text);
     const inline = staged === undefined ? text : "";
-    const replaced = await this.#sessions.replace({ ref, id, now, ttl, mode: "once", text: inline, staged });
+    const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, mode: "once", text: inline, staged });
     return replaced === "written" ? "imported" : replaced;
   }
 

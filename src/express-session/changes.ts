@@ -27,6 +27,17 @@ export function snapshot(session: object): Snapshot {
   return lines;
 }
 
+/** Changes of single keys, as an assignment to a session makes them: a value without JSON, such as undefined, removes its key. */
+export function changesOf(d: object): Changes {
+  const changes: Changes = { changed: [], removed: [] };
+  for (const [key, value] of Object.entries(d)) {
+    const json = JSON.stringify(value);
+    if (json === undefined) changes.removed.push(quoteKey(key));
+    else changes.changed.push([quoteKey(key), json]);
+  }
+  return changes;
+}
+
 /** The same data with another cookie, as cookieToJson returns it. */
 export function withCookieJson(lines: Snapshot, cookie: string | undefined): Snapshot {
   const fields = parseLines(lines);
@@ -112,7 +123,7 @@ export function fromStored(
   serializer: Serializer | undefined,
 ): SessionData | Promise<SessionData> {
   // A fraction of seconds may not multiply to whole ms, and a date drops the rest.
-  const endOf = (age: number) => touched + (ttl > 0 ? Math.round(ttl * 1000) : age);
+  const endOf = (age: number) => Math.min(touched + (ttl > 0 ? Math.round(ttl * 1000) : age), stored.absoluteEnd);
   if (serializer === undefined) return withCookie(parseData(stored.json()) as Parsed, endOf);
   const pieces = [...parseLines(stored.lines).values()];
   return parseEach(serializer, pieces).then((session) => withCookie(session, endOf));

@@ -16,6 +16,6 @@
  * @module
  */
 
-export type { RedisStoreOptions, StoredData } from "./options.js";
+export type { ChangedData, RedisStoreOptions, StoredData } from "./options.js";
 export type { Serializer } from "./serializer.js";
 export { type ListedSession, type ListedSessions, RedisStore } from "./store.js";

@@ -1,13 +1,13 @@
 import type { SessionData } from "express-session";
-import { checkApp } from "../engine/checks.js";
+import { checkApp, MAX_SECONDS } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { aShardCount, OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
 import { aClient } from "../redis/recognise.js";
 import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
-import type { Client, ShardCount } from "../types.js";
-import { aBoolean, aFunction, anInteger, checkOptions, type OptionsOwner } from "../util/rules.js";
+import type { Client, Limits, ShardCount } from "../types.js";
+import { aBoolean, aFunction, anInteger, checkOptions, type OptionsOwner, oneOf } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
 import { defaultUserId, type UserId } from "./user-id.js";
@@ -36,7 +36,23 @@ export interface RedisStoreOptions {
    * milliseconds, as `cookie.maxAge` of express-session is, causes a warning.
    */
   ttl?: number | ((session: SessionData) => number) | undefined;
-  /** Whether sessions have no TTL and so never end by themselves. Default false. */
+  /**
+   * The lifetime in seconds, at least 10: a session ends that long after its creation, even if it is used, and whatever its
+   * cookie says. Sessions that existed before the option was set keep their lifetime. Default: no limit.
+   */
+  absolute?: number | undefined;
+  /**
+   * How many sessions a user may have, at least 1. The limit applies when a save assigns a session to the user, which is a
+   * sign-in. Default: no limit.
+   */
+  maxPerUser?: number | undefined;
+  /**
+   * What happens at a sign-in if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end, with
+   * "idle" those that were not used for the longest time. With "reject" the save fails with `tooManySessions` and writes
+   * nothing. Default "oldest".
+   */
+  overflow?: "oldest" | "idle" | "reject" | undefined;
+  /** Whether sessions have no TTL and so never end by themselves. `absolute` still applies. Default false. */
   disableTTL?: boolean | undefined;
   /** Whether reading a session does not prolong it. Default false. */
   disableTouch?: boolean | undefined;
@@ -87,6 +103,7 @@ export interface StoreSettings {
   readonly serializer: Serializer | undefined;
   readonly userId: UserId;
   readonly bounds: Bounds;
+  readonly limits: Omit<Limits, "ttl">;
 }
 
 export function settingsOf(options: RedisStoreOptions): StoreSettings {
@@ -101,11 +118,15 @@ export function settingsOf(options: RedisStoreOptions): StoreSettings {
     serializer: options.serializer === JSON ? undefined : options.serializer,
     userId: options.userId ?? defaultUserId,
     bounds: { maxBytes: options.maxBytes ?? 9 * 1024 * 1024, maxKeys: options.maxKeys ?? 25_000 },
+    limits: { absolute: options.absolute, maxPerUser: options.maxPerUser, overflow: options.overflow },
   };
 }
 
 /** A session's data. Properties that a project adds to SessionData are optional, as in `req.session`. */
 export type StoredData = Pick<SessionData, "cookie"> & Partial<SessionData>;
+
+/** Keys of a session's data to change: a value sets its key, and undefined removes it. */
+export type ChangedData = { [Key in Exclude<keyof SessionData, "cookie">]?: SessionData[Key] | undefined };
 
 const REDIS_STORE: OptionsOwner = {
   name: "RedisStore",
@@ -130,6 +151,9 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
       be: "a number of seconds > 0, or a function of the session",
       test: (value) => typeof value === "function" || (typeof value === "number" && value > 0),
     },
+    absolute: anInteger(10, MAX_SECONDS),
+    maxPerUser: anInteger(1),
+    overflow: oneOf("oldest", "idle", "reject"),
     disableTTL: aBoolean,
     disableTouch: aBoolean,
     scanCount: { be: "a number", test: (value) => typeof value === "number" },

@@ -1,27 +1,33 @@
 import session, { type SessionData } from "express-session";
+import { pathOf } from "../engine/data.js";
 import { invalidValue } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
+import { Absence } from "../sessions/families.js";
 import { ANONYMOUS } from "../sessions/keys.js";
-import type { StoredSession } from "../sessions/session-text.js";
+import { line, quoteKey, type StoredSession } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
-import type { Imported, ImportOptions } from "../types.js";
+import type { Imported, ImportOptions, Incremented } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
-import { fromStored, snapshot, withCookieJson } from "./changes.js";
+import { changedLines, changesOf, fromStored, removalLines, snapshot, withCookieJson } from "./changes.js";
 import { ConnectRedisSessions } from "./connect-redis.js";
 import type { StoreSettings } from "./options.js";
+import { assertRotatable, generate, type WithSession } from "./request.js";
 import { withinTimeout } from "./serializer.js";
 import { SessionWriter } from "./session-writer.js";
 import { isStoreRef, type StoreRefs } from "./store-ref.js";
 import { cookieToJson } from "./stored-cookie.js";
 import { TrackedSession, Tracking, UNKNOWN_EXPIRY } from "./tracked-session.js";
 import { expiresAt, idleTimeoutOf, isPast } from "./ttl.js";
-import { userIfValid, userOf } from "./user-id.js";
+import { assertKeepsUser, userIfValid, userOf } from "./user-id.js";
 
 /**
  * How long after its last use reading prolongs a session, in ms. Shorter than the engine's second: the date in the cookie
  * follows from it, and express-session promises that each request renews that date.
  */
 const READ_TOUCH_INTERVAL = 50;
+
+/** How many new ids `rotate` tries at most. With 32 shards, one of 32 random ids belongs to the shard of the session. */
+const MAX_GENERATED = 2000;
 
 /**
  * Loads, saves, touches and ends express-session's sessions. It tracks each session object that it returned or saved, so
@@ -114,6 +120,40 @@ export class SessionTracker {
     if (sidOfRef !== undefined) await this.#connectRedis.remove(sidOfRef);
   }
 
+  /**
+   * Moves the session of a request to a new id. Returns whether it was found in Redis.
+   * @param grace ms that the old id leads to the session
+   */
+  async rotate(req: WithSession, grace: number): Promise<boolean> {
+    assertRotatable(req);
+    const { sid, session } = this.#generateBeside(req);
+    // If a save under way fails, the next save must repeat it.
+    await this.#tracking.get(req.session)?.write?.catch(() => {});
+    const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
+    const isFound = await this.#writer.queue.add(from, "", () => this.#sessions.rotateRef(from, to, grace));
+    if (!isFound) return false;
+    const tracked = this.#tracking.get(req.session);
+    // The cookie, too.
+    Object.assign(session, req.session);
+    this.#tracking.addWithCopies(session, tracked?.copy(sid));
+    req.sessionID = sid;
+    req.session = session;
+    return true;
+  }
+
+  /** Has express-session make new ids until one belongs to the same shard: a session never moves to another one. */
+  #generateBeside(req: WithSession): ReturnType<typeof generate> {
+    const from = this.#refs.of(req.sessionID);
+    for (let attempt = 0; attempt < MAX_GENERATED; attempt++) {
+      const generated = generate(req);
+      if (this.#sessions.areTogether(from, this.#refs.of(generated.sid))) return generated;
+    }
+    throw invalidValue(
+      `RedisStore: rotate found no new id for the session's shard among ${MAX_GENERATED}`,
+      "the option genid of session() must return another random id with each call",
+    );
+  }
+
   /** Ends all sessions of a user but `except` (an id or a ref), and bars those of connect-redis. */
   async killUser(id: string, except: string | undefined): Promise<number> {
     if (this.#connectRedis !== undefined && except !== undefined) {
@@ -128,6 +168,33 @@ export class SessionTracker {
   /** Ends all sessions, and bars those of connect-redis. */
   killAll(): Promise<number> {
     return this.#sessions.index.killAll(this.#connectRedis?.barTtl);
+  }
+
+  /**
+   * Merges keys into all sessions of a user. Returns how many were changed.
+   * @param id the user as JSON
+   */
+  async setAll(id: string, d: object): Promise<number> {
+    const { userId, serializer, bounds } = this.#settings;
+    assertKeepsUser("setAll", d, userId);
+    const changes = changesOf(d);
+    const changed = await withinTimeout(this.#connection, changedLines(changes, serializer));
+    return this.#sessions.setAll(id, removalLines(changes) + changed, bounds, true);
+  }
+
+  /** Adds to an integer under a key of a session. Returns null if the session does not exist. */
+  async increment(sid: string, key: string, by: number, max: number | undefined): Promise<Incremented | null> {
+    const { userId, serializer, bounds } = this.#settings;
+    if (serializer !== undefined) {
+      throw invalidValue("RedisStore: increment needs JSON, because Redis cannot read what a serializer has written");
+    }
+    assertKeepsUser("increment", { [key]: by }, userId);
+    const ref = this.#refs.of(sid);
+    // Without a value, the line of a key is that of its removal.
+    const increment = { key: line(quoteKey(key), ""), by, max, path: pathOf("session", key) };
+    const result = await this.#writer.queue.add(ref, "", () => this.#sessions.increment(ref, increment, bounds, false));
+    // Only a call by token finds an Absence.
+    return result instanceof Absence ? null : result;
   }
 
   /** @throws SessionError `invalidValue` with `legacy: false`: a logout would not find the sessions that are left */

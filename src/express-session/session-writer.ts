@@ -54,7 +54,7 @@ export class SessionWriter {
     id: string | undefined,
     timeout: IdleTimeout,
   ): Promise<void> {
-    const { endless, touches, serializer, bounds } = this.#settings;
+    const { endless, touches, serializer, bounds, limits } = this.#settings;
     const changes = tracked.changesTo(lines);
     const needsTouch = !endless && tracked.needsTouch(timeout);
     // With nothing to send, an earlier save has sent this state. This save succeeds or fails with that one, and is
@@ -71,10 +71,22 @@ export class SessionWriter {
     const ttl = keepsExpiry ? null : this.#storedTtl(timeout);
     const { now } = timeout;
     const { maxBytes, maxKeys } = bounds;
+    const { overflow } = limits;
+    const maxPerUser = newId === "" ? undefined : limits.maxPerUser;
     const removals = removalLines(changes);
     const send = () =>
       this.queue.add(ref, changedLines(changes, serializer), (changed) =>
-        this.#sessions.update({ ref, id: newId, now, ttl, changes: removals + changed, maxBytes, maxKeys }),
+        this.#sessions.update({
+          ref,
+          id: newId,
+          now,
+          ttl,
+          changes: removals + changed,
+          maxBytes,
+          maxKeys,
+          maxPerUser,
+          overflow,
+        }),
       );
     const { firstSave } = tracked;
     // Most sessions were loaded, so they have no first save.
@@ -85,7 +97,7 @@ export class SessionWriter {
   /** Updates a session whose first save may be under way or has failed. */
   async #updateAfter(
     firstSave: Promise<boolean>,
-    send: () => Promise<boolean>,
+    send: () => Promise<true | null>,
     sid: string,
     session: object,
     timeout: IdleTimeout,
@@ -112,9 +124,22 @@ export class SessionWriter {
     const tracked = new TrackedSession(sid, { id, lines, expires: expiresAt(timeout) });
     // A plain object belongs to the caller, and replaces the session the next time, too.
     if (!isPlainObject(session)) this.#tracking.addFirstSave(session, tracked);
+    const { now } = timeout;
+    const { absolute, maxPerUser, overflow } = this.#settings.limits;
     const write = tracked.trackWrite(
       this.queue.add(ref, text.inline, (inline) =>
-        this.#sessions.replace({ ref, id, now: timeout.now, ttl, mode, text: inline, staged: text.staged }),
+        this.#sessions.replace({
+          ref,
+          id,
+          now,
+          ttl,
+          mode,
+          text: inline,
+          staged: text.staged,
+          absolute,
+          maxPerUser,
+          overflow,
+        }),
       ),
     );
     tracked.trackFirstSave(
@@ -140,14 +165,16 @@ export class SessionWriter {
     const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
     const text = this.#textOf(ref, head, snapshot(session), UNBOUNDED);
     const ttl = this.#storedTtl({ now, ttl: timeout.ttl - (now - timeout.now) / 1000 });
+    // To take a session over is no sign-in, so maxPerUser does not apply.
+    const { absolute } = this.#settings.limits;
     return this.queue.add(ref, text.inline, (inline) =>
-      this.#sessions.replace({ ref, id, now, ttl, mode: "absent", text: inline, staged: text.staged }),
+      this.#sessions.takeOver({ ref, id, now, ttl, mode: "absent", text: inline, staged: text.staged, absolute }),
     );
   }
 
   /** What `takeOver` would do. Writes nothing. */
   wouldTakeOver(sid: string, id: string): Promise<Replaced> {
-    return this.#sessions.wouldReplace(this.#refs.of(sid), id);
+    return this.#sessions.wouldTakeOver(this.#refs.of(sid), id);
   }
 
   /**

@@ -1,22 +1,31 @@
 import { type SessionData, Store } from "express-session";
-import { checkExcept, checkId, checkPart, checkSince } from "../engine/checks.js";
+import { checkExcept, checkId, checkInteger, checkPart, checkSince, MAX_SECONDS } from "../engine/checks.js";
+import { checkData, checkKey } from "../engine/data.js";
 import { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import { deliver } from "../engine/method.js";
-import type { SessionError } from "../errors.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import { isTracing, traced } from "../redis/call-trace.js";
 import { watchOutage } from "../redis/client.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
-import type { Activity, Client, Imported, ImportOptions, Killed, Session } from "../types.js";
+import type { Activity, Client, Imported, ImportOptions, Incremented, Killed, Session, Written } from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { TimeSlice } from "../util/time-slice.js";
 import { holdResponse } from "./held-response.js";
-import { appOfPrefix, checkStoreOptions, type RedisStoreOptions, type StoredData, settingsOf } from "./options.js";
+import {
+  appOfPrefix,
+  type ChangedData,
+  checkStoreOptions,
+  type RedisStoreOptions,
+  type StoredData,
+  settingsOf,
+} from "./options.js";
+import { newCookie, type Request, type WithSession } from "./request.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
 
@@ -55,9 +64,16 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
+    warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
     const { client, shards } = options;
     const rs = options.rs ?? new RedisSessions({ client: client as Client, ...(shards !== undefined && { shards }) });
-    const { connection, sessions } = internalsOf(rs);
+    const { connection, sessions, shards: count } = internalsOf(rs);
+    if (count > 1 && settings.limits.maxPerUser !== undefined) {
+      throw invalidValue(
+        `RedisStore: maxPerUser does not work with shards: ${count}`,
+        "a user's sessions are in several shards, where no script can count them; leave out one of the two options",
+      );
+    }
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);
     this.#refs = new StoreRefs(settings.hashIds);
@@ -157,6 +173,25 @@ export class RedisStore extends Store {
   }
 
   /**
+   * Moves the session of a request to a new id, for example when privileges change. The data, the user and the lifetime stay, and
+   * so do changes that the request has not saved yet. `req.session` and `req.sessionID` are new afterwards, and the response
+   * sets the cookie.
+   *
+   * The browser's other requests may use the old id for `grace` seconds (default 10), and what they save reaches the session.
+   * With 0 the old id ends at once: at a sign-in, where someone else may know the old id.
+   *
+   * Returns whether the session has a new id. False if it is not in Redis (it was never saved, or has ended), or if another
+   * request has just rotated it. The request then keeps its session and its id.
+   * @throws SessionError `headersSent` if the response has begun; `invalidValue` if `req` has no session of express-session
+   */
+  async rotate(req: WithSession, options: { grace?: number } = {}): Promise<boolean> {
+    checkNames({ name: "rotate", call: "store.rotate(req, { grace })" }, options, ["grace"]);
+    const grace = checkInteger("grace", options.grace ?? 10, 0, MAX_SECONDS);
+    warnOfMilliseconds(this, "RedisStore: grace", grace, 3600);
+    return this.#tracker.rotate(req, grace * 1000);
+  }
+
+  /**
    * The handle under which `soid` and `soapp` list a session: `~` and its id, or with `hashIds` `~` and a hash of the id.
    * `one.ref === store.ref(req.sessionID)` finds the session of the current request. Does not check that the session
    * exists.
@@ -184,6 +219,35 @@ export class RedisStore extends Store {
     checkNames({ name: "killsoid", call: "store.killsoid(id, { except })" }, options, ["except"]);
     const except = checkExcept(options, String);
     return this.#call("killsoid", async () => ({ kill: await this.#tracker.killUser(quoteId(checkId(id)), except) }));
+  }
+
+  /**
+   * Merges keys into all sessions of a user, without touching the sessions: for a role that changes. `undefined` removes a key.
+   * Returns how many sessions were changed. Every session that exists at the call is changed, also one that is rotated
+   * meanwhile; one that is created during the call may be missed. Sessions that the engine created are left alone.
+   *
+   * A request under way keeps what it has loaded. Its save does not undo the change, unless it has changed the same key.
+   * @throws SessionError `invalidValue` for the cookie and for the key that contains the user's id; also if a session would
+   * exceed `maxBytes` or `maxKeys`, but the user's other sessions are changed then
+   */
+  async setAll(id: string | number, d: ChangedData): Promise<Written> {
+    return { set: await this.#tracker.setAll(quoteId(checkId(id)), checkData(d)) };
+  }
+
+  /**
+   * Adds `by` (an integer, default 1) to the number under a key of a session, in one step: of 50 calls at the same time, none
+   * is lost. A missing key counts as 0. If the sum would exceed `max`, nothing changes, and `applied` is false. Returns null if
+   * the session does not exist, for example because it was not saved yet.
+   *
+   * `req.session` of a request under way keeps the value that it has loaded. Do not change the key there, too.
+   * @param sid the session's id, such as `req.sessionID`
+   * @throws SessionError `invalidValue` if the value is not an integer, or would exceed 2^53 - 1; and with a `serializer`
+   */
+  async increment(sid: string, key: string, by = 1, options: { max?: number } = {}): Promise<Incremented | null> {
+    checkNames({ name: "increment", call: "store.increment(sid, key, by, { max })" }, options, ["max"]);
+    const { MIN_SAFE_INTEGER } = Number;
+    const max = options.max === undefined ? undefined : checkInteger("max", options.max, MIN_SAFE_INTEGER);
+    return this.#tracker.increment(sid, checkKey(key), checkInteger("by", by, MIN_SAFE_INTEGER), max);
   }
 
   /**
@@ -227,11 +291,12 @@ export class RedisStore extends Store {
     return this.#call("importSessions", async () => this.#tracker.importSessions(options));
   }
 
-  /** express-session calls this to make the request's session of loaded data. From here on the store tracks that session. */
-  override createSession(
-    req: Parameters<Store["createSession"]>[0],
-    data: SessionData,
-  ): ReturnType<Store["createSession"]> {
+  /**
+   * express-session calls this to make the request's session of loaded data. From here on the store tracks that session. A
+   * session that was stored without a cookie gets a new one, with the cookie options of the site.
+   */
+  override createSession(req: Request, data: SessionData): ReturnType<Store["createSession"]> {
+    if (typeof data.cookie !== "object" || data.cookie === null) data.cookie = newCookie(req);
     const created = super.createSession(req, data);
     this.#tracker.passOn(req.sessionID, data, created);
     return created;

@@ -69,14 +69,22 @@ function isDefault(data: object): boolean {
  * @param endOf returns when the session ends, in ms, which the cookie's `expires` follows
  */
 export function cookieFromJson(stored: unknown, endOf: (originalMaxAge: number) => number): unknown {
-  if (stored === undefined) return { ...DEFAULT };
+  if (stored === undefined) return defaultCookie();
   if (stored === NONE) return undefined;
   if (typeof stored !== "object" || stored === null) return stored;
   const cookie: CookieData = rename(stored, longName);
   if (cookie.expires === DERIVED) {
-    cookie.expires = new Date(Math.min(endOf(cookie.originalMaxAge ?? 0), LAST_DATE)).toISOString();
+    cookie.expires = new Date(Math.min(endOf(cookie.originalMaxAge ?? 0), LAST_DATE));
+  } else if (typeof cookie.expires === "string") {
+    const date = new Date(cookie.expires);
+    if (!Number.isNaN(date.getTime())) cookie.expires = date;
   }
   return cookie;
+}
+
+/** The data of express-session's default cookie. */
+export function defaultCookie(): object {
+  return { ...DEFAULT };
 }
 
 /**

@@ -33,7 +33,8 @@ export const UNKNOWN_EXPIRY = 0;
  * "untracked" and "lost" have no TrackedSession; Tracking tells them apart.
  */
 export class TrackedSession {
-  readonly sid: string;
+  /** Private, like all fields, so that no log of the session's hidden properties shows the id. */
+  readonly #sid: string;
   readonly #content: Content;
   /** The last write, while it is under way. */
   #write: Promise<void> | undefined;
@@ -41,16 +42,20 @@ export class TrackedSession {
   #firstSave: Promise<boolean> | undefined;
 
   constructor(sid: string, content: Content) {
-    this.sid = sid;
+    this.#sid = sid;
     this.#content = content;
   }
 
   /** The same state for another object of this session, which is then saved independently. */
-  copy(): TrackedSession {
-    const copy = new TrackedSession(this.sid, { ...this.#content });
+  copy(sid = this.#sid): TrackedSession {
+    const copy = new TrackedSession(sid, { ...this.#content });
     copy.#write = this.#write;
     copy.#firstSave = this.#firstSave;
     return copy;
+  }
+
+  get sid(): string {
+    return this.#sid;
   }
 
   get id(): string | undefined {

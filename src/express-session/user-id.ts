@@ -1,6 +1,6 @@
 import type { SessionData } from "express-session";
 import { checkId } from "../engine/checks.js";
-import { isRefusal } from "../errors.js";
+import { invalidValue, isRefusal } from "../errors.js";
 import { ANONYMOUS, quoteId } from "../sessions/keys.js";
 
 /** The option `userId`. */
@@ -28,6 +28,33 @@ export function userIfValid(session: object, userId: UserId): string {
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return ANONYMOUS;
+  }
+}
+
+/**
+ * @param d keys that are changed in a session, whose other keys are not known
+ * @throws SessionError `invalidValue` if they contain the cookie, or may change the session's user: only a save updates the index
+ */
+export function assertKeepsUser(method: string, d: object, userId: UserId): void {
+  const keys = userId === defaultUserId ? ["cookie", "passport", "userId"] : ["cookie"];
+  const refused = keys.find((key) => key in d);
+  if (refused !== undefined) {
+    throw invalidValue(
+      `RedisStore: ${method} does not change ${refused}`,
+      "change it in req.session, or end the session",
+    );
+  }
+  let id: unknown;
+  try {
+    id = userId(d as SessionData);
+  } catch {
+    // The function needs a key that is not changed.
+  }
+  if (id !== undefined && id !== null) {
+    throw invalidValue(
+      `RedisStore: ${method} does not change the key in which the option userId finds the user`,
+      "change it in req.session, or end the session",
+    );
   }
 }
 

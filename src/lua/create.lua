@@ -27,16 +27,11 @@ local active_entries, user_entries, expiry_entries, ids = {}, {}, {}, {}
 for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
 load_user_sessions(ids)
 
-local count_sessions
+local count
 if max_per_user > 0 then
-  count_sessions = function(id)
-    local field = field_of(id)
-    local _, line_feeds = string.gsub(field, '\n', '')
-    local count = line_feeds - 1
-    if has_overflow(field) then
-      count = count + redis.call('ZLEXCOUNT', user_sessions_overflow, '[' .. id, '[' .. id .. '\244\143\191\191')
-    end
-    return count
+  --@include count-refs
+  count = function(id)
+    return count_refs(id, field_of(id))
   end
 end
 
@@ -44,7 +39,7 @@ for i = 1, #replies do
   local session, at = KEYS[5 + i], 5 * i - 2
   local ref, id, now, ttl_ms, text = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   -- A session that exists already does not count as another one: ioredis repeats a command whose reply was lost.
-  if max_per_user > 0 and redis.call('EXISTS', session) == 0 and count_sessions(id) >= max_per_user then
+  if max_per_user > 0 and redis.call('EXISTS', session) == 0 and count(id) >= max_per_user then
     replies[i] = 0
   else
     if absolute > 0 or math.abs(now - start) >= MIN_SKEW then

@@ -10,8 +10,10 @@
 --             seconds (may have a fraction), 0 for a session that never expires
 --        4    lines 3 to 6 of the session that the caller read: number of writes, ttl and flags, creation, id
 --        5    its size in bytes
+--        6    maximum number of sessions of a user, including this one; missing for no limit
 -- Reply  an array with line 4 of the session, its ttl and flags, if the text was replaced
 --        0 if the session has changed; nothing is written
+--        -5 if the session would get a user who already has the maximum number of sessions; nothing is written
 --        the tombstone at the session's key, or "" if there is none and no session; nothing is written
 --        the error if the session's key is not a string; nothing is written
 
@@ -24,6 +26,7 @@
 --@include remove-from-index
 --@include add-to-index
 --@include record-uses
+--@include count-refs
 
 local session, staged = KEYS[6], KEYS[7]
 local ref, now, use, read_lines, size = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -45,6 +48,7 @@ if present_lines ~= read_lines or redis.call('STRLEN', session) ~= size then ret
 local ttl, flags, _, id, new_la = parse(new_text or '')
 -- The staged text has expired.
 if not id then return 0 end
+if ARGV[6] and id ~= present_id and id ~= ANONYMOUS and count_refs(id, field_of(id)) >= tonumber(ARGV[6]) then return discard(FULL) end
 
 local is_touched = use ~= 'keep' and new_la == now
 local ttl_ms

@@ -3,14 +3,15 @@
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
 --        7    the session under its new ref
---        8    the record of the token's family, see include/family.lua; missing if the session has no token (RedisStore)
---        9    the mark that the old token was rotated lately; missing as the one before
+--        8    the mark that the session was rotated lately, and so has no longer the old ref
+--        9    the record of the token's family, see include/family.lua; missing if the session has no token (RedisStore)
 -- ARGV   1    ref
 --        2    new ref
 --        3    grace: TTL of the redirect, ms; 0 to leave a tombstone
 --        4    TTL of the tombstone, ms; 0 for none
 --        5    TTL of the mark after the grace, ms
---        6    salt of the new token if the old one stays valid until the new one is used, otherwise empty
+--        6    salt of the new token if the old one stays valid until the new one is used, otherwise empty; missing if the
+--             session has no token
 -- Reply  1 if the session was moved, also if the same call is repeated: ioredis repeats a command whose reply was lost
 --        nil if there is no session under this ref, or if it was rotated before
 --        the salt of the current token if the token was rotated before and is still valid
@@ -30,7 +31,7 @@
 --@include work
 --@include write-flags
 
-local session, moved, family, mark = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local session, moved, mark, family = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local ref, new_ref, grace, tombstone_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local mark_ttl, salt = tonumber(ARGV[5]), ARGV[6]
 
@@ -73,8 +74,8 @@ if family then
     redirect_ttl = math.max(grace, left)
   end
   redis.call('SET', family, record, 'PX', family_ttl(left, ttl, flags))
-  redis.call('SET', mark, '1', 'PX', grace + mark_ttl)
 end
+redis.call('SET', mark, '1', 'PX', grace + mark_ttl)
 if redirect_ttl > 0 then
   redis.call('SET', session, '>' .. new_ref, 'PX', redirect_ttl)
 else

@@ -6,14 +6,16 @@
 --        2    maximum number of keys of a session's data
 --        3..  for each session:
 --               ref
---               id, as JSON; "" (two quotation marks) for an anonymous session; empty to keep the id
+--               id, as JSON; "" (two quotation marks) for an anonymous session; empty to keep the id. If the number of the
+--               user's sessions is limited, the maximum number is in front, such as 5"alice"
 --               now, ms of the caller's clock
 --               new ttl, seconds (may have a fraction); 0 for a session that never expires; empty to keep ttl and expiry,
 --               allowed only with an empty id
 --               changes of the data, see include/search.lua
 -- Reply  for each session 1 if it was changed
---        0 if it does not exist; nothing is written
+--        the tombstone, see include/session.lua, or 0 if there is neither; nothing is written
 --        -1 if the data would have too many bytes, -4 if too many keys; nothing is written
+--        -5 if the user already has the maximum number of sessions; nothing is written
 --        -2 if the call was skipped, -3 if it is too much work, see include/work.lua; nothing is written
 --        the error if the session is damaged; nothing is written
 
@@ -41,7 +43,17 @@ local function update(session, ref, text, id, now, ttl, changes)
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   else
     if present_id == '' then present_id = ANONYMOUS end
-    if id == '' then id = present_id end
+    local max_per_user = ''
+    if id == '' then id = present_id else max_per_user, id = string.match(id, '^(%d*)(.*)') end
+    if max_per_user ~= '' and id ~= present_id and id ~= ANONYMOUS then
+      --@include count-refs
+      local count = count_refs(id, redis.call('HGET', user_sessions, id) or '\n')
+      -- The index does not contain yet what this run has assigned to the user.
+      for _, move in ipairs(moves) do
+        if move[3] == id and move[2] ~= id then count = count + 1 end
+      end
+      if count >= tonumber(max_per_user) then return FULL end
+    end
     local flags = string.match(ttl_line, '^[^ ]+(.-) *$')
     local ttl_ms = ttl * 1000
     if flags ~= '' and (ttl_ms > 0 or string.find(flags, ' until ', 1, true)) then ttl_ms = next_ttl(ttl, flags) end
@@ -95,8 +107,10 @@ for i = 1, #replies do
     local text = read(session)
     if type(text) == 'table' then
       replies[i] = text
-    elseif type(text) ~= 'string' or is_tombstone(text) then
+    elseif type(text) ~= 'string' then
       replies[i] = 0
+    elseif is_tombstone(text) then
+      replies[i] = text
     elseif #text > MAX_TEXT and (ARGV[at + 4] ~= '' or ARGV[at + 3] == '') then
       replies[i] = TOO_MUCH
     else

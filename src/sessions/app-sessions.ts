@@ -19,10 +19,15 @@ const MAX_REDIRECTS = 100;
 /** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
 const LATE_IMPORT = 60_000;
 
-interface LimitedSession extends operations.NewSession, operations.WithLimits {
+interface WithOverflow {
   /** What happens if the user already has the maximum number of sessions. */
-  overflow: Limits["overflow"] | undefined;
+  overflow?: Limits["overflow"] | undefined;
 }
+
+interface LimitedSession extends operations.NewSession, operations.WithLimits, WithOverflow {}
+
+/** A user who has the maximum number of sessions. */
+type FullUser = Pick<LimitedSession, "id" | "maxPerUser" | "overflow">;
 
 /** Reads and changes single sessions of one app by ref. The engine and the adapters must have validated the input. */
 export class AppSessions {
@@ -57,9 +62,8 @@ export class AppSessions {
       this.#connection.run(operations.create, this.#keys, session, at),
     );
     if (isCreated) return;
-    await this.#connection.within(callDeadline, () =>
-      this.#queue.run(session.id, () => this.#makeRoomAndCreate(session, callDeadline)),
-    );
+    const create = () => this.#connection.run(operations.create, this.#keys, session, callDeadline);
+    await this.#repeatWithRoom(session, callDeadline, async () => (await create()) || operations.FULL);
   }
 
   /**
@@ -110,23 +114,36 @@ export class AppSessions {
   }
 
   /**
-   * Ends the user's oldest or least recently used sessions until there is room for a session, and creates it.
-   * @throws SessionError `timeout` before each step if the deadline has passed
+   * Ends sessions of a user, and repeats a call that gives the user another one, until there is room for it.
+   * @param call returns FULL if there is no room
+   * @throws SessionError `tooManySessions` if `overflow` is "reject"; `timeout` before each step if the deadline has passed
    */
-  async #makeRoomAndCreate(session: LimitedSession, deadline: number): Promise<void> {
-    const { id, maxPerUser = 0, overflow = "oldest" } = session;
-    const by = overflow === "idle" ? "la" : "created";
-    for (let created = false; !created; ) {
-      this.#connection.assertInTime(deadline);
-      // surplusOfUser() also removes the entries of expired sessions, which the script has counted.
-      for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1, by), "before")) {
-        if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
-        // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
-        this.#connection.assertInTime(deadline);
-        await this.index.kill(surplus, "limit");
-        this.#connection.assertInTime(deadline);
+  #repeatWithRoom<Result>(
+    user: FullUser,
+    deadline: number,
+    call: () => Promise<Result | typeof operations.FULL>,
+  ): Promise<Result> {
+    const repeat = async (): Promise<Result> => {
+      for (;;) {
+        await this.#makeRoom(user, deadline);
+        const result = await call();
+        if (result !== operations.FULL) return result;
       }
-      created = await this.#connection.run(operations.create, this.#keys, session, deadline);
+    };
+    return this.#connection.within(deadline, () => this.#queue.run(user.id, repeat));
+  }
+
+  /** Ends the user's oldest or least recently used sessions, so that there is room for one. */
+  async #makeRoom({ id, maxPerUser = 0, overflow = "oldest" }: FullUser, deadline: number): Promise<void> {
+    const by = overflow === "idle" ? "la" : "created";
+    this.#connection.assertInTime(deadline);
+    // surplusOfUser() also removes the entries of expired sessions, which the script has counted.
+    for await (const surplus of prefetch(this.index.surplusOfUser(id, maxPerUser - 1, by), "before")) {
+      if (surplus.length > 0 && overflow === "reject") throw tooManySessions(maxPerUser);
+      // With very many sessions one call may be too short. A second attempt goes on from the sessions that are left.
+      this.#connection.assertInTime(deadline);
+      await this.index.kill(surplus, "limit");
+      this.#connection.assertInTime(deadline);
     }
   }
 
@@ -298,21 +315,22 @@ export class AppSessions {
 
   /**
    * Merges changes into all sessions of a user and counts the writes, without touching the sessions. Returns how many were changed.
+   * @param ofStore whether to change the sessions of a RedisStore, or those of the engine
    * @throws SessionError if a session could not be changed, such as `invalidValue` if its data would exceed `bounds`. All others are
    * changed first, except during an outage
    */
-  async setAll(id: string, changes: string, bounds: operations.Bounds): Promise<number> {
+  async setAll(id: string, changes: string, bounds: operations.Bounds, ofStore = false): Promise<number> {
     const failures: unknown[] = [];
     const set = async (ref: string) => {
       try {
-        return await this.update({ ref, id: "", now: Date.now(), ttl: null, changes, ...bounds });
+        return (await this.update({ ref, id: "", now: Date.now(), ttl: null, changes, ...bounds })) !== null;
       } catch (error) {
         if (isOutage(error)) throw error;
         failures.push(error);
         return true;
       }
     };
-    const changed = await this.index.changeUser(id, set);
+    const changed = await this.index.changeUser(id, ofStore, set);
     if (failures.length > 0) throw failures[0];
     return changed;
   }
@@ -356,20 +374,46 @@ export class AppSessions {
   }
 
   /**
-   * Writes a session as a whole.
+   * Writes a session as a whole, unless the mode forbids it. If the session was rotated, writes it under its new ref. Returns null
+   * if that no longer exists.
    * @param session `staged` is the key that `stageIfLarge` returned for its text, if any
+   * @throws SessionError `tooManySessions` if the user has `maxPerUser` sessions and `overflow` is "reject"
    */
-  replace(session: operations.Replacement): Promise<operations.Replaced> {
-    return this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
-      this.#connection.run(operations.replace, this.#keys, session, deadline),
+  replace(
+    session: operations.Replacement & WithOverflow & { mode: "any" | "unended" },
+  ): Promise<operations.Replaced | null> {
+    const write = (ref: string, deadline: number) => {
+      const input = ref === session.ref ? session : { ...session, ref };
+      return this.#writeRegistered(deadline, true, (again) =>
+        this.#connection.run(operations.replace, this.#keys, input, again),
+      );
+    };
+    return this.#follow(
+      session.ref,
+      (at, deadline = this.#connection.deadline()) => write(at, deadline),
+      (written, at, deadline) =>
+        written === operations.FULL ? this.#repeatWithRoom(session, deadline, () => write(at, deadline)) : written,
     );
   }
 
+  /** Whether two sessions have their keys in the same slot, so that one may be rotated to the other. */
+  areTogether(_ref: string, _other: string): boolean {
+    return true;
+  }
+
+  /** Writes a session that another package left, unless there is one, or it has ended or was barred. */
+  async takeOver(session: operations.Replacement & { mode: "absent" | "once" }): Promise<operations.Replaced> {
+    const written = await this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
+      this.#connection.run(operations.replace, this.#keys, session, deadline),
+    );
+    return typeof written === "string" ? written : "ended";
+  }
+
   /**
-   * What `replace` in the mode "absent" or "once" would do with a session. Writes nothing.
+   * What `takeOver` would do with a session. Writes nothing.
    * @param id as JSON, or ANONYMOUS
    */
-  async wouldReplace(ref: string, id: string): Promise<operations.Replaced> {
+  async wouldTakeOver(ref: string, id: string): Promise<operations.Replaced> {
     const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
     const found = decode(text, ref);
     if (found instanceof StoredSession) return "present";
@@ -395,30 +439,41 @@ export class AppSessions {
   }
 
   /**
-   * Changes data, user and ttl of an existing session. Returns whether the session exists.
-   * @throws SessionError `invalidValue` if the session's data would exceed the limits
+   * Changes data, user and ttl of an existing session. Returns true, or null if the session does not exist.
+   * @throws SessionError `invalidValue` if the session's data would exceed the limits; `tooManySessions` if the new user has
+   * `maxPerUser` sessions and `overflow` is "reject"
    */
-  update(
-    change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
-  ): Promise<boolean> {
-    const deadline = this.#connection.deadline();
-    if (this.#large.mustChange(change.ref, change.changes)) return this.#updateLarge(change, deadline);
-    return this.#connection
-      .run(operations.update, this.#keys, change)
-      .then((written) =>
-        written === operations.TOO_MUCH
-          ? this.#updateLarge(change, deadline)
-          : written || this.#ifRightShard(false, deadline),
-      );
+  update(change: operations.Updating & WithOverflow): Promise<true | null> {
+    const run = (ref: string, deadline?: number) => {
+      const input = ref === change.ref ? change : { ...change, ref };
+      return this.#connection.run(operations.update, this.#keys, input, deadline);
+    };
+    return this.#follow(
+      change.ref,
+      (at, deadline) => {
+        if (!this.#large.mustChange(at, change.changes)) return run(at, deadline);
+        return this.#updateLarge(at, change, deadline ?? this.#connection.deadline());
+      },
+      (written, at, deadline) => {
+        if (written === operations.TOO_MUCH) return this.#updateLarge(at, change, deadline);
+        if (written !== operations.FULL) return written;
+        return this.#repeatWithRoom(change, deadline, () => run(at, deadline)).then((repeated) =>
+          repeated === operations.TOO_MUCH ? this.#updateLarge(at, change, deadline) : repeated,
+        );
+      },
+    );
   }
 
   async #updateLarge(
-    change: operations.Timed & operations.WithChanges & operations.UserAndTtl & operations.Bounds,
+    ref: string,
+    change: operations.Updating & WithOverflow,
     deadline: number,
-  ): Promise<boolean> {
-    const { ref, id, now, ttl, changes } = change;
-    const changed = await this.#large.change(ref, changes, { now, id, ttl: ttl ?? "keep" }, change, deadline);
-    return changed instanceof StoredSession;
+  ): Promise<true | Tombstone | null> {
+    const { now, id, ttl, maxPerUser, changes } = change;
+    const makeRoom = () => this.#queue.run(id, () => this.#makeRoom(change, deadline));
+    const headerChange = { now, id, ttl: ttl ?? "keep", maxPerUser, makeRoom } as const;
+    const changed = await this.#large.change(ref, changes, headerChange, change, deadline);
+    return changed instanceof StoredSession || changed;
   }
 
   /**
@@ -456,8 +511,8 @@ export class AppSessions {
     for (let isFirst = true; ; isFirst = false) {
       const salt = createSalt();
       const created = createSuccessor(token, salt);
-      const family = { name: familyOf(token), markTtl: LATE_REQUESTS, salt: confirm ? salt : "" };
-      const input = { ref, to: created.ref, grace, tombstoneTtl, family };
+      const family = { name: familyOf(token), salt: confirm ? salt : "" };
+      const input = { ref, to: created.ref, grace, tombstoneTtl, markTtl: LATE_REQUESTS, family };
       const rotated = await this.#connection.run(operations.rotate, this.#keys, input, isFirst ? undefined : deadline);
       if (rotated.outcome === "moved") return created;
       this.#connection.assertInTime(deadline);
@@ -476,6 +531,16 @@ export class AppSessions {
       }
       this.#connection.assertInTime(deadline);
     }
+  }
+
+  /**
+   * Moves a session that has no token to another ref. Returns whether it was found; a session that was rotated before is not.
+   * @param grace ms that the old ref redirects to the new one
+   */
+  async rotateRef(ref: string, to: string, grace: number): Promise<boolean> {
+    const tombstoneTtl = tombstoneTtlOf(ref);
+    const input = { ref, to, grace, tombstoneTtl, markTtl: tombstoneTtl };
+    return (await this.#connection.run(operations.rotate, this.#keys, input)).outcome === "moved";
   }
 
   async #ifExists(created: Created, deadline: number): Promise<Created | null> {

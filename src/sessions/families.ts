@@ -159,8 +159,8 @@ function parseFamily(record: string | null | undefined): Family | undefined {
  * Whether this use of a session must prolong the record of its family: with the first use in each half ttl of the clock. If the
  * session has a fixed end, the record's TTL is right from the start.
  */
-function isRenewalDue({ ttl, la, no_resave, isAbsolute }: StoredSession): boolean {
-  if (no_resave || isAbsolute) return false;
+function isRenewalDue({ ttl, la, no_resave, absoluteEnd }: StoredSession): boolean {
+  if (no_resave || Number.isFinite(absoluteEnd)) return false;
   const period = ttl * 500;
   return Math.floor(Date.now() / period) !== Math.floor(la / period);
 }

@@ -40,6 +40,10 @@ export interface HeaderChange {
   id: string;
   /** the new ttl in seconds; "use" to touch the session as `set` does, "keep" to keep ttl and expiry */
   ttl: number | "use" | "keep";
+  /** How many sessions the new user may have, this one included; undefined for no limit. */
+  maxPerUser?: number | undefined;
+  /** Called if the new user has as many sessions. Ends others, or throws. Then the change is repeated. */
+  makeRoom?(): Promise<void>;
 }
 
 /**
@@ -130,14 +134,16 @@ export class LargeSessions {
       const [read, size] = [header.slice(2, 6).join("\n"), Buffer.byteLength(before)];
       const to = await this.stage(text, deadline);
       this.#connection.assertInTime(deadline);
-      const input = { ref, to, now: headerChange.now, use: headerChange.ttl, read, size };
+      const { now, ttl: use, maxPerUser, makeRoom } = headerChange;
+      const input = { ref, to, now, use, read, size, maxPerUser };
       const reply = await this.#connection.run(operations.exchange, this.#keys, input, deadline);
       if (typeof reply === "string") {
         const changed = decode([la, ...lines.slice(1, 3), reply, ...lines.slice(4)].join("\n") + merged, ref);
         if (isTouched) (changed as StoredSession).touchIfDue(headerChange.now, 0);
         return changed;
       }
-      if (reply !== false) return reply;
+      if (reply === operations.FULL) await makeRoom?.();
+      else if (reply !== false) return reply;
     }
   }
 

@@ -34,6 +34,8 @@ export interface UserAndTtl {
   id: string;
   /** seconds; null to keep ttl and expiry, allowed only with an empty id */
   ttl: number | null;
+  /** How many sessions the new user may have, this one included; undefined for no limit. */
+  maxPerUser?: number | undefined;
 }
 
 interface Reading extends Timed {
@@ -81,26 +83,27 @@ interface Ends {
   reason: WishedEnd;
 }
 
-interface Rotation extends ByRef, LeavesTombstone {
+interface LeavesMark {
+  /** After its grace, how long a late request may still use a ref that was rotated, ms. */
+  markTtl: number;
+}
+
+interface Rotation extends ByRef, LeavesTombstone, LeavesMark {
   to: string;
   /** TTL of the redirect, ms; 0 to leave a tombstone */
   grace: number;
   /** For a session that has a token. */
-  family?: Family & {
+  family?: {
+    /** See familyOf() in token.ts. */
+    name: string;
     /** The salt of the new token if the old one stays valid until the new one is used; otherwise empty. */
     salt: string;
   };
 }
 
-/** The family of a session's tokens. */
-interface Family {
-  /** See familyOf() in token.ts. */
+interface Sighting extends ByRef, LeavesMark {
+  /** The name of the token's family. */
   name: string;
-  /** How long a late request with a token that was rotated is no reuse, ms. */
-  markTtl: number;
-}
-
-interface Sighting extends ByRef, Family {
   /** The ref of the token before, if it is known. */
   before: string | undefined;
 }
@@ -120,7 +123,7 @@ interface Reuse extends ByRef, LeavesTombstone {
  */
 type Rotated = { outcome: "moved" | "missing" | "unused" | "no room" } | { outcome: "rotated before"; salt: string };
 
-export interface Replacement extends NewSession {
+export interface Replacement extends NewSession, WithLimits {
   /** Seconds until it ends if nobody uses it; 0 if it never ends. Less than the ttl of `text` if it is not in use now. */
   ttl: number;
   mode: ReplaceMode;
@@ -135,12 +138,13 @@ interface Exchange extends Timed {
   /** Lines 3 to 6 of the text that was read (writes, ttl and flags, creation, id), and its bytes. */
   read: string;
   size: number;
+  maxPerUser: number | undefined;
 }
 
 /**
- * When `replace` writes: "any" always, "unended" unless there is a tombstone, "absent" only if there is neither a tombstone nor a
- * session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for sessions of redis-sessions: as
- * "absent", but only once, even if the session has ended since and has left no tombstone.
+ * When `replace` writes: "any" always, "unended" unless the session has ended or was rotated a short time ago, "absent" only if
+ * there is neither a tombstone nor a session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for
+ * sessions of redis-sessions: as "absent", but only once, even if the session has ended since and has left no tombstone.
  */
 export type ReplaceMode = "any" | "unended" | "absent" | "once";
 
@@ -175,8 +179,14 @@ export interface Bounds {
   maxKeys: number;
 }
 
+/** A change of data, user and ttl. */
+export type Updating = Timed & UserAndTtl & WithChanges & Bounds;
+
 /** The result of `set` and `update` if the change is too much work for a script; see large-sessions.ts. */
 export const TOO_MUCH = Symbol("too much for a script");
+
+/** The result of `update` and `replace` if the session's new user already has the maximum number of sessions. */
+export const FULL = Symbol("the user has too many sessions");
 
 /**
  * Returns TOO_MUCH if the script replied that the change is too much work.
@@ -342,33 +352,64 @@ export const replace = {
   script: scripts.replace,
   keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
-    keys.barred(id),
+    mode === "absent" || mode === "once" ? keys.barred(id) : keys.rotated(ref),
     keys.barred(ANONYMOUS),
     ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
-  args: ({ ref, id, now, ttl, mode, text }) => [ref, id, now, ttl, mode, padNumbers(text)],
-  reply: (reply: unknown) => REPLACED[toNumber(reply) + 1] ?? "ended",
-} satisfies SessionOperation<Replacement, Replaced>;
+  args: ({ ref, id, now, ttl, mode, text, absolute = 0, maxPerUser = 0 }) => [
+    ref,
+    id,
+    now,
+    ttl,
+    mode,
+    padNumbers(text),
+    ...(absolute === 0 && maxPerUser === 0 ? [] : [absolute * 1000, maxPerUser]),
+  ],
+  reply: (reply: number | string) => {
+    if (Number(reply) === -5) return FULL;
+    return parseTombstone(reply) ?? REPLACED[toNumber(reply) + 1] ?? "ended";
+  },
+} satisfies SessionOperation<Replacement, Replaced | typeof FULL | Tombstone>;
 
 export const exchange = {
   script: scripts.exchange,
   keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
-  args: ({ ref, now, use, read, size }) => [ref, now, use, read, size],
+  args: ({ ref, now, use, read, size, maxPerUser }) => [
+    ref,
+    now,
+    use,
+    read,
+    size,
+    ...(maxPerUser === undefined ? [] : [maxPerUser]),
+  ],
   reply: (reply: number | string | [line4: string]) => {
     if (Array.isArray(reply)) return reply[0];
+    if (Number(reply) === -5) return FULL;
     return reply === "" ? null : (parseTombstone(reply) ?? false);
   },
-} satisfies SessionOperation<Exchange, string | false | Tombstone | null>;
+} satisfies SessionOperation<Exchange, string | false | typeof FULL | Tombstone | null>;
 
 export const update = {
   script: scripts.update,
   common: 2,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, id, now, ttl ?? "", changes],
-  reply: (reply: number, input) => tooMuchOf(reply, input) ?? toNumber(reply) === 1,
-} satisfies SessionOperation<Timed & UserAndTtl & WithChanges & Bounds, boolean | typeof TOO_MUCH>;
+  args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys, maxPerUser }) => [
+    maxBytes,
+    maxKeys,
+    ref,
+    maxPerUser === undefined ? id : maxPerUser + id,
+    now,
+    ttl ?? "",
+    changes,
+  ],
+  reply: (reply: number | string, input) => {
+    const number = Number(reply);
+    if (number === 1) return true;
+    return tooMuchOf(reply, input) ?? (number === -5 ? FULL : (parseTombstone(reply) ?? null));
+  },
+} satisfies SessionOperation<Updating, true | typeof TOO_MUCH | typeof FULL | Tombstone | null>;
 
 export const kill = {
   script: scripts.kill,
@@ -382,14 +423,16 @@ export const rotate = {
   script: scripts.rotate,
   keys: (keys, { ref, to, family }) => [
     ...indexAndSessions(keys, ref, to),
-    ...(family === undefined ? [] : [keys.family(family.name), keys.rotated(ref)]),
+    keys.rotated(ref),
+    ...(family === undefined ? [] : [keys.family(family.name)]),
   ],
-  args: ({ ref, to, grace, tombstoneTtl, family }) => [
+  args: ({ ref, to, grace, tombstoneTtl, markTtl, family }) => [
     ref,
     to,
     grace,
     tombstoneTtl,
-    ...(family === undefined ? [] : [family.markTtl, family.salt]),
+    markTtl,
+    ...(family === undefined ? [] : [family.salt]),
   ],
   reply: (reply: string | number | null): Rotated => {
     // With ioredis's option `stringNumbers` a number is a string, too.

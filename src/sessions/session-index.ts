@@ -121,9 +121,10 @@ export class SessionIndex {
    * A session that is rotated before it is changed is not found under its old ref, and has a new entry. So the index is read again
    * if a session was not found, or if a new entry may be on a page that was read already. The number of passes is limited, because
    * sessions may be created all the time.
-   * @param change changes a session, and returns whether it exists. Sessions of a RedisStore are left alone
+   * @param ofStore whether to change the sessions of a RedisStore, or those of the engine; the others are left alone
+   * @param change changes a session, and returns whether it exists
    */
-  async changeUser(id: string, change: (ref: string) => Promise<boolean>): Promise<number> {
+  async changeUser(id: string, ofStore: boolean, change: (ref: string) => Promise<boolean>): Promise<number> {
     await this.#registration.check();
     const tried = new Set<string>();
     let changed = 0;
@@ -134,7 +135,7 @@ export class SessionIndex {
       const triedBefore = tried.size;
       for await (const page of this.#userEntries(id)) {
         pages++;
-        const entries = page.filter(({ ref }) => !ref.startsWith(STORE_REF_PREFIX) && !tried.has(ref));
+        const entries = page.filter(({ ref }) => ref.startsWith(STORE_REF_PREFIX) === ofStore && !tried.has(ref));
         for (const chunk of chunks(entries, CHANGED_AT_ONCE)) {
           const found = await Promise.all(chunk.map(({ ref }) => change(ref)));
           for (const [i, entry] of chunk.entries()) {

@@ -232,8 +232,12 @@ export class StoredSession {
     const skew = Number(this.flag("skew") ?? 0);
     const start = (this.no_resave ? this.created : this.#touched) - skew;
     const idleEnd = this.ttl === 0 ? Number.POSITIVE_INFINITY : start + this.ttl * 1000;
-    const absoluteEnd = Number(/ until (\d+)/.exec(this.#flags)?.[1] ?? Number.POSITIVE_INFINITY);
-    return Math.round(Math.min(idleEnd, absoluteEnd));
+    return Math.round(Math.min(idleEnd, this.absoluteEnd));
+  }
+
+  /** When the session ends however it is used, ms of Redis's clock. Infinity if it has no absolute lifetime. */
+  get absoluteEnd(): number {
+    return Number(/ until (\d+)/.exec(this.#flags)?.[1] ?? Number.POSITIVE_INFINITY);
   }
 
   /** Returns the value of a flag of the form `name=value`. Returns undefined if the session does not have the flag. */
@@ -285,11 +289,6 @@ export class StoredSession {
   /** Whether the session was rotated. */
   get isRotated(): boolean {
     return this.#flags.includes(" rotated=");
-  }
-
-  /** Whether the session ends at a fixed moment, however it is used. */
-  get isAbsolute(): boolean {
-    return this.#flags.includes(" until ");
   }
 
   /** The data lines, each with a line feed in front. */

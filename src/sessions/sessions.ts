@@ -4,6 +4,7 @@ import type { SessionIndex } from "./session-index.js";
 /** Lists, counts and ends an app's sessions, whether it has one shard or more. */
 export type Sessions = Pick<
   AppSessions,
+  | "areTogether"
   | "confirm"
   | "create"
   | "createReplacing"
@@ -16,13 +17,15 @@ export type Sessions = Pick<
   | "isRecentlyGone"
   | "kill"
   | "replace"
+  | "rotateRef"
   | "rotateToken"
   | "set"
   | "setAll"
   | "stageIfLarge"
+  | "takeOver"
   | "touch"
   | "update"
-  | "wouldReplace"
+  | "wouldTakeOver"
 > & { readonly index: SessionLists };
 
 /** The index of an app, whether it has one shard or more. */

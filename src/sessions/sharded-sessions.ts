@@ -86,8 +86,12 @@ export class ShardedSessions implements Sessions {
     return this.#of(args[0].ref).replace(...args);
   }
 
-  wouldReplace(...args: Args<"wouldReplace">) {
-    return this.#of(args[0]).wouldReplace(...args);
+  takeOver(...args: Args<"takeOver">) {
+    return this.#of(args[0].ref).takeOver(...args);
+  }
+
+  wouldTakeOver(...args: Args<"wouldTakeOver">) {
+    return this.#of(args[0]).wouldTakeOver(...args);
   }
 
   endMark(...args: Args<"endMark">) {
@@ -104,6 +108,14 @@ export class ShardedSessions implements Sessions {
 
   kill(...args: Args<"kill">) {
     return this.#of(args[0]).kill(...args);
+  }
+
+  rotateRef(...args: Args<"rotateRef">) {
+    return this.#of(args[0]).rotateRef(...args);
+  }
+
+  areTogether(ref: string, other: string): boolean {
+    return shardOf(ref, this.#count) === shardOf(other, this.#count);
   }
 
   rotateToken(...args: Args<"rotateToken">) {

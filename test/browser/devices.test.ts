@@ -139,6 +139,49 @@ test("keeps the cookie for 30 days if the user wants to stay signed in, otherwis
   expect(complaints).toEqual([]);
 });
 
+test("shows where a device was used last, if that is not where its user signed in", async () => {
+  const page = await open(FIREFOX, "203.0.113.7");
+  await logIn(page, "alice");
+  const other = await open(EDGE, "192.0.2.4");
+  await logIn(other, "alice");
+  const ref = await other.locator("[name=ref]").inputValue();
+  // A use within a second of the last one is not recorded.
+  await age(ref, 60);
+  await page.context().setExtraHTTPHeaders({ "X-Forwarded-For": "198.51.100.23" });
+  await page.reload();
+  const row = async (on: Page, index: number) => (await texts(on.getByRole("listitem")))[index];
+  await other.reload();
+  expect(await row(other, 1)).toMatch(/203\.0\.113\.7 .* Last used by Firefox on Windows from 198\.51\.100\.23/);
+  expect(await row(other, 0)).not.toContain("Last used");
+  expect(complaints).toEqual([]);
+});
+
+test("shows the recovery codes to a user who signed in lately, and asks others again who they are", async () => {
+  const page = await open(FIREFOX, "203.0.113.7");
+  await logIn(page, "alice");
+  const other = await open(EDGE, "192.0.2.4");
+  await logIn(other, "alice");
+  const ref = await other.locator("[name=ref]").inputValue();
+  const heading = (name: string) => page.getByRole("heading", { name, level: 1 });
+  await page.getByRole("link", { name: "Show recovery codes" }).click();
+  expect(await heading("Recovery codes").isVisible()).toBe(true);
+  expect(await page.getByRole("listitem").count()).toBe(4);
+
+  await age(ref, 301);
+  await page.goto(`${example.url}/codes`);
+  expect(await heading("Confirm who you are").isVisible()).toBe(true);
+  await page.getByLabel("Name").fill("bob");
+  await click(page, "Confirm");
+  expect(await notice(page)).toBe("That is not the name of this account.");
+  await page.goto(`${example.url}/codes`);
+  await page.getByLabel("Name").fill("alice");
+  await click(page, "Confirm");
+  expect(await heading("Recovery codes").isVisible()).toBe(true);
+  await page.goto(`${example.url}/codes`);
+  expect(await page.getByText("You confirmed who you are").isVisible()).toBe(true);
+  expect(complaints).toEqual([]);
+});
+
 test("refuses to end the device of another user, and a form of another site", async () => {
   const alice = await open(FIREFOX, "203.0.113.7");
   await logIn(alice, "alice");
@@ -257,6 +300,12 @@ test("every page has a language, title, headings and labels, and fits wide and n
     expect.stringMatching(/Last seen 33 hours ago Signed in 33 hours ago/),
   ]);
   await look("devices");
+  await page.goto(`${example.url}/confirm`);
+  await look("confirm");
+  await page.getByLabel("Name").fill("admin");
+  await click(page, "Confirm");
+  await look("codes");
+  await page.goto(example.url);
   await click(page, "Sign out all other devices");
   await look("ended");
   await page.goto(`${example.url}/nowhere`);

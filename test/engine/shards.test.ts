@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type CreateOptions, RedisSessions, type Session, type ShardCount } from "../../src/index.js";
+import { refOf } from "../../src/sessions/token.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
+import { openRedisSessions } from "../support/redis-sessions.js";
 import { readShards, shardOfId, shardOfRef, tagOf, userIn } from "../support/shards.js";
 
 const t = useEngine({ shards: 16 });
@@ -284,5 +286,22 @@ describe("a session that was created with one shard", () => {
         expect([shardOfRef(token, shards), shardOfRef(ref, shards)]).toEqual([shard, shard]);
       }
     }
+  });
+});
+
+describe("sessions that were imported from redis-sessions", () => {
+  test("are in the shards of their tokens, where the tools for users find them", async () => {
+    const old = openRedisSessions("4", t.redis.port);
+    const tokens: string[] = [];
+    for (let i = 0; i < 40; i++) tokens.push((await old.create({ app, id: "alice", ip: "::1", ttl: 7200 })).token);
+    old.quit();
+    expect(await t.rs.importSessions({ app, from: "redis-sessions" })).toMatchObject({ imported: 40 });
+    for (const token of tokens) expect(await t.rs.get({ app, token })).toMatchObject({ id: "alice" });
+    const { sessions } = await t.rs.soid({ app, id: "alice" });
+    expect(sessions).toHaveLength(40);
+    expect(await t.rs.setAll({ app, id: "alice", d: { role: "editor" } })).toEqual({ set: 40 });
+    expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
+    expect(await t.rs.killsoid({ app, id: "alice", except: tokens[7] as string })).toEqual({ kill: 39 });
+    expect((await readShards(t.db, app, 16)).sessions).toEqual([refOf(tokens[7] as string)]);
   });
 });

@@ -31,6 +31,48 @@ test("spreads sessions by their refs, also two stores whose prefixes differ by a
   expect(await store.length()).toBe(100);
 });
 
+test("refuses maxPerUser, because a user's sessions are in several shards", () => {
+  expect(() => open({ maxPerUser: 3 })).toThrow("RedisStore: maxPerUser does not work with shards: 16");
+  expect(() => t.store({ rs: engine(), app: "webapp", maxPerUser: 3 })).toThrow("maxPerUser does not work");
+  t.store({ shards: 1, maxPerUser: 3 });
+});
+
+describe("rotate", () => {
+  test("chooses a new id in the same shard", async () => {
+    const store = open();
+    const site = await t.site({ store });
+    for (let i = 0; i < 5; i++) {
+      const browser = site.browser();
+      await browser.get(`/login/user${i}`);
+      const { sid } = browser;
+      const tab = browser.copy();
+      expect((await browser.get("/rotate/10")).body).toMatchObject({ rotated: true, userId: `user${i}` });
+      expect(browser.sid).not.toBe(sid);
+      expect(shardOfRef(store.ref(browser.sid), SHARDS)).toBe(shardOfRef(store.ref(sid), SHARDS));
+      for (const one of [browser, tab]) expect((await one.get("/me")).body).toMatchObject({ userId: `user${i}` });
+    }
+    expect((await readShards(t.db, "sess", SHARDS)).problems).toEqual([]);
+  });
+
+  test("fails if no new id is in the same shard", async () => {
+    const store = open();
+    let ids = 0;
+    const genid = () => sidIn(ids++ === 0 ? 3 : 5, SHARDS, ids);
+    const site = await t.site({ store, genid });
+    const browser = site.browser();
+    await browser.get("/login/alice");
+    expect((await browser.get("/rotate/10")).status).toBe(500);
+    expect((await browser.get("/me")).body).toMatchObject({ userId: "alice" });
+  });
+});
+
+test("setAll changes the sessions of a user in all shards", async () => {
+  const store = open();
+  for (let i = 0; i < 20; i++) await store.set(`sid${i}`, withCookie({ userId: "alice" }));
+  expect(await store.setAll("alice", { note: "hello" } as object)).toEqual({ set: 20 });
+  expect(await store.get("sid9")).toMatchObject({ note: "hello" });
+});
+
 describe("the tools", () => {
   test("find the sessions of a user in all shards, newest first, in exact parts", async () => {
     const store = open();

@@ -7,13 +7,10 @@ import { readFields, textOf } from "../support/session-text.js";
 
 const t = useScripts();
 
-function run(mode: string, { id = '"alice"', now = 5000, la = 5000, ttl = 100 } = {}) {
+function run(mode: string, { id = '"alice"', now = 5000, la = 5000, ttl = 100, limits = [] as number[] } = {}) {
   const text = textOf({ la, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
-  return t.run(
-    replace,
-    [...INDEX, "ref", "userBar", "appBar", ...(mode === "once" ? ["mark"] : [])],
-    ["ref", id, now, ttl, mode, text],
-  );
+  const keys = mode === "once" ? ["userBar", "appBar", "mark"] : [mode === "absent" ? "userBar" : "mark", "appBar"];
+  return t.run(replace, [...INDEX, "ref", ...keys], ["ref", id, now, ttl, mode, text, ...limits]);
 }
 
 const HEADER = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
@@ -85,6 +82,55 @@ describe("replace", () => {
     await t.db.set("ref", ">");
     expect(await run("any")).toBe(1);
     expect(await readFields(t.db, "ref")).toEqual(WRITTEN);
+  });
+
+  test("mode unended replies 0 and writes nothing if the session was rotated lately", async () => {
+    await t.db.set("mark", "1");
+    expect(await run("unended")).toBe(0);
+    expect(await t.db.keys("*")).toEqual(["mark"]);
+    expect(await run("any")).toBe(1);
+  });
+
+  test.each(["any", "unended"])("mode %s replies the redirect of a rotated session", async (mode) => {
+    await t.db.set("ref", ">new");
+    expect(await run(mode)).toBe(">new");
+    expect(await dump(t.db)).toEqual({ ref: { to: "new" } });
+  });
+
+  test.each([
+    ["a flag of the form name=value", { flags: "authTime=1" }],
+    ["the end of its absolute lifetime", { end: String(Date.now() + 50_000) }],
+  ])("keeps %s of an existing session", async (_what, flag) => {
+    await plant(t.db, { ref: "ref", ...flag });
+    expect(await run("any")).toBe(1);
+    expect(await readFields(t.db, "ref")).toEqual({ ...WRITTEN, ...flag, created: "1000", w: "2" });
+  });
+
+  test.each([100, 0])("ends a new session with a ttl of %i after its absolute lifetime", async (ttl) => {
+    const before = Date.now();
+    expect(await run("any", { ttl, limits: [20_000, 0] })).toBe(1);
+    const end = Number((await readFields(t.db, "ref")).end);
+    expect(end).toBeGreaterThanOrEqual(before + 20_000);
+    expect(end).toBeLessThanOrEqual(Date.now() + 20_000);
+    expect(Math.abs((await t.db.pexpiretime("ref")) - end)).toBeLessThanOrEqual(1);
+    // Writing it again does not prolong it.
+    expect(await run("any", { ttl, limits: [90_000, 0] })).toBe(1);
+    expect(Number((await readFields(t.db, "ref")).end)).toBe(end);
+    expect(Math.abs((await t.db.pexpiretime("ref")) - end)).toBeLessThanOrEqual(1);
+    expect(Number(await t.db.zscore("expiry", '"alice"ref'))).toBeLessThanOrEqual(end + 1);
+  });
+
+  test("replies -5 and writes nothing if the user has the maximum number of sessions", async () => {
+    await plant(t.db, { ref: "other" });
+    await plant(t.db, { ref: "ref", id: '"bob"' });
+    const before = await dump(t.db);
+    expect(await run("any", { limits: [0, 1] })).toBe(-5);
+    expect(await dump(t.db)).toEqual(before);
+    expect(await run("any", { limits: [0, 2] })).toBe(1);
+    // It is the user's session already.
+    expect(await run("any", { limits: [0, 1] })).toBe(1);
+    // Nobody counts anonymous sessions.
+    expect(await run("any", { id: '""', limits: [0, 1] })).toBe(1);
   });
 
   test("moves a session to another user, and removes the old user if it was the last session", async () => {

@@ -7,12 +7,12 @@ import { readFields } from "../support/session-text.js";
 const t = useScripts();
 
 function run(ref: string, to: string, grace = 10_000) {
-  return t.run(rotate, [...INDEX, ref, to], [ref, to, grace, 10_000]);
+  return t.run(rotate, [...INDEX, ref, to, `rotated:${ref}`], [ref, to, grace, 10_000, 60_000]);
 }
 
 /** Rotates a session that has a token of the family "family". */
 function runInFamily(ref: string, to: string, { grace = 10_000, salt = "" } = {}) {
-  return t.run(rotate, [...INDEX, ref, to, "family", `rotated:${ref}`], [ref, to, grace, 10_000, 60_000, salt]);
+  return t.run(rotate, [...INDEX, ref, to, `rotated:${ref}`, "family"], [ref, to, grace, 10_000, 60_000, salt]);
 }
 
 describe("rotate", () => {
@@ -24,6 +24,7 @@ describe("rotate", () => {
     expect(await dump(t.db)).toEqual({
       new: session,
       old: { to: "new" },
+      "rotated:old": { la: "1" },
       active: { new: "1000" },
       users: { '"alice"': "1000" },
       "user-sessions": { '"alice"': "\nnew\n" },
@@ -172,6 +173,6 @@ describe("rotate", () => {
   test("moves an anonymous session without creating a user", async () => {
     await plant(t.db, { ref: "old", id: '""' });
     expect(await run("old", "new", 0)).toBe(1);
-    expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "new", "old"]);
+    expect(Object.keys(await dump(t.db))).toEqual(["active", "expiry", "new", "old", "rotated:old"]);
   });
 });

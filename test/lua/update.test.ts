@@ -84,11 +84,29 @@ describe("update", () => {
     ["the session does not exist", undefined],
     ["the session was rotated", ">new"],
     ["there is a tombstone", ">"],
-  ])("replies 0 and writes nothing if %s", async (_when, tombstone) => {
+  ])("replies 0 or the tombstone, and writes nothing if %s", async (_when, tombstone) => {
     if (tombstone !== undefined) await t.db.set("ref", tombstone);
     const before = await dump(t.db);
-    expect(await run({ write: ['"a"', "1"] })).toBe(0);
+    expect(await run({ write: ['"a"', "1"] })).toBe(tombstone ?? 0);
     expect(await dump(t.db)).toEqual(before);
+  });
+
+  test("replies -5 and writes nothing if the new user has the maximum number of sessions", async () => {
+    await plant(t.db, { ref: "other" });
+    await plant(t.db, { ref: "ref", id: '""' });
+    const before = await dump(t.db);
+    expect(await run({ id: '1"alice"', write: ['"a"', "1"] })).toBe(-5);
+    expect(await dump(t.db)).toEqual(before);
+    expect(await run({ id: '2"alice"' })).toBe(1);
+    expect(await run({ id: '1"alice"', write: ['"a"', "1"] })).toBe(1);
+    expect(await readUserSessions(t.db, "")).toEqual(['"alice"other', '"alice"ref']);
+  });
+
+  test("counts the sessions that the same run has given to a user", async () => {
+    for (const ref of ["a", "b", "c"]) await plant(t.db, { ref, id: '""' });
+    const ids = ["a", "b", "c"].map((ref) => ({ ref, id: '2"alice"' }));
+    expect(await runAll(...ids)).toEqual([1, 1, -5]);
+    expect(await readUserSessions(t.db, "")).toEqual(['"alice"a', '"alice"b']);
   });
 
   test("assigns the session to another user, and removes the old user if it was the last session", async () => {
@@ -150,7 +168,7 @@ describe("update", () => {
       { ref: "hash", write: ['"d"', "1"] },
       { ref: "last", id: '"carol"', now: 8000, ttl: 70 },
     );
-    expect(replies).toEqual([1, 0, 0, expect.any(Error), 1]);
+    expect(replies).toEqual([1, 0, ">new", expect.any(Error), 1]);
     expect(replies).toHaveProperty("3.message", expect.stringMatching(/^WRONGTYPE /));
     const unchanged = { ip: '"::1"', created: "1000", r: "1" };
     const { expiry, ...rest } = await dumpMixed(t.db);

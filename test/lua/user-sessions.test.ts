@@ -239,7 +239,7 @@ describe("ended sessions", () => {
 describe("moved sessions", () => {
   test("rotate replaces a ref in the overflow", async () => {
     await fillField("x");
-    expect(await t.run(rotate, [...INDEX, "x", "new"], ["x", "new", 0, 10_000])).toBe(1);
+    expect(await t.run(rotate, [...INDEX, "x", "new", "mark"], ["x", "new", 0, 10_000, 60_000])).toBe(1);
     expect(await field()).toBe(`+${FULL}`);
     expect(await overflow()).toEqual(['"alice"new']);
   });
@@ -247,11 +247,11 @@ describe("moved sessions", () => {
   test("rotate replaces a ref in a full field", async () => {
     await fillField("x");
     const [first = "", ...rest] = FIELD;
-    expect(await t.run(rotate, [...INDEX, first, "new"], [first, "new", 0, 10_000])).toBe(1);
+    expect(await t.run(rotate, [...INDEX, first, "new", "mark"], [first, "new", 0, 10_000, 60_000])).toBe(1);
     expect((await readUserSessions(t.db, "")).sort()).toEqual([...rest, "new", "x"].map((ref) => ALICE + ref).sort());
     await inChunks([...rest, "new", "x"], (refs) => end(...refs));
-    // The tombstone of the old ref.
-    expect(await t.db.keys("*")).toEqual([first]);
+    // The tombstone of the old ref, and the mark.
+    expect((await t.db.keys("*")).sort()).toEqual(["mark", first]);
   });
 
   test("update assigns sessions in the overflow to another user, including the last one", async () => {

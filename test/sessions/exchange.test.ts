@@ -33,7 +33,7 @@ test.each([10, 300_000])(
     const client = $.redis.client();
     const rs = new RedisSessions({ client, wipe: 0 });
     const write = client.set.bind(client);
-    let updated: boolean | undefined;
+    let updated: true | null | undefined;
     client.set = (async (...args: Parameters<typeof write>) => {
       // The session was read, and its new text is about to be written.
       updated ??= await internalsOf($.rs).sessions(app).update({

@@ -1,6 +1,7 @@
 import express, { type Request, type Response } from "express";
 import session, { type SessionOptions, type Store } from "express-session";
 import express4 from "express4";
+import type { RedisStore } from "../../../src/express-session/index.js";
 import { Browser, serve } from "./browser.js";
 import { Gate } from "./gate.js";
 
@@ -47,7 +48,8 @@ async function answer(req: Request, res: Response, act: Page): Promise<void> {
   try {
     await act(req);
     const { cookie, ...data } = req.session ?? {};
-    res.json({ ...data, id: req.sessionID, expires: cookie?.expires ?? null });
+    const { rotated } = req as { rotated?: boolean };
+    res.json({ ...data, id: req.sessionID, expires: cookie?.expires ?? null, rotated });
   } catch (error) {
     res.status(500).json({ error: String(error) });
   }
@@ -69,6 +71,10 @@ const pages: Record<string, Page> = {
     Object.assign(req, { session: null });
   },
   "/regenerate": ({ session }) => done((ready) => session.regenerate(ready)),
+  "/rotate/:grace": async (req) => {
+    const store = req.sessionStore as unknown as RedisStore;
+    Object.assign(req, { rotated: await store.rotate(req, { grace: Number(req.params.grace) }) });
+  },
   "/set/:key/:value": ({ session, params }) => {
     Object.assign(session, { [`${params.key}`]: params.value });
   },
