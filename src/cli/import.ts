@@ -1,5 +1,6 @@
 import { checkApp } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
+import { internalsOf } from "../engine/internals.js";
 import { invalidValue } from "../errors.js";
 import type { RedisStoreOptions } from "../express-session/options.js";
 import type { ImportCounts, Imported, ImportOptions } from "../types.js";
@@ -56,6 +57,7 @@ async function fromConnectRedis(rs: RedisSessions, flags: ImportFlags, options: 
   const { RedisStore, appOfPrefix } = await importStore();
   // An app of a prefix in another form is no app of the engine.
   const app = checkApp(flags.app ?? appOfPrefix(prefix).replace(/^=.*/s, ""));
+  await internalsOf(rs).readShards(app);
   const store = new RedisStore({ rs, app, prefix, ttl, disableTTL: disableTtl, hashIds, ...userIdOption(userId) });
   return store.importSessions(options);
 }

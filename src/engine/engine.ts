@@ -133,6 +133,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       followShards: () => {
         this.#calls.prepare = (app) => this.#registry.follow(app, () => this.#apps.delete(app));
       },
+      readShards: async (app) => this.#calls.prepare?.(app),
       reachApps: () => this.#wiper.reachApps(),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),

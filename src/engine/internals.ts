@@ -20,6 +20,8 @@ export interface Internals {
    * option `shards` is. For programs that serve the apps of others.
    */
   followShards(): void;
+  /** With followShards(), reads the number of an app now, for code that takes its sessions from `sessions`. */
+  readShards(app: string): Promise<void>;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
   /** `soid` and `soapp` with results of bounded size. They check their options. */
