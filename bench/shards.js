@@ -109,11 +109,10 @@ async function work(app, rs, tokens, seconds) {
 }
 
 /** Moves one slot to the next master under load. Returns which share of the users had a call that took far longer than before. */
-async function moveOneSlot({ app, rs, tokens }) {
-  // The slots of the app: those that have its keys.
-  const key = (await each(({ admin }) => admin.scan("0", "MATCH", `rs:{${app}*}:active`, "COUNT", 1e6))).flatMap(
-    (found) => found[1],
-  )[0];
+async function moveOneSlot({ shards, app, rs, tokens }) {
+  const match = shards === 1 ? `rs:{${app}}:active` : `rs:{${app}.*}:active`;
+  const found = await each(({ admin }) => admin.scan("0", "MATCH", match, "COUNT", 1_000_000));
+  const [key] = found.flatMap(([, keys]) => keys);
   const slot = Number(await nodes[0].admin.call("CLUSTER", "KEYSLOT", key));
   const owner = nodes.findIndex(({ first, last }) => slot >= first && slot <= last);
   const [from, to] = [nodes[owner], nodes[(owner + 1) % 3]];
