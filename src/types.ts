@@ -114,7 +114,13 @@ export interface RedisSessionsOptions {
    * `{ stream: 10_000 }` also appends the events to a stream in Redis that keeps about that many for each app, at least 1.
    * Without it, no script is slower and nothing is published. Default false.
    */
-  events?: boolean | { stream: number } | undefined;
+  events?:
+    | boolean
+    | {
+        /** About how many events the stream of an app keeps. */
+        stream: number;
+      }
+    | undefined;
 }
 
 /** How many shards an app may have. */
@@ -385,10 +391,90 @@ export interface RotateOptions extends App {
 }
 
 /**
- * Why a session has ended. "reused": a token of the session was used again after it had been rotated, its grace was over
- * and a later token was in use. One of the two is in the wrong hands.
+ * Why a session has ended.
+ *
+ * - "killed": by a call such as `kill`, `killsoid` or `killall`.
+ * - "expired": nobody used it in time, `absolute` ended it, or Redis evicted it.
+ * - "replaced": by the session of a later sign-in.
+ * - "limit": the user had more than `maxPerUser` sessions.
+ * - "reused": a token of the session was used again after it had been rotated, its grace was over and a later token was
+ *   in use. One of the two is in the wrong hands.
  */
-export type EndReason = "reused";
+export type EndReason = "killed" | "expired" | "replaced" | "limit" | "reused";
+
+interface EventBase extends App {
+  /** The user. Empty for an anonymous session of RedisStore. */
+  id: string;
+  /** The session's public handle. */
+  ref: string;
+  /** When it happened, in milliseconds since 1970 by Redis's clock. For an expired session: when the wiper found it. */
+  at: number;
+  /** The event's entry in the stream of the app: pass it as `after` to `events`. Present only if it was read from the stream. */
+  entry?: string;
+}
+
+/** A session was created. */
+export interface CreatedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "created";
+}
+
+/** The data, the user, the `ttl` or `authTime` of a session was changed. Reads and touches are no changes. */
+export interface ChangedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "changed";
+}
+
+/** The token of a session was rotated. `ref` is the old one. */
+export interface RotatedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "rotated";
+  /** The session's ref from now on. */
+  to: string;
+}
+
+/** A session has ended. */
+export interface EndedEvent extends EventBase {
+  /** The name of the event. */
+  kind: "ended";
+  /** Why it has ended. */
+  reason: EndReason;
+}
+
+/** What has happened to a session. */
+export type SessionEvent = CreatedEvent | ChangedEvent | RotatedEvent | EndedEvent;
+
+/** The engine hears the events of an app from now on. */
+export interface SubscribedEvent extends App {
+  /** Whether events were missed, because the connection was lost: check what depends on them. */
+  missed: boolean;
+}
+
+/** The names of the events and what their listeners get. */
+export interface EventMap {
+  /** A session was created. */
+  created: CreatedEvent;
+  /** A session was changed. */
+  changed: ChangedEvent;
+  /** The token of a session was rotated. */
+  rotated: RotatedEvent;
+  /** A session has ended. */
+  ended: EndedEvent;
+  /** The engine hears an app from now on. */
+  subscribed: SubscribedEvent;
+  /** What a listener has thrown, or the reason with which its promise was rejected. */
+  error: unknown;
+}
+
+/** Options of `events`. */
+export interface EventsOptions extends App {
+  /**
+   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on.
+   * "0" begins with the oldest entry. Needs the engine's option `events: { stream }`. Default: only what happens from
+   * now on, without the stream.
+   */
+  after?: string | undefined;
+}
 
 /** A new token and its ref. */
 export interface Created {

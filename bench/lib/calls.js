@@ -9,10 +9,11 @@ export const NAMES = ["create", "get", "set", "kill"];
  * @param make oneByOne or atOnce
  */
 export async function costOfCalls(redis, rs, name, make, count) {
-  // The users have two sessions each, also in the next round.
+  // The users have two sessions each, also in the next round. With only a few users, Redis stores the index in another way.
   if (name === "create") await redis.admin.flushall();
-  const existing = { create: 0, get: 100, set: 100, kill: count }[name];
-  const sessions = await inThousands(existing, (i) => rs.create(newSession(i)));
+  const existing = { create: 2000, get: 100, set: 100, kill: count }[name];
+  const first = name === "create" ? count : 0;
+  const sessions = await inThousands(existing, (i) => rs.create(newSession(first + i)));
   const token = (i) => sessions[i % sessions.length].token;
   const call = {
     create: (i) => rs.create(newSession(i)),

@@ -12,6 +12,7 @@ export interface RedisFlags {
   namespace?: string;
   /** The number of shards of all apps. Undefined to use the number that Redis has for each app. */
   shards?: ShardCount;
+  events?: boolean;
 }
 
 /** An engine of the command. */
@@ -31,9 +32,8 @@ export async function openEngine(
   { nested = false, ...flags }: RedisFlags & { nested?: boolean },
   wipe: number,
 ): Promise<Opened> {
-  const { shards } = flags;
-  const namespace = flags.namespace ?? (process.env.RS_NAMESPACE || "rs");
-  const settings = { wipe, nested, namespace, ...(shards !== undefined && { shards }) };
+  const { shards, events = false, namespace = process.env.RS_NAMESPACE || "rs" } = flags;
+  const settings = { wipe, nested, namespace, events, ...(shards !== undefined && { shards }) };
   const address = addressOf(flags.redis);
   // A server, which has a wiper, waits until Redis is back. A command that runs once fails at once.
   const once = wipe === 0;

@@ -42,6 +42,7 @@ program
   .addOption(redisOption())
   .addOption(clusterOption())
   .addOption(namespaceOption())
+  .addOption(eventsOption())
   .addHelpText("after", "\nRS_LOGLEVEL=none logs only the start and the end.")
   .action(async (flags: RedisFlags & { port: number; host: string; keyFile?: string; nested?: boolean }) => {
     const keys = readKeys(flags.keyFile);
@@ -159,6 +160,7 @@ function command(usage: string, description: string): Command {
     .addOption(redisOption())
     .addOption(clusterOption())
     .addOption(namespaceOption())
+    .addOption(eventsOption())
     .option("--json", "print JSON");
 }
 
@@ -188,6 +190,12 @@ function clusterOption(): Option {
 
 function namespaceOption(): Option {
   return new Option("--namespace <text>", "first part of every key (RS_NAMESPACE; default rs)");
+}
+
+function eventsOption(): Option {
+  return new Option("--events", "announce changes, if servers of the app have the engine's option events").env(
+    "RS_EVENTS",
+  );
 }
 
 async function run<Result>(

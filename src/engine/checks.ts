@@ -73,6 +73,14 @@ export function checkIp(ip: unknown): string {
 
 export const checkDevice = optional((device) => checkText("device", device, 64));
 
+/** Checks the id of an entry of a stream. */
+export function checkEntry(entry: unknown): string {
+  if (typeof entry !== "string" || !/^\d{1,20}(-\d{1,20})?$/.test(entry)) {
+    throw invalidFormat("after", `the entry of an event, or "0"${unlessString(entry)}`);
+  }
+  return entry;
+}
+
 /** Begins the hint for a missing text. */
 const MEANINGS: { readonly [item: string]: string } = {
   id: "id is the user's id: ",

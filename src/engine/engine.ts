@@ -1,4 +1,4 @@
-import { impersonated } from "../errors.js";
+import { impersonated, invalidValue } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
@@ -19,7 +19,7 @@ import {
   UNTIL_CLOSED,
 } from "../sessions/session-text.js";
 import type { SessionLists, Sessions } from "../sessions/sessions.js";
-import { shardOfUser } from "../sessions/shard.js";
+import { shardOfUser, tagsOf } from "../sessions/shard.js";
 import { ShardedSessions } from "../sessions/sharded-sessions.js";
 import { createToken, MAX_SHARDS } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
@@ -31,6 +31,8 @@ import type {
   Created,
   CreateOptions,
   DefaultData,
+  EventMap,
+  EventsOptions,
   GetOptions,
   Imported,
   ImportSessionsOptions,
@@ -43,6 +45,7 @@ import type {
   RedisSessionsOptions,
   RotateOptions,
   Session,
+  SessionEvent,
   SessionList,
   SessionsOfAppOptions,
   SetAllOptions,
@@ -58,6 +61,7 @@ import type { Rule } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
+import { checkListener, Events } from "./events.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
@@ -108,6 +112,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #apps = new BoundedMap<Sessions>();
   readonly #registry: AppRegistry;
   readonly #wiper: Wiper;
+  /** Undefined until somebody listens. */
+  #events: Events | undefined;
 
   /** @throws SessionError `invalidValue` for a misspelt or bad option; it names the right one */
   constructor(options: RedisSessionsOptions = {}) {
@@ -135,6 +141,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       },
       readShards: async (app) => this.#calls.prepare?.(app),
       reachApps: () => this.#wiper.reachApps(),
+      listen: (app, sink) => this.#listening().feed.listen(app, sink),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),
         soapp: method(this.#calls, "soapp", (options) => toListPart(options, (part) => this.#active(options, part))),
@@ -395,6 +402,58 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#app(app).rotateToken(token, grace * 1000, confirm, REPLACED_TOMBSTONE_TTL);
   });
 
+  /**
+   * Calls the listener for each event of all apps of the namespace, whichever process has caused it: "created", "changed",
+   * "rotated", "ended"; "subscribed" when the engine begins to hear an app; "error" with what a listener has thrown. Events that
+   * happen while the connection is lost are missed, see `events` for a way to miss none.
+   * @throws SessionError `invalidValue` for an unknown name, and without the option `events` of the engine
+   */
+  readonly on = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#listening().on(name, listener);
+    return this;
+  };
+
+  /** The same as `on`, for the next event only. */
+  readonly once = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#listening().once(name, listener);
+    return this;
+  };
+
+  /** Removes a listener. Nothing happens if it was not added. The engine stops listening to Redis with the last one. */
+  readonly off = <Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this => {
+    checkListener(name, listener);
+    this.#events?.off(name, listener);
+    return this;
+  };
+
+  /**
+   * Iterates over the events of an app: `for await (const event of rs.events({ app }))`. With `after` it begins with the events in
+   * the stream that come after that entry, and misses none that the stream still has. Ends with `break`, and when `quit` is called.
+   * @throws SessionError at once (not through the iterator) for bad input, and without the option `events` of the engine. The
+   * iterator fails with `unavailable` if more than 10,000 events wait for it
+   */
+  readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent, void> => {
+    const { app, after } = checkMethodOptions("events", options ?? {});
+    const events = this.#listening();
+    if (after === undefined) return events.live(app);
+    if (!this.#maxEvents) {
+      throw invalidValue(
+        "events: after needs a stream",
+        "set events: { stream: 10_000 } of RedisSessions in every process",
+      );
+    }
+    const shards = this.#registry.shardsOf(app);
+    if (shards > 1) {
+      throw invalidValue(
+        `events: after does not work with shards: ${shards}`,
+        "each shard has a stream of its own, and an entry is a place in one of them",
+      );
+    }
+    return events.after(app, after);
+  };
+
   readonly importSessions: {
     (options: ImportSessionsOptions, callback: Callback<Imported>): void;
     /**
@@ -436,6 +495,7 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   async #quit(): Promise<void> {
     this.#wiper.stop();
+    this.#events?.close();
     const deadline = this.#connection.deadline();
     await this.#connection.close(deadline, this.#calls.close());
     const own = this.#ownClient;
@@ -443,6 +503,29 @@ export class RedisSessions<Data extends object = DefaultData> {
     // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => own.quit()).catch(() => {});
     own.disconnect();
+  }
+
+  /** @throws SessionError `invalidValue` without the option `events`, `unavailable` after `quit` */
+  #listening(): Events {
+    this.#calls.admit();
+    if (this.#maxEvents === undefined) {
+      throw invalidValue(
+        "RedisSessions has no events without its option events",
+        "set events: true in every process that writes to the sessions",
+      );
+    }
+    this.#events ??= new Events({
+      subscriber: this.#connection.subscriber,
+      apps: () => this.#registry.apps(),
+      shardsOf: (app) => this.#registry.shardsOf(app),
+      channelsOf: (app, shards) => tagsOf(app, shards).map((tag) => new Keys(this.#namespace, app, 0, tag).channel),
+      wipeExpired: (app, shards) => this.#wipedApp(app, shards).wipeExpired(),
+      readStream: (app, from, limit) => {
+        const { stream } = new Keys(this.#namespace, app);
+        return this.#connection.command((client) => client.xrange(stream, from, "+", "COUNT", limit));
+      },
+    });
+    return this.#events;
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
@@ -475,7 +558,9 @@ export class RedisSessions<Data extends object = DefaultData> {
   #open(name: string, shards: number): Sessions {
     const registration = this.#registry.of(name);
     const open = (tag: string) =>
-      new AppSessions(this.#connection, new Keys(this.#namespace, name, this.#maxEvents, tag), registration);
+      new AppSessions(this.#connection, new Keys(this.#namespace, name, this.#maxEvents, tag), registration, () =>
+        this.#events?.feed.prepare(name),
+      );
     return shards === 1 ? open(name) : new ShardedSessions(name, shards, registration, open);
   }
 }

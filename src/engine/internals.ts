@@ -1,6 +1,7 @@
 import type { Connection } from "../redis/connection.js";
 import type { Sessions } from "../sessions/sessions.js";
 import type { SessionList, SoappOptions, SoidOptions } from "../types.js";
+import type { Sink } from "./event-feed.js";
 
 /**
  * TTL, in ms, of the tombstone of a session that was replaced, or rotated without grace. Other requests of the browser may
@@ -24,6 +25,11 @@ export interface Internals {
   readShards(app: string): Promise<void>;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
+  /**
+   * Passes the events of an app to a sink. Returns a function that ends it.
+   * @throws SessionError `invalidValue` without the option `events` of the engine
+   */
+  listen(app: string, sink: Sink): () => void;
   /** `soid` and `soapp` with results of bounded size. They check their options. */
   readonly lists: Lists;
 }

@@ -7,6 +7,7 @@ import type {
   ActivityOptions,
   ConfirmOptions,
   CreateOptions,
+  EventsOptions,
   GetOptions,
   ImportSessionsOptions,
   IncrementOptions,
@@ -39,6 +40,7 @@ import {
   checkApp,
   checkBoolean,
   checkDevice,
+  checkEntry,
   checkExcept,
   checkForeignNamespace,
   checkFrom,
@@ -80,6 +82,7 @@ interface MethodOptions {
   sessions: SessionsOfAppOptions;
   activity: ActivityOptions;
   rotate: RotateOptions;
+  events: EventsOptions;
   importSessions: ImportSessionsOptions;
 }
 
@@ -112,6 +115,7 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
 const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
+const checkAfter = optional((after) => checkEntry(after));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -169,6 +173,7 @@ const CHECKS = {
     grace: ({ grace }) => checkInteger("grace", grace ?? 10, 0, MAX_SECONDS),
     confirm: ({ confirm }) => checkBoolean("confirm", confirm ?? false),
   },
+  events: { app, after: ({ after }) => checkAfter(after) },
   importSessions: {
     app,
     from: ({ from }) => checkFrom(from),
@@ -205,6 +210,7 @@ const OWNERS: { readonly [Method in MethodName]: OptionsOwner } = {
   sessions: { name: "sessions", call: "sessions({ app, dt })" },
   activity: { name: "activity", call: "activity({ app, dt })" },
   rotate: { name: "rotate", call: "rotate({ app, token })" },
+  events: { name: "events", call: "events({ app })" },
   importSessions: { name: "importSessions", call: 'importSessions({ app, from: "redis-sessions" })' },
 };
 

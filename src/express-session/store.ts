@@ -11,7 +11,17 @@ import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
-import type { Activity, Client, Imported, ImportOptions, Incremented, Killed, Session, Written } from "../types.js";
+import type {
+  Activity,
+  Client,
+  EventMap,
+  Imported,
+  ImportOptions,
+  Incremented,
+  Killed,
+  Session,
+  Written,
+} from "../types.js";
 import { nextTick } from "../util/real-timers.js";
 import { checkNames } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
@@ -27,6 +37,7 @@ import {
 } from "./options.js";
 import { newCookie, type Request, type WithSession } from "./request.js";
 import { isOfFramework, SessionTracker } from "./session-tracker.js";
+import { emitEvents } from "./store-events.js";
 import { isStoreRef, StoreRefs } from "./store-ref.js";
 
 type Done<Result = void> = (error: unknown, result?: Result) => void;
@@ -67,7 +78,7 @@ export class RedisStore extends Store {
     warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
     const { client, shards } = options;
     const rs = options.rs ?? new RedisSessions({ client: client as Client, ...(shards !== undefined && { shards }) });
-    const { connection, sessions, shards: count } = internalsOf(rs);
+    const { connection, sessions, listen, shards: count } = internalsOf(rs);
     if (count > 1 && settings.limits.maxPerUser !== undefined) {
       throw invalidValue(
         `RedisStore: maxPerUser does not work with shards: ${count}`,
@@ -82,6 +93,21 @@ export class RedisStore extends Store {
     this.setMaxListeners(0);
     // Between "disconnect" and "connect" express-session lets requests pass without a session.
     watchOutage(connection.client, this);
+    emitEvents(this, (sink) => {
+      if (options.rs === undefined) throw noEvents();
+      return listen(this.#app, sink);
+    });
+  }
+
+  override on<Name extends keyof EventMap>(name: Name, listener: (event: EventMap[Name]) => void): this;
+  /**
+   * Adds a listener: for the events of the store's sessions, "created", "changed", "rotated", "ended" and "subscribed", see `on` of
+   * the engine; or for "disconnect" and "connect". `store.ref(req.sessionID) === event.ref` finds the session of a request.
+   * @throws SessionError `invalidValue` for an event of a session if the engine of the store has no option `events`
+   */
+  override on(name: string | symbol, listener: (...args: never[]) => void): this;
+  override on(name: string | symbol, listener: (...args: never[]) => void): this {
+    return super.on(name, listener as (...args: unknown[]) => void);
   }
 
   override get(sid: string, done: Done<SessionData | null>): void;
@@ -341,6 +367,13 @@ export class RedisStore extends Store {
     }
     return { sessions };
   }
+}
+
+function noEvents(): SessionError {
+  return invalidValue(
+    "RedisStore has no events of its own",
+    "pass rs: new RedisSessions({ client, events: true }) and app, in the place of client",
+  );
 }
 
 /**

@@ -33,6 +33,7 @@ export interface Commands {
   set(key: string, value: string | number, option: "PX", ms: number): Promise<string | null>;
   srem(key: string, member: string): Promise<unknown>;
   strlen(key: string): Promise<unknown>;
+  xrange(key: string, from: string, to: "+", option: "COUNT", count: number): Promise<[id: string, fields: string[]][]>;
   zadd(key: string, score: number, member: string): Promise<unknown>;
   zcard(key: string): Promise<unknown>;
   zcount(key: string, min: number, max: "+inf"): Promise<unknown>;

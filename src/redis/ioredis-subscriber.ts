@@ -3,14 +3,15 @@ import type { SubscriberConnection, SubscriberEvents } from "./client.js";
 
 /**
  * Opens a connection that only subscribes, beside a client of ioredis or iovalkey.
- * @param channel without the key prefix of the client
+ * @param prefix the key prefix of the client
+ * @param channel without that prefix
  */
 export async function openIoredisSubscriber(
   redis: Redis | Cluster,
+  prefix: string,
   channel: string,
   events: SubscriberEvents,
 ): Promise<SubscriberConnection> {
-  const prefix = redis.options?.keyPrefix ?? "";
   const node = redis.isCluster ? await nodeOf(redis as Cluster, prefix + channel) : (redis as Redis);
   const connection = new IoredisSubscriber(node, redis.isCluster, prefix, events);
   await connection.connect();

@@ -108,7 +108,7 @@ export class IoredisClient implements RedisClient {
   }
 
   openSubscriber(channel: string, events: SubscriberEvents): Promise<SubscriberConnection> {
-    return openIoredisSubscriber(this.redis, channel, events);
+    return openIoredisSubscriber(this.redis, this.keyPrefix, channel, events);
   }
 
   on(event: "ready" | "close", listener: () => void): void {

@@ -466,6 +466,10 @@ class NodeRedisCommands implements Commands {
     return this.#send<number>("STRLEN", key);
   }
 
+  xrange(key: string, from: string, to: "+", option: "COUNT", count: number) {
+    return this.#send<[id: string, fields: string[]][]>("XRANGE", key, [from, to, option, count]);
+  }
+
   zadd(key: string, score: number, member: string) {
     return this.#send<number>("ZADD", key, [score, member]);
   }

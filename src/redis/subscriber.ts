@@ -192,7 +192,7 @@ class Link {
         this.#client,
         "NO_SUBSCRIPTION",
         `Redis refuses a subscription: ${(error as Error).message}. Events are not heard and nothing is cached. The rights are ` +
-          "listed in docs/events.md",
+          "listed in docs/production.md#rights-acl",
       );
     }
     this.#tellLost();

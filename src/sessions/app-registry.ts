@@ -112,17 +112,19 @@ export class AppRegistry {
       const from = cursor;
       const [next, found] = await this.#connection.command((client) => client.zscan(key, from, "COUNT", CHUNK));
       cursor = next;
-      const listed: [name: string, registered: number][] = [];
-      for (let i = 0; i < found.length; i += 2) {
-        const name = found[i] as string;
-        if (!name.startsWith("{")) listed.push([name, Number(found[i + 1])]);
-      }
-      for (const page of chunks(listed)) {
-        const numbers = await this.#readAll(page.map(([name]) => name));
-        for (const [i, [name, registered]] of page.entries()) {
-          const { shards } = numbers[i] as operations.AppNumber;
-          // Another process has dropped it meanwhile.
-          if (shards > 0) yield { name, registered, shards };
+      const members = new Map<string, number>();
+      for (let i = 0; i < found.length; i += 2) members.set(found[i] as string, Number(found[i + 1]));
+      const names = [...members.keys()].filter((name) => !name.startsWith("{"));
+      // A short list is on one page. Otherwise the number of an app may be on another page than the app.
+      const isWhole = from === "0" && next === "0";
+      for (const page of chunks(names)) {
+        const numbers = isWhole
+          ? page.map((name) => members.get(`{${name}}`) ?? 1)
+          : (await this.#readAll(page)).map(({ shards }) => shards);
+        for (const [i, name] of page.entries()) {
+          const shards = numbers[i] as number;
+          // Another process may have dropped it meanwhile.
+          if (shards > 0) yield { name, registered: members.get(name) as number, shards };
         }
       }
     } while (cursor !== "0");

@@ -36,17 +36,25 @@ export class AppSessions {
   readonly #large: LargeSessions;
   readonly #families: Families;
   readonly #registration: AppRegistration;
+  readonly #prepare: () => Promise<void> | undefined;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
   /** Lists, counts and ends many sessions at once. */
   readonly index: SessionIndex;
 
-  constructor(connection: Connection, keys: Keys, registration: AppRegistration) {
+  /** @param prepare is called before a session is created; returns undefined if there is nothing to wait for */
+  constructor(
+    connection: Connection,
+    keys: Keys,
+    registration: AppRegistration,
+    prepare: () => Promise<void> | undefined,
+  ) {
     this.#connection = connection;
     this.#keys = keys;
     this.#large = new LargeSessions(connection, keys);
     this.#families = new Families(connection, keys);
     this.#registration = registration;
+    this.#prepare = prepare;
     this.index = new SessionIndex(connection, keys, registration, (ref) => this.get(ref, false));
   }
 
@@ -568,7 +576,7 @@ export class AppSessions {
   /**
    * Writes a session and registers the app. If Redis is out of memory, nothing was written. The index may then be full of
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
-   * @param isSpread whether a RedisSpread writes it
+   * @param isSpread as for AppRegistration.register()
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
   async #writeRegistered<Result>(
@@ -576,6 +584,8 @@ export class AppSessions {
     isSpread: boolean,
     write: (deadline?: number) => Promise<Result>,
   ): Promise<Result> {
+    const preparing = this.#prepare();
+    if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
     for (let again: number | undefined; ; again = deadline) {
       try {
         return await this.#alsoRegister(isSpread, () => write(again));

@@ -33,6 +33,8 @@ export class Keys implements AppKeys {
 
   /** The channel on which changes of the app are announced, see lua/include/announce.lua. */
   readonly channel: string;
+  /** stream: the latest events of the app. */
+  readonly stream: string;
   readonly announcing: Announcing | undefined;
 
   /**
@@ -52,7 +54,8 @@ export class Keys implements AppKeys {
     this.userSessionsOverflow = `${base}user-sessions-overflow`;
     this.legacy = `${base}legacy`;
     this.channel = `${base}changes`;
-    this.announcing = maxEvents === undefined ? undefined : { stream: `${base}events`, maxEvents };
+    this.stream = `${base}events`;
+    this.announcing = maxEvents === undefined ? undefined : { stream: this.stream, maxEvents };
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 

@@ -44,4 +44,5 @@ export type SessionLists = Pick<
   | "reach"
   | "refs"
   | "wipe"
+  | "wipeExpired"
 >;

@@ -30,9 +30,10 @@ function shardOfText(text: string, count: number): number {
 /**
  * Returns the hash tags of the shards of an app. The n-th is the first of `app.0`, `app.1` … whose slot is near the middle of the n-th of
  * `count` equal parts of the slots: in the fourth or fifth eighth of it. The nodes of a Cluster usually have equal parts, too. So each has
- * about as many shards as the others.
+ * about as many shards as the others. An app with one shard has its name as the tag.
  */
 export function tagsOf(app: string, count: number): string[] {
+  if (count === 1) return [app];
   const tags: string[] = [];
   for (let left = count, i = 0; left > 0; i++) {
     const tag = `${app}.${i}`;

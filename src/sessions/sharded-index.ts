@@ -119,6 +119,10 @@ export class ShardedIndex implements SessionLists {
     return sum(this.#all().map((shard) => shard.wipe()));
   }
 
+  async wipeExpired(): Promise<void> {
+    await Promise.all(this.#all().map((shard) => shard.wipeExpired()));
+  }
+
   async isEmpty(): Promise<boolean> {
     return (await Promise.all(this.#all().map((shard) => shard.isEmpty()))).every(Boolean);
   }

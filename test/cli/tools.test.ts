@@ -85,6 +85,25 @@ describe("the command", () => {
     expect((await tool("kill", "webapp", "--jsno")).code).toBe(2);
   });
 
+  test("announces a logout to other servers with --events, or RS_EVENTS, and not without", async () => {
+    const listener = t.redis.client();
+    const messages: string[] = [];
+    listener.on("message", (_channel, message) => messages.push(message));
+    await listener.subscribe("rs:{webapp}:changes");
+    const logOut = async (...flags: string[]) => {
+      await t.create();
+      await tool("killsoid", "webapp", "alice", ...flags);
+      await listener.ping();
+      return messages.splice(0).filter((message) => message.includes("\nended\n")).length;
+    };
+    expect(await logOut()).toBe(0);
+    expect(await logOut("--events")).toBe(1);
+    await t.create();
+    await run(["killsoid", "webapp", "alice"], { REDIS_URL: t.redis.url, RS_EVENTS: "1" });
+    await listener.ping();
+    expect(messages).toHaveLength(1);
+  });
+
   test("killsoid ends all sessions of a user, or all except one", async () => {
     const [keep] = [await t.create(), await t.create(), await t.create({ id: "bob" })];
     expect((await tool("killsoid", "webapp", "alice", "--except", keep.ref)).out).toBe("1 session ended\n");

@@ -165,6 +165,8 @@ describe("an engine with events", () => {
     await t.db.script("FLUSH");
     await everyMethod(t.rs);
     expect(messages.length).toBeGreaterThan(10);
+    // Neither data, addresses and devices nor tokens, which have 64 characters.
+    expect(messages.join("\n")).not.toMatch(/cart|paid|127\.0\.0|Firefox|[A-Za-z0-9]{64}/);
   });
 
   test("appends the events to a stream if it has one, of about the given length", async () => {
@@ -180,6 +182,7 @@ describe("an engine with events", () => {
     ]);
     for (let i = 0; i < 5; i++)
       await Promise.all(Array.from({ length: 100 }, () => rs.create({ app, id: "a", ip: "::1" })));
+    expect(await t.db.pttl("rs:{webapp}:events")).toBeGreaterThan(29 * 86_400_000);
     // Redis trims whole nodes of a hundred entries.
     expect(await t.db.xlen("rs:{webapp}:events")).toBeLessThan(220);
   });
@@ -204,6 +207,16 @@ describe("a RedisStore with events", () => {
       [{ kind: "changed", ref: "~sid", id: "" }],
       [{ kind: "changed", ref: "~sid", id: "alice" }],
       [{ kind: "ended", ref: "~sid", id: "alice", reason: "killed" }],
+    ]);
+  });
+
+  test("announces that a sign-in has ended the oldest session", async () => {
+    const store = new RedisStore({ rs: t.rs, app, maxPerUser: 1 });
+    for (const sid of ["one", "two"]) await store.set(sid, { cookie, userId: "alice" } as never);
+    expect((await announced()).flat()).toEqual([
+      { kind: "created", ref: "~one", id: "alice" },
+      { kind: "ended", ref: "~one", id: "alice", reason: "limit" },
+      { kind: "created", ref: "~two", id: "alice" },
     ]);
   });
 
@@ -232,6 +245,17 @@ describe("an engine without events", () => {
     expect(await publications(t.rs)).toBeGreaterThan(10);
     monitor.disconnect();
   });
+});
+
+test("an engine whose client has a key prefix hears its own announcements only", async () => {
+  const prefixed = new RedisSessions({ client: t.redis.client({ keyPrefix: "my:" }), wipe: 0, events: true });
+  const refs: string[] = [];
+  prefixed.on("created", ({ ref }) => refs.push(ref));
+  const { ref } = await prefixed.create({ app, id: "alice", ip: "::1" });
+  await t.create();
+  const last = await prefixed.create({ app, id: "alice", ip: "::1" });
+  await expect.poll(() => refs).toEqual([ref, last.ref]);
+  await prefixed.quit();
 });
 
 test("the changes of an app are heard through the engine's subscriber", async () => {

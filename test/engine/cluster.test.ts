@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RedisSessions } from "../../src/index.js";
+import { type Client, RedisSessions } from "../../src/index.js";
 import { CLUSTERS, type TestClient } from "../support/clients.js";
 import { startCluster, type TestCluster } from "../support/cluster.js";
 
@@ -48,6 +48,27 @@ describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
     expect(await cluster.client.zrange("rs:apps", "0", "-1")).toEqual(["intranet"]);
     const sizes = await Promise.all(cluster.nodes.map((node) => node.client().dbsize()));
     expect(sizes.filter((size) => size > 0).length).toBeGreaterThan(1);
+  });
+
+  test("events of apps on all nodes are heard, by sharded announcements", async () => {
+    const client = opened.get(name)?.client as Client;
+    const listening = new RedisSessions({ client, wipe: 0, timeout: 10_000, events: { stream: 100 } });
+    const heard: string[] = [];
+    for (const kind of ["created", "rotated", "ended"] as const) {
+      listening.on(kind, (event) => heard.push(`${event.app} ${event.kind} ${event.ref}`));
+    }
+    const expected: string[] = [];
+    for (const app of ["shop", "forum", "intranet"]) {
+      const { token, ref } = await listening.create({ app, id: "alice", ip: "127.0.0.1" });
+      const rotated = await listening.rotate({ app, token });
+      await listening.killsoid({ app, id: "alice" });
+      expected.push(`${app} created ${ref}`, `${app} rotated ${ref}`, `${app} ended ${rotated?.ref}`);
+      for await (const event of listening.events({ app, after: "0" })) {
+        if (event.ref === rotated?.ref) break;
+      }
+    }
+    await expect.poll(() => heard.toSorted(), { timeout: 10_000 }).toEqual(expected.toSorted());
+    await listening.quit();
   });
 
   test("calls that are made together reach the apps on all nodes", async () => {
@@ -116,4 +137,33 @@ describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
     const answers = (await Promise.all(calls)).slice(-20) as { d?: { n: number } }[];
     expect(answers.map((session) => session.d)).toEqual(sessions.map((_, n) => ({ n })));
   }, 30_000);
+});
+
+test("events are heard on a Cluster of Redis 6, which has no sharded channels", async () => {
+  const without = ["SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE"].flatMap((command) => ["--rename-command", command, ""]);
+  const old = await startCluster(without);
+  const clients = ["ioredis 6", "node-redis 6"].map(
+    (name) => CLUSTERS[name]?.(old.nodes.map(({ port }) => port)) as TestClient,
+  );
+  try {
+    const engines = clients.map(({ client }) => new RedisSessions({ client, wipe: 0, timeout: 10_000, events: true }));
+    const heard = engines.map((rs) => {
+      const refs: string[] = [];
+      rs.on("created", ({ ref }) => refs.push(ref));
+      return refs;
+    });
+    const subscribed = engines.map((rs) => new Promise((resolve) => rs.once("subscribed", resolve)));
+    const apps = ["shop", "forum", "intranet"];
+    // Each engine creates the first session of each app, so it hears the app.
+    for (const rs of engines) for (const app of apps) await rs.create({ app, id: "alice", ip: "127.0.0.1" });
+    await Promise.all(subscribed);
+    const last: string[] = [];
+    for (const rs of engines)
+      for (const app of apps) last.push((await rs.create({ app, id: "bob", ip: "127.0.0.1" })).ref);
+    for (const refs of heard) await expect.poll(() => refs.slice(-last.length), { timeout: 10_000 }).toEqual(last);
+    for (const rs of engines) await rs.quit();
+  } finally {
+    for (const { close } of clients) close();
+    await old.stop();
+  }
 });

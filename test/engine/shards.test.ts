@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type CreateOptions, RedisSessions, type Session, type ShardCount } from "../../src/index.js";
+import {
+  type Created,
+  type CreateOptions,
+  RedisSessions,
+  type Session,
+  type SessionEvent,
+  type ShardCount,
+} from "../../src/index.js";
 import { refOf } from "../../src/sessions/token.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
@@ -303,5 +310,44 @@ describe("sessions that were imported from redis-sessions", () => {
     expect(await t.rs.activity({ app, dt: 60 })).toEqual({ activity: 1 });
     expect(await t.rs.killsoid({ app, id: "alice", except: tokens[7] as string })).toEqual({ kill: 39 });
     expect((await readShards(t.db, app, 16)).sessions).toEqual([refOf(tokens[7] as string)]);
+  });
+});
+
+describe("events", () => {
+  test("of all shards are heard, also by an engine that has another number", async () => {
+    const rs = new RedisSessions({ client: t.db, wipe: 0, shards: 16, events: true });
+    const listener = new RedisSessions({ client: t.redis.client(), wipe: 0, events: true });
+    await rs.create({ app, id: "alice", ip: "::1" });
+    const heard: SessionEvent[] = [];
+    const subscribed = new Promise<unknown>((resolve) => listener.on("subscribed", resolve));
+    listener.on("created", (event) => void heard.push(event));
+    listener.on("ended", (event) => void heard.push(event));
+    expect(await subscribed).toEqual({ app, missed: false });
+    const ids = Array.from({ length: 16 }, (_, shard) => userIn(shard, 16));
+    const created = await Promise.all(ids.map((id) => rs.create({ app, id, ip: "::1" })));
+    const { token, ref } = created[3] as Created;
+    await rs.kill({ app, token });
+    // The wiper of a listener announces what has expired.
+    const expired = created[5]?.ref as string;
+    const base = `rs:{${tagOf(app, 5, 16)}}:`;
+    await t.db.pexpire(`${base}s:${expired}`, 1);
+    await t.db.zadd(`${base}expiry`, "XX", 1, JSON.stringify(ids[5]) + expired);
+    await expect.poll(() => heard.length, { timeout: 10_000 }).toBe(18);
+    const refs = (kind: string) => heard.filter((event) => event.kind === kind).map((event) => event.ref);
+    expect(refs("created").sort()).toEqual(created.map((one) => one.ref).sort());
+    expect(refs("ended")).toEqual([ref, expired]);
+    await listener.quit();
+  });
+
+  test("of an app are iterated; after is refused, because each shard has a stream", async () => {
+    const rs = new RedisSessions({ client: t.db, wipe: 0, shards: 16, events: { stream: 100 } });
+    expect(() => rs.events({ app, after: "0" })).toThrow("events: after does not work with shards: 16");
+    const events = rs.events({ app });
+    const first = events.next();
+    await expect.poll(async () => (await t.db.pubsub("CHANNELS", "rs:*")).length).toBe(16);
+    const { ref } = await rs.create({ app, id: userIn(9, 16), ip: "::1" });
+    expect(await first).toMatchObject({ value: { kind: "created", ref } });
+    await events.return();
+    await rs.quit();
   });
 });

@@ -5,7 +5,10 @@ import { useEngine } from "../support/engine.js";
 const t = useEngine();
 
 type Alias = "killAll" | "killUser" | "userSessions" | "activeSessions";
-type MethodName = Exclude<keyof RedisSessions, "ping" | "quit" | "wipe" | "sessions" | Alias>;
+type MethodName = Exclude<
+  keyof RedisSessions,
+  "ping" | "quit" | "wipe" | "sessions" | "events" | "on" | "once" | "off" | Alias
+>;
 type Refusal = [what: string, options: unknown, message: string];
 
 const app = "webapp";

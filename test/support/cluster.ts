@@ -16,8 +16,9 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-export async function startCluster(): Promise<TestCluster> {
-  const config = (i: number) => ["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${i}.conf`];
+/** @param args command-line arguments of all nodes */
+export async function startCluster(args: string[] = []): Promise<TestCluster> {
+  const config = (i: number) => ["--cluster-enabled", "yes", "--cluster-config-file", `nodes-${i}.conf`, ...args];
   const nodes = await Promise.all([0, 1, 2].map((i) => startRedis(config(i))));
   const [seed] = nodes as [TestRedis];
   const slots = [0, 5461, 10923, 16384];

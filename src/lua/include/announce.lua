@@ -17,6 +17,9 @@ table.remove(KEYS, 1)
 local publish_command, max_events, reason = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 for _ = 1, 3 do table.remove(ARGV, 1) end
 
+-- How long the stream outlives its last event, ms: 30 days. The streams of apps that are no longer used would remain otherwise.
+local STREAM_TTL = 2592000000
+
 local announced = {}
 
 -- Adds a change to the message of this run.
@@ -39,6 +42,7 @@ local function publish()
       redis.call('XADD', stream, 'MAXLEN', '~', max_events, '*',
         'kind', announced[i], 'ref', announced[i + 1], 'id', announced[i + 2], 'detail', announced[i + 3])
     end
+    redis.call('PEXPIRE', stream, STREAM_TTL)
   end
   local channel = string.match(stream, '^.*:') .. 'changes'
   local message = string.format('%.0f', clock()) .. '\n' .. table.concat(announced, '\n')
