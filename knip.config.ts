@@ -11,6 +11,8 @@ const config: KnipConfig = {
     "src/middleware/index.ts!",
     "src/express-session/index.ts!",
     "src/rest/index.ts!",
+    "src/dashboard/index.ts!",
+    "src/dashboard/assets/dashboard.js",
     "src/cli/main.ts!",
     "examples/*.js",
     "examples/rest/*.js",

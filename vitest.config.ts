@@ -12,8 +12,8 @@ export default defineConfig({
       // .ci/run sets COVERAGE, so that its one run of the tests also measures; `npm run coverage` needs no variable.
       enabled: process.env.COVERAGE === "1",
       include: ["src/**/*.ts"],
-      // lua/index.ts is generated. The tests of the command run it as a process of its own, where nothing is measured.
-      exclude: ["src/lua/index.ts", "src/cli/**"],
+      // Two files are generated. The tests of the command run it as a process of its own, where nothing is measured.
+      exclude: ["src/lua/index.ts", "src/dashboard/assets/**", "src/cli/**"],
       reporter: ["text", "json-summary"],
       // Raise these when the figures rise. In November 2026 they were 97.9, 96.2, 98.8 and 98.3.
       thresholds: { statements: 97, branches: 94.5, functions: 98, lines: 97.5 },

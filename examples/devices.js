@@ -1,6 +1,7 @@
 // An account page: see where you are signed in and where each device was used last, end one device, all others, or all of
 // them, and stay signed in if you want to. A page that asks who you are again, after five minutes. And an admin's page: see who
-// was active in the last ten minutes, and sign somebody out everywhere.
+// was active in the last ten minutes, and sign somebody out everywhere. At /admin/sessions is the dashboard, which needs no
+// code of your own.
 //
 //   npm run demo            (or: node examples/devices.js)
 //   REDIS_URL=redis://… PORT=8080 node examples/devices.js
@@ -9,11 +10,13 @@
 import { randomBytes } from "node:crypto";
 import express from "express";
 import { RedisSessions } from "ioredis-sessions";
+import { dashboard } from "ioredis-sessions/dashboard";
 import { sessions } from "ioredis-sessions/middleware";
 import { ago, html, icon, listen, page } from "./support/page.js";
 import { openRedis } from "./support/redis.js";
 import { secure } from "./support/secure.js";
 
+const APP = "demo-devices";
 const ADMIN = "admin";
 const RECENT = 600; // seconds
 const REMEMBERED = 30 * 24 * 3600; // seconds
@@ -21,10 +24,11 @@ const CONFIRMED = 300; // seconds
 const PAGE = 50; // sessions
 const THEMES = { system: "System", light: "Light", dark: "Dark" };
 
-const rs = new RedisSessions({ client: await openRedis() });
+// With events, the dashboard shows sign-ins and ends as they happen.
+const rs = new RedisSessions({ client: await openRedis(), events: true });
 const auth = sessions({
   rs,
-  app: "demo-devices",
+  app: APP,
   // In production: a secret from the environment, the same on all servers.
   secret: process.env.SESSION_SECRET ?? randomBytes(32).toString("hex"),
   // Without use, a session ends after two hours, and its cookie with the browser. See /login for longer ones.
@@ -137,6 +141,21 @@ app.post("/admin/logout", async (req, res) => {
   await req.rs.set({ notice: `${id} is signed out everywhere (${count(kill, "session", "sessions")}).` });
   res.redirect(303, "/admin");
 });
+
+// Everybody who comes this far is the admin.
+app.use(
+  "/admin/sessions",
+  dashboard({
+    rs,
+    apps: [APP],
+    authorize: async (req) => {
+      const { id, ref } = await req.rs.get();
+      return { role: "admin", actor: id, ref };
+    },
+    data: true,
+    onAction: (action) => console.log("Audit log:", JSON.stringify(action)),
+  }),
+);
 
 app.use(async (req, res) => {
   res.status(404).send(messagePage("There is no such page", "The address may be misspelt.", await req.rs.get()));
@@ -370,7 +389,7 @@ function bar(session, here) {
   const link = (path, text) => html`<a href="${path}" ${here === path && html`aria-current="page"`}>${text}</a>`;
   return html`
     <a class="brand" href="/">${icon("logo")} ioredis-sessions</a>
-    ${session?.id === ADMIN && html`<nav aria-label="Main">${link("/", "Your devices")} ${link("/admin", "Active users")}</nav>`}
+    ${session?.id === ADMIN && html`<nav aria-label="Main">${link("/", "Your devices")} ${link("/admin", "Active users")} ${link("/admin/sessions/", "Dashboard")}</nav>`}
     ${session && html`<form method="post" action="/logout"><button>Sign out</button></form>`}`;
 }
 

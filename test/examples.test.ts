@@ -38,6 +38,18 @@ test("devices.js runs without Redis and signs out a session that another device 
   expect(await laptop("/")).toMatchObject({ status: 200, text: expect.stringContaining("Log in") });
 });
 
+test("devices.js shows the dashboard to the admin only, also without Redis", async () => {
+  await visitor()("/login", { name: "alice" });
+  const { cookie } = await browse(`${demo.url}/login`, "", { name: "admin" });
+  const overview = await browse(`${demo.url}/admin/sessions/demo-devices/`, cookie);
+  expect(overview).toMatchObject({ status: 200, text: expect.stringMatching(/>alice<.*>admin<|>admin<.*>alice</s) });
+  const ref = /session\/([\w-]{27})"/.exec(overview.text)?.[1];
+  expect((await browse(`${demo.url}/admin/sessions/demo-devices/session/${ref}`, cookie)).text).toContain(ref);
+  const alice = await browse(`${demo.url}/login`, "", { name: "alice" });
+  expect((await browse(`${demo.url}/admin/sessions/`, alice.cookie)).status).toBe(403);
+  expect((await browse(`${demo.url}/admin/sessions/`, "")).status).toBe(303);
+});
+
 test("fastify-middleware.js ends other devices of the same user only", async () => {
   const example = await startExample("fastify-middleware.js", "", { PATH: "" });
   try {

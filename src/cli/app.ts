@@ -2,8 +2,9 @@ import express, { type Express, type RequestHandler } from "express";
 import type { RedisSessions } from "../engine/engine.js";
 import { internalsOf } from "../engine/internals.js";
 import type { ApiKey } from "../rest/authorize.js";
-import { describeError, Problem, sendProblem } from "../rest/problem.js";
+import { Problem, sendProblem } from "../rest/problem.js";
 import { noStore, rest } from "../rest/router.js";
+import { describeError } from "../util/describe-error.js";
 import { logFailure, logRequest } from "./log.js";
 import { isLoopback } from "./loopback.js";
 

@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import type { Request, RequestHandler } from "express";
 import { hintOf } from "../errors.js";
 import { type RedisClient, watchOutage } from "../redis/client.js";
-import { describeError } from "../rest/problem.js";
+import { describeError } from "../util/describe-error.js";
 
 /** Logs once when Redis goes down, with the reason if it is known, and once when it is back. Returns a function that stops it. */
 export function logRedis(client: RedisClient): () => void {

@@ -4,9 +4,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { invalidValue, isRefusal, type SessionError } from "../errors.js";
-import { reasonOf } from "../rest/problem.js";
 import { SHARD_COUNTS } from "../sessions/shard.js";
 import type { DefaultData, SessionList, ShardCount } from "../types.js";
+import { reasonOf } from "../util/describe-error.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { type ImportFlags, importSessions, summary } from "./import.js";

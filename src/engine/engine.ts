@@ -141,6 +141,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       },
       readShards: async (app) => this.#calls.prepare?.(app),
       reachApps: () => this.#wiper.reachApps(),
+      hasEvents: this.#maxEvents !== undefined,
       listen: (app, sink) => this.#listening().feed.listen(app, sink),
       lists: {
         soid: method(this.#calls, "soid", (options) => toListPart(options, (part) => this.#ofUser(options, part))),

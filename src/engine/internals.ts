@@ -25,6 +25,8 @@ export interface Internals {
   readShards(app: string): Promise<void>;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
+  /** Whether the engine has the option `events`. */
+  readonly hasEvents: boolean;
   /**
    * Passes the events of an app to a sink. Returns a function that ends it.
    * @throws SessionError `invalidValue` without the option `events` of the engine

@@ -5,10 +5,10 @@ import { isToken, MAX_COOKIE_AGE } from "../engine/checks.js";
 import { invalidValue } from "../errors.js";
 import { BoundedMap, copyOf } from "../util/bounded-map.js";
 import { omitUndefined } from "../util/objects.js";
+import { isSecure } from "../util/origin.js";
 import { aBoolean, anInteger, checkOptions, oneOf, textLike } from "../util/rules.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { warnOnce } from "../util/warn-once.js";
-import { isSecure } from "./request.js";
 import { assertWritable, type Transport } from "./transport.js";
 
 /** Options of the session cookie. */

@@ -1,26 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
-import type { TLSSocket } from "node:tls";
 import Bowser from "bowser";
 import { isToken } from "../engine/checks.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import { isSecure } from "../util/origin.js";
 
 /** Whether it is Fastify's own request, which has Node's in `raw`. */
 export function isFastify(req: IncomingMessage): boolean {
   return (req as { raw?: Partial<IncomingMessage> }).raw?.headers !== undefined;
 }
 
-/** Properties that Express adds to a request, and our plugin for Fastify. */
+/** A property that Express adds to a request, and our plugin for Fastify. */
 interface ExpressRequest {
-  secure?: boolean;
   ip?: string;
-  /** The host in the browser's URL: X-Forwarded-Host if the proxy is trusted, otherwise Host. */
-  hostname?: string;
-}
-
-/** Whether the browser used HTTPS. Express takes its setting `trust proxy` into account. */
-export function isSecure(req: IncomingMessage): boolean {
-  return (req as ExpressRequest).secure ?? (req.socket as TLSSocket).encrypted === true;
 }
 
 /**
@@ -29,13 +21,6 @@ export function isSecure(req: IncomingMessage): boolean {
  */
 export function isProxyIgnored(req: IncomingMessage): boolean {
   return /^ *https *(,|$)/i.test(String(req.headers["x-forwarded-proto"] ?? "")) && !isSecure(req);
-}
-
-/** Returns the host in the browser's URL, possibly with a port. Returns undefined if the request names none. */
-export function hostOf(req: IncomingMessage): string | undefined {
-  const { hostname } = req as ExpressRequest;
-  // HTTP/2 sends `:authority` and no Host.
-  return hostname ?? req.headers.host ?? req.headers[":authority"]?.toString();
 }
 
 /** An IPv4 address with a port, or an IPv6 address in brackets, as some proxies write them in X-Forwarded-For. */

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler, Request, Response } from "express";
 import { isRefusal, SessionError, type SessionErrorCode } from "../errors.js";
+import { describeError } from "../util/describe-error.js";
 
 /** Every `code` of an error response, in the order of the status codes. */
 export const CODES = [
@@ -125,26 +126,6 @@ function internal(): Problem {
 
 /** Called with the error behind a 500, which the response does not reveal. */
 export type OnError = (error: unknown, req: Request) => void;
-
-/** Describes an error in one line: its name, its message, its cause and its hint. */
-export function describeError(error: unknown): string {
-  const { name, message, hint } = Object(error) as Partial<SessionError>;
-  // Any value can be thrown, not only an Error.
-  if (message === undefined)
-    return oneLine(`${typeof error} was thrown${typeof error === "string" ? `: ${error}` : ""}`);
-  return oneLine(`${name}: ${message}${reasonOf(error)}${hint === undefined ? "" : ` (${hint})`}`);
-}
-
-/** Removes line breaks. An error may quote its request, which must not be able to forge another line of the log. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
-}
-
-/** The message of an error's cause, to append to the error's own message. Empty if the message already contains it. */
-export function reasonOf(error: unknown): string {
-  const { message, cause } = Object(error) as Partial<Error>;
-  return cause instanceof Error && !message?.includes(cause.message) ? `: ${cause.message}` : "";
-}
 
 /** Prints an error without its request, whose URL may contain a token. */
 export const printError: OnError = (error) => console.error(`ioredis-sessions/rest: ${describeError(error)}`);

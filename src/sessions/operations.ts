@@ -556,6 +556,14 @@ export const readTexts = {
   reply: (reply: string[]) => reply,
 } satisfies SessionOperation<{ refs: readonly string[]; bytes: number }, string[]>;
 
+export const readHeaders = {
+  script: scripts.readHeaders,
+  keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),
+  // No header is longer than 8 KiB: the lengths of its texts are limited.
+  args: () => [8191],
+  reply: (reply: string[]) => reply,
+} satisfies SessionOperation<{ refs: readonly string[] }, string[]>;
+
 export const readTimes = {
   script: scripts.readTimes,
   keys: (keys, { refs }) => refs.map((ref) => keys.session(ref)),

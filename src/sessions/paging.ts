@@ -27,6 +27,11 @@ export interface Page<Member = string> {
   readonly cursor: string;
 }
 
+/** Returns the cursor after all members whose score is `score` or more. No member sorts before the empty one. */
+export function cursorBefore(score: number): string {
+  return `${score} `;
+}
+
 /**
  * Walks a zset in the order of its scores, in pages of members. Each page begins at the cursor of the previous one. Ranks would
  * skip or repeat members when others are added or removed meanwhile.

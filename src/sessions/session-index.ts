@@ -16,7 +16,7 @@ import {
   tombstoneTtlOf,
 } from "./keys.js";
 import * as operations from "./operations.js";
-import { chunks, PAGE, type Part, prefetch, walk } from "./paging.js";
+import { chunks, PAGE, type Page, type PageOptions, type Part, prefetch, walk } from "./paging.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
 /** How long a wiper may work on a chunk that it has claimed, in ms. */
@@ -34,6 +34,9 @@ const CHANGED_AT_ONCE = 10;
 /** How often a change of all sessions of a user reads the index again, at most. */
 const MAX_PASSES = 10;
 
+/** How many reads of the index one page of headers takes, at most. More follow only if entries without a session were met. */
+export const MAX_READS = 10;
+
 /** If this many of the CHUNK entries of a sample have no session, the wiper checks the whole index. */
 const MANY_DEAD = 10;
 
@@ -43,6 +46,13 @@ export interface DatedEntry extends Entry {
   created: number;
   /** time of the last use, ms */
   la: number;
+}
+
+/** A page of sessions without their data. */
+export interface HeaderPage {
+  readonly sessions: StoredSession[];
+  /** Where the next page begins. Undefined if there are no more sessions. */
+  readonly next: string | undefined;
 }
 
 /** The result of ending all sessions that the index lists at one time. */
@@ -213,7 +223,12 @@ export class SessionIndex {
 
   /** Yields the entries of `active` since `since` (ms) in pages, latest first. */
   activeRefs(since: number, size: number): AsyncGenerator<operations.ActiveRef[], void> {
-    return walk(size, (page) => this.#connection.run(operations.pageActiveTimes, this.#keys, { ...page, since }));
+    return walk(size, (page) => this.activeRefsFrom(page, since));
+  }
+
+  /** Reads a page of these entries. The cursor may be that of another shard. */
+  activeRefsFrom(page: PageOptions, since: number): Promise<Page<operations.ActiveRef>> {
+    return this.#connection.run(operations.pageActiveTimes, this.#keys, { ...page, since });
   }
 
   /** Returns how many refs of `active` have a session, and removes the entries of the others. */
@@ -222,6 +237,50 @@ export class SessionIndex {
     const existing = await this.#countExisting(entries);
     if (existing < entries.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
     return existing;
+  }
+
+  /**
+   * Returns a page of all sessions without their data, last active first. It takes the same time at any depth, because it begins at a
+   * cursor. It may have fewer sessions than `limit` if the index has many entries without a session.
+   * @param cursor `next` of the previous page, a cursor of `cursorBefore`, or "" for the first page
+   */
+  async activeHeaders(cursor: string, limit: number): Promise<HeaderPage> {
+    await this.#registration.check();
+    const sessions: StoredSession[] = [];
+    let next = cursor;
+    for (let reads = 0; reads < MAX_READS && sessions.length < limit; reads++) {
+      const missing = limit - sessions.length;
+      const page = await this.#connection.run(operations.pageActive, this.#keys, {
+        cursor: next,
+        limit: missing,
+        since: 0,
+      });
+      sessions.push(...(await this.#readHeaders(page.members.map((ref) => ({ id: "", ref })))));
+      if (page.members.length < missing) return { sessions, next: undefined };
+      next = page.cursor;
+    }
+    return { sessions, next };
+  }
+
+  /** Returns a session without its data, and without touching it. Returns null if it does not exist. */
+  async header(ref: string): Promise<StoredSession | null> {
+    await this.#registration.check();
+    return (await this.#readHeaders([{ id: "", ref }]))[0] ?? null;
+  }
+
+  /** Returns sessions of a user without their data, newest first, and the number of the user's sessions. */
+  async headersOfUser(id: string, { offset, limit }: Part): Promise<{ sessions: StoredSession[]; total: number }> {
+    await this.#registration.check();
+    const found = await this.#datedEntriesOfUser(id);
+    const newest = await newestFirst(found);
+    const sessions = await this.#readHeaders(newest.slice(offset, offset + limit));
+    return { sessions: sessions.filter((session) => session.id === id), total: found.length };
+  }
+
+  /** Returns the number of sessions that were active since `since` (ms). */
+  async countSessions(since: number): Promise<number> {
+    await this.#registration.check();
+    return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.active, since, "+inf")));
   }
 
   /** Returns the number of users who were active since `since` (ms). */
@@ -445,17 +504,22 @@ export class SessionIndex {
 
   /** Yields the sessions of a user from an offset on, newest first. Data outside the part is not read. */
   async *#readNewestOfUser(id: string, { offset, limit }: Part): AsyncGenerator<StoredSession[], void> {
-    const found: DatedEntry[] = [];
-    for await (const entries of this.#userEntries(id)) {
-      for (const entry of await this.#dateEntries(id, entries)) found.push(entry);
-    }
-    const newest = await newestFirst(found);
+    const newest = await newestFirst(await this.#datedEntriesOfUser(id));
     // The loop goes on after the limit, because a session that ends before it is read is replaced by a later one.
     for (let at = offset; at < newest.length; ) {
       const entries = newest.slice(at, at + Math.min(PAGE, Math.max(CHUNK, limit)));
       at += entries.length;
       yield* this.#read(entries);
     }
+  }
+
+  /** Returns the existing sessions of a user, without their data, in the order of the index. */
+  async #datedEntriesOfUser(id: string): Promise<DatedEntry[]> {
+    const found: DatedEntry[] = [];
+    for await (const entries of this.#userEntries(id)) {
+      for (const entry of await this.#dateEntries(id, entries)) found.push(entry);
+    }
+    return found;
   }
 
   /** Reads when the sessions of a user's entries were created and last used, and removes the entries without a session. */
@@ -498,6 +562,22 @@ export class SessionIndex {
         if (at >= chunk.length) break;
       }
     }
+  }
+
+  async #readHeaders(entries: readonly Entry[]): Promise<StoredSession[]> {
+    return (await this.headers(entries)).filter((session) => session !== null);
+  }
+
+  /**
+   * Reads the sessions of index entries without their data, in the same order, and removes the stale entries. Returns null for an
+   * entry without a session.
+   */
+  async headers(entries: readonly Entry[]): Promise<(StoredSession | null)[]> {
+    const found = chunks(entries).map(async (chunk) => {
+      const refs = chunk.map(({ ref }) => ref);
+      return this.#decodeTexts(chunk, await this.#connection.run(operations.readHeaders, this.#keys, { refs }));
+    });
+    return (await Promise.all(found)).flat();
   }
 
   /** Reads the texts of the first of these sessions, at least one. */

@@ -32,10 +32,14 @@ export type Sessions = Pick<
 export type SessionLists = Pick<
   SessionIndex,
   | "active"
+  | "activeHeaders"
   | "activePages"
   | "announceLegacy"
   | "count"
+  | "countSessions"
   | "countUsers"
+  | "header"
+  | "headersOfUser"
   | "isEmpty"
   | "killAll"
   | "killUser"

@@ -4,7 +4,7 @@ import type { AppRegistration } from "./app-registry.js";
 import type { Entry } from "./keys.js";
 import type { ActiveRef } from "./operations.js";
 import { chunks, PAGE, type Part } from "./paging.js";
-import { type DatedEntry, newestFirst, type SessionIndex } from "./session-index.js";
+import { type DatedEntry, type HeaderPage, MAX_READS, newestFirst, type SessionIndex } from "./session-index.js";
 import type { StoredSession } from "./session-text.js";
 import type { SessionLists } from "./sessions.js";
 import { shardOf, shardOfUser } from "./shard.js";
@@ -62,9 +62,7 @@ export class ShardedIndex implements SessionLists {
     const shards = await this.#shardsOfUser(id);
     const [only, ...others] = shards;
     if (only !== undefined && others.length === 0) return only.ofUser(id, part);
-    const listed = await Promise.all(shards.map((shard) => allOf(shard.existingOfUser(id))));
-    const entries = await newestFirst<DatedEntry>(listed.flat());
-    return collect(this.#ofEntries(id, entries, part), part.bytes);
+    return collect(this.#ofEntries(id, await this.#newestOfUser(id, shards), part), part.bytes);
   }
 
   active(since: number, part: Part): Promise<StoredSession[]> {
@@ -78,10 +76,46 @@ export class ShardedIndex implements SessionLists {
     await this.#registration.check();
     const source: ActiveSource = {
       refs: (size) => this.#activeRefs(since, size),
-      countExisting: (refs) => sum(this.#group(refs).map(([shard, some]) => shard.countExisting(some))),
+      countExisting: (refs) => {
+        const groups = this.#group(refs, (ref) => ref);
+        return sum(groups.map(([shard, some]) => shard.countExisting(some)));
+      },
       read: (refs) => this.#read(refs.map((ref) => ({ id: "", ref }))),
     };
     yield* activePages(source, part);
+  }
+
+  /** The cursors are the same as in an app with one shard: a place in the order of all members, whichever shard they are in. */
+  async activeHeaders(cursor: string, limit: number): Promise<HeaderPage> {
+    await this.#registration.check();
+    const sessions: StoredSession[] = [];
+    let next = cursor;
+    for (let reads = 0; reads < MAX_READS && sessions.length < limit; reads++) {
+      const missing = limit - sessions.length;
+      const from = next;
+      const pages = this.#all().map((shard) => shard.activeRefsFrom({ cursor: from, limit: missing }, 0));
+      const found = (await Promise.all(pages)).flatMap(({ members }) => members).sort(byTime);
+      const page = found.slice(0, missing);
+      sessions.push(...(await this.#headers(page.map(({ ref }) => ({ id: "", ref })))));
+      const last = page.at(-1);
+      if (page.length < missing || last === undefined) return { sessions, next: undefined };
+      next = cursorOf(last);
+    }
+    return { sessions, next };
+  }
+
+  async header(ref: string): Promise<StoredSession | null> {
+    return this.#shards.at(shardOf(ref, this.#shards.count)).header(ref);
+  }
+
+  async headersOfUser(id: string, part: Part): Promise<{ sessions: StoredSession[]; total: number }> {
+    const entries = await this.#newestOfUser(id);
+    const sessions = await this.#headers(entries.slice(part.offset, part.offset + part.limit));
+    return { sessions: sessions.filter((session) => session.id === id), total: entries.length };
+  }
+
+  countSessions(since: number): Promise<number> {
+    return sum(this.#all().map((shard) => shard.countSessions(since)));
   }
 
   /** Returns the number of users. Each is counted once, also if sessions of the user are in several shards. */
@@ -148,14 +182,32 @@ export class ShardedIndex implements SessionLists {
     return (await this.indexesOfUser(id)).map((index) => this.#shards.at(index));
   }
 
-  /** Groups refs by their shards. */
-  #group(refs: readonly string[]): [shard: SessionIndex, refs: string[]][] {
-    const groups = new Map<number, string[]>();
-    for (const ref of refs) {
-      const index = shardOf(ref, this.#shards.count);
+  /** Returns the existing sessions of a user, newest first. */
+  async #newestOfUser(id: string, shards?: readonly SessionIndex[]): Promise<DatedEntry[]> {
+    const asked = shards ?? (await this.#shardsOfUser(id));
+    const listed = await Promise.all(asked.map((shard) => allOf(shard.existingOfUser(id))));
+    return newestFirst(listed.flat());
+  }
+
+  /** Reads the sessions of entries without their data, in the same order. */
+  async #headers(entries: readonly Entry[]): Promise<StoredSession[]> {
+    const found = new Map<Entry, StoredSession | null>();
+    const reads = this.#group(entries, ({ ref }) => ref).map(async ([shard, some]) => {
+      const headers = await shard.headers(some);
+      for (const [i, entry] of some.entries()) found.set(entry, headers[i] ?? null);
+    });
+    await Promise.all(reads);
+    return entries.map((entry) => found.get(entry) ?? null).filter((session) => session !== null);
+  }
+
+  /** Groups items by the shards of their refs. */
+  #group<Item>(items: readonly Item[], refOf: (item: Item) => string): [shard: SessionIndex, items: Item[]][] {
+    const groups = new Map<number, Item[]>();
+    for (const item of items) {
+      const index = shardOf(refOf(item), this.#shards.count);
       const group = groups.get(index);
-      if (group === undefined) groups.set(index, [ref]);
-      else group.push(ref);
+      if (group === undefined) groups.set(index, [item]);
+      else group.push(item);
     }
     return [...groups].map(([index, group]) => [this.#shards.at(index), group]);
   }
@@ -269,6 +321,18 @@ class Head<Item> {
   async close(): Promise<void> {
     await this.#pages.return();
   }
+}
+
+/** The order of pages by last activity. Redis sorts members of the same score by their bytes. */
+function byTime(a: ActiveRef, b: ActiveRef): number {
+  return b.time - a.time || Buffer.compare(Buffer.from(b.ref), Buffer.from(a.ref));
+}
+
+/** The cursor of an entry, as lua/include/cursor.lua makes it. */
+function cursorOf({ ref, time }: ActiveRef): string {
+  const encode = (character: string) =>
+    [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+  return `${time} ${ref.replace(/[%\u0080-\u{10ffff}]/gu, encode)}`;
 }
 
 /** The round, of several, in which a user is counted. */

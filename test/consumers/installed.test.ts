@@ -52,7 +52,7 @@ const esm = {
     me: "alice",
     stored: "bob",
     refusal: 'RedisSessions has no option "wip". Did you mean "wipe"?',
-    entries: [".", "./express-session", "./middleware", "./rest"],
+    entries: [".", "./dashboard", "./express-session", "./middleware", "./rest"],
   },
 };
 const commonjs = {

@@ -189,6 +189,7 @@ describe.each(compilers)("TypeScript $version", ({ version, folder, commonjs, mo
         same: true,
         store: 0,
         rest: "function",
+        dashboard: "function",
       });
     }
   });

@@ -112,7 +112,7 @@ describe("while the slot of a shard moves", () => {
       await sleep(2);
     }
     await moving;
-    expect(round).toBeGreaterThan(3);
+    expect(round).toBeGreaterThan(1);
     expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(64);
     expect(await rs.killall({ app })).toEqual({ kill: 64 });
   }, 30_000);

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { claimExpired, get, pageActive, pageExpiry, pageUserSessions, readTexts } from "../../src/lua/index.js";
+import {
+  claimExpired,
+  get,
+  pageActive,
+  pageExpiry,
+  pageUserSessions,
+  readHeaders,
+  readTexts,
+} from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
 
@@ -52,6 +60,24 @@ describe("read-texts", () => {
     expect(/cmdstat_getrange:calls=(\d+)/.exec(stats)?.[1]).toBe("4");
     // A group of eight was read with MGET before its sizes were known. Of 1 MB each, they blocked Redis for 40 ms.
     expect(stats).not.toMatch(/cmdstat_m?get:/);
+  });
+});
+
+describe("read-headers", () => {
+  const HEADER = '1000\n1\n1\n100\n1000\n"alice"\n"::1"\n';
+  const read = (sessions: readonly string[]) => t.run(readHeaders, sessions, [8191]);
+
+  test("replies a header, a tombstone or an empty string for each session, in the order of the keys", async () => {
+    await plant(t.db, { ref: "a", '"cart"': "3", '"name"': '"x"' });
+    await plant(t.db, { ref: "b" });
+    await t.db.set("c", ">new");
+    await t.db.lpush("list", "x");
+    expect(await read(["gone", "c", "list", "a", "b"])).toEqual(["", ">new", "", HEADER, HEADER]);
+  });
+
+  test("reads of 100 large sessions no more than their headers", async () => {
+    for (const ref of HUNDRED) await plant(t.db, { ref, '"text"': JSON.stringify("x".repeat(1_000_000)) });
+    expect(await read(HUNDRED)).toEqual(HUNDRED.map(() => HEADER));
   });
 });
 

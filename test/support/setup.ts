@@ -3,9 +3,10 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { needProgram } from "./packages.js";
 
-/** Runs once before all tests: embeds the Lua scripts, builds dist and ensures that redis-server is installed. */
+/** Runs once before all tests: embeds the Lua scripts and the dashboard's files, builds dist and ensures that redis-server is installed. */
 export async function setup(): Promise<void> {
   execFileSync(process.execPath, ["src/lua/embed.js"]);
+  execFileSync(process.execPath, ["src/dashboard/assets/embed.js"]);
   // tsc writes dist despite type errors. `npm run types` reports them.
   if (isDistOld()) spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]);
   await needProgram(
@@ -15,12 +16,15 @@ export async function setup(): Promise<void> {
   );
 }
 
-/** Whether a source file is newer than dist. Ignores the generated file, which is always newer. */
+/** Generated from other files, and therefore always newer than dist. */
+const GENERATED = [join("src", "lua", "index.ts"), join("src", "dashboard", "assets", "index.ts")];
+
+/** Whether a source file is newer than dist. */
 function isDistOld(): boolean {
   if (!existsSync("dist/index.js")) return true;
   const built = statSync("dist/index.js").mtimeMs;
   return readdirSync("src", { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((file) => join(file.parentPath, file.name))
-    .some((path) => path !== join("src", "lua", "index.ts") && statSync(path).mtimeMs > built);
+    .some((path) => !GENERATED.includes(path) && statSync(path).mtimeMs > built);
 }

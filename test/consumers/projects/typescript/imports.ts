@@ -1,6 +1,7 @@
 // Loads every entry point with import. Compiled with each module setting, and the output is run.
 import { Redis } from "ioredis";
 import Default, { type Created, RedisSessions, type Session, SessionError } from "ioredis-sessions";
+import { type DashboardOptions, dashboard } from "ioredis-sessions/dashboard";
 import { RedisStore, type RedisStoreOptions } from "ioredis-sessions/express-session";
 import { type Device, sessions } from "ioredis-sessions/middleware";
 import { rest } from "ioredis-sessions/rest";
@@ -16,6 +17,7 @@ const rs = new RedisSessions<{ n: number }>({ client, wipe: 0 });
 const auth = sessions({ rs, app: "webapp", secret: "keyboard cat keyboard cat keyboard cat" });
 const options: RedisStoreOptions = { client };
 const store: RedisStore = new RedisStore(options);
+const dashboardOptions: DashboardOptions = { rs, apps: ["webapp"], authorize: () => ({ role: "viewer", actor: 1 }) };
 const router = rest({ rs, authorize: false });
 const same: typeof RedisSessions = Default;
 
@@ -40,6 +42,7 @@ async function main(): Promise<void> {
       same: same === RedisSessions,
       store: store.listenerCount("connect"),
       rest: typeof router,
+      dashboard: typeof dashboard(dashboardOptions),
     }),
   );
   await rs.killall({ app: "webapp" });

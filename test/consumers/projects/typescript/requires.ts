@@ -1,6 +1,7 @@
 // Loads every entry point with import = require, if the output is CommonJS.
 import ioredis = require("ioredis");
 import RedisSessions = require("ioredis-sessions");
+import admin = require("ioredis-sessions/dashboard");
 import express = require("ioredis-sessions/express-session");
 import middleware = require("ioredis-sessions/middleware");
 import api = require("ioredis-sessions/rest");
@@ -12,6 +13,7 @@ const other: RedisSessions.RedisSessions = new RedisSessions.default({ client, w
 const auth = middleware.sessions({ rs, app: "webapp", secret: "keyboard cat keyboard cat keyboard cat" });
 const store: express.RedisStore = new express.RedisStore({ client });
 const router = api.rest({ rs, authorize: false });
+const dashboard = admin.dashboard({ rs, apps: ["webapp"], authorize: () => ({ role: "viewer", actor: 1 }) });
 
 class Own extends RedisSessions {}
 
@@ -29,6 +31,7 @@ rs.create({ app: "webapp", id: "alice", ip: "::1", d: { n: 1 } }, (_failed, crea
             same: one.constructor === other.constructor && new Own({ client, wipe: 0 }) instanceof RedisSessions,
             store: store.listenerCount("connect"),
             rest: typeof router,
+            dashboard: typeof dashboard,
           }),
         );
         rs.killall({ app: "webapp" }, () => client.disconnect());

@@ -1,0 +1,2 @@
+// What `require("ioredis-sessions/dashboard")` returns: the ES module itself.
+module.exports = require("../dist/dashboard/index.js");

@@ -1,0 +1,152 @@
+import { type Content, type Html, html } from "./html.js";
+
+/** The texts of the pages, in English. `{name}` is replaced by a value. */
+export const TEXTS = {
+  /** The language of the texts, for `<html lang>` and for numbers and times: a BCP 47 tag. */
+  lang: "en",
+  /** The name of the dashboard, on top of each page. */
+  title: "Sessions",
+  apps: "Apps",
+  overview: "Overview",
+  allSessions: "All sessions",
+  search: "User id or session ref",
+  find: "Find",
+  skip: "Skip to the content",
+  signedInAs: "{actor}, {role}",
+  viewer: "viewer",
+  support: "support",
+  admin: "admin",
+  live: "Live",
+
+  activeUsers: "Active users",
+  last5Minutes: "5 minutes",
+  lastHour: "hour",
+  lastDay: "24 hours",
+  inLast: "in the last {span}",
+  sessionsNow: "Sessions",
+  sessionsNowNote: "that have not ended",
+
+  chart: "When users were last seen",
+  chartNote:
+    "Each user counts once, in the hour of the last activity. Users whose sessions have all ended are not counted.",
+  chartBar: "{from}–{to} h ago: {users}",
+  chartStart: "24 h ago",
+  chartMiddle: "12 h ago",
+  chartEnd: "now",
+  hoursAgo: "Hours ago",
+  users: "Users",
+
+  browsers: "Browsers",
+  systems: "Devices",
+  sharesNote: "Of the {count} most recently active sessions.",
+  unknown: "Unknown",
+  others: "Others",
+
+  recentlyActive: "Recently active",
+  happening: "Sign-ins and ends",
+  happeningNone: "Nothing has happened since this page was opened.",
+  eventCreated: "{id} signed in",
+  eventEnded: "A session of {id} ended",
+  eventKilled: "A session of {id} was ended",
+  eventExpired: "A session of {id} expired",
+  eventReplaced: "A session of {id} was replaced",
+  eventLimit: "A session of {id} ended: too many sessions",
+  eventReused: "A session of {id} ended: an old token was used again",
+
+  user: "User",
+  device: "Device",
+  address: "Address",
+  signedIn: "Signed in",
+  lastSeen: "Last seen",
+  ends: "Ends if unused",
+  endsFixed: "Ends",
+  status: "Status",
+  action: "Action",
+  details: "Details",
+  never: "Never",
+  anonymous: "Not signed in",
+  you: "You",
+  impersonated: "Impersonated by {actor}",
+  unknownDevice: "Unknown device",
+
+  sessionCount: "Sessions: {count}",
+  noSessions: "No sessions",
+  noSessionsOfUser: "This user is signed in nowhere. Check the spelling: upper and lower case count.",
+  noSessionsInApp: "Nobody is signed in.",
+  newest: "Newest first",
+  mostRecent: "Most recently active first",
+  showUnusedFor: "Unused for at least",
+  any: "any time",
+  oneHour: "1 hour",
+  oneDay: "1 day",
+  oneWeek: "1 week",
+  first: "First page",
+  next: "Next page",
+  previous: "Previous page",
+  pages: "Pages",
+
+  session: "Session",
+  ref: "Ref",
+  lastAddress: "Last address",
+  lastDevice: "Last device",
+  authenticated: "Authenticated",
+  idleTimeout: "Idle timeout",
+  prolonged: "Prolonged by use",
+  yes: "Yes",
+  no: "No",
+  reads: "Reads",
+  writes: "Writes",
+  cookie: "Cookie is kept",
+  untilClosed: "Until the browser closes",
+  actor: "Impersonated by",
+  data: "Data",
+  noData: "No data",
+  dataCut: "The data is too long to show. These are its first {count} characters.",
+
+  end: "End…",
+  endSession: "End this session",
+  endSessionNote: "The browser of this session is signed out at once. Other sessions of {id} stay.",
+  endAll: "End all sessions…",
+  endAllOf: "End all sessions of {id}",
+  endAllNote: "The user is signed out everywhere at once.",
+  endApp: "End all sessions of the app…",
+  endAppOf: "End all sessions of {app}",
+  endAppNote: "Everybody is signed out at once. This cannot be undone.",
+  typeApp: "Type {app} to confirm",
+  typeAppWrong: "The typed name is not {app}. Nothing was ended.",
+  reason: "Reason",
+  reasonNote: "It is written to the audit log.",
+  confirm: "End",
+  cancel: "Cancel",
+  ended: "Ended sessions: {count}",
+  endedNone: "The session had ended already.",
+  notLogged: "The audit log could not be written. Tell the operators.",
+
+  notAllowed: "Not allowed",
+  notAllowedNote: "You may not use this page.",
+  notAllowedRole: "Your role may not do this.",
+  formExpired: "This form cannot be used",
+  formExpiredNote:
+    "It is too old, or it came from another site. Nothing was changed. Go back, reload the page, and try again.",
+  notFound: "Nothing here",
+  notFoundNote:
+    "The page does not exist, or it was opened in another browser. Addresses of users work only in the browser in which they were searched.",
+  sessionGone: "This session has ended",
+  sessionGoneNote: "It was ended or it has expired.",
+  redisAway: "Redis cannot be reached",
+  redisAwayNote: "Nothing can be shown or ended now. Nobody was signed out. Try again in a moment.",
+  failed: "Something went wrong",
+  failedNote:
+    "The operators find the error in the log of the server. If you were ending sessions, look whether they have ended.",
+  tryAgain: "Try again",
+  back: "Back to the overview",
+} as const;
+
+/** The texts of the dashboard by name. `{name}` in a text is replaced by a value. */
+export type DashboardTexts = { readonly [Name in keyof typeof TEXTS]: string };
+
+/** Fills the placeholders of a text. Unknown placeholders are kept. */
+export function fill(text: string, values: Readonly<Record<string, Content>>): Html {
+  const parts = text.split(/\{(\w+)\}/);
+  return html`${parts.map((part, i) => (i % 2 === 0 ? part : Object.hasOwn(values, part) ? values[part] : `{${part}}`))}`;
+}
