@@ -4,9 +4,9 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { median } from "./lib/measure.js";
+import { median, percentile } from "./lib/measure.js";
 import { dashboard, RedisSessions } from "./lib/product.js";
-import { startRedis } from "./lib/redis.js";
+import { longestInterruption, startRedis } from "./lib/redis.js";
 
 const COUNT = Number(process.argv[2] ?? 1_000_000);
 const ROUNDS = 20;
@@ -45,6 +45,8 @@ for (const [name, path] of Object.entries(pages)) {
   }
   const commands = (await redis.admin.slowlog("GET", 100_000)).map(([, , microseconds]) => microseconds);
   const [ms, max] = [median(times), Math.max(...times)].map((time) => time.toFixed(1));
-  console.log(`${name}: ${ms} ms (longest ${max}), longest command ${Math.max(...commands) / 1000} ms`);
+  const [almostAll, all] = [percentile(commands, 0.99), Math.max(...commands)].map((time) => (time / 1000).toFixed(1));
+  console.log(`${name}: ${ms} ms (longest ${max}); of its commands, 99 % take ${almostAll} ms (longest ${all})`);
 }
+console.log(`The machine itself was interrupted for up to ${await longestInterruption(5)} ms.`);
 process.exit();

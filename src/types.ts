@@ -121,6 +121,30 @@ export interface RedisSessionsOptions {
         stream: number;
       }
     | undefined;
+  /**
+   * Seconds that a session which was read stays in the memory of this process (near cache), where further reads find it
+   * without asking Redis. A change drops it, also one by another process that has a `cachetime` or `events`. A change by any
+   * other process shows after `cachetime` seconds. With a `cachetime`, the engine announces its changes. 0 caches nothing.
+   * Default 0.
+   */
+  cachetime?: number | undefined;
+  /** The maximum number of sessions in the near cache, at least 1. They also take at most 64 MiB. Default 5000. */
+  cachemax?: number | undefined;
+}
+
+/** The state of an engine's near cache. */
+export interface CacheStatus {
+  /** How many reads were answered from memory. */
+  hits: number;
+  /** How many reads had to ask Redis. A `get` with `fresh` is not counted. */
+  misses: number;
+  /** The number of sessions in memory. */
+  size: number;
+  /**
+   * Whether the subscription to changes is established, for each app whose sessions were read lately. Where it is not, nothing
+   * is cached. False before the first read, and without `cachetime`.
+   */
+  subscribed: boolean;
 }
 
 /** How many shards an app may have. */
@@ -279,6 +303,8 @@ export type Limits = Pick<CreateOptions, "ttl" | "absolute" | "maxPerUser" | "ov
 export type GetOptions = Which & {
   /** Whether the read is counted and prolongs the session. With false the session is not changed. Default true. */
   touch?: boolean | undefined;
+  /** Whether Redis must be asked, even if the near cache has the session. See `cachetime`. Default false. */
+  fresh?: boolean | undefined;
 };
 
 /** Options of `set`. If the session does not exist, nothing is written and the result is null. */

@@ -2,6 +2,8 @@
 
 export const MIDDLEWARE = "middleware on ioredis";
 export const MIDDLEWARE_ON_NODE_REDIS = "middleware on node-redis";
+/** With `cachetime: 30`. */
+export const MIDDLEWARE_CACHED = "middleware with a near cache";
 export const STORE = "RedisStore on ioredis";
 export const STORE_ON_NODE_REDIS = "RedisStore on node-redis";
 

@@ -6,6 +6,7 @@ import {
   CONNECT_REDIS,
   CONNECT_REDIS_ON_5,
   MIDDLEWARE,
+  MIDDLEWARE_CACHED,
   MIDDLEWARE_ON_NODE_REDIS,
   NO_SESSION,
   REDIS_SESSIONS,
@@ -56,8 +57,10 @@ function summary(run) {
     ["HTTP, read; write: middleware on ioredis", CONNECT_REDIS, http(MIDDLEWARE)],
     ["HTTP, read; write: middleware on node-redis", CONNECT_REDIS, http(MIDDLEWARE_ON_NODE_REDIS)],
     ["HTTP, read: middleware on ioredis", NO_SESSION, [`read: ${MIDDLEWARE}`]],
+    [`HTTP, read: ${MIDDLEWARE_CACHED}`, NO_SESSION, [`read: ${MIDDLEWARE_CACHED}`]],
     ["`create`; `get`; `set`; `kill`, one after the other", REDIS_SESSIONS, engine("one after the other")],
     ["`create`; `get`; `set`; `kill`, 1000 at once", REDIS_SESSIONS, engine("1000 at once")],
+    ["`get` from the near cache", REDIS_SESSIONS, ["get from the near cache, one after the other"]],
     ["`soid` of 100; `soapp` of 1000 sessions", REDIS_SESSIONS, ["soid of 100", "soapp of 1000"]],
     [
       "`wipe`; `killsoid`; `killall` of 100,000 sessions",

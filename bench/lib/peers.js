@@ -7,8 +7,8 @@ import { createClient as createClient5 } from "redis-5";
 const { default: RedisSessions4 } = createRequire(import.meta.url)("redis-sessions");
 
 /** redis-sessions 4, with its own namespace. */
-export function redisSessions4(port) {
-  return new RedisSessions4({ port, wipe: 0, namespace: "old" });
+export function redisSessions4(port, options) {
+  return new RedisSessions4({ port, wipe: 0, namespace: "old", ...options });
 }
 
 /** A connected client of node-redis 6. */

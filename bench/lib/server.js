@@ -22,6 +22,7 @@ const kinds = {
     app.get(["/read", "/write"], (_req, res) => res.json({ name: DATA.name, theme: DATA.theme }));
   },
   [names.MIDDLEWARE]: () => useMiddleware(ioredis()),
+  [names.MIDDLEWARE_CACHED]: () => useMiddleware(ioredis(), { cachetime: 30 }),
   [names.MIDDLEWARE_ON_NODE_REDIS]: async () => useMiddleware(await nodeRedis(redisPort)),
   [names.STORE]: () => useStore(new RedisStore({ client: ioredis() })),
   [names.STORE_ON_NODE_REDIS]: async () => useStore(new RedisStore({ client: await nodeRedis(redisPort) })),
@@ -76,8 +77,10 @@ class EmptyStore extends session.Store {
   }
 }
 
-function useMiddleware(client) {
-  app.use(sessions({ rs: new RedisSessions({ client }), app: APP, secret: "a secret of the bench, long enough" }));
+function useMiddleware(client, options) {
+  app.use(
+    sessions({ rs: new RedisSessions({ client, ...options }), app: APP, secret: "a secret of the bench, long enough" }),
+  );
   app.post("/login", async (req, res) => {
     await req.rs.create(`user${count++}`, { d: DATA });
     res.end();

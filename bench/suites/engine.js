@@ -1,5 +1,5 @@
 import { costOfCalls, NAMES } from "../lib/calls.js";
-import { atOnce, cost, inThousands, mapValues, medianCall, oneByOne, takeTurns } from "../lib/measure.js";
+import { atOnce, cost, inThousands, mapValues, median, medianCall, oneByOne, takeTurns } from "../lib/measure.js";
 import { EMPTY_SCRIPT, GET, REDIS_SESSIONS } from "../lib/names.js";
 import { redisSessions4 } from "../lib/peers.js";
 import { RedisSessions } from "../lib/product.js";
@@ -29,6 +29,7 @@ export async function engine({ rounds, quick, report }) {
   await sequential();
   await concurrent();
   await latency();
+  await nearCache();
   await lists();
   await masses();
 
@@ -75,6 +76,28 @@ export async function engine({ rounds, quick, report }) {
       }),
       peers: { [GET]: undefined },
     });
+  }
+
+  /** Reads of one session from the memory of the process. */
+  async function nearCache() {
+    await redis.admin.flushall();
+    const subjects = {
+      "ioredis-sessions": new RedisSessions({ client: redis.client(), wipe: 0, cachetime: 30 }),
+      [REDIS_SESSIONS]: redisSessions4(redis.port, { cachetime: 30 }),
+    };
+    await subjects[REDIS_SESSIONS].ping();
+    const turns = {};
+    for (const [name, rs] of Object.entries(subjects)) {
+      const { token } = await rs.create(newSession(0));
+      const get = () => rs.get({ app: APP, token });
+      await get();
+      turns[name] = () => cost(redis, () => oneByOne(quick ? 100_000 : 500_000, get));
+    }
+    const work = "get from the near cache, one after the other";
+    const figures = await takeTurns(rounds, turns);
+    compare(work, figures, 1);
+    report.limit({ work, unit: "µs", value: median(figures["ioredis-sessions"].map(({ time }) => time)), most: 2 });
+    for (const rs of Object.values(subjects)) rs.quit();
   }
 
   async function lists() {

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { load } from "../lib/load.js";
-import { cost, takeTurns } from "../lib/measure.js";
+import { cost, median, takeTurns } from "../lib/measure.js";
 import {
   CONNECT_REDIS,
   CONNECT_REDIS_8,
@@ -11,6 +11,7 @@ import {
   EMPTY_STORE,
   MEMORY_STORE,
   MIDDLEWARE,
+  MIDDLEWARE_CACHED,
   MIDDLEWARE_ON_NODE_REDIS,
   NO_SESSION,
   STORE,
@@ -33,6 +34,8 @@ const WORKS = [
       [MIDDLEWARE, MEMORY_STORE],
       [MIDDLEWARE, CONNECT_REDIS_SESSIONS],
       [MIDDLEWARE_ON_NODE_REDIS, CONNECT_REDIS],
+      [MIDDLEWARE_CACHED, NO_SESSION, 0.95],
+      [MIDDLEWARE_CACHED, MIDDLEWARE],
     ],
   },
   {
@@ -53,7 +56,11 @@ const CEILINGS = {
   [STORE_ON_NODE_REDIS]: EMPTY_STORE,
   [MIDDLEWARE]: NO_SESSION,
   [MIDDLEWARE_ON_NODE_REDIS]: NO_SESSION,
+  [MIDDLEWARE_CACHED]: NO_SESSION,
 };
+
+/** How many commands a client may send for a request, on average. */
+const MOST_COMMANDS = { [MIDDLEWARE_CACHED]: 0.05 };
 
 /** As many sessions as connections. */
 const CONNECTIONS = 50;
@@ -72,6 +79,11 @@ export async function http({ rounds, quick, report }) {
     report.figures(`HTTP, ${work}`, turns);
     for (const [ours, peer, goal] of rows) {
       report.faster({ work: `${work}: ${ours}`, turns, ours, peers: { [peer]: goal }, ceiling: CEILINGS[ours] });
+    }
+    for (const [kind, most] of Object.entries(MOST_COMMANDS)) {
+      if (turns[kind] === undefined) continue;
+      const value = median(turns[kind].map(({ commands }) => commands));
+      report.limit({ work: `${work}: ${kind}`, unit: "commands a request", value, most });
     }
   }
   for (const { child } of Object.values(servers)) {

@@ -6,6 +6,7 @@ import { AppRegistry } from "../sessions/app-registry.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
+import { NearCache } from "../sessions/near-cache.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
 import {
@@ -21,11 +22,12 @@ import {
 import type { SessionLists, Sessions } from "../sessions/sessions.js";
 import { shardOfUser, tagsOf } from "../sessions/shard.js";
 import { ShardedSessions } from "../sessions/sharded-sessions.js";
-import { createToken, MAX_SHARDS } from "../sessions/token.js";
+import { createToken, knownRefOf, MAX_SHARDS } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
   ActivityOptions,
+  CacheStatus,
   Callback,
   ConfirmOptions,
   Created,
@@ -112,6 +114,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #apps = new BoundedMap<Sessions>();
   readonly #registry: AppRegistry;
   readonly #wiper: Wiper;
+  /** Undefined without `cachetime`. */
+  readonly #cache: NearCache | undefined;
   /** Undefined until somebody listens. */
   #events: Events | undefined;
 
@@ -119,7 +123,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1, events = false } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1 } = options;
+    const { cachetime = 0, cachemax = 5000, events = cachetime > 0 } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
@@ -128,6 +133,8 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#nested = nested;
     this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
+    if (cachetime > 0) this.#cache = new NearCache(this.#connection, cachetime, cachemax);
+    warnOfMilliseconds(this, "RedisSessions: cachetime", cachetime, 86_400);
     this.#registry = new AppRegistry(this.#connection, namespace, shards);
     this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
     if (wipe > 0) this.#wiper.start(wipe);
@@ -194,12 +201,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#calls,
     "get",
     (checked, options) => {
-      const { app: name, token, ref, touch } = checked;
+      const { app: name, token, ref, touch, fresh } = checked;
       const app = this.#app(name);
-      const get = () => (token === undefined ? app.get(ref, touch) : app.find(token, touch));
+      const get = () => {
+        if (fresh) return token === undefined ? app.get(ref, touch) : app.find(token, touch);
+        return token === undefined ? app.getCached(ref, touch) : app.findCached(token, touch);
+      };
       return ifFixed("get", app, checked, options, get);
     },
     toSessionNow<Data>,
+    (options) => this.#recall(options),
   );
 
   readonly set: {
@@ -494,16 +505,31 @@ export class RedisSessions<Data extends object = DefaultData> {
     return deliver(this.#quitting, callback) as never;
   };
 
+  /** The state of the near cache. All is 0 and false without `cachetime`. */
+  get cache(): CacheStatus {
+    return this.#cache?.status ?? { hits: 0, misses: 0, size: 0, subscribed: false };
+  }
+
   async #quit(): Promise<void> {
     this.#wiper.stop();
     this.#events?.close();
     const deadline = this.#connection.deadline();
-    await this.#connection.close(deadline, this.#calls.close());
+    const calls = this.#calls.close().then(() => this.#cache?.close());
+    await this.#connection.close(deadline, calls);
     const own = this.#ownClient;
     if (own === undefined) return;
     // QUIT fails if Redis does not answer. Disconnect anyway.
     await this.#connection.within(deadline, () => own.quit()).catch(() => {});
     own.disconnect();
+  }
+
+  /** Answers a `get` from the near cache without the checks, if it has the options of nearly every call. */
+  #recall(options: GetOptions): Session<Data> | undefined {
+    if (this.#cache === undefined) return undefined;
+    for (const name in options) if (name !== "app" && name !== "token") return undefined;
+    const ref = knownRefOf(options.token);
+    const stored = ref === undefined ? undefined : this.#cache.take(options.app, ref, true);
+    return stored && toSession<Data>(stored, Date.now());
   }
 
   /** @throws SessionError `invalidValue` without the option `events`, `unavailable` after `quit` */
@@ -559,8 +585,12 @@ export class RedisSessions<Data extends object = DefaultData> {
   #open(name: string, shards: number): Sessions {
     const registration = this.#registry.of(name);
     const open = (tag: string) =>
-      new AppSessions(this.#connection, new Keys(this.#namespace, name, this.#maxEvents, tag), registration, () =>
-        this.#events?.feed.prepare(name),
+      new AppSessions(
+        this.#connection,
+        new Keys(this.#namespace, name, this.#maxEvents, tag),
+        registration,
+        () => this.#events?.feed.prepare(name),
+        this.#cache,
       );
     return shards === 1 ? open(name) : new ShardedSessions(name, shards, registration, open);
   }

@@ -38,12 +38,14 @@ export function deliver<Result>(
  * Creates a method from a function that takes the checked options, and as its second argument the options as passed in. A
  * refused option, or an error that the function throws, becomes a rejection or the callback's error.
  * @param convert turns the value of the function's promise into the method's result
+ * @param recall returns a result that is known already, or undefined. It gets the options as passed in, before any check
  */
 export function method<Name extends MethodName, Options extends object, Raw, Result = Raw>(
   calls: OpenCalls,
   name: Name,
   answer: (checked: Checked<Name>, options: Options) => Promise<Raw>,
   convert?: (raw: Raw) => Result,
+  recall?: (options: Options) => Result | undefined,
 ): Method<Options, Result> {
   const run = (options: Options) => {
     const checked = checkMethodOptions(name, options);
@@ -61,7 +63,11 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
       calls.admit();
       // A call without options is refused for its first missing option.
       const passed = options ?? ({} as Options);
-      result = isTracing() ? traced(name, appOf(passed), () => run(passed)) : run(passed);
+      if (isTracing()) result = traced(name, appOf(passed), () => run(passed));
+      else {
+        const known = recall?.(passed);
+        result = known === undefined ? run(passed) : Promise.resolve(known);
+      }
     } catch (error) {
       result = Promise.reject(error);
       // With a callback in the place of the options, only the callback can learn that they are missing.

@@ -146,7 +146,7 @@ const CHECKS = {
     overflow: ({ overflow }) => checkOverflow(overflow),
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
-  get: { app, ...which, touch },
+  get: { app, ...which, touch, fresh: ({ fresh }) => checkBoolean("fresh", fresh ?? false) },
   set: { app, ...which, ref: checkWritable("set"), d: ({ d }) => checkData(d), nested, touch },
   increment: {
     app,
@@ -335,6 +335,8 @@ const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: R
   maxBytes: anInteger(1),
   maxKeys: anInteger(1),
   shards: aShardCount,
+  cachetime: anInteger(0),
+  cachemax: anInteger(1),
   events: {
     be: "a boolean or { stream }, where stream is an integer >= 1",
     test: (value) => aBoolean.test(value) || (anObject.test(value) && hasOnlyStream(value as object)),
@@ -376,6 +378,11 @@ export function checkEngineOptions(options: RedisSessionsOptions): void {
   const { wipe = 0, timeout = 0 } = options;
   if (wipe * 1000 > MAX_TIMER || timeout > MAX_TIMER) {
     throw invalidValue("RedisSessions: wipe (seconds) and timeout (milliseconds) must be less than 24.8 days");
+  }
+  if (options.cachetime && options.events === false) {
+    throw invalidValue(
+      "RedisSessions: cachetime needs events, because other processes must hear of changes. Leave events out",
+    );
   }
   if ("client" in options && options.client === undefined) {
     throw invalidValue("RedisSessions: client is undefined. Leave it out to open a connection to port and host");

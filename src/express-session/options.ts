@@ -19,6 +19,13 @@ export interface RedisStoreOptions {
    * iovalkey. Pass this, or `rs` and `app`.
    */
   client?: Client | undefined;
+  /**
+   * With `client`: seconds that a session which was read stays in the memory of this process, see the engine's option of that
+   * name. With `rs`, it belongs to the engine. Default 0: nothing is cached.
+   */
+  cachetime?: number | undefined;
+  /** With `client`: the maximum number of sessions in memory, at least 1. Default 5000. */
+  cachemax?: number | undefined;
   /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
   /**
@@ -163,15 +170,17 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
     maxBytes: anInteger(1),
     maxKeys: anInteger(1),
     userId: aFunction,
+    cachetime: anInteger(0),
+    cachemax: anInteger(1),
   });
-  const { client, rs, app, shards } = options;
+  const { client, rs, app } = options;
   if ((client === undefined) === (rs === undefined)) {
     throw invalidValue("RedisStore takes a client (of node-redis, ioredis or iovalkey), or rs (an engine) and app");
   }
-  if (rs !== undefined && shards !== undefined) {
+  const ofEngine = (["cachetime", "cachemax", "shards"] as const).find((name) => options[name] !== undefined);
+  if (rs !== undefined && ofEngine !== undefined) {
     throw invalidValue(
-      "RedisStore: shards belongs to the engine",
-      `pass it there: new RedisSessions({ shards: ${shards} })`,
+      `RedisStore: with rs, ${ofEngine} belongs to the engine: rs: new RedisSessions({ ${ofEngine} })`,
     );
   }
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");

@@ -235,7 +235,9 @@ export class SessionTracker {
 
   #read(sid: string): Promise<StoredSession | null> {
     const ref = this.#refs.of(sid);
-    return this.#writer.queue.add(ref, "", () => this.#sessions.get(ref, this.#readingProlongs, READ_TOUCH_INTERVAL));
+    return this.#writer.queue.add(ref, "", () =>
+      this.#sessions.getCached(ref, this.#readingProlongs, READ_TOUCH_INTERVAL),
+    );
   }
 
   /**

@@ -75,9 +75,9 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
+    const { client, cachetime, cachemax, shards } = options;
+    const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax, shards });
     warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
-    const { client, shards } = options;
-    const rs = options.rs ?? new RedisSessions({ client: client as Client, ...(shards !== undefined && { shards }) });
     const { connection, sessions, listen, shards: count } = internalsOf(rs);
     if (count > 1 && settings.limits.maxPerUser !== undefined) {
       throw invalidValue(

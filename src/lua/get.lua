@@ -2,14 +2,15 @@
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6..  the sessions
--- ARGV   1    touch interval: a session is touched if its last use is at least this long ago, ms; empty to write nothing
+-- ARGV   1    touch interval: a session is touched if its last use is at least this long ago, ms; empty to write nothing.
+--               With "+" in front, the flag " left=" is wanted
 --        2..  for each session:
 --               ref; to record where the session is used, followed by ip and device, each as JSON with a line feed in front
 --               (empty if unknown)
 --               now, ms of the caller's clock
 -- Reply  for each session its text as it was before this read, but with the flag `skew` of a touch; or the tombstone; see
 --        include/session.lua. It has the additional flag " moved" if this read has recorded another ip or device than those of
---        the last use.
+--        the last use. If wanted, it has the additional flag " left=<PTTL after this read, ms>".
 --        "" if there is neither
 --        -2 if the call was skipped, see include/work.lua
 --        an array with the header lines if the text is larger than a script reads, see include/read.lua
@@ -54,6 +55,7 @@ local function write_reads(session, la, r, count, text, from, ttl_ms)
   end
 end
 
+-- Lua reads "+1000" as 1000, and "+" as no number.
 local touch_interval = tonumber(ARGV[1])
 local touched = {}
 
@@ -79,14 +81,25 @@ for i = 1, #replies do
     replies[i] = reply_of(text or '')
   end
 end
+local tells_left = string.byte(ARGV[1]) == 43
 -- Most requests to a busy session end here. The functions below are created only if a session is touched.
-if #touched == 0 then return replies[2] and replies or replies[1] end
+if #touched == 0 and not tells_left then return replies[2] and replies or replies[1] end
 
 --@include parse
 --@include next-ttl
 --@include skew
 --@include write-flags
 --@include record-uses
+
+-- Adds a flag to a reply that is a text, or the header of a large one.
+local function add_flag(i, flag)
+  local reply = replies[i]
+  local text = type(reply) == 'table' and reply[1] or reply
+  local header, from = match(text or '', '^(%d+\n%d+\n%d+\n[^\n]*)()')
+  if not header then return end
+  text = header .. flag .. string.sub(text, from)
+  replies[i] = type(reply) == 'table' and { text } or text
+end
 
 -- `prolonged` contains the texts with the flag `skew` that this run has written.
 local uses, earlier_reads, prolonged = {}, {}, {}
@@ -114,16 +127,11 @@ for _, touch in ipairs(touched) do
   uses[#uses + 1] = { id, ref, now, la }
   if origin ~= '' and type(written) ~= 'table' then
     --@include note-use
-    if note_use(session, text, now, origin) then
-      local reply = replies[i]
-      local header, from = string.match(type(reply) == 'table' and reply[1] or reply, '^(%d+\n%d+\n%d+\n[^\n]*)()')
-      if type(reply) == 'table' then
-        replies[i] = { header .. ' moved' .. string.sub(reply[1], from) }
-      else
-        replies[i] = header .. ' moved' .. string.sub(reply, from)
-      end
-    end
+    if note_use(session, text, now, origin) then add_flag(i, ' moved') end
   end
 end
 record_uses(uses)
+if tells_left then
+  for i = 1, #replies do add_flag(i, ' left=' .. format('%.0f', redis.call('PTTL', KEYS[5 + i]))) end
+end
 return replies[2] and replies or replies[1]

@@ -439,10 +439,10 @@ export class RequestSession<Data extends object> {
     const { token } = current;
     const use = touch ? this.#context.useOf(this.#req) : undefined;
     const origin = use && encodeUse(use);
-    const find = (): ReturnType<typeof sessions.find> =>
+    const find = (): ReturnType<typeof sessions.findCached> =>
       token === this.#issued
-        ? sessions.get(refOf(token), touch, undefined, origin)
-        : sessions.find(token, touch, origin);
+        ? sessions.getCached(refOf(token), touch, undefined, origin)
+        : sessions.findCached(token, touch, origin);
     const found = await (isTracing() ? traced("get", current.app, find) : find());
     const session = found instanceof StoredSession ? toSession<Data>(found, Date.now()) : null;
     if (use !== undefined && session !== null && (found as StoredSession).hasMoved) {

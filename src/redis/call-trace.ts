@@ -18,6 +18,12 @@ export function currentTrace(): CallTrace | undefined {
   return channel.hasSubscribers ? current.getStore() : undefined;
 }
 
+/** Notes that the call under way was answered by the near cache. */
+export function noteCached(): void {
+  const trace = currentTrace();
+  if (trace !== undefined) trace.cached = true;
+}
+
 /**
  * Makes a call and publishes its trace. Call it only if isTracing().
  * @param method the name of the method, for example "get" or "RedisStore.get"

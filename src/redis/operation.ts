@@ -44,6 +44,8 @@ export interface Operation<Keys extends AppKeys, Input extends OperationInput, O
   readonly common?: number;
   /** Whether the script may leave calls of a run undone, except the first one. */
   readonly mayLeaveUndone?: true;
+  /** The refs of the sessions that the script may change or end, for the near cache. Absent if it changes none. */
+  readonly changes?: (input: Input) => readonly string[];
   /** `keys` and `args` must return a new array each time, because a run appends to it. */
   keys(keys: Keys, input: Input): string[];
   args(input: Input): (string | number)[];

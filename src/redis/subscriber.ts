@@ -1,3 +1,4 @@
+import { endOfRound } from "../util/real-timers.js";
 import { warnOnce } from "../util/warn-once.js";
 import type { RedisClient, SubscriberConnection } from "./client.js";
 import { isReply } from "./gate.js";
@@ -175,7 +176,10 @@ class Link {
       },
       () => {},
     );
-    this.#timer = setTimeout(() => {
+    this.#timer = setTimeout(async () => {
+      // After a stall of the event loop the timer comes first, and the answer is read in this round.
+      await endOfRound();
+      if (this.#connection !== connection) return;
       if (isAnswered) this.#beat(connection);
       else this.#lost();
     }, HEARTBEAT);

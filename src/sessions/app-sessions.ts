@@ -1,12 +1,15 @@
 import { isOutage, isOutOfMemory, SessionError, tooManySessions } from "../errors.js";
+import { noteCached } from "../redis/call-trace.js";
 import type { Connection } from "../redis/connection.js";
 import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
+import { type AppConnection, WatchedConnection } from "./app-connection.js";
 import type { AppRegistration } from "./app-registry.js";
 import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
+import type { NearCache } from "./near-cache.js";
 import * as operations from "./operations.js";
 import { prefetch } from "./paging.js";
 import { SessionIndex } from "./session-index.js";
@@ -31,7 +34,8 @@ type FullUser = Pick<LimitedSession, "id" | "maxPerUser" | "overflow">;
 
 /** Reads and changes single sessions of one app by ref. The engine and the adapters must have validated the input. */
 export class AppSessions {
-  readonly #connection: Connection;
+  readonly #connection: AppConnection;
+  readonly #cache: NearCache | undefined;
   readonly #keys: Keys;
   readonly #large: LargeSessions;
   readonly #families: Families;
@@ -42,20 +46,26 @@ export class AppSessions {
   /** Lists, counts and ends many sessions at once. */
   readonly index: SessionIndex;
 
-  /** @param prepare is called before a session is created; returns undefined if there is nothing to wait for */
+  /**
+   * @param prepare is called before a session is created; returns undefined if there is nothing to wait for
+   * @param cache undefined without cachetime
+   */
   constructor(
     connection: Connection,
     keys: Keys,
     registration: AppRegistration,
     prepare: () => Promise<void> | undefined,
+    cache?: NearCache,
   ) {
-    this.#connection = connection;
+    const watched = cache === undefined ? connection : new WatchedConnection(connection, cache.write);
+    this.#connection = watched;
     this.#keys = keys;
-    this.#large = new LargeSessions(connection, keys);
-    this.#families = new Families(connection, keys);
+    this.#large = new LargeSessions(watched, keys);
+    this.#families = new Families(watched, keys);
     this.#registration = registration;
     this.#prepare = prepare;
-    this.index = new SessionIndex(connection, keys, registration, (ref) => this.get(ref, false));
+    this.#cache = cache;
+    this.index = new SessionIndex(watched, keys, registration, (ref) => this.get(ref, false));
   }
 
   /**
@@ -171,6 +181,11 @@ export class AppSessions {
     return this.#get(refOf(token), touch, 1000, origin, this.#families.use(token, touch));
   }
 
+  /** As `find`, but may answer from the near cache. */
+  findCached(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
+    return this.#take(refOf(token), touch, origin) ?? this.find(token, touch, origin);
+  }
+
   /** Returns the ref of a token's session, whose token may have been rotated; the token's own ref if there is no session. */
   async currentRef(token: string): Promise<string> {
     const found = await this.find(token, false);
@@ -187,6 +202,22 @@ export class AppSessions {
     return this.#get<null>(ref, touch, touchInterval, origin);
   }
 
+  /** As `get`, but may answer from the near cache. */
+  getCached(ref: string, touch: boolean, touchInterval?: number, origin?: string): Promise<StoredSession | null> {
+    return this.#take(ref, touch, origin) ?? this.get(ref, touch, touchInterval, origin);
+  }
+
+  /** Returns a session of the near cache. Returns undefined if Redis must be asked. */
+  #take(ref: string, touch: boolean, origin: string | undefined): Promise<StoredSession> | undefined {
+    const cached = this.#cache?.take(this.#keys.app, ref, touch, origin);
+    if (cached === undefined) {
+      this.#cache?.noteMiss();
+      return undefined;
+    }
+    noteCached();
+    return Promise.resolve(cached);
+  }
+
   #get<Absent>(
     ref: string,
     touch: boolean,
@@ -199,7 +230,10 @@ export class AppSessions {
       ref,
       (at, deadline) => {
         const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
-        return this.#connection.run(operations.get, this.#keys, input, deadline);
+        if (this.#cache === undefined) return this.#connection.run(operations.get, this.#keys, input, deadline);
+        return this.#cache.read(this.#keys, input, (one) =>
+          this.#connection.run(operations.get, this.#keys, one, deadline),
+        );
       },
       (found, at, deadline) => this.#completed(found, at, deadline),
       byToken,

@@ -1,6 +1,6 @@
-import type { Connection } from "../redis/connection.js";
 import { toList } from "../redis/reply.js";
 import type { EndReason } from "../types.js";
+import type { AppConnection } from "./app-connection.js";
 import type { Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import type { StoredSession, Tombstone } from "./session-text.js";
@@ -44,10 +44,10 @@ export interface ByToken<Absent> {
  * token. Each family has a record in Redis from its first rotation on.
  */
 export class Families {
-  readonly #connection: Connection;
+  readonly #connection: AppConnection;
   readonly #keys: Keys;
 
-  constructor(connection: Connection, keys: Keys) {
+  constructor(connection: AppConnection, keys: Keys) {
     this.#connection = connection;
     this.#keys = keys;
   }
@@ -163,4 +163,14 @@ function isRenewalDue({ ttl, la, no_resave, absoluteEnd }: StoredSession): boole
   if (no_resave || Number.isFinite(absoluteEnd)) return false;
   const period = ttl * 500;
   return Math.floor(Date.now() / period) !== Math.floor(la / period);
+}
+
+/**
+ * Returns for how long no use of a session prolongs the record of its family, in ms, if the session was just used. A session that
+ * is served from memory for longer than that would lose the record.
+ */
+export function timeToRenewal({ ttl, no_resave, absoluteEnd, isRotated }: StoredSession, now: number): number {
+  if (!isRotated || no_resave || ttl === 0 || Number.isFinite(absoluteEnd)) return Number.POSITIVE_INFINITY;
+  const period = ttl * 500;
+  return period - (now % period);
 }

@@ -1,9 +1,9 @@
 import { nanoid } from "nanoid";
 import { inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
-import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import type { Incremented } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
+import type { AppConnection } from "./app-connection.js";
 import { ANONYMOUS, type Keys } from "./keys.js";
 import * as operations from "./operations.js";
 import { decode, padNumber, reserve, type StoredSession, Tombstone, valueIn } from "./session-text.js";
@@ -52,12 +52,12 @@ export interface HeaderChange {
  * not changed since it was read. If it has changed, the procedure is repeated.
  */
 export class LargeSessions {
-  readonly #connection: Connection;
+  readonly #connection: AppConnection;
   readonly #keys: Keys;
   /** Changes by ref. Concurrent changes of one session would make each other repeat. */
   readonly #queue = new KeyedQueue();
 
-  constructor(connection: Connection, keys: Keys) {
+  constructor(connection: AppConnection, keys: Keys) {
     this.#connection = connection;
     this.#keys = keys;
   }

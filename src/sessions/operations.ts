@@ -38,11 +38,13 @@ export interface UserAndTtl {
   maxPerUser?: number | undefined;
 }
 
-interface Reading extends Timed {
+export interface ReadInput extends Timed {
   /** ms after the last use, after which the session is touched again; null to write nothing */
   touchInterval: number | null;
   /** Where the session is used, in the form of encodeOrigin(); undefined to record nothing. */
   origin?: string | undefined;
+  /** Whether the reply must tell how long the session lives, for the near cache. */
+  tellsLeft?: boolean;
 }
 
 export interface Writing extends Timed {
@@ -60,7 +62,7 @@ export interface Increment {
   path: string;
 }
 
-interface Touching extends Timed {
+export interface Touching extends Timed {
   /** the new ttl, seconds; undefined to keep it */
   ttl: number | undefined;
 }
@@ -236,6 +238,11 @@ export function touchedIfDue<Found>(found: Found, now: number, interval: number 
   return found;
 }
 
+/** The sessions that an operation on one session changes. */
+function one({ ref }: ByRef): readonly string[] {
+  return [ref];
+}
+
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
   return [...keys.index, ...refs.map((ref) => keys.session(ref))];
 }
@@ -281,17 +288,18 @@ export const get = {
   common: 1,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
-  args: ({ ref, now, touchInterval, origin }) => [
-    touchInterval ?? "",
+  args: ({ ref, now, touchInterval, origin, tellsLeft }) => [
+    tellsLeft ? `+${touchInterval ?? ""}` : (touchInterval ?? ""),
     origin === undefined ? ref : `${ref}\n${origin}`,
     now,
   ],
   reply: (reply: string | null | [header: string], { ref, now, touchInterval }) =>
     foundOf(reply, ref, now, touchInterval),
-} satisfies SessionOperation<Reading, StoredSession | Tombstone | LargeSession | null>;
+} satisfies SessionOperation<ReadInput, StoredSession | Tombstone | LargeSession | null>;
 
 export const confirm = {
   script: scripts.confirm,
+  changes: one,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, now }) => [ref, now],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
@@ -302,6 +310,7 @@ export const confirm = {
 
 export const set = {
   script: scripts.set,
+  changes: one,
   common: 2,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
@@ -313,6 +322,7 @@ export const set = {
 
 export const increment = {
   script: scripts.increment,
+  changes: one,
   common: 2,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
@@ -336,6 +346,7 @@ export const increment = {
 
 export const touch = {
   script: scripts.touch,
+  changes: one,
   common: 0,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
@@ -350,6 +361,7 @@ const REPLACED: readonly Replaced[] = ["present", "ended", "written"];
 
 export const replace = {
   script: scripts.replace,
+  changes: one,
   keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
     mode === "absent" || mode === "once" ? keys.barred(id) : keys.rotated(ref),
@@ -374,6 +386,7 @@ export const replace = {
 
 export const exchange = {
   script: scripts.exchange,
+  changes: one,
   keys: (keys, { ref, to }) => [...indexAndSessions(keys, ref), to],
   args: ({ ref, now, use, read, size, maxPerUser }) => [
     ref,
@@ -392,6 +405,7 @@ export const exchange = {
 
 export const update = {
   script: scripts.update,
+  changes: one,
   common: 2,
   mayLeaveUndone: true,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
@@ -413,6 +427,7 @@ export const update = {
 
 export const kill = {
   script: scripts.kill,
+  changes: one,
   common: 1,
   keys: (keys, { ref }) => indexAndSessions(keys, ref),
   args: ({ ref, tombstoneTtl }) => [tombstoneTtl, ref],
@@ -421,6 +436,7 @@ export const kill = {
 
 export const rotate = {
   script: scripts.rotate,
+  changes: ({ ref, to }) => [ref, to],
   keys: (keys, { ref, to, family }) => [
     ...indexAndSessions(keys, ref, to),
     keys.rotated(ref),
@@ -445,6 +461,7 @@ export const rotate = {
 
 export const see = {
   script: scripts.see,
+  changes: one,
   keys: (keys, { ref, name, before }) => [
     keys.session(ref),
     keys.family(name),
@@ -456,6 +473,7 @@ export const see = {
 
 export const endReused = {
   script: scripts.endReused,
+  changes: one,
   keys: (keys, { ref, familyName, reused }) => [
     ...indexAndSessions(keys, ref),
     keys.family(familyName),
@@ -467,6 +485,7 @@ export const endReused = {
 
 export const killMany = {
   script: scripts.killMany,
+  changes: ({ entries }) => entries.map(({ ref }) => ref),
   keys: (keys, { entries, except }) => [
     ...keys.index,
     except === undefined ? keys.active : keys.session(except),

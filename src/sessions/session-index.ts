@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/time-slice.js";
 import { type ActiveSource, activePages, collect } from "./active-pages.js";
+import type { AppConnection } from "./app-connection.js";
 import type { AppRegistration } from "./app-registry.js";
 import {
   ANONYMOUS,
@@ -68,7 +68,7 @@ interface Pass {
 
 /** Lists, counts and ends an app's sessions through its index, in chunks. The input must have been validated. */
 export class SessionIndex {
-  readonly #connection: Connection;
+  readonly #connection: AppConnection;
   readonly #keys: Keys;
   readonly #registration: AppRegistration;
   readonly #find: (ref: string) => Promise<StoredSession | null>;
@@ -77,7 +77,7 @@ export class SessionIndex {
 
   /** @param find reads one session without touching it, and follows redirects */
   constructor(
-    connection: Connection,
+    connection: AppConnection,
     keys: Keys,
     registration: AppRegistration,
     find: (ref: string) => Promise<StoredSession | null>,

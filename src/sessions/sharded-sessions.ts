@@ -44,6 +44,14 @@ export class ShardedSessions implements Sessions {
     return this.#of(args[0]).get(...args);
   }
 
+  findCached(...args: Args<"findCached">) {
+    return this.#of(args[0]).findCached(...args);
+  }
+
+  getCached(...args: Args<"getCached">) {
+    return this.#of(args[0]).getCached(...args);
+  }
+
   currentRef(token: string) {
     return this.#of(token).currentRef(token);
   }

@@ -62,6 +62,11 @@ export function familyOf(token: string): string {
   return hashText(token.slice(0, FAMILY_LENGTH));
 }
 
+/** Returns the ref of a token that refOf() was called for lately, so that it is no malformed one. */
+export function knownRefOf(token: unknown): string | undefined {
+  return refs.get(token as string);
+}
+
 /** Returns a token's ref, under which Redis stores the session. */
 export function refOf(token: string): string {
   let ref = refs.get(token);

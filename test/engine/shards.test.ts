@@ -351,3 +351,21 @@ describe("events", () => {
     await rs.quit();
   });
 });
+
+describe("the near cache", () => {
+  test("has sessions of all shards, and drops each when another process changes it", async () => {
+    const [rs, other] = [0, 1].map(
+      () => new RedisSessions({ client: t.redis.client(), wipe: 0, shards: 16, cachetime: 30 }),
+    ) as [RedisSessions, RedisSessions];
+    const ids = Array.from({ length: 16 }, (_, shard) => userIn(shard, 16));
+    const created = await Promise.all(ids.map((id) => rs.create({ app, id, ip: "::1", d: { n: 1 } })));
+    const read = () => Promise.all(created.map(({ token }) => rs.get({ app, token })));
+    await expect.poll(async () => (await read()) && rs.cache.size, { timeout: 10_000 }).toBe(16);
+    expect(await t.redis.watch(read)).toEqual([]);
+    await Promise.all(created.map(({ token }) => other.set({ app, token, d: { n: 2 } })));
+    await expect.poll(async () => (await read()).map((one) => one?.d?.n)).toEqual(Array(16).fill(2));
+    await other.killsoid({ app, id: ids[7] as string });
+    await expect.poll(async () => (await read())[7]).toBeNull();
+    await Promise.all([rs.quit(), other.quit()]);
+  });
+});

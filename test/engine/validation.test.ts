@@ -7,7 +7,7 @@ const t = useEngine();
 type Alias = "killAll" | "killUser" | "userSessions" | "activeSessions";
 type MethodName = Exclude<
   keyof RedisSessions,
-  "ping" | "quit" | "wipe" | "sessions" | "events" | "on" | "once" | "off" | Alias
+  "ping" | "quit" | "wipe" | "sessions" | "cache" | "events" | "on" | "once" | "off" | Alias
 >;
 type Refusal = [what: string, options: unknown, message: string];
 
@@ -130,7 +130,7 @@ const refusals: Record<MethodName, Refusal[]> = {
     [
       "a token in the place of a name",
       { app, ref, [token]: true },
-      "get has no such option. It takes app, token, ref, touch.",
+      "get has no such option. It takes app, token, ref, touch, fresh.",
     ],
     ["a misspelt touch", { app, ref, tuch: false }, 'get has no option "tuch". Did you mean "touch"?'],
   ],

@@ -16,7 +16,9 @@ storeContract("RedisStore with 16 shards", () => open());
 storeContract("RedisStore with 4 shards and hashed ids", () => t.store({ shards: 4, hashIds: true }));
 
 test("refuses shards together with an engine, which has that option", () => {
-  expect(() => t.store({ rs: t.rs, app: "webapp", shards: 16 })).toThrow("RedisStore: shards belongs to the engine");
+  expect(() => t.store({ rs: t.rs, app: "webapp", shards: 16 })).toThrow(
+    "RedisStore: with rs, shards belongs to the engine: rs: new RedisSessions({ shards })",
+  );
   expect(() => open({ shards: 5 })).toThrow(/shards must be 1, 2, 4, 8, 16 or 32/);
 });
 

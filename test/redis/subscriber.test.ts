@@ -136,6 +136,20 @@ describe("on one server", () => {
     });
   });
 
+  test("survives a stall of the event loop, in which the sign of life came", async () => {
+    const heard = hear(db);
+    await established(heard);
+    // The second PING is sent after a second. Its answer is due after another one.
+    await sleep(800);
+    redis.pause();
+    await sleep(900);
+    redis.resume();
+    for (const start = performance.now(); performance.now() - start < 600; );
+    await sleep(50);
+    expect(heard.log.map(([what]) => what)).toEqual(["established"]);
+    heard.subscriber.close();
+  });
+
   test("survives a restart of the server", async () => {
     const client = openClient("ioredis 6", redis.port);
     opened.push(client);

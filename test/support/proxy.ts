@@ -7,6 +7,10 @@ export interface TestProxy {
   readonly port: number;
   /** Discards all data of the open connections from now on, in both directions. New connections work. */
   swallow(): void;
+  /** Keeps back what Redis sends on a connection from now on. The first connection has the number 0. */
+  hold(connection: number): void;
+  /** Delivers what was kept back, and all that follows. */
+  release(connection: number): void;
   /** The number of connections so far. */
   readonly accepted: number;
   stop(): Promise<void>;
@@ -19,6 +23,7 @@ export interface TestProxy {
 export async function startProxy(to: number, { delay = 0 } = {}): Promise<TestProxy> {
   const port = await freePort();
   const open = new Set<[client: Socket, server: Socket]>();
+  const all: [client: Socket, server: Socket][] = [];
   let accepted = 0;
   const proxy = createServer((client) => {
     accepted++;
@@ -28,6 +33,7 @@ export async function startProxy(to: number, { delay = 0 } = {}): Promise<TestPr
     server.pipe(client);
     const pair: [Socket, Socket] = [client, server];
     open.add(pair);
+    all.push(pair);
     for (const socket of pair) {
       socket.on("error", () => {});
       socket.on("close", () => open.delete(pair));
@@ -46,6 +52,15 @@ export async function startProxy(to: number, { delay = 0 } = {}): Promise<TestPr
         client.resume();
         server.resume();
       }
+    },
+    hold(connection) {
+      const [client, server] = all[connection] as [Socket, Socket];
+      server.unpipe(client);
+      server.pause();
+    },
+    release(connection) {
+      const [client, server] = all[connection] as [Socket, Socket];
+      server.pipe(client);
     },
     async stop() {
       for (const pair of open) for (const socket of pair) socket.destroy();
