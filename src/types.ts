@@ -103,6 +103,12 @@ export interface RedisSessionsOptions {
    */
   maxKeys?: number | undefined;
   /**
+   * The number of shards over which the sessions of each app are spread: 1, 2, 4, 8, 16 or 32. Each shard is a slot of a Redis Cluster,
+   * so one app can use several nodes. The first session of an app decides its number. If a process has another one, its calls on
+   * this app fail with `redisError`. Default 1.
+   */
+  shards?: ShardCount | undefined;
+  /**
    * Whether this engine announces the changes that it makes to sessions, so that listeners and near caches in all processes
    * hear of them. Set it in every process that writes to the sessions: a change by a process without it is not announced.
    * `{ stream: 10_000 }` also appends the events to a stream in Redis, which keeps about the last 10,000 events of each app.
@@ -140,6 +146,9 @@ export interface CacheStatus {
    */
   subscribed: boolean;
 }
+
+/** How many shards an app may have. */
+export type ShardCount = 1 | 2 | 4 | 8 | 16 | 32;
 
 /** A session, as the engine returns it. */
 export interface Session<Data = DefaultData> {

@@ -3,13 +3,15 @@ import { internalsOf } from "../engine/internals.js";
 import { invalidValue, isOutage } from "../errors.js";
 import { openCluster } from "../redis/open-cluster.js";
 import { isSocketUrl, parseRedisUrl } from "../redis/redis-url.js";
-import type { RedisSessionsOptions } from "../types.js";
+import type { RedisSessionsOptions, ShardCount } from "../types.js";
 
 /** The flags of all commands that say where Redis is. The variables are REDIS_URL and those of rest-sessions. */
 export interface RedisFlags {
   redis?: string;
   cluster?: boolean;
   namespace?: string;
+  /** The number of shards of all apps. Undefined to use the number that Redis has for each app. */
+  shards?: ShardCount;
   events?: boolean;
 }
 
@@ -30,14 +32,15 @@ export async function openEngine(
   { nested = false, ...flags }: RedisFlags & { nested?: boolean },
   wipe: number,
 ): Promise<Opened> {
-  const { events = false, namespace = process.env.RS_NAMESPACE || "rs" } = flags;
-  const settings = { wipe, nested, namespace, events };
+  const { shards, events = false, namespace = process.env.RS_NAMESPACE || "rs" } = flags;
+  const settings = { wipe, nested, namespace, events, ...(shards !== undefined && { shards }) };
   const address = addressOf(flags.redis);
   // A server, which has a wiper, waits until Redis is back. A command that runs once fails at once.
   const once = wipe === 0;
   if (flags.cluster === true) return onCluster(address, once, settings);
   const retries = once ? { retryStrategy: () => null, disconnectTimeout: 100 } : {};
   const rs = new RedisSessions({ ...address, options: { ...address.options, ...retries }, ...settings });
+  if (shards === undefined) internalsOf(rs).followShards();
   const close = () => rs.quit().catch(() => {});
   try {
     if (!(await isClusterNode(rs))) return { rs, close };
@@ -59,6 +62,7 @@ async function isClusterNode(rs: RedisSessions): Promise<boolean> {
 function onCluster(address: Address, once: boolean, settings: RedisSessionsOptions): Opened {
   const client = openCluster(address, (times) => (once ? null : Math.min(times * 50, 1000)));
   const rs = new RedisSessions({ ...settings, client });
+  if (settings.shards === undefined) internalsOf(rs).followShards();
   return {
     rs,
     async close() {

@@ -1,5 +1,6 @@
 import { checkApp } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
+import { internalsOf } from "../engine/internals.js";
 import { invalidValue } from "../errors.js";
 import type { RedisStoreOptions } from "../express-session/options.js";
 import type { ImportCounts, Imported, ImportOptions } from "../types.js";
@@ -65,6 +66,7 @@ async function fromConnectRedis(rs: RedisSessions, flags: ImportFlags, options: 
       "pass --app if your RedisStore has the options rs and app; otherwise call its importSessions()",
     );
   }
+  await internalsOf(rs).readShards(app);
   const store = new RedisStore({ rs, app, prefix, ttl, disableTTL: disableTtl, hashIds, ...userIdOption(userId) });
   return store.importSessions(options);
 }

@@ -4,7 +4,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { invalidValue, isRefusal, type SessionError } from "../errors.js";
-import type { DefaultData, SessionList } from "../types.js";
+import { SHARD_COUNTS } from "../sessions/shard.js";
+import type { DefaultData, SessionList, ShardCount } from "../types.js";
 import { reasonOf } from "../util/describe-error.js";
 import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
@@ -133,6 +134,7 @@ command("import", "move the sessions that connect-redis or redis-sessions left")
   .option("--ttl <seconds>", "connect-redis: the option ttl of your RedisStore, if it is a number", positive)
   .option("--disable-ttl", "connect-redis: your RedisStore has the option disableTTL")
   .option("--hash-ids", "connect-redis: your RedisStore has the option hashIds")
+  .option("--shards <n>", "the number of shards of an app that has no session yet (default 1)", shardCount)
   .action((flags: Flags & ImportFlags) =>
     run(
       flags,
@@ -250,6 +252,12 @@ function positive(text: string): number {
   const number = integer(text);
   if (number === 0) throw new InvalidArgumentError("It must be at least 1.");
   return number;
+}
+
+function shardCount(text: string): ShardCount {
+  const number = integer(text);
+  if (!SHARD_COUNTS.includes(number)) throw new InvalidArgumentError(`It must be one of ${SHARD_COUNTS.join(", ")}.`);
+  return number as ShardCount;
 }
 
 function port(text: string): number {

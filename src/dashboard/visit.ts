@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { internalsOf } from "../engine/internals.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { STORE_REF_PREFIX } from "../sessions/keys.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type { Session } from "../types.js";
 import type { Formats } from "./formats.js";
 import { type Content, type Html, html } from "./html.js";
@@ -47,7 +47,7 @@ export class Visit {
     this.app = app;
   }
 
-  get sessions(): AppSessions {
+  get sessions(): Sessions {
     return internalsOf(this.options.rs).sessions(this.app);
   }
 

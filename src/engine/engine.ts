@@ -2,6 +2,7 @@ import { impersonated, invalidValue } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
+import { AppRegistry } from "../sessions/app-registry.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
@@ -18,7 +19,10 @@ import {
   toSessions,
   UNTIL_CLOSED,
 } from "../sessions/session-text.js";
-import { createToken, knownRefOf } from "../sessions/token.js";
+import type { SessionLists, Sessions } from "../sessions/sessions.js";
+import { shardOfUser, tagsOf } from "../sessions/shard.js";
+import { ShardedSessions } from "../sessions/sharded-sessions.js";
+import { createToken, knownRefOf, MAX_SHARDS } from "../sessions/token.js";
 import { Wiper } from "../sessions/wiper.js";
 import type {
   Activity,
@@ -107,7 +111,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #maxEvents: number | undefined;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
-  readonly #apps = new BoundedMap<AppSessions>();
+  readonly #apps = new BoundedMap<Sessions>();
+  readonly #registry: AppRegistry;
   readonly #wiper: Wiper;
   /** Undefined without `cachetime`. */
   readonly #cache: NearCache | undefined;
@@ -118,7 +123,8 @@ export class RedisSessions<Data extends object = DefaultData> {
   constructor(options: RedisSessionsOptions = {}) {
     checkEngineOptions(options);
     const { client, namespace = "rs", wipe = 600, timeout = 2000, nested = false } = options;
-    const { maxBytes = 1024 * 1024, maxKeys = 1000, cachetime = 0, cachemax = 5000, events = cachetime > 0 } = options;
+    const { maxBytes = 1024 * 1024, maxKeys = 1000, shards = 1 } = options;
+    const { cachetime = 0, cachemax = 5000, events = cachetime > 0 } = options;
     if (client === undefined) {
       this.#ownClient = openClient(options, timeout);
       this.#connection = new Connection(this.#ownClient, timeout);
@@ -129,12 +135,18 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#bounds = { maxBytes, maxKeys };
     if (cachetime > 0) this.#cache = new NearCache(this.#connection, cachetime, cachemax);
     warnOfMilliseconds(this, "RedisSessions: cachetime", cachetime, 86_400);
-    this.#wiper = new Wiper(this.#connection, namespace, (app) => this.#app(app).index);
+    this.#registry = new AppRegistry(this.#connection, namespace, shards);
+    this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     provideInternals(this, {
       connection: this.#connection,
+      shards,
       sessions: (app) => this.#app(app),
+      followShards: () => {
+        this.#calls.prepare = (app) => this.#registry.follow(app, () => this.#apps.delete(app));
+      },
+      readShards: async (app) => this.#calls.prepare?.(app),
       reachApps: () => this.#wiper.reachApps(),
       hasEvents: this.#maxEvents !== undefined,
       listen: (app, sink) => this.#listening().feed.listen(app, sink),
@@ -164,7 +176,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     warnOfMilliseconds(this, "create: absolute", absolute);
     const data = options.d === undefined ? "" : this.#encode(options.d, options.nested, encodeData);
 
-    const { token, ref } = createToken();
+    const { token, ref } = createToken(shardOfUser(id, MAX_SHARDS));
     const now = Date.now();
     const flags = { actor, maxAge: maxAge === null ? UNTIL_CLOSED : maxAge };
     const text = encodeHeader(now, ttl, { id, ip, device, no_resave, flags }) + data;
@@ -444,6 +456,13 @@ export class RedisSessions<Data extends object = DefaultData> {
         "set events: { stream: 10_000 } of RedisSessions in every process",
       );
     }
+    const shards = this.#registry.shardsOf(app);
+    if (shards > 1) {
+      throw invalidValue(
+        `events: after does not work with shards: ${shards}`,
+        "each shard has a stream of its own, and an entry is a place in one of them",
+      );
+    }
     return events.after(app, after);
   };
 
@@ -524,19 +543,16 @@ export class RedisSessions<Data extends object = DefaultData> {
     }
     this.#events ??= new Events({
       subscriber: this.#connection.subscriber,
-      channelOf: (app) => new Keys(this.#namespace, app).channel,
-      apps: () => this.#appNames(),
-      wipeExpired: (app) => this.#app(app).index.wipeExpired(),
+      apps: () => this.#registry.apps(),
+      shardsOf: (app) => this.#registry.shardsOf(app),
+      channelsOf: (app, shards) => tagsOf(app, shards).map((tag) => new Keys(this.#namespace, app, 0, tag).channel),
+      wipeExpired: (app, shards) => this.#wipedApp(app, shards).wipeExpired(),
       readStream: (app, from, limit) => {
         const { stream } = new Keys(this.#namespace, app);
         return this.#connection.command((client) => client.xrange(stream, from, "+", "COUNT", limit));
       },
     });
     return this.#events;
-  }
-
-  async *#appNames(): AsyncGenerator<string, void> {
-    for await (const [name] of this.#wiper.apps()) yield name;
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {
@@ -551,20 +567,32 @@ export class RedisSessions<Data extends object = DefaultData> {
     return encodeWithin(this.#bounds, toEntries(d, nested ?? this.#nested), encode);
   }
 
-  #app(name: string): AppSessions {
+  #app(name: string): Sessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      const keys = new Keys(this.#namespace, name, this.#maxEvents);
-      app = new AppSessions(
-        this.#connection,
-        keys,
-        () => this.#wiper.register(name),
-        () => this.#events?.feed.prepare(name),
-        this.#cache,
-      );
+      app = this.#open(name, this.#registry.shardsOf(name));
       this.#apps.set(name, app);
     }
     return app;
+  }
+
+  /** Other processes may have other apps, with other numbers of shards. What the wiper opens for these is not kept. */
+  #wipedApp(name: string, shards: number): SessionLists {
+    const known = shards === this.#registry.shardsOf(name) ? this.#apps.get(name) : undefined;
+    return (known ?? this.#open(name, shards)).index;
+  }
+
+  #open(name: string, shards: number): Sessions {
+    const registration = this.#registry.of(name);
+    const open = (tag: string) =>
+      new AppSessions(
+        this.#connection,
+        new Keys(this.#namespace, name, this.#maxEvents, tag),
+        registration,
+        () => this.#events?.feed.prepare(name),
+        this.#cache,
+      );
+    return shards === 1 ? open(name) : new ShardedSessions(name, shards, registration, open);
   }
 }
 
@@ -603,7 +631,7 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 /** Makes a call if the fixed fields among its options are the session's own. */
 function ifFixed<Result>(
   method: MethodName,
-  app: AppSessions,
+  app: Sessions,
   { token, ref }: { readonly token: string | undefined; readonly ref: string },
   options: object,
   call: () => Promise<Result>,

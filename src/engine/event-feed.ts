@@ -1,16 +1,20 @@
 import type { Subscriber, Subscription } from "../redis/subscriber.js";
 import { type Change, parseAnnouncement } from "../sessions/announcement.js";
+import type { RegisteredApp } from "../sessions/app-registry.js";
 import { chunks } from "../sessions/paging.js";
 import type { EndReason, SessionEvent, SubscribedEvent } from "../types.js";
 
 /** What the feed needs of the engine. */
 export interface FeedSource {
   readonly subscriber: Subscriber;
-  channelOf(app: string): string;
   /** The apps of the namespace. */
-  apps(): AsyncIterable<string>;
+  apps(): AsyncIterable<RegisteredApp>;
+  /** The number of shards of an app that is not in that list. */
+  shardsOf(app: string): number;
+  /** The channels of an app, one for each shard. */
+  channelsOf(app: string, shards: number): string[];
   /** Removes the index entries of expired sessions, which announces their end. */
-  wipeExpired(app: string): Promise<unknown>;
+  wipeExpired(app: string, shards: number): Promise<unknown>;
 }
 
 /** What gets the events of one app, or of all. The functions must not throw. */
@@ -29,8 +33,9 @@ const FORGET_AFTER = 60_000;
 const MAX_WAIT = 1000;
 
 interface HeardApp {
-  readonly subscription: Subscription;
-  /** Resolves when the subscription is established for the first time, or after MAX_WAIT. */
+  /** One for each shard. */
+  readonly subscriptions: readonly Subscription[];
+  /** Resolves when all subscriptions are established for the first time, or after MAX_WAIT. */
   readonly established: Promise<void>;
   isEstablished: boolean;
   /** When the app was last in the list of apps, or used, as performance.now() counts. */
@@ -94,14 +99,14 @@ export class EventFeed {
   }
 
   #forget(isKept: (app: string) => boolean): void {
-    for (const [app, { subscription }] of this.#heard) {
+    for (const [app, { subscriptions }] of this.#heard) {
       if (isKept(app)) continue;
-      subscription.close();
+      for (const subscription of subscriptions) subscription.close();
       this.#heard.delete(app);
     }
   }
 
-  #hear(app: string): HeardApp {
+  #hear(app: string, shards = this.#source.shardsOf(app)): HeardApp {
     const known = this.#heard.get(app);
     if (known !== undefined) return known;
     let onFirst = () => {};
@@ -113,19 +118,26 @@ export class EventFeed {
         resolve();
       };
     });
-    let missed = false;
-    const subscription = this.#source.subscriber.subscribe(this.#source.channelOf(app), {
-      onMessage: (message) => this.#pass(app, message),
-      onEstablished: () => {
-        const heard = this.#heard.get(app);
-        if (heard !== undefined) heard.isEstablished = true;
-        onFirst();
-        this.#each(app, (sink) => sink.onSubscribed?.({ app, missed }));
-        missed = true;
-      },
-    });
+    const channels = this.#source.channelsOf(app, shards);
+    const waitingFor = new Set(channels);
+    const onEstablished = (channel: string) => {
+      const isAgain = waitingFor.size === 0;
+      waitingFor.delete(channel);
+      if (waitingFor.size > 0) return;
+      const heard = this.#heard.get(app);
+      if (heard !== undefined) heard.isEstablished = true;
+      onFirst();
+      this.#each(app, (sink) => sink.onSubscribed?.({ app, missed: isAgain }));
+    };
+    const subscriptions = channels.map((channel) =>
+      this.#source.subscriber.subscribe(channel, {
+        onMessage: (message) => this.#pass(app, message),
+        onEstablished: () => onEstablished(channel),
+      }),
+    );
     const lastSeen = performance.now();
-    const heard = { subscription, established, isEstablished: subscription.epoch > 0, lastSeen };
+    const isEstablished = subscriptions.every(({ epoch }) => epoch > 0);
+    const heard = { subscriptions, established, isEstablished, lastSeen };
     this.#heard.set(app, heard);
     return heard;
   }
@@ -147,18 +159,18 @@ export class EventFeed {
     this.#isLooking = true;
     clearTimeout(this.#timer);
     try {
-      const apps = new Set<string>();
-      for (const app of this.#sinks.keys()) if (app !== undefined) apps.add(app);
+      const apps = new Map<string, number>();
+      for (const app of this.#sinks.keys()) if (app !== undefined) apps.set(app, this.#source.shardsOf(app));
       if (this.#sinks.has(undefined)) {
-        for await (const app of this.#source.apps()) apps.add(app);
+        for await (const { name, shards } of this.#source.apps()) apps.set(name, shards);
         const now = performance.now();
         // A sink may have ended meanwhile.
-        for (const app of apps) if (this.#isWanted(app)) this.#hear(app).lastSeen = now;
+        for (const [app, shards] of apps) if (this.#isWanted(app)) this.#hear(app, shards).lastSeen = now;
         this.#forget((app) => this.#sinks.has(app) || now - (this.#heard.get(app)?.lastSeen ?? 0) < FORGET_AFTER);
       }
       // One app whose keys are damaged must not keep the others from being looked at.
       for (const chunk of chunks([...apps])) {
-        await Promise.allSettled(chunk.map((app) => this.#source.wipeExpired(app)));
+        await Promise.allSettled(chunk.map(([app, shards]) => this.#source.wipeExpired(app, shards)));
       }
     } catch {
       // The application's own calls report an outage of Redis. The next look finds what this one has missed.

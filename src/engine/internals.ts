@@ -1,5 +1,5 @@
 import type { Connection } from "../redis/connection.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type { SessionList, SoappOptions, SoidOptions } from "../types.js";
 import type { Sink } from "./event-feed.js";
 
@@ -12,8 +12,17 @@ export const REPLACED_TOMBSTONE_TTL = 10_000;
 /** The parts of an engine that adapters use beside its public methods. Adapters must check their input themselves. */
 export interface Internals {
   readonly connection: Connection;
+  /** The engine's option `shards`. */
+  readonly shards: number;
   /** The sessions of an app. Does not check the name. */
-  sessions(app: string): AppSessions;
+  sessions(app: string): Sessions;
+  /**
+   * From now on each method reads the number of shards of its app from Redis, at most once a minute, and uses it whatever the engine's
+   * option `shards` is. For programs that serve the apps of others.
+   */
+  followShards(): void;
+  /** With followShards(), reads the number of an app now, for code that takes its sessions from `sessions`. */
+  readShards(app: string): Promise<void>;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
   /** Whether the engine has the option `events`. */

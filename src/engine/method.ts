@@ -47,7 +47,14 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
   convert?: (raw: Raw) => Result,
   recall?: (options: Options) => Result | undefined,
 ): Method<Options, Result> {
-  const run = (options: Options) => calls.track(answer(checkMethodOptions(name, options), options), convert);
+  const run = (options: Options) => {
+    const checked = checkMethodOptions(name, options);
+    // Every method has this option, and checkApp() has checked it.
+    const preparing = calls.prepare?.(checked.app as string);
+    const answering =
+      preparing === undefined ? answer(checked, options) : preparing.then(() => answer(checked, options));
+    return calls.track(answering, convert);
+  };
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
   function call(options: Options, callback?: Callback<Result>): Promise<Result> | void {

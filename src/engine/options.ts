@@ -2,6 +2,7 @@ import { invalidValue } from "../errors.js";
 import { aClient } from "../redis/recognise.js";
 import { aHost, REDIS_NAMES } from "../redis/redis-options.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import { SHARD_COUNTS } from "../sessions/shard.js";
 import type {
   ActivityOptions,
   ConfirmOptions,
@@ -316,6 +317,11 @@ export function assertFixed(method: string, fields: FixedFields, stored: StoredS
 /** The longest delay of a Node timer, in ms. A timer with a longer delay fires at once. */
 const MAX_TIMER = 2 ** 31 - 1;
 
+export const aShardCount: Rule = {
+  be: SHARD_COUNTS.join(", ").replace(/, (\d+)$/, " or $1"),
+  test: (value) => SHARD_COUNTS.includes(value as number),
+};
+
 /** The options of the constructor. */
 const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: Rule } = {
   client: aClient,
@@ -328,6 +334,7 @@ const ENGINE_RULES: { readonly [Name in keyof Required<RedisSessionsOptions>]: R
   nested: aBoolean,
   maxBytes: anInteger(1),
   maxKeys: anInteger(1),
+  shards: aShardCount,
   cachetime: anInteger(0),
   cachemax: anInteger(1),
   events: {

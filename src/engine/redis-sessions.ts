@@ -1,10 +1,10 @@
 import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { ANNOUNCEMENT_TTL, BAR_TTL, type ImportOutcome, importAll } from "../sessions/import.js";
 import { quoteId } from "../sessions/keys.js";
 import { encodeData, encodeHeader } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import { refOf } from "../sessions/token.js";
 import type { Imported } from "../types.js";
 import { checkId, checkIp, isToken, MAX_SECONDS } from "./checks.js";
@@ -42,13 +42,13 @@ interface ForeignSession {
  */
 export class RedisSessionsSource {
   readonly #connection: Connection;
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #namespace: string;
   readonly #app: string;
   /** What all keys of the app begin with. */
   readonly #prefix: string;
 
-  constructor(connection: Connection, sessions: AppSessions, namespace: string, app: string) {
+  constructor(connection: Connection, sessions: Sessions, namespace: string, app: string) {
     this.#connection = connection;
     this.#sessions = sessions;
     this.#namespace = namespace;
@@ -96,7 +96,7 @@ export class RedisSessionsSource {
       const would = await this.#sessions.wouldTakeOver(ref, id);
       return would === "written" ? "imported" : would;
     }
-    const staged = await this.#sessions.stageIfLarge(text);
+    const staged = await this.#sessions.stageIfLarge(ref, text);
     const inline = staged === undefined ? text : "";
     const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, text: inline, staged, markTtl: BAR_TTL });
     return replaced === "written" ? "imported" : replaced;

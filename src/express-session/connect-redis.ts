@@ -5,7 +5,7 @@ import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import { ANNOUNCEMENT_TTL, BAR_TTL, type ImportOutcome, importAll } from "../sessions/import.js";
-import type { SessionIndex } from "../sessions/session-index.js";
+import type { SessionLists } from "../sessions/sessions.js";
 import type { Imported, ImportOptions } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
@@ -31,14 +31,14 @@ const ANNOUNCEMENT_INTERVAL = 86_400_000;
  * the mode "absent" does not write while there is one for the session's user or for the app.
  */
 export class ConnectRedisSessions {
-  readonly #index: SessionIndex;
+  readonly #index: SessionLists;
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #writer: SessionWriter;
   /** When to announce again, ms. */
   #announceAt = 0;
 
-  constructor(index: SessionIndex, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
+  constructor(index: SessionLists, connection: Connection, settings: StoreSettings, writer: SessionWriter) {
     this.#index = index;
     this.#connection = connection;
     this.#settings = settings;

@@ -1,12 +1,12 @@
 import type { SessionData } from "express-session";
 import { checkApp, MAX_SECONDS } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
-import { OPTIONS_OF_ENGINE } from "../engine/options.js";
+import { aShardCount, OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
 import { aClient } from "../redis/recognise.js";
 import { REDIS_NAMES } from "../redis/redis-options.js";
 import type { Bounds } from "../sessions/operations.js";
-import type { Client, Limits } from "../types.js";
+import type { Client, Limits, ShardCount } from "../types.js";
 import { aBoolean, aFunction, anInteger, checkOptions, type OptionsOwner, oneOf } from "../util/rules.js";
 import type { Serializer } from "./serializer.js";
 import type { Ttl } from "./ttl.js";
@@ -28,6 +28,11 @@ export interface RedisStoreOptions {
   cachemax?: number | undefined;
   /** Separates stores that share a Redis, and says where connect-redis wrote its sessions. Default "sess:". */
   prefix?: string | undefined;
+  /**
+   * The number of shards over which the sessions are spread: 1, 2, 4, 8, 16 or 32. With `rs`, it is an option of the engine.
+   * Default 1.
+   */
+  shards?: ShardCount | undefined;
   /** The engine to run on, so that a process has one connection and one set of admin tools. Requires `app`. */
   rs?: AnyRedisSessions | undefined;
   /** The engine's app that the sessions belong to. Requires `rs`. */
@@ -145,6 +150,7 @@ const REDIS_STORE: OptionsOwner = {
 export function checkStoreOptions(options: RedisStoreOptions): void {
   checkOptions(REDIS_STORE, options, {
     client: aClient,
+    shards: aShardCount,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,
     app: { be: "an app", test: (value) => checkApp(value) !== "" },
@@ -171,7 +177,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
   if ((client === undefined) === (rs === undefined)) {
     throw invalidValue("RedisStore takes a client (of node-redis, ioredis or iovalkey), or rs (an engine) and app");
   }
-  const ofEngine = (["cachetime", "cachemax"] as const).find((name) => options[name] !== undefined);
+  const ofEngine = (["cachetime", "cachemax", "shards"] as const).find((name) => options[name] !== undefined);
   if (rs !== undefined && ofEngine !== undefined) {
     throw invalidValue(
       `RedisStore: with rs, ${ofEngine} belongs to the engine: rs: new RedisSessions({ ${ofEngine} })`,
@@ -192,5 +198,6 @@ function isSerializer(value: unknown): boolean {
  */
 export function appOfPrefix(prefix: string): string {
   const app = /^([\w-]{3,20}):$/.exec(prefix)?.[1];
-  return app ?? `=${prefix.replace(/[{}%]/g, encodeURIComponent)}`;
+  // A dot and a number at the end would be the tag of a shard.
+  return app ?? `=${prefix.replace(/[{}%]/g, encodeURIComponent).replace(/\.(?=\d+$)/, "%2E")}`;
 }

@@ -2,10 +2,10 @@ import session, { type SessionData } from "express-session";
 import { pathOf } from "../engine/data.js";
 import { invalidValue } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { Absence } from "../sessions/families.js";
 import { ANONYMOUS } from "../sessions/keys.js";
 import { line, quoteKey, type StoredSession } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type { Imported, ImportOptions, Incremented } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
 import { changedLines, changesOf, fromStored, removalLines, snapshot, withCookieJson } from "./changes.js";
@@ -26,6 +26,9 @@ import { assertKeepsUser, userIfValid, userOf } from "./user-id.js";
  */
 const READ_TOUCH_INTERVAL = 50;
 
+/** How many new ids `rotate` tries at most. With 32 shards, one of 32 random ids belongs to the shard of the session. */
+const MAX_GENERATED = 2000;
+
 /**
  * Loads, saves, touches and ends express-session's sessions. It tracks each session object that it returned or saved, so
  * that a save sends the changes only, and does not revive a session that was ended.
@@ -34,7 +37,7 @@ const READ_TOUCH_INTERVAL = 50;
  * text into the SaveQueue, which calls `update` or `replace` of AppSessions. That runs lua/update.lua or lua/replace.lua.
  */
 export class SessionTracker {
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #connection: Connection;
   readonly #settings: StoreSettings;
   readonly #refs: StoreRefs;
@@ -43,7 +46,7 @@ export class SessionTracker {
   /** Undefined with `legacy: false`. */
   readonly #connectRedis: ConnectRedisSessions | undefined;
 
-  constructor(sessions: AppSessions, connection: Connection, settings: StoreSettings, refs: StoreRefs) {
+  constructor(sessions: Sessions, connection: Connection, settings: StoreSettings, refs: StoreRefs) {
     this.#sessions = sessions;
     this.#connection = connection;
     this.#settings = settings;
@@ -123,13 +126,7 @@ export class SessionTracker {
    */
   async rotate(req: WithSession, grace: number): Promise<boolean> {
     assertRotatable(req);
-    const { sid, session } = generate(req);
-    if (sid === req.sessionID) {
-      throw invalidValue(
-        "RedisStore: rotate got the same id again from the option genid of express-session",
-        "return a new random id at each call",
-      );
-    }
+    const { sid, session } = this.#generateBeside(req);
     // If a save under way fails, the next save must repeat it.
     await this.#tracking.get(req.session)?.write?.catch(() => {});
     const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
@@ -147,6 +144,25 @@ export class SessionTracker {
     req.sessionID = sid;
     req.session = session;
     return true;
+  }
+
+  /** Has express-session make new ids until one belongs to the same shard: a session never moves to another one. */
+  #generateBeside(req: WithSession): ReturnType<typeof generate> {
+    const from = this.#refs.of(req.sessionID);
+    for (let attempt = 0; attempt < MAX_GENERATED; attempt++) {
+      const generated = generate(req);
+      if (generated.sid === req.sessionID) {
+        throw invalidValue(
+          "RedisStore: rotate got the same id again from the option genid of express-session",
+          "return a new random id at each call",
+        );
+      }
+      if (this.#sessions.areTogether(from, this.#refs.of(generated.sid))) return generated;
+    }
+    throw invalidValue(
+      `RedisStore: rotate found no new id for the session's shard among ${MAX_GENERATED}`,
+      "the option genid of session() must return another random id with each call",
+    );
   }
 
   /** Ends all sessions of a user but `except` (an id or a ref), and bars those of connect-redis. */

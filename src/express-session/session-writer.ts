@@ -1,9 +1,9 @@
 import { tooLarge, tooManyKeys } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { ANONYMOUS } from "../sessions/keys.js";
 import type { Bounds, Replaced } from "../sessions/operations.js";
 import { countLines, encodeHeader } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import { isPlainObject } from "../util/objects.js";
 import { changedLines, isEmpty, removalLines, type Snapshot, snapshot, storedLines } from "./changes.js";
 import type { StoreSettings } from "./options.js";
@@ -22,13 +22,13 @@ const UNBOUNDED: Bounds = { maxBytes: Number.POSITIVE_INFINITY, maxKeys: Number.
 export class SessionWriter {
   /** Everything that concerns one session is sent through this queue. */
   readonly queue: SaveQueue;
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #settings: StoreSettings;
   readonly #refs: StoreRefs;
   readonly #tracking: Tracking;
 
   constructor(
-    sessions: AppSessions,
+    sessions: Sessions,
     connection: Connection,
     settings: StoreSettings,
     refs: StoreRefs,
@@ -123,11 +123,11 @@ export class SessionWriter {
     if (countLines(lines) > bounds.maxKeys) throw tooManyKeys("RedisStore: the session has", bounds.maxKeys);
     const ttl = this.#storedTtl(timeout);
     const head = encodeHeader(timeout.now, ttl, { id: id === ANONYMOUS ? undefined : id });
-    const text = this.#textOf(head, lines, bounds);
+    const ref = this.#refs.of(sid);
+    const text = this.#textOf(ref, head, lines, bounds);
     const tracked = new TrackedSession(sid, { id, lines, expires: expiresAt(timeout) });
     // A plain object belongs to the caller, and replaces the session the next time, too.
     if (!isPlainObject(session)) this.#tracking.addFirstSave(session, tracked);
-    const ref = this.#refs.of(sid);
     const { now } = timeout;
     const { absolute, maxPerUser, overflow } = this.#settings.limits;
     const write = tracked.trackWrite(
@@ -180,7 +180,7 @@ export class SessionWriter {
   ): Promise<Replaced> {
     const ref = this.#refs.of(sid);
     const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
-    const text = this.#textOf(head, lines, UNBOUNDED);
+    const text = this.#textOf(ref, head, lines, UNBOUNDED);
     const ttl = this.#storedTtl({ now, ttl: timeout.ttl - (now - timeout.now) / 1000 });
     // To take a session over is no sign-in, so maxPerUser does not apply.
     const { absolute } = this.#settings.limits;
@@ -204,10 +204,10 @@ export class SessionWriter {
    * `staged` is that key.
    * @throws SessionError `invalidValue` if it is larger than `maxBytes`
    */
-  #textOf(head: string, snapshotLines: Snapshot, { maxBytes }: Bounds): SessionText {
+  #textOf(ref: string, head: string, snapshotLines: Snapshot, { maxBytes }: Bounds): SessionText {
     const stageIfLarge = (lines: string): string | Promise<string> => {
       if (Buffer.byteLength(lines) > maxBytes) throw tooLarge("RedisStore: the session is", maxBytes);
-      const staging = this.#sessions.stageIfLarge(head + lines);
+      const staging = this.#sessions.stageIfLarge(ref, head + lines);
       if (staging === undefined) return head + lines;
       return staging.then((key) => {
         text.staged = key;

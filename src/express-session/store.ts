@@ -7,10 +7,10 @@ import { deliver } from "../engine/method.js";
 import { invalidValue, type SessionError } from "../errors.js";
 import { isTracing, traced } from "../redis/call-trace.js";
 import { watchOutage } from "../redis/client.js";
-import type { AppSessions } from "../sessions/app-sessions.js";
 import { quoteId } from "../sessions/keys.js";
 import { prefetch } from "../sessions/paging.js";
 import { type StoredSession, withoutData } from "../sessions/session-text.js";
+import type { Sessions } from "../sessions/sessions.js";
 import type {
   Activity,
   Client,
@@ -65,7 +65,7 @@ export interface ListedSessions {
  */
 export class RedisStore extends Store {
   readonly #app: string;
-  readonly #sessions: AppSessions;
+  readonly #sessions: Sessions;
   readonly #refs: StoreRefs;
   readonly #tracker: SessionTracker;
 
@@ -75,10 +75,16 @@ export class RedisStore extends Store {
     checkStoreOptions(options);
     const settings = settingsOf(options);
     if (typeof settings.ttl === "number") warnOfMilliseconds(settings, "RedisStore: ttl", settings.ttl);
-    const { client, cachetime, cachemax } = options;
-    const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax });
+    const { client, cachetime, cachemax, shards } = options;
+    const rs = options.rs ?? new RedisSessions({ client: client as Client, cachetime, cachemax, shards });
     warnOfMilliseconds(settings, "RedisStore: absolute", settings.limits.absolute);
-    const { connection, sessions, listen } = internalsOf(rs);
+    const { connection, sessions, listen, shards: count } = internalsOf(rs);
+    if (count > 1 && settings.limits.maxPerUser !== undefined) {
+      throw invalidValue(
+        `RedisStore: maxPerUser does not work with shards: ${count}`,
+        "a user's sessions are in several shards, where no script can count them; leave out one of the two options",
+      );
+    }
     this.#app = options.app ?? appOfPrefix(settings.prefix);
     this.#sessions = sessions(this.#app);
     this.#refs = new StoreRefs(settings.hashIds);

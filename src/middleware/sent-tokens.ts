@@ -1,4 +1,4 @@
-import type { AppSessions } from "../sessions/app-sessions.js";
+import type { Sessions } from "../sessions/sessions.js";
 import { refOf } from "../sessions/token.js";
 import type { Verified } from "./cookie.js";
 
@@ -29,7 +29,7 @@ export class SentTokens {
    * Chooses a cookie and passes it to `use`, once per request. If Redis fails, the next call tries again.
    * @param sessions the sessions of the request's app
    */
-  async choose(sessions: AppSessions, use: (chosen: Verified | undefined) => void): Promise<void> {
+  async choose(sessions: Sessions, use: (chosen: Verified | undefined) => void): Promise<void> {
     this.#choice ??= this.#find(sessions).then(use);
     try {
       await this.#choice;
@@ -52,7 +52,7 @@ export class SentTokens {
    * Returns the first cookie that has a session, or the first cookie if none has one. Takes one round trip and touches
    * no session.
    */
-  async #find(sessions: AppSessions): Promise<Verified | undefined> {
+  async #find(sessions: Sessions): Promise<Verified | undefined> {
     const found = await Promise.all(this.#cookies.map(({ token }) => sessions.get(refOf(token), false)));
     const firstAlive = found.findIndex((session) => session !== null);
     // During its grace an old token leads to the rotated session. Prefer the new token: only that one can be rotated.

@@ -135,10 +135,24 @@ export class Batch {
     this.#isBusy = others.length > 0 || first.callCount > 1;
     if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
     else if (others.length === 0) this.#sendAlone(first);
-    // In a Cluster a pipeline must not span two slots, and each app has its own slot.
-    else if (this.#client.isCluster) for (const runs of byApp) this.#sendTogether(runs);
+    // In a Cluster a pipeline must not span two nodes.
+    else if (this.#client.isCluster) for (const runs of this.#byNode(byApp)) this.#sendTogether(runs);
     else this.#sendTogether([first, ...others]);
   };
+
+  /** Joins the runs of apps and shards that are on the same node. */
+  #byNode(byApp: readonly Run[][]): Run[][] {
+    if (byApp.length === 1) return [...byApp];
+    const groups = new Map<unknown, Run[]>();
+    for (const runs of byApp) {
+      const base = runs[0]?.base ?? "";
+      const node = this.#client.nodeOf(base) ?? base;
+      const group = groups.get(node);
+      if (group === undefined) groups.set(node, [...runs]);
+      else group.push(...runs);
+    }
+    return [...groups.values()];
+  }
 
   /** @param withSource sends the script's source, for a server that does not have the script */
   #sendAlone(run: Run, withSource = false): void {

@@ -88,7 +88,12 @@ export interface RedisClient {
   evalsha(call: ScriptCall): Promise<unknown>;
   /** Runs a script by its source. */
   eval(call: ScriptCall): Promise<unknown>;
-  /** Runs scripts by their hashes, in one write. On a Cluster their keys must be in one slot. */
+  /**
+   * Identifies the node of a Cluster that has the keys with this prefix, which contains their hash tag. Scripts of the same node may be
+   * sent together. Undefined if that is not known.
+   */
+  nodeOf(base: string): unknown;
+  /** Runs scripts by their hashes, in one write. On a Cluster their keys must be on one node. */
   evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null>;
   /** What the client puts before the name of every key. */
   readonly keyPrefix: string;

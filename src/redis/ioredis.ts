@@ -17,6 +17,7 @@ import { openIoredisSubscriber } from "./ioredis-subscriber.js";
 import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
 import { isSocketUrl, parseRedisUrl } from "./redis-url.js";
+import { slotOf } from "./slot.js";
 
 /** A `Redis` or `Cluster` of ioredis or iovalkey. */
 export class IoredisClient implements RedisClient {
@@ -66,6 +67,12 @@ export class IoredisClient implements RedisClient {
 
   eval({ script, keys, args }: ScriptCall): Promise<unknown> {
     return this.redis.eval(script.source, keys.length, ...keys, ...args);
+  }
+
+  nodeOf(base: string): unknown {
+    // ioredis refuses a pipeline whose slots are not in one of these groups. The public type does not have them.
+    const groups = (this.redis as { _groupsBySlot?: readonly unknown[] })._groupsBySlot;
+    return groups?.[slotOf(base.slice(base.indexOf("{") + 1, base.indexOf("}")))];
   }
 
   evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null> {

@@ -134,6 +134,11 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     return this.#script("EVAL", script.source, keys, args, deadline);
   }
 
+  /** node-redis finds the node of each command by itself. */
+  nodeOf(): unknown {
+    return undefined;
+  }
+
   /** node-redis sends all commands of a round of the event loop in one write. */
   evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[]> {
     return Promise.all(

@@ -5,7 +5,8 @@ import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
 import { type AppConnection, WatchedConnection } from "./app-connection.js";
-import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
+import type { AppRegistration } from "./app-registry.js";
+import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import type { NearCache } from "./near-cache.js";
@@ -38,7 +39,7 @@ export class AppSessions {
   readonly #keys: Keys;
   readonly #large: LargeSessions;
   readonly #families: Families;
-  readonly #register: () => Promise<void> | undefined;
+  readonly #registration: AppRegistration;
   readonly #prepare: () => Promise<void> | undefined;
   /** Logins that must end older sessions first, by user. Concurrent ones would end each other's new session. */
   readonly #queue = new KeyedQueue();
@@ -46,14 +47,13 @@ export class AppSessions {
   readonly index: SessionIndex;
 
   /**
-   * @param register registers the app for the wipers; returns undefined if it is registered already
    * @param prepare is called before a session is created; returns undefined if there is nothing to wait for
    * @param cache undefined without cachetime
    */
   constructor(
     connection: Connection,
     keys: Keys,
-    register: () => Promise<void> | undefined,
+    registration: AppRegistration,
     prepare: () => Promise<void> | undefined,
     cache?: NearCache,
   ) {
@@ -62,10 +62,10 @@ export class AppSessions {
     this.#keys = keys;
     this.#large = new LargeSessions(watched, keys);
     this.#families = new Families(watched, keys);
-    this.#register = register;
+    this.#registration = registration;
     this.#prepare = prepare;
     this.#cache = cache;
-    this.index = new SessionIndex(watched, keys, (ref) => this.get(ref, false));
+    this.index = new SessionIndex(watched, keys, registration, (ref) => this.get(ref, false));
   }
 
   /**
@@ -76,7 +76,7 @@ export class AppSessions {
    */
   async create(session: LimitedSession, deadline?: number): Promise<void> {
     const callDeadline = deadline ?? this.#connection.deadline();
-    const isCreated = await this.#writeRegistered(callDeadline, (at = deadline) =>
+    const isCreated = await this.#writeRegistered(callDeadline, false, (at = deadline) =>
       this.#connection.run(operations.create, this.#keys, session, at),
     );
     if (isCreated) return;
@@ -89,33 +89,35 @@ export class AppSessions {
    * whole call has one deadline.
    * @param tombstoneTtl ms
    * @param mayReplace throws if the old session must not be replaced by this one
+   * @param from the sessions of the shard that has the old session
    */
   async createReplacing(
     token: string,
     session: LimitedSession,
     tombstoneTtl: number,
     mayReplace?: (old: StoredSession) => void,
+    from: AppSessions = this,
   ): Promise<void> {
     const old = refOf(token);
     const deadline = this.#connection.deadline();
     if (mayReplace !== undefined) {
-      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      const present = await this.#connection.within(deadline, () => from.find(token, false));
       this.#connection.assertInTime(deadline);
       if (present instanceof StoredSession) mayReplace(present);
     }
     if (session.overflow === "reject") {
-      const present = await this.#connection.within(deadline, () => this.find(token, false));
+      const present = await this.#connection.within(deadline, () => from.find(token, false));
       this.#connection.assertInTime(deadline);
       if (!(present instanceof StoredSession) || present.id !== session.id) {
         // The old session does not count for this user, so it can be ended after the new one is created.
         await this.create(session, deadline);
-        await this.kill(old, tombstoneTtl, token, "replaced");
+        await from.kill(old, tombstoneTtl, token, "replaced");
         return;
       }
       await this.#connection.within(deadline, () => this.#assertRoomWithout(present.ref, session));
       this.#connection.assertInTime(deadline);
     }
-    await this.kill(old, tombstoneTtl, token, "replaced");
+    await from.kill(old, tombstoneTtl, token, "replaced");
     await this.create(session, deadline);
   }
 
@@ -424,7 +426,7 @@ export class AppSessions {
   ): Promise<operations.Replaced | null> {
     const write = (ref: string, deadline: number) => {
       const input = ref === session.ref ? session : { ...session, ref };
-      return this.#writeRegistered(deadline, (again) =>
+      return this.#writeRegistered(deadline, true, (again) =>
         this.#connection.run(operations.replace, this.#keys, input, again),
       );
     };
@@ -436,6 +438,11 @@ export class AppSessions {
     );
   }
 
+  /** Whether two sessions have their keys in the same slot, so that one may be rotated to the other. */
+  areTogether(_ref: string, _other: string): boolean {
+    return true;
+  }
+
   /**
    * Writes a session that another package left, unless there is one, or it was taken over before, has ended or was barred. The
    * caller must then remove its source and call `endMark`. Until then, the mark keeps the source of a session that has ended since
@@ -444,7 +451,7 @@ export class AppSessions {
    */
   async takeOver(session: Omit<operations.Replacement, "mode"> & { markTtl: number }): Promise<operations.Replaced> {
     const input: operations.Replacement = { ...session, mode: "absent" };
-    const written = await this.#writeRegistered(this.#connection.deadline(), (deadline) =>
+    const written = await this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
       this.#connection.run(operations.replace, this.#keys, input, deadline),
     );
     return typeof written === "string" ? written : "ended";
@@ -471,8 +478,11 @@ export class AppSessions {
     await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
   }
 
-  /** Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large. */
-  stageIfLarge(text: string): Promise<string> | undefined {
+  /**
+   * Stages a text that is too large for `replace`, and returns its key. Returns undefined if the text is not too large.
+   * @param _ref of the session; ShardedSessions needs it
+   */
+  stageIfLarge(_ref: string, text: string): Promise<string> | undefined {
     return isLarge(text) ? this.#large.stage(padNumbers(text), this.#connection.deadline()) : undefined;
   }
 
@@ -557,7 +567,7 @@ export class AppSessions {
       if (rotated.outcome === "rotated before") return this.#ifExists(createSuccessor(token, rotated.salt), deadline);
       if (rotated.outcome === "missing") {
         await this.#families.resolve(token, null, deadline);
-        return null;
+        return this.#ifRightShard(null, deadline);
       }
       if (rotated.outcome === "unused") {
         // Rotating a token is its first use.
@@ -591,22 +601,34 @@ export class AppSessions {
    * Registers the app, if necessary, while a session is written. If the write waited for that, the caller's next call, such as
    * the end of the same session, could overtake it.
    */
-  #alsoRegister<Result>(writing: Promise<Result>): Promise<Result> {
-    const registering = this.#register();
-    return registering === undefined ? writing : both(writing, registering);
+  #alsoRegister<Result>(isSpread: boolean, write: () => Promise<Result>): Promise<Result> {
+    const registering = this.#registration.register(isSpread);
+    return registering === undefined ? write() : both(write(), registering, this.#keys.tag === this.#keys.app);
+  }
+
+  /** Returns the result of a call that has found no session. @throws SessionError if it may have looked in the wrong shard */
+  async #ifRightShard<Result>(absent: Result, deadline: number): Promise<Result> {
+    const checking = this.#registration.check();
+    if (checking !== undefined) await this.#connection.within(deadline, () => checking);
+    return absent;
   }
 
   /**
    * Writes a session and registers the app. If Redis is out of memory, nothing was written. The index may then be full of
    * entries of evicted sessions, so the write is repeated as soon as some of these are removed.
+   * @param isSpread as for AppRegistration.register()
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered<Result>(deadline: number, write: (deadline?: number) => Promise<Result>): Promise<Result> {
+  async #writeRegistered<Result>(
+    deadline: number,
+    isSpread: boolean,
+    write: (deadline?: number) => Promise<Result>,
+  ): Promise<Result> {
     const preparing = this.#prepare();
     if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
     for (let again: number | undefined; ; again = deadline) {
       try {
-        return await this.#alsoRegister(write(again));
+        return await this.#alsoRegister(isSpread, () => write(again));
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
         const freed = this.index.freeMemory();
@@ -635,7 +657,9 @@ export class AppSessions {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
       // Nearly always the call ends here.
       if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
-      return follow(result, ref, deadline, call, complete, byToken);
+      return follow(result, ref, deadline, call, complete, byToken).then((found) =>
+        found === null || found instanceof Absence ? this.#ifRightShard(found, deadline) : found,
+      );
     });
   }
 }
@@ -691,11 +715,18 @@ function redirectOf(tombstone: Tombstone | null, visited: readonly string[]): st
 /**
  * Returns the result of a write after the app is registered, too. The registration may belong to an earlier call and time out
  * first. The write must not be reported as `timeout` then, because it may still be sent.
+ * @param toleratesOutage whether the write has succeeded although the app could not be registered. With several shards it may then be
+ * in the wrong one.
  */
-async function both<Result>(writing: Promise<Result>, registering: Promise<void>): Promise<Result> {
+async function both<Result>(
+  writing: Promise<Result>,
+  registering: Promise<void>,
+  toleratesOutage: boolean,
+): Promise<Result> {
   const [written, registered] = await Promise.allSettled([writing, registering]);
   if (written.status === "rejected") throw written.reason;
   // After an outage the next write registers the app again.
-  if (registered.status === "rejected" && !isOutage(registered.reason)) throw registered.reason;
+  const isTolerable = (error: unknown) => toleratesOutage && isOutage(error);
+  if (registered.status === "rejected" && !isTolerable(registered.reason)) throw registered.reason;
   return written.value;
 }

@@ -1,8 +1,8 @@
 import type { Announcing, AppKeys } from "../redis/operation.js";
 
 /**
- * The Redis keys of an app. All contain the hash tag `{app}`, so they share one Cluster slot. docs/storage-layout.md is the
- * public description: change both together.
+ * The Redis keys of an app, or of one of its shards. All contain the hash tag `{app}`, or that of the shard, so they share one
+ * Cluster slot. docs/storage-layout.md is the public description: change both together.
  */
 export class Keys implements AppKeys {
   /** zset, ref → last activity (ms): the sessions of the app. */
@@ -24,6 +24,8 @@ export class Keys implements AppKeys {
   readonly index: readonly string[];
 
   readonly app: string;
+  /** The hash tag of its keys. */
+  readonly tag: string;
   /** zset: the apps of the namespace, see appsKey(). */
   readonly apps: string;
   /** The prefix of all keys of the app, with the hash tag. */
@@ -35,10 +37,14 @@ export class Keys implements AppKeys {
   readonly stream: string;
   readonly announcing: Announcing | undefined;
 
-  /** @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced */
-  constructor(namespace: string, app: string, maxEvents?: number) {
-    const base = `${namespace}:{${app}}:`;
+  /**
+   * @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced
+   * @param tag the hash tag; that of a shard if the app has more than one
+   */
+  constructor(namespace: string, app: string, maxEvents?: number, tag = app) {
+    const base = `${namespace}:{${tag}}:`;
     this.app = app;
+    this.tag = tag;
     this.apps = appsKey(namespace);
     this.base = base;
     this.active = `${base}active`;
@@ -90,7 +96,10 @@ export class Keys implements AppKeys {
   }
 }
 
-/** zset, app → last registration (ms): the apps that the wipers visit. It is in another slot than the apps' keys. */
+/**
+ * zset, app → last registration (ms): the apps that the wipers visit. It also has the numbers of shards, see
+ * lua/include/app-members.lua. It is in another slot than the apps' keys.
+ */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }

@@ -161,6 +161,16 @@ interface AppBefore {
   before: number;
 }
 
+interface Registration {
+  app: string;
+  /** ms */
+  now: number;
+  /** The app's number of shards, as this process has it. */
+  shards: number;
+  /** Whether its sessions may be in other shards than their users'. */
+  isSpread: boolean;
+}
+
 export interface WithChanges {
   /** Changes of the data, in the form of lua/include/search.lua. */
   changes: string;
@@ -517,12 +527,41 @@ export const pageActive = {
   },
 } satisfies SessionOperation<PageOptions & { /** ms */ since: number }, Page>;
 
+/** A session in `active`. */
+export interface ActiveRef {
+  readonly ref: string;
+  /** time of its last activity, ms */
+  readonly time: number;
+}
+
+/** The same as `pageActive`, with the times of the last activity. */
+export const pageActiveTimes = {
+  script: scripts.pageActive,
+  keys: (keys) => [keys.active],
+  args: ({ cursor, since, limit }) => [cursor, since, limit, "1"],
+  reply: ([cursor = "", ...found]: string[]) => {
+    const members: ActiveRef[] = [];
+    for (let i = found.length - 2; i >= 0; i -= 2)
+      members.push({ ref: found[i] as string, time: Number(found[i + 1]) });
+    return { members, cursor };
+  },
+} satisfies SessionOperation<PageOptions & { /** ms */ since: number }, Page<ActiveRef>>;
+
 export const pageExpiry = {
   script: scripts.pageExpiry,
   keys: (keys) => [keys.expiry],
   args: ({ cursor, limit }) => [cursor, limit],
   reply: pageOf,
 } satisfies SessionOperation<PageOptions, Page>;
+
+/** The users of the app by last activity, earliest first. */
+export const pageUsers = {
+  script: scripts.pageExpiry,
+  keys: (keys) => [keys.users],
+  // The cursor of the first page is the place before all members with this score.
+  args: ({ cursor, since, limit }) => [cursor || `${since} `, limit],
+  reply: pageOf,
+} satisfies SessionOperation<PageOptions & { /** ms */ since: number }, Page>;
 
 export const sample = {
   script: scripts.sample,
@@ -574,6 +613,33 @@ export const dropApp = {
   args: ({ app, before }) => [app, before],
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<AppBefore, boolean>;
+
+/** The number of shards of an app. */
+export interface AppNumber {
+  /** 0 if the app is not registered */
+  readonly shards: number;
+  /** Whether its sessions may be in other shards than their users'. */
+  readonly isSpread: boolean;
+}
+
+/** As with `dropApp`, its key is in another slot. */
+export const registerApp = {
+  script: scripts.registerApp,
+  keys: (keys) => [keys.apps],
+  args: ({ app, now, shards, isSpread }) => [app, now, shards, isSpread ? "1" : ""],
+  reply: toNumber,
+} satisfies SessionOperation<Registration, number>;
+
+/** As with `dropApp`, its key is in another slot. */
+export const readApps = {
+  script: scripts.readApps,
+  keys: (keys) => [keys.apps],
+  args: ({ apps }) => [...apps],
+  reply: (reply: string, { apps }) => {
+    const numbers = reply.split(" ");
+    return apps.map((_, i) => ({ shards: toNumber(numbers[2 * i]), isSpread: numbers[2 * i + 1] === "1" }));
+  },
+} satisfies SessionOperation<{ apps: readonly string[] }, AppNumber[]>;
 
 export const sweep = {
   script: scripts.sweep,

@@ -21,8 +21,8 @@ export interface PageOptions {
 }
 
 /** A page of a zset. */
-export interface Page {
-  readonly members: string[];
+export interface Page<Member = string> {
+  readonly members: Member[];
   /** The end of the page, see lua/include/cursor.lua. */
   readonly cursor: string;
 }
@@ -36,10 +36,10 @@ export function cursorBefore(score: number): string {
  * Walks a zset in the order of its scores, in pages of members. Each page begins at the cursor of the previous one. Ranks would
  * skip or repeat members when others are added or removed meanwhile.
  */
-export async function* walk(
+export async function* walk<Member>(
   limit: number,
-  read: (options: PageOptions) => Promise<Page>,
-): AsyncGenerator<string[], void> {
+  read: (options: PageOptions) => Promise<Page<Member>>,
+): AsyncGenerator<Member[], void> {
   for (let cursor = ""; ; ) {
     const page = await read({ cursor, limit });
     if (page.members.length > 0) yield page.members;

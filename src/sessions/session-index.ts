@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/time-slice.js";
+import { type ActiveSource, activePages, collect } from "./active-pages.js";
 import type { AppConnection } from "./app-connection.js";
+import type { AppRegistration } from "./app-registry.js";
 import {
   ANONYMOUS,
   type Entry,
@@ -14,7 +16,7 @@ import {
   tombstoneTtlOf,
 } from "./keys.js";
 import * as operations from "./operations.js";
-import { chunks, PAGE, type Part, prefetch, walk } from "./paging.js";
+import { chunks, PAGE, type Page, type PageOptions, type Part, prefetch, walk } from "./paging.js";
 import { decode, StoredSession, Tombstone } from "./session-text.js";
 
 /** How long a wiper may work on a chunk that it has claimed, in ms. */
@@ -33,13 +35,13 @@ const CHANGED_AT_ONCE = 10;
 const MAX_PASSES = 10;
 
 /** How many reads of the index one page of headers takes, at most. More follow only if entries without a session were met. */
-const MAX_READS = 10;
+export const MAX_READS = 10;
 
 /** If this many of the CHUNK entries of a sample have no session, the wiper checks the whole index. */
 const MANY_DEAD = 10;
 
 /** A user's session, as it was found in the index. */
-interface DatedEntry extends Entry {
+export interface DatedEntry extends Entry {
   /** time of creation, ms */
   created: number;
   /** time of the last use, ms */
@@ -68,14 +70,21 @@ interface Pass {
 export class SessionIndex {
   readonly #connection: AppConnection;
   readonly #keys: Keys;
+  readonly #registration: AppRegistration;
   readonly #find: (ref: string) => Promise<StoredSession | null>;
   /** The wipe that runs because Redis is out of memory. */
   #backgroundWipe: BackgroundWipe | undefined;
 
   /** @param find reads one session without touching it, and follows redirects */
-  constructor(connection: AppConnection, keys: Keys, find: (ref: string) => Promise<StoredSession | null>) {
+  constructor(
+    connection: AppConnection,
+    keys: Keys,
+    registration: AppRegistration,
+    find: (ref: string) => Promise<StoredSession | null>,
+  ) {
     this.#connection = connection;
     this.#keys = keys;
+    this.#registration = registration;
     this.#find = find;
   }
 
@@ -89,6 +98,7 @@ export class SessionIndex {
    * @param barFor ms that sessions of connect-redis are barred; default: as the app's store has announced
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
+    await this.#registration.check();
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
     let field: string | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
     return this.#endAll(() => {
@@ -104,6 +114,7 @@ export class SessionIndex {
    * @param barFor as for killUser
    */
   async killAll(barFor?: number): Promise<number> {
+    await this.#registration.check();
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
     return this.#endAll(() => this.#expiryEntries(), undefined);
   }
@@ -127,6 +138,7 @@ export class SessionIndex {
    * @param change changes a session, and returns whether it exists
    */
   async changeUser(id: string, ofStore: boolean, change: (ref: string) => Promise<boolean>): Promise<number> {
+    await this.#registration.check();
     const tried = new Set<string>();
     let changed = 0;
     let isComplete = false;
@@ -154,6 +166,7 @@ export class SessionIndex {
 
   /** Returns the sessions of a user, newest first. */
   async ofUser(id: string, part: Part): Promise<StoredSession[]> {
+    await this.#registration.check();
     // By ref, because a session that is rotated meanwhile may be found twice.
     const sessions = new Map<string, StoredSession>();
     let { bytes = Number.POSITIVE_INFINITY } = part;
@@ -185,50 +198,45 @@ export class SessionIndex {
   }
 
   /** Yields the existing sessions of a user, without their data, in the order of the index. */
-  async *existingOfUser(id: string): AsyncGenerator<Entry[], void> {
+  async *existingOfUser(id: string): AsyncGenerator<DatedEntry[], void> {
     for await (const entries of this.#userEntries(id)) yield await this.#dateEntries(id, entries);
   }
 
   /** Returns the sessions that were active since `since` (ms), last active first. */
-  async active(since: number, part: Part): Promise<StoredSession[]> {
-    const sessions: StoredSession[] = [];
-    let { bytes = Number.POSITIVE_INFINITY } = part;
-    for await (const page of this.activePages(since, part)) {
-      for (const session of page) {
-        sessions.push(session);
-        bytes -= session.size;
-        if (bytes < 0) return sessions;
-      }
-    }
-    return sessions;
+  active(since: number, part: Part): Promise<StoredSession[]> {
+    return collect(this.activePages(since, part), part.bytes);
   }
 
   /** Yields the same sessions in pages. Sessions before the offset are counted, but not read. */
   async *activePages(
     since: number,
-    { offset, limit }: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
+    part: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
   ): AsyncGenerator<StoredSession[], void> {
-    let skip = offset;
-    let left = limit;
-    // Entries without a session are replaced by later ones. There may be many in a row, so later reads are at least a chunk.
-    let atOnce = limit;
-    const pages = this.#activeRefs(since, Math.min(PAGE, Math.max(CHUNK, offset + limit)));
-    for await (const refs of offset + limit > PAGE ? prefetch(pages, "after") : pages) {
-      const skipped = await this.#skip(refs, skip);
-      skip = skipped.left;
-      let at = skipped.checked;
-      while (left > 0 && at < refs.length) {
-        const some = refs.slice(at, at + atOnce);
-        at += some.length;
-        for await (const found of this.#read(some.map((ref) => ({ id: "", ref })))) {
-          const sessions = found.slice(0, left);
-          left -= sessions.length;
-          yield sessions;
-        }
-        atOnce = Math.max(left, CHUNK);
-      }
-      if (left <= 0) return;
-    }
+    await this.#registration.check();
+    const source: ActiveSource = {
+      refs: (size) => walk(size, (page) => this.#connection.run(operations.pageActive, this.#keys, { ...page, since })),
+      countExisting: (refs) => this.countExisting(refs),
+      read: (refs) => this.#read(refs.map((ref) => ({ id: "", ref }))),
+    };
+    yield* activePages(source, part);
+  }
+
+  /** Yields the entries of `active` since `since` (ms) in pages, latest first. */
+  activeRefs(since: number, size: number): AsyncGenerator<operations.ActiveRef[], void> {
+    return walk(size, (page) => this.activeRefsFrom(page, since));
+  }
+
+  /** Reads a page of these entries. The cursor may be that of another shard. */
+  activeRefsFrom(page: PageOptions, since: number): Promise<Page<operations.ActiveRef>> {
+    return this.#connection.run(operations.pageActiveTimes, this.#keys, { ...page, since });
+  }
+
+  /** Returns how many refs of `active` have a session, and removes the entries of the others. */
+  async countExisting(refs: readonly string[]): Promise<number> {
+    const entries = refs.map((ref) => ({ id: "", ref }));
+    const existing = await this.#countExisting(entries);
+    if (existing < entries.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
+    return existing;
   }
 
   /**
@@ -237,6 +245,7 @@ export class SessionIndex {
    * @param cursor `next` of the previous page, a cursor of `cursorBefore`, or "" for the first page
    */
   async activeHeaders(cursor: string, limit: number): Promise<HeaderPage> {
+    await this.#registration.check();
     const sessions: StoredSession[] = [];
     let next = cursor;
     for (let reads = 0; reads < MAX_READS && sessions.length < limit; reads++) {
@@ -255,11 +264,13 @@ export class SessionIndex {
 
   /** Returns a session without its data, and without touching it. Returns null if it does not exist. */
   async header(ref: string): Promise<StoredSession | null> {
+    await this.#registration.check();
     return (await this.#readHeaders([{ id: "", ref }]))[0] ?? null;
   }
 
   /** Returns sessions of a user without their data, newest first, and the number of the user's sessions. */
   async headersOfUser(id: string, { offset, limit }: Part): Promise<{ sessions: StoredSession[]; total: number }> {
+    await this.#registration.check();
     const found = await this.#datedEntriesOfUser(id);
     const newest = await newestFirst(found);
     const sessions = await this.#readHeaders(newest.slice(offset, offset + limit));
@@ -268,27 +279,37 @@ export class SessionIndex {
 
   /** Returns the number of sessions that were active since `since` (ms). */
   async countSessions(since: number): Promise<number> {
+    await this.#registration.check();
     return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.active, since, "+inf")));
   }
 
   /** Returns the number of users who were active since `since` (ms). */
   async countUsers(since: number): Promise<number> {
+    await this.#registration.check();
     return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
+  }
+
+  /** Yields the users who were active since `since` (ms) in pages, earliest first. A user who is active meanwhile may be repeated. */
+  activeUsers(since: number): AsyncGenerator<string[], void> {
+    return walk(PAGE, (page) => this.#connection.run(operations.pageUsers, this.#keys, { ...page, since }));
   }
 
   /** Yields all sessions in pages, in the order in which they expire. */
   async *pages(): AsyncGenerator<StoredSession[], void> {
+    await this.#registration.check();
     for await (const entries of this.#expiryEntries()) yield* this.#read(entries);
   }
 
   /** Returns the number of sessions. Wipes first, so that expired sessions are not counted. */
   async count(): Promise<number> {
+    await this.#registration.check();
     await this.wipe();
     return toNumber(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
   }
 
   /** Returns the refs of all sessions. Wipes first. */
   async refs(): Promise<string[]> {
+    await this.#registration.check();
     await this.wipe();
     const refs = new Set<string>();
     for await (const entries of this.#expiryEntries()) for (const { ref } of entries) refs.add(ref);
@@ -318,12 +339,14 @@ export class SessionIndex {
     return this.#backgroundWipe.progress();
   }
 
-  /** Removes the app from the wipers' list if it has no session and was last registered before `before` (ms). */
-  async retire(before: number): Promise<void> {
-    const { app, expiry } = this.#keys;
-    if (toNumber(await this.#connection.command((client) => client.zcard(expiry))) > 0) return;
-    // A call with a deadline of its own is not batched. The script's key is in another slot than the app's keys.
-    await this.#connection.run(operations.dropApp, this.#keys, { app, before }, this.#connection.deadline());
+  /** Whether there is neither a session nor an entry of one. */
+  async isEmpty(): Promise<boolean> {
+    return toNumber(await this.#connection.command((client) => client.zcard(this.#keys.expiry))) === 0;
+  }
+
+  /** Reads a key. Rejects if the slot cannot be reached. */
+  async reach(deadline: number): Promise<void> {
+    await this.#connection.command((client) => client.exists(this.#keys.active), deadline);
   }
 
   /** Yields the number of sessions that each step has found gone. */
@@ -369,23 +392,6 @@ export class SessionIndex {
   async #countExisting(entries: readonly { ref: string }[]): Promise<number> {
     const keys = entries.map(({ ref }) => this.#keys.session(ref));
     return Number(await this.#connection.command((client) => client.exists(...keys)));
-  }
-
-  /**
-   * Checks refs of `active` until `count` sessions are skipped, and removes the entries of missing ones. Returns how many refs
-   * were checked, and how many sessions are left to skip.
-   */
-  async #skip(refs: readonly string[], count: number): Promise<{ checked: number; left: number }> {
-    let checked = 0;
-    let left = count;
-    while (left > 0 && checked < refs.length) {
-      const entries = refs.slice(checked, checked + left).map((ref) => ({ id: "", ref }));
-      const existing = await this.#countExisting(entries);
-      if (existing < entries.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
-      left -= existing;
-      checked += entries.length;
-    }
-    return { checked, left };
   }
 
   /**
@@ -435,11 +441,6 @@ export class SessionIndex {
   async *#expiryEntries(): AsyncGenerator<Entry[], void> {
     const pages = walk(PAGE, (page) => this.#connection.run(operations.pageExpiry, this.#keys, page));
     for await (const members of pages) yield members.map(parseEntry);
-  }
-
-  /** Yields the refs in `active` since `since` (ms) in pages, latest first. */
-  #activeRefs(since: number, size: number): AsyncGenerator<string[], void> {
-    return walk(size, (page) => this.#connection.run(operations.pageActive, this.#keys, { ...page, since }));
   }
 
   /**
@@ -537,11 +538,16 @@ export class SessionIndex {
     });
   }
 
-  /**
-   * Reads the sessions of index entries, in the same order, and removes the stale entries. Sessions are yielded in steps of
-   * STEP_BYTES, so that large ones block neither Redis nor the event loop.
-   */
+  /** Reads the sessions of index entries in steps, in the same order. */
   async *#read(entries: readonly Entry[]): AsyncGenerator<StoredSession[], void> {
+    for await (const found of this.read(entries)) yield found.filter((session) => session !== null);
+  }
+
+  /**
+   * Reads the sessions of index entries, in the same order, and removes the stale entries. Yields null for an entry without a session.
+   * Sessions are yielded in steps of STEP_BYTES, so that large ones block neither Redis nor the event loop.
+   */
+  async *read(entries: readonly Entry[]): AsyncGenerator<(StoredSession | null)[], void> {
     const begun = chunks(entries).map((chunk) => {
       const texts = this.#readTexts(chunk);
       // A failure is thrown when the chunk is awaited. Until then, or if the caller stops early, it must not be unhandled.
@@ -558,8 +564,15 @@ export class SessionIndex {
     }
   }
 
-  /** Reads the sessions of index entries without their data, in the same order, and removes the stale entries. */
   async #readHeaders(entries: readonly Entry[]): Promise<StoredSession[]> {
+    return (await this.headers(entries)).filter((session) => session !== null);
+  }
+
+  /**
+   * Reads the sessions of index entries without their data, in the same order, and removes the stale entries. Returns null for an
+   * entry without a session.
+   */
+  async headers(entries: readonly Entry[]): Promise<(StoredSession | null)[]> {
     const found = chunks(entries).map(async (chunk) => {
       const refs = chunk.map(({ ref }) => ref);
       return this.#decodeTexts(chunk, await this.#connection.run(operations.readHeaders, this.#keys, { refs }));
@@ -576,17 +589,14 @@ export class SessionIndex {
   }
 
   /** Decodes texts, follows redirects and removes stale entries. */
-  async #decodeTexts(entries: readonly Entry[], texts: readonly (string | null)[]): Promise<StoredSession[]> {
+  async #decodeTexts(entries: readonly Entry[], texts: readonly (string | null)[]): Promise<(StoredSession | null)[]> {
     const found = texts.map((text, i) => decode(text, (entries[i] as Entry).ref));
 
     const stale = entries.filter(({ id }, i) => isStale(id, found[i] ?? null));
     if (stale.length > 0) await this.#sweep(stale);
 
-    const sessions: StoredSession[] = [];
-    for (const one of found) {
-      const session = one instanceof Tombstone ? await this.#find(one.redirect) : one;
-      if (session !== null) sessions.push(session);
-    }
+    const sessions: (StoredSession | null)[] = [];
+    for (const one of found) sessions.push(one instanceof Tombstone ? await this.#find(one.redirect) : one);
     return sessions;
   }
 }
@@ -626,7 +636,7 @@ function isStale(id: string, found: StoredSession | Tombstone | null): boolean {
   return !(found instanceof StoredSession) || (id !== "" && id !== (found.id || ANONYMOUS));
 }
 
-function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
+export function newestFirst<Session extends { created: number }>(sessions: Session[]): Promise<Session[]> {
   return latestFirst(sessions, "created");
 }
 

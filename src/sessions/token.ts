@@ -23,10 +23,27 @@ const HASH_LENGTH = 27;
 /** A cache of refs by token: between two commands a hash costs as much as the JSON of a session. */
 const refs = new BoundedMap<string>();
 
-/** Creates a token and its ref. The token has 64 characters (381 bits) from the CSPRNG, without modulo bias. */
-export function createToken(): Created {
-  const token = random();
+/** Up to this number of shards, the first character of a token leads to the shard of its user. */
+export const MAX_SHARDS = 32;
+
+/**
+ * Creates a token and its ref. The token has 64 characters from the CSPRNG, without modulo bias. The first one is one or two that lead
+ * to the user's shard, whatever the number of shards is, so that an app can be sharded later. The others have 375 bits.
+ * @param shard of the user among MAX_SHARDS
+ */
+export function createToken(shard: number): Created {
+  const drawn = random();
+  // The character that was drawn, one of 62, chooses between the two that lead to the shard. For the last two shards, there is one.
+  const isSecond = ALPHABET.indexOf(drawn.charAt(0)) >= ALPHABET.length / 2;
+  const first = ALPHABET.charAt(isSecond ? shard + MAX_SHARDS : shard) || ALPHABET.charAt(shard);
+  const token = first + drawn.slice(1);
   return { token, ref: computeRef(token) };
+}
+
+/** Returns the index of the shard to which the first character of a token, or of a ref of the engine, leads. */
+export function shardOfCharacter(text: string, count: number): number {
+  // A ref may begin with - or _, which no token does. No session has such a ref.
+  return Math.max(ALPHABET.indexOf(text.charAt(0)), 0) % count;
 }
 
 /**

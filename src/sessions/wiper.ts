@@ -1,11 +1,7 @@
-import { quote, SessionError } from "../errors.js";
+import type { SessionError } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
-import { BoundedMap } from "../util/bounded-map.js";
-import { appsKey, Keys, LAYOUT, layoutKey } from "./keys.js";
-
-/** After this time in ms an app is registered again, in case Redis has lost its keys. */
-const REGISTRATION_TTL = 60_000;
+import type { AppRegistry, RegisteredApp } from "./app-registry.js";
 
 /** An app without sessions stays registered for this time in ms, which is more than the servers' clocks differ. */
 const EMPTY_APP_TTL = 86_400_000;
@@ -14,38 +10,23 @@ const EMPTY_APP_TTL = 86_400_000;
 interface WipedApp {
   /** Removes the index entries of expired sessions. Returns the number of these sessions. */
   wipe(): Promise<number>;
-  /** Removes the app from the list of apps if it has no session and was last registered before `before` (ms). */
-  retire(before: number): Promise<void>;
+  /** Whether the app has no session and no index entry. */
+  isEmpty(): Promise<boolean>;
+  /** Reads one key of each of the app's slots in a Cluster. */
+  reach(deadline: number): Promise<void>;
 }
 
 /** Visits every app from time to time and removes the index entries of expired sessions. */
 export class Wiper {
   readonly #connection: Connection;
-  readonly #namespace: string;
-  readonly #appsKey: string;
-  readonly #appOf: (name: string) => WipedApp;
-  /** When this process registered each app, as performance.now() counts. A missing entry only costs one more command. */
-  readonly #registered = new BoundedMap<number>();
-  readonly #registering = new Map<string, Promise<void>>();
+  readonly #registry: AppRegistry;
+  readonly #appOf: (app: RegisteredApp) => WipedApp;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(connection: Connection, namespace: string, appOf: (name: string) => WipedApp) {
+  constructor(connection: Connection, registry: AppRegistry, appOf: (app: RegisteredApp) => WipedApp) {
     this.#connection = connection;
-    this.#namespace = namespace;
-    this.#appsKey = appsKey(namespace);
+    this.#registry = registry;
     this.#appOf = appOf;
-  }
-
-  /** Registers an app for the wipers of all servers. Returns undefined if this process did so in the last minute. */
-  register(app: string): Promise<void> | undefined {
-    const since = this.#registered.get(app);
-    if (since !== undefined && performance.now() - since < REGISTRATION_TTL) return undefined;
-    let registering = this.#registering.get(app);
-    if (registering === undefined) {
-      registering = this.#add(app).finally(() => this.#registering.delete(app));
-      this.#registering.set(app, registering);
-    }
-    return registering;
   }
 
   /** Wipes all apps. If the keys of one app are damaged, the others are wiped before the error is thrown. */
@@ -53,11 +34,11 @@ export class Wiper {
     const before = Date.now() - EMPTY_APP_TTL;
     let wiped = 0;
     let failure: unknown;
-    for await (const [name, registered] of this.apps()) {
-      const app = this.#appOf(name);
+    for await (const listed of this.#registry.apps()) {
+      const app = this.#appOf(listed);
       try {
         wiped += await app.wipe();
-        if (registered < before) await app.retire(before);
+        if (listed.registered < before && (await app.isEmpty())) await this.#registry.drop(listed.name, before);
       } catch (error) {
         if ((error as SessionError).name !== "redisError") throw error;
         failure ??= error;
@@ -71,8 +52,8 @@ export class Wiper {
   async reachApps(): Promise<void> {
     const deadline = this.#connection.deadline();
     let page: Promise<unknown>[] = [];
-    for await (const [name] of this.apps()) {
-      page.push(this.#connection.command((client) => client.exists(new Keys(this.#namespace, name).active), deadline));
+    for await (const listed of this.#registry.apps()) {
+      page.push(this.#appOf(listed).reach(deadline));
       if (page.length < CHUNK) continue;
       await Promise.all(page);
       page = [];
@@ -92,43 +73,5 @@ export class Wiper {
 
   stop(): void {
     clearTimeout(this.#timer);
-  }
-
-  /** Yields the registered apps and the time of their last registration (ms). */
-  async *apps(): AsyncGenerator<[name: string, registered: number], void> {
-    let cursor = "0";
-    do {
-      const from = cursor;
-      const [next, found] = await this.#connection.command((client) =>
-        client.zscan(this.#appsKey, from, "COUNT", CHUNK),
-      );
-      for (let i = 0; i < found.length; i += 2) yield [found[i] as string, Number(found[i + 1])];
-      cursor = next;
-    } while (cursor !== "0");
-  }
-
-  async #add(app: string): Promise<void> {
-    const now = performance.now();
-    await this.#checkLayout();
-    await this.#connection.command((client) => client.zadd(this.#appsKey, Date.now(), app));
-    this.#registered.set(app, now);
-  }
-
-  /**
-   * Writes the version of the storage layout if the namespace has none.
-   * @throws SessionError `redisError` if the namespace has another version
-   */
-  async #checkLayout(): Promise<void> {
-    const key = layoutKey(this.#namespace);
-    if ((await this.#connection.command((client) => client.set(key, LAYOUT, "NX"))) !== null) return;
-    const found = await this.#connection.command((client) => client.get(key));
-    if (found === LAYOUT || found === null) return;
-    throw new SessionError(
-      "redisError",
-      `The sessions in Redis have the storage layout ${quote(found)}, not ${LAYOUT}`,
-      {
-        hint: `a newer version of this package wrote ${key}: update this server, or choose another namespace`,
-      },
-    );
   }
 }

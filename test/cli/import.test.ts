@@ -125,3 +125,30 @@ test("import stops at Ctrl-C, and imports the rest when it is run again", async 
   expect(await jsonOf("import", "--from", "connect-redis")).toEqual({ ...ZERO, imported: count - stopped.imported });
   expect(await t.db.zcard("rs:{sess}:active")).toBe(count);
 }, 60_000);
+
+describe("import of an app with several shards", () => {
+  test.each([
+    ["of which Redis has the number", true, []],
+    ["that has no session yet, with --shards", false, ["--shards", "16"]],
+  ] as const)("%s puts the sessions into their shards", async (_which, isRegistered, flags) => {
+    const open = () => new RedisStore({ client: t.db, shards: 16 });
+    const before = open();
+    if (isRegistered) await before.set("old", { cookie: { originalMaxAge: null } } as SessionData);
+    for (const sid of ["a", "b", "c"]) await plant(sid, { userId: "alice" });
+    expect((await tool("import", "--from", "connect-redis", ...flags)).out).toBe("3 sessions imported\n");
+    expect((await open().soid("alice")).sessions).toHaveLength(3);
+    expect(await t.db.exists("rs:{sess}:active")).toBe(0);
+  });
+
+  test("refuses a number that is not possible, or not the app's", async () => {
+    expect(await tool("import", "--from", "connect-redis", "--shards", "3")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("It must be one of 1, 2, 4, 8, 16, 32."),
+    });
+    await new RedisStore({ client: t.db, shards: 4 }).set("old", { cookie: { originalMaxAge: null } } as SessionData);
+    await plant("a", { userId: "alice" });
+    const { code, err } = await tool("import", "--from", "connect-redis", "--shards", "16");
+    expect(code).toBe(1);
+    expect(err).toContain('The app "sess" has 4 shards in Redis, but this process has the option shards: 16');
+  });
+});

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
+import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
 import { ask, run, serve, statusOf, useCommand } from "./support/command.js";
@@ -23,6 +24,21 @@ describe("serve", () => {
     expect(await (await ask(`${url}/ping`)).text()).toBe("PONG");
     expect(said()).toContain("No API key is needed");
     expect((await stop()).code).toBe(0);
+  });
+
+  test("serves apps with any number of shards", async () => {
+    const { url, stop } = await serve(["--redis", t.redis.url]);
+    for (const shards of [1, 4, 16] as const) {
+      const rs = new RedisSessions({ client: t.db, wipe: 0, shards });
+      const app = `app-${shards}`;
+      const { token, ref } = await rs.create({ app, id: "alice", ip: "::1" });
+      expect(await (await ask(`${url}/${app}/get/${token}`)).json()).toMatchObject({ ref });
+      expect(await statusOf(`${url}/${app}/create/bob?ip=::1`, undefined, "PUT")).toBe(200);
+      expect((await rs.soid({ app, id: "bob" })).sessions).toHaveLength(1);
+      expect(await (await ask(`${url}/${app}/soapp?dt=60`)).json()).toMatchObject({ sessions: { length: 2 } });
+    }
+    expect(await statusOf(`${url}/readyz`)).toBe(200);
+    await stop();
   });
 
   test("reads port, Redis, namespace and keys from the variables of rest-sessions", async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { SessionData } from "express-session";
 import { describe, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
+import { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { freePort } from "../support/redis.js";
 import { run, toolsOn, useCommand } from "./support/command.js";
@@ -245,4 +246,21 @@ describe("the command", () => {
       for (const flag of flags) expect(out).toContain(flag);
     },
   );
+});
+
+describe("an app with several shards", () => {
+  const sharded = () => new RedisSessions({ client: t.db, wipe: 0, shards: 16 });
+
+  test("is listed and ended like any other: the command reads the number from Redis", async () => {
+    const rs = sharded();
+    const ids = Array.from({ length: 20 }, (_, i) => `user${i}`);
+    const created = await Promise.all(ids.map((id) => rs.create({ app: "webapp", id, ip: "::1" })));
+    expect(((await jsonOf("ls", "webapp")) as { sessions: unknown[] }).sessions).toHaveLength(20);
+    expect(await jsonOf("activity", "webapp")).toEqual({ activity: 20 });
+    expect(await jsonOf("soid", "webapp", "user3")).toMatchObject({ sessions: [{ ref: created[3]?.ref }] });
+    expect(await jsonOf("kill", "webapp", `${created[4]?.token}`)).toEqual({ kill: 1 });
+    expect(await jsonOf("killsoid", "webapp", "user3")).toEqual({ kill: 1 });
+    expect(await jsonOf("setall", "webapp", "user5", '{"role":"editor"}')).toEqual({ set: 1 });
+    expect(await jsonOf("killall", "webapp", "--yes")).toEqual({ kill: 18 });
+  });
 });

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { RedisSessions } from "../../src/index.js";
-import type { AppSessions } from "../../src/sessions/app-sessions.js";
+import type { Sessions } from "../../src/sessions/sessions.js";
 import { startRedis, type TestRedis } from "../support/redis.js";
 
 /** What a read writes to the append-only file. A replica receives the same commands. */
 
 let redis: TestRedis;
 let rs: RedisSessions;
-let sessions: AppSessions;
+let sessions: Sessions;
 
 beforeAll(async () => {
   redis = await startRedis(["--appendonly", "yes"]);

@@ -1,8 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Changes, type Created, type DefaultData, RedisSessions, type Session } from "../../src/index.js";
+import {
+  type Changes,
+  type Created,
+  type DefaultData,
+  RedisSessions,
+  type Session,
+  type ShardCount,
+} from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
-import { readStored } from "../support/index-check.js";
+import { readShards, shardOfRef, tagOf } from "../support/shards.js";
 import { Model, type Name, show } from "./session-model.js";
 
 const t = useEngine();
@@ -90,13 +97,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** The engine, the model, and the token for each name in the model. */
 class World {
   readonly #rs: RedisSessions;
+  readonly #shards: ShardCount;
   readonly #model = new Model();
   readonly #created = new Map<Name, Created>();
   /** How many sessions have expired since the last wipe. */
   #expired = 0;
 
-  constructor(rs: RedisSessions) {
-    this.#rs = rs;
+  constructor(shards: ShardCount) {
+    // A new one, as Redis is empty: another would rely on having registered its apps for the wiper.
+    this.#rs = new RedisSessions({ client: t.db, wipe: 0, shards });
+    this.#shards = shards;
   }
 
   /** Does the same in both and compares the results. */
@@ -188,8 +198,9 @@ class World {
   async #expire(app: string, name: Name, id: string): Promise<void> {
     const ref = this.#refOf(name);
     this.#model.kill(app, name, "ref");
-    await t.db.pexpire(`rs:{${app}}:s:${ref}`, 0);
-    await t.db.zadd(`rs:{${app}}:expiry`, "XX", 1, JSON.stringify(id) + ref);
+    const base = `rs:{${tagOf(app, shardOfRef(ref, this.#shards), this.#shards)}}:`;
+    await t.db.pexpire(`${base}s:${ref}`, 0);
+    await t.db.zadd(`${base}expiry`, "XX", 1, JSON.stringify(id) + ref);
     this.#expired++;
   }
 
@@ -204,7 +215,7 @@ class World {
       await this.play({ call: "soapp", app });
       await this.play({ call: "activity", app });
       for (const id of IDS) await this.play({ call: "soid", app, id });
-      const stored = await readStored(t.db, app);
+      const stored = await readShards(t.db, app, this.#shards);
       expect(stored.problems).toEqual([]);
       expect(stored.sessions.sort()).toEqual(
         this.#model
@@ -236,17 +247,24 @@ class World {
   }
 }
 
-test("the engine returns what the model returns, for any sequence of calls, and the index is correct", async () => {
-  const longest = fc.array(step, { minLength: 1, maxLength: 40, size: "max" });
-  await fc.assert(
-    fc
-      .asyncProperty(longest, async (steps) => {
-        // A new one, as Redis is empty: another would rely on having registered its apps for the wiper.
-        const world = new World(new RedisSessions({ client: t.db, wipe: 0 }));
-        for (const step of steps) await world.play(step);
-        await world.end();
-      })
-      .beforeEach(() => t.db.flushdb()),
-    { numRuns: 300 },
-  );
-}, 60_000);
+test.each<[ShardCount, number]>([
+  [1, 300],
+  [2, 60],
+  [16, 60],
+])(
+  "with %i shards the engine returns what the model returns, and the index is correct",
+  async (shards, numRuns) => {
+    const longest = fc.array(step, { minLength: 1, maxLength: 40, size: "max" });
+    await fc.assert(
+      fc
+        .asyncProperty(longest, async (steps) => {
+          const world = new World(shards);
+          for (const step of steps) await world.play(step);
+          await world.end();
+        })
+        .beforeEach(() => t.db.flushdb()),
+      { numRuns },
+    );
+  },
+  60_000,
+);

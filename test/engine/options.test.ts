@@ -51,7 +51,7 @@ describe("the constructor refuses", () => {
     });
   });
 
-  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "shards"])(
+  test.each(["somethingElse", "toString", "constructor", "hasOwnProperty", "replicas"])(
     "the unknown option %s and lists the options",
     (name) => {
       const error = refusal(() => construct({ [name]: 1 }));

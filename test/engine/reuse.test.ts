@@ -333,6 +333,8 @@ describe("the cost in commands", () => {
   });
 
   test("is two for a token without a session", async () => {
+    // With an app that is not registered, the call also checks that it has no session in several shards.
+    await t.create();
     const commands = await t.redis.watch(() => t.rs.get({ app, token: "x".repeat(64) }));
     expect(commands.map(([name]) => name)).toEqual(["evalsha", "mget"]);
   });

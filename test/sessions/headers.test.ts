@@ -1,11 +1,16 @@
+import type { SessionData } from "express-session";
 import { beforeEach, describe, expect, test } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
+import { RedisStore } from "../../src/express-session/index.js";
+import { RedisSessions } from "../../src/index.js";
 import { cursorBefore } from "../../src/sessions/paging.js";
-import type { SessionIndex } from "../../src/sessions/session-index.js";
+import type { HeaderPage } from "../../src/sessions/session-index.js";
+import type { SessionLists } from "../../src/sessions/sessions.js";
 import { useEngine } from "../support/engine.js";
+import { shardOfRef, tagOf } from "../support/shards.js";
 
 const t = useEngine();
-let index: SessionIndex;
+let index: SessionLists;
 const ACTIVE = "rs:{webapp}:active";
 
 beforeEach(() => {
@@ -86,4 +91,52 @@ test("countSessions counts the sessions that were active since a time", async ()
   const refs = await createMany(3);
   expect(await index.countSessions(0)).toBe(3);
   expect(await index.countSessions(Number(await t.db.zscore(ACTIVE, refs[1] as string)))).toBe(2);
+});
+
+describe("the headers of an app with several shards", () => {
+  const shards = 16;
+
+  test("are listed in the same pages, also of sessions of the same ms and of refs that are not ASCII", async () => {
+    const rs = new RedisSessions({ client: t.db, wipe: 0, shards });
+    const store = new RedisStore({ rs, app: "webapp" });
+    const lists = internalsOf(rs).sessions("webapp").index;
+    const refs = await Promise.all(
+      Array.from({ length: 60 }, async (_, i) => {
+        if (i % 2 === 0)
+          return (await rs.create({ app: "webapp", id: `user${i % 7}`, ip: "::1", d: { cart: "tea" } })).ref;
+        const sid = `딸기 100%\u{1f600}${i}`;
+        await store.set(sid, { cookie: { originalMaxAge: null }, userId: "user1" } as unknown as SessionData);
+        return store.ref(sid);
+      }),
+    );
+    const now = Date.now();
+    const gone = refs[11] as string;
+    for (const [i, ref] of refs.entries()) {
+      const base = `rs:{${tagOf("webapp", shardOfRef(ref, shards), shards)}}:`;
+      await t.db.zadd(`${base}active`, now - 1000 * Math.floor(i / 10), ref);
+      if (ref === gone) await t.db.del(`${base}s:${ref}`);
+    }
+    for (const limit of [1, 7, 60, 100]) {
+      const listed: string[] = [];
+      for (let cursor: string | undefined = ""; cursor !== undefined; ) {
+        const page: HeaderPage = await lists.activeHeaders(cursor, limit);
+        listed.push(...page.sessions.map(({ ref }) => ref));
+        cursor = page.next;
+      }
+      expect(listed).toHaveLength(59);
+      // Of the same ms in the order of their bytes, as in one zset.
+      for (let i = 0; i < 6; i++) {
+        const group = refs.slice(10 * i, 10 * i + 10).filter((ref) => ref !== gone);
+        const sorted = group.sort((a, b) => Buffer.compare(Buffer.from(b), Buffer.from(a)));
+        const from = i > 1 ? 10 * i - 1 : 10 * i;
+        expect(listed.slice(from, from + group.length)).toEqual(sorted);
+      }
+    }
+    expect(await lists.countSessions(0)).toBe(59);
+    const { sessions, total } = await lists.headersOfUser('"user1"', { offset: 2, limit: 5 });
+    expect(total).toBe(33);
+    expect(sessions.map((session) => session.id)).toEqual(Array(5).fill('"user1"'));
+    expect(await lists.header(refs[3] as string)).toMatchObject({ ref: refs[3], isEmpty: true });
+    expect(await lists.header(gone)).toBeNull();
+  });
 });

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
+import { AppRegistry } from "../../src/sessions/app-registry.js";
 import { AppSessions } from "../../src/sessions/app-sessions.js";
 import { Keys } from "../../src/sessions/keys.js";
 import { NearCache } from "../../src/sessions/near-cache.js";
@@ -14,7 +15,7 @@ test("keeps nothing while a change is under way, whatever the order of the repli
   const sessions = new AppSessions(
     connection,
     new Keys("rs", "webapp", 0),
-    () => undefined,
+    new AppRegistry(connection, "rs", 1).of("webapp"),
     () => undefined,
     cache,
   );

@@ -4,7 +4,7 @@ import { createSalt, createSuccessor, createToken, familyOf, refOf } from "../..
 
 describe("refOf", () => {
   test("returns the token's first character and 26 of its SHA-256 as base64url, also from the cache", () => {
-    const created = Array.from({ length: 2000 }, () => createToken());
+    const created = Array.from({ length: 2000 }, (_, i) => createToken(i % 32));
     const tokens = created.map(({ token }) => token);
     const documented = tokens.map(
       (token) => token[0] + createHash("sha256").update(token).digest("base64url").slice(0, 26),
@@ -14,13 +14,45 @@ describe("refOf", () => {
   });
 
   test("returns correct refs for more tokens than the cache holds", () => {
-    const many = Array.from({ length: 25_000 }, () => createToken());
+    const many = Array.from({ length: 25_000 }, (_, i) => createToken(i % 32));
     for (const { token, ref } of [...many, ...many.slice(0, 10)]) expect(refOf(token)).toBe(ref);
   });
 });
 
+describe("createToken", () => {
+  const CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+  test.each([0, 1, 29, 30, 31])("chooses each first character that leads to shard %i equally often", (shard) => {
+    const choices = [...CHARACTERS].filter((_, i) => i % 32 === shard);
+    const expected = 500;
+    const counts = new Map<string, number>();
+    for (let i = 0; i < expected * choices.length; i++) {
+      const { token, ref } = createToken(shard);
+      expect(ref).toBe(refOf(token));
+      expect(token).toMatch(/^[A-Za-z0-9]{64}$/);
+      const [first = ""] = token;
+      counts.set(first, (counts.get(first) ?? 0) + 1);
+    }
+    expect([...counts.keys()].sort()).toEqual(choices.sort());
+    // Six standard deviations.
+    for (const n of counts.values()) expect(Math.abs(n - expected)).toBeLessThan(6 * Math.sqrt(expected));
+  });
+
+  test("has 375 bits beside the first character", () => {
+    const counts = new Map<string, number>();
+    const ROUNDS = 2000;
+    for (let i = 0; i < ROUNDS; i++) {
+      for (const character of createToken(31).token.slice(1)) counts.set(character, (counts.get(character) ?? 0) + 1);
+    }
+    const expected = (ROUNDS * 63) / 62;
+    expect(Math.floor(63 * Math.log2(counts.size))).toBe(375);
+    // Eight standard deviations.
+    for (const count of counts.values()) expect(Math.abs(count - expected)).toBeLessThan(8 * Math.sqrt(expected));
+  });
+});
+
 describe("createSuccessor", () => {
-  const { token } = createToken();
+  const { token } = createToken(7);
 
   test("returns a token of the same family and its ref, the same for the same salt", () => {
     const salt = createSalt();
@@ -55,7 +87,7 @@ describe("createSuccessor", () => {
 
 describe("familyOf", () => {
   test("is a hash that differs for tokens of different families", () => {
-    const names = Array.from({ length: 1000 }, () => familyOf(createToken().token));
+    const names = Array.from({ length: 1000 }, () => familyOf(createToken(7).token));
     expect(new Set(names).size).toBe(1000);
     for (const name of names) expect(name).toMatch(/^[\w-]{27}$/);
   });

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RedisStore } from "../../src/express-session/index.js";
+import { RedisSessions, type Session } from "../../src/index.js";
+import { slotOf } from "../../src/redis/slot.js";
+import { storeContract } from "../contract/store.js";
+import { CLUSTERS, type TestClient } from "../support/clients.js";
+import { startCluster, type TestCluster } from "../support/cluster.js";
+import { everyMethod } from "../support/every-method.js";
+import { tagOf } from "../support/shards.js";
+
+const SHARDS = 16;
+
+let cluster: TestCluster;
+let apps = 0;
+
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+
+afterAll(() => cluster.stop());
+
+const ports = () => cluster.nodes.map(({ port }) => port);
+
+describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
+  let client: TestClient;
+  let rs: RedisSessions;
+
+  beforeAll(() => {
+    client = CLUSTERS[name]?.(ports()) as TestClient;
+    rs = new RedisSessions({ client: client.client, wipe: 0, timeout: 10_000, shards: SHARDS });
+  });
+  afterAll(() => client.close());
+
+  test("every method works with the shards on different nodes", () => everyMethod(rs, `app${apps++}`));
+
+  test("calls that are made together reach all shards", async () => {
+    const app = `app${apps++}`;
+    const users = Array.from({ length: 100 }, (_, n) => `user${n}`);
+    const created = await Promise.all(users.map((id, n) => rs.create({ app, id, ip: "::1", d: { n } })));
+    const calls = created.flatMap(({ token }, n) => [rs.set({ app, token, d: { n: n + 1 } }), rs.get({ app, token })]);
+    const expected = users.flatMap((_, n) => [{ n: n + 1 }, { n: n + 1 }]);
+    expect((await Promise.all(calls)).map((session) => session?.d)).toEqual(expected);
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(100);
+    expect(await rs.killall({ app })).toEqual({ kill: 100 });
+    expect(await rs.wipe()).toEqual({ wiped: 0 });
+  });
+});
+
+storeContract("RedisStore with 16 shards on a Cluster", () => {
+  return new RedisStore({ client: cluster.client.setMaxListeners(0), prefix: `store${apps++}:`, shards: SHARDS });
+});
+
+describe("the shards of an app", () => {
+  test("are at most 20 % from even on three nodes, whatever the app is called", async () => {
+    for (const app of ["webapp", "sess", "=a:b", "딸기", ...Array.from({ length: 100 }, (_, i) => `app${i}`)]) {
+      const slots = Array.from({ length: SHARDS }, (_, shard) => slotOf(tagOf(app, shard, SHARDS)));
+      for (let node = 0; node < 3; node++) {
+        const count = slots.filter((slot) => Math.floor(slot / 5461.4) === node).length;
+        expect(Math.abs(count - SHARDS / 3)).toBeLessThan((0.2 * SHARDS) / 3);
+      }
+    }
+  });
+
+  test("have the slots that Redis says", async () => {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const tag = tagOf("webapp", shard, SHARDS);
+      expect(slotOf(tag)).toBe(await cluster.slotOf(`rs:{${tag}}:active`));
+    }
+  });
+
+  test("share the keys and the commands of 2,000 users", async () => {
+    const app = `app${apps++}`;
+    const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 10_000, shards: SHARDS });
+    const nodes = cluster.nodes.map((node) => node.client());
+    const before = await Promise.all(nodes.map((node) => node.dbsize()));
+    for (let i = 0; i < 2000; i += 200) {
+      await Promise.all(Array.from({ length: 200 }, (_, j) => rs.create({ app, id: `user${i + j}`, ip: "::1" })));
+    }
+    const grown = await Promise.all(nodes.map(async (node, i) => (await node.dbsize()) - Number(before[i])));
+    const even = grown.reduce((sum, keys) => sum + keys) / 3;
+    for (const keys of grown) expect(Math.abs(keys - even)).toBeLessThan(0.2 * even);
+  });
+});
+
+describe("while the slot of a shard moves", () => {
+  test("no call fails, and no session is lost or revived", async () => {
+    const app = `app${apps++}`;
+    const rs = new RedisSessions({ client: cluster.client, wipe: 0, timeout: 10_000, shards: SHARDS });
+    const users = Array.from({ length: 64 }, (_, i) => `user${i}`);
+    const sessions = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1", d: { round: 0 } })));
+    const ended = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+    let isMoving = true;
+    const moving = (async () => {
+      for (let i = 0; i < 12; i++) await cluster.move(slotOf(tagOf(app, i % 4, SHARDS)));
+      isMoving = false;
+    })();
+    let round = 0;
+    while (isMoving) {
+      round++;
+      const calls = sessions.flatMap(({ token }, i) => [
+        rs.set({ app, token, d: { round } }),
+        rs.get({ app, token }),
+        rs.kill({ app, token: `${ended[i]?.token}` }),
+      ]);
+      const answers = (await Promise.all(calls)) as (Session & { kill?: number })[];
+      for (const [i, answer] of answers.entries()) {
+        // While a slot moves, calls on one session may change their order.
+        const expected = [{ d: { round } }, { id: users[Math.floor(i / 3)] }, { kill: round === 1 ? 1 : 0 }];
+        expect(answer).toMatchObject(expected[i % 3] as object);
+      }
+      await sleep(2);
+    }
+    await moving;
+    expect(round).toBeGreaterThan(1);
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(64);
+    expect(await rs.killall({ app })).toEqual({ kill: 64 });
+  }, 30_000);
+});
+
+describe("while the node that has the list of apps is down", () => {
+  test("the shards on the other nodes are used, if their number was checked before", async () => {
+    // An app of which one shard is not on the node that stops.
+    const app = `app${apps++}`;
+    const client = CLUSTERS["ioredis 6"]?.(ports()) as TestClient;
+    for (const node of cluster.nodes) await node.client().config("SET", "cluster-require-full-coverage", "no");
+    const rs = new RedisSessions({ client: client.client, wipe: 0, timeout: 1000, shards: SHARDS });
+    const listed = Math.floor(slotOf("rs:apps") / 5461.4);
+    const created = await Promise.all(
+      Array.from({ length: 32 }, (_, i) => rs.create({ app, id: `user${i}`, ip: "::1" })),
+    );
+    cluster.nodes[listed]?.pause();
+    try {
+      const answers = await Promise.allSettled(created.map(({ token }) => rs.get({ app, token })));
+      const fulfilled = answers.filter(({ status }) => status === "fulfilled").length;
+      expect(fulfilled).toBeGreaterThan(10);
+      expect(fulfilled).toBeLessThan(32);
+    } finally {
+      cluster.nodes[listed]?.resume();
+      client.close();
+    }
+  });
+});
