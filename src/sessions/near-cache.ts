@@ -263,7 +263,7 @@ export class NearCache {
     const life = left === -1 ? Number.POSITIVE_INFINITY : left - MARGIN;
     const end = readAt + Math.min(this.#cachetime, life, timeToRenewal(stored, now));
     if (end <= performance.now()) return;
-    stored.keepSince(now);
+    stored.keepSince(now, left);
     this.#entries.set(copyOf(stored.ref), { app, stored, origin: stored.origin, readAt, end, usedAt: 0 });
     this.#bytes += bytesOf(stored);
     app.keptAt = readAt;

@@ -167,6 +167,20 @@ describe("hits prolong their session", () => {
     expect(commands.filter(([name]) => name?.startsWith("eval")).length).toBeLessThanOrEqual(2);
   });
 
+  test.each([3600_000, -3600_000])(
+    "and tell when it ends, if a server used it whose clock differs by %i ms",
+    async (ms) => {
+      const { token } = await t.create({ ttl: 100 });
+      const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + ms);
+      await t.rs.get({ app, token });
+      clock.mockRestore();
+      await rs.get({ app, token, touch: false });
+      const { isHit, session } = await read(rs, { token });
+      expect(isHit).toBe(true);
+      expect(Math.abs(Number(session?.expires) - Date.now() - 100_000)).toBeLessThan(10_000);
+    },
+  );
+
   test("when the engine quits", async () => {
     const { token, ref } = await t.create({ ttl: 100 });
     await rs.get({ app, token });
