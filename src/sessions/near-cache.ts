@@ -3,7 +3,7 @@ import type { Connection } from "../redis/connection.js";
 import type { ChannelListener, Subscriber, Subscription } from "../redis/subscriber.js";
 import type { CacheStatus } from "../types.js";
 import { copyOf } from "../util/bounded-map.js";
-import { parseAnnouncement } from "./announcement.js";
+import { changedRefs } from "./announcement.js";
 import type { WriteSessions } from "./app-connection.js";
 import { timeToRenewal } from "./families.js";
 import type { Keys } from "./keys.js";
@@ -362,7 +362,7 @@ class CachedApp implements ChannelListener {
   }
 
   onMessage(message: string): void {
-    for (const { ref } of parseAnnouncement(message).changes) this.#cache.drop(ref);
+    for (const ref of changedRefs(message)) this.#cache.drop(ref);
   }
 
   onEstablished(): void {

@@ -264,6 +264,13 @@ describe("a change by another process", () => {
     else expect(session).toMatchObject(after);
   });
 
+  test("shows also if it is of a kind that only a newer version announces", async () => {
+    const { token, ref } = await cachedSession(rs);
+    await t.db.publish(CHANNEL, `0\nfrozen\n${ref}\n"alice"\n`);
+    await heard(rs);
+    expect(await read(rs, { token })).toMatchObject({ isHit: false });
+  });
+
   test("shows after cachetime if it was not announced", async () => {
     const short = cached({ cachetime: 1 });
     const { token, ref } = await cachedSession(short);
