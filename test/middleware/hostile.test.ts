@@ -120,6 +120,8 @@ test("asks Redis for a well-formed, signed token that does not exist, and finds 
   const alphabet = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"];
   const madeUp = fc.string({ unit: fc.constantFrom(...alphabet), minLength: 64, maxLength: 64 });
   const tokens = fc.sample(madeUp, 200);
+  // With an app that is not registered, each call also checks that it has no session in several shards.
+  await t.rs.create({ app: "webapp", id: "alice", ip: "::1" });
   // The first use loads the script.
   await t.rs.get({ app: "webapp", token: `${tokens[0]}` });
   const commands = await t.redis.watch(async () => {
