@@ -111,21 +111,21 @@ export interface RedisSessionsOptions {
   /**
    * Whether this engine announces the changes that it makes to sessions, so that listeners and near caches in all processes
    * hear of them. Set it in every process that writes to the sessions: a change by a process without it is not announced.
-   * `{ stream: 10_000 }` also appends the events to a stream in Redis that keeps about that many for each app, at least 1.
-   * Without it, no script is slower and nothing is published. Default false.
+   * `{ stream: 10_000 }` also appends the events to a stream in Redis, which keeps about the last 10,000 events of each app.
+   * Without it, nothing is published and no script is slower. Default: true with a `cachetime`, otherwise false.
    */
   events?:
     | boolean
     | {
-        /** About how many events the stream of an app keeps. */
+        /** About how many events the stream of an app keeps, at least 1. */
         stream: number;
       }
     | undefined;
   /**
    * Seconds that a session which was read stays in the memory of this process (near cache), where further reads find it
-   * without asking Redis. A change drops it, also one by another process that has a `cachetime` or `events`. A change by any
-   * other process shows after `cachetime` seconds. With a `cachetime`, the engine announces its changes. 0 caches nothing.
-   * Default 0.
+   * without asking Redis. A change drops it, also a change by another process that has a `cachetime` or `events`. A change by
+   * a process without them shows after `cachetime` seconds. With a `cachetime`, the engine announces its changes. With 0,
+   * nothing is cached. Default 0.
    */
   cachetime?: number | undefined;
   /** The maximum number of sessions in the near cache, at least 1. They also take at most 64 MiB. Default 5000. */
@@ -141,8 +141,8 @@ export interface CacheStatus {
   /** The number of sessions in memory. */
   size: number;
   /**
-   * Whether the subscription to changes is established, for each app whose sessions were read lately. Where it is not, nothing
-   * is cached. False before the first read, and without `cachetime`.
+   * Whether the subscription to changes is established for all apps whose sessions were read lately. An app without a
+   * subscription is not cached. False before the first read, and without `cachetime`.
    */
   subscribed: boolean;
 }
@@ -197,7 +197,7 @@ export interface Session<Data = DefaultData> {
   /** What the user used last. Absent if it was `device`. Recorded together with `lastIp`. */
   lastDevice?: string;
   /**
-   * Who is signed in as the user, for example an employee of the support. Always text. Absent if the user is. It is named
+   * Who is signed in as the user, for example a member of the support staff. Always text. Absent if the user is. It is named
    * after the claim `act` of RFC 8693.
    */
   actor?: string;
@@ -420,11 +420,11 @@ export interface RotateOptions extends App {
  * Why a session has ended.
  *
  * - "killed": by a call such as `kill`, `killsoid` or `killall`.
- * - "expired": nobody used it in time, `absolute` ended it, or Redis evicted it.
+ * - "expired": it was not used in time, its `absolute` lifetime was over, or Redis evicted it.
  * - "replaced": by the session of a later sign-in.
  * - "limit": the user had more than `maxPerUser` sessions.
  * - "reused": a token of the session was used again after it had been rotated, its grace was over and a later token was
- *   in use. One of the two is in the wrong hands.
+ *   in use. One of the two tokens was probably stolen.
  */
 export type EndReason = "killed" | "expired" | "replaced" | "limit" | "reused";
 
@@ -445,7 +445,7 @@ export interface CreatedEvent extends EventBase {
   kind: "created";
 }
 
-/** The data, the user, the `ttl` or `authTime` of a session was changed. Reads and touches are no changes. */
+/** The data, the user, the `ttl` or `authTime` of a session was changed. Reads and touches cause no such event. */
 export interface ChangedEvent extends EventBase {
   /** The name of the event. */
   kind: "changed";
@@ -548,7 +548,7 @@ export interface ImportCounts {
   expired: number;
   /** How many were removed because they were ended meanwhile: by `kill`, `killsoid`, `killall`, `destroy` or `clear`. */
   ended: number;
-  /** How many were removed because the session exists here: a request, or an earlier import, has taken it over. */
+  /** How many were removed because the session exists here already: a request or an earlier import has moved it. */
   present: number;
   /** How many keys were left where they are, because their values are not sessions that the other package wrote. */
   damaged: number;
@@ -564,7 +564,7 @@ export interface Imported extends ImportCounts {
 export interface ImportOptions {
   /** Whether to write nothing and to count what would be done. Default false. */
   dryRun?: boolean | undefined;
-  /** Called often, after each few sessions. If it throws, the import stops with that error. */
+  /** Called with the counts so far, after every few sessions. If it throws, the import stops with that error. */
   onProgress?: ((counts: ImportCounts) => void) | undefined;
   /** Stops the import between two sessions when it is aborted. */
   signal?: AbortSignal | undefined;

@@ -40,6 +40,9 @@ export async function importSessions(rs: RedisSessions, flags: ImportFlags): Pro
     return await (flags.from === "connect-redis"
       ? fromConnectRedis(rs, flags, options)
       : fromRedisSessions(rs, flags, options));
+  } catch (error) {
+    progress.fail();
+    throw error;
   } finally {
     progress.end();
   }
@@ -55,8 +58,14 @@ async function fromConnectRedis(rs: RedisSessions, flags: ImportFlags, options: 
   refuse(flags, ["fromNamespace"]);
   const { prefix = "sess:", userId, ttl, disableTtl, hashIds } = flags;
   const { RedisStore, appOfPrefix } = await importStore();
-  // An app of a prefix in another form is no app of the engine.
-  const app = checkApp(flags.app ?? appOfPrefix(prefix).replace(/^=.*/s, ""));
+  const app = flags.app ?? appOfPrefix(prefix);
+  if (flags.app !== undefined) checkApp(app);
+  else if (app.startsWith("=")) {
+    throw invalidValue(
+      `No app supplied, and the prefix ${JSON.stringify(prefix)} names none`,
+      "pass --app if your RedisStore has the options rs and app; otherwise call its importSessions()",
+    );
+  }
   await internalsOf(rs).readShards(app);
   const store = new RedisStore({ rs, app, prefix, ttl, disableTTL: disableTtl, hashIds, ...userIdOption(userId) });
   return store.importSessions(options);
@@ -98,12 +107,19 @@ async function importStore() {
 }
 
 /** The result in words, one line for each count that is not zero. */
-export function summary({ complete, imported, expired, ended, present, damaged }: Imported, dryRun = false): string {
+export function summary(
+  { complete, imported, expired, ended, present, damaged }: Imported,
+  flags: ImportFlags,
+): string {
+  const { dryRun = false, from } = flags;
   const lines = [`${count(imported, "session")} ${dryRun ? "would be imported" : "imported"}`];
   if (present > 0) lines.push(`${present} skipped: already here`);
   if (expired > 0) lines.push(`${expired} skipped: expired`);
   if (ended > 0) lines.push(`${ended} skipped: ended meanwhile`);
   if (damaged > 0) lines.push(`${damaged} left where they are: not sessions that the package wrote`);
+  if (complete && imported + expired + ended + present + damaged === 0) {
+    lines.push(`none found: check ${from === "connect-redis" ? "--prefix" : "--app and --from-namespace"}`);
+  }
   if (!complete) lines.push("stopped: run the command again to import the rest");
   return lines.join("\n");
 }
@@ -113,17 +129,31 @@ class Progress {
   readonly #isTerminal = process.stderr.isTTY === true;
   #next = performance.now() + (this.#isTerminal ? 0 : LOG_INTERVAL);
   #hasLine = false;
+  #counts: ImportCounts | undefined;
 
-  show({ imported, expired, ended, present, damaged }: ImportCounts): void {
+  show(counts: ImportCounts): void {
+    this.#counts = counts;
     const now = performance.now();
     if (now < this.#next) return;
     this.#next = now + (this.#isTerminal ? TERMINAL_INTERVAL : LOG_INTERVAL);
-    const text = `${imported} imported, ${expired + ended + present} skipped, ${damaged} left`;
+    const text = inWords(counts);
     process.stderr.write(this.#isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
     this.#hasLine = this.#isTerminal;
   }
 
+  /** Writes how far an import came that has failed. */
+  fail(): void {
+    if (this.#counts === undefined) return;
+    this.end();
+    process.stderr.write(`at least ${inWords(this.#counts)}: run the command again to import the rest\n`);
+  }
+
   end(): void {
     if (this.#hasLine) process.stderr.write("\r\x1b[K");
+    this.#hasLine = false;
   }
+}
+
+function inWords({ imported, expired, ended, present, damaged }: ImportCounts): string {
+  return `${imported} imported, ${expired + ended + present} skipped, ${damaged} left`;
 }

@@ -143,7 +143,7 @@ command("import", "move the sessions that connect-redis or redis-sessions left")
         if (!imported.complete) process.exitCode = 1;
         return imported;
       },
-      (imported) => summary(imported, flags.dryRun),
+      (imported) => summary(imported, flags),
     ),
   );
 

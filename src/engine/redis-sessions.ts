@@ -1,3 +1,4 @@
+import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
 import { toNumber } from "../redis/reply.js";
 import { ANNOUNCEMENT_TTL, BAR_TTL, type ImportOutcome, importAll } from "../sessions/import.js";
@@ -6,7 +7,7 @@ import { encodeData, encodeHeader } from "../sessions/session-text.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { refOf } from "../sessions/token.js";
 import type { Imported } from "../types.js";
-import { checkId, checkIp, isToken } from "./checks.js";
+import { checkId, checkIp, isToken, MAX_SECONDS } from "./checks.js";
 import { toEntries } from "./data.js";
 import type { Checked } from "./options.js";
 
@@ -58,9 +59,11 @@ export class RedisSessionsSource {
   /** Moves all sessions into our layout. They keep the time that they have left. */
   async importAll(options: Checked<"importSessions">): Promise<Imported> {
     const { dryRun } = options;
+    const sizeOf = (client: Commands, key: string) => client.hstrlen(key, "d");
     // A logout during the import must bar the sessions that are left.
     if (!dryRun) await this.#sessions.index.announceLegacy(BAR_TTL, ANNOUNCEMENT_TTL);
-    const done = await importAll(this.#connection, { prefix: this.#prefix, type: "hash" }, options, async (key) => {
+    const source = { prefix: this.#prefix, type: "hash", sizeOf } as const;
+    const done = await importAll(this.#connection, source, options, async (key) => {
       const token = key.slice(this.#prefix.length);
       return isToken(token) ? this.#import(key, token, dryRun) : undefined;
     });
@@ -75,7 +78,7 @@ export class RedisSessionsSource {
     const outcome = await this.#importFields(fields, token, dryRun);
     if (outcome === "damaged" || dryRun) return outcome;
     await this.#remove(key, token, fields.id ?? "");
-    if (outcome === "imported" || outcome === "present") await this.#sessions.endMark(refOf(token));
+    await this.#sessions.endMark(refOf(token));
     return outcome;
   }
 
@@ -95,7 +98,7 @@ export class RedisSessionsSource {
     }
     const staged = await this.#sessions.stageIfLarge(ref, text);
     const inline = staged === undefined ? text : "";
-    const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, mode: "once", text: inline, staged });
+    const replaced = await this.#sessions.takeOver({ ref, id, now, ttl, text: inline, staged, markTtl: BAR_TTL });
     return replaced === "written" ? "imported" : replaced;
   }
 
@@ -122,7 +125,7 @@ export class RedisSessionsSource {
 function toOurForm(fields: Fields, token: string): ForeignSession | undefined {
   const [r, w, ttl, la] = [fields.r, fields.w, fields.ttl, fields.la].map(toWhole);
   if (r === undefined || w === undefined || ttl === undefined || la === undefined) return undefined;
-  const used = la * 1000;
+  const used = Math.min(la * 1000, Date.now());
   const created = createdOf(token, used);
   const no_resave = fields.no_resave === "1";
   // Here the ttl of a session that use does not prolong begins when it is created, there when it is read.
@@ -157,6 +160,7 @@ function createdOf(token: string, used: number): number {
   return created >= FIRST_VERSION && created < used + 1000 ? created : used;
 }
 
+/** Reads a whole number. redis-sessions accepts a ttl that Redis could not count. */
 function toWhole(text: string | null | undefined): number | undefined {
-  return /^\d{1,15}$/.test(text ?? "") ? Number(text) : undefined;
+  return /^\d+$/.test(text ?? "") ? Math.min(Number(text), MAX_SECONDS) : undefined;
 }

@@ -9,6 +9,7 @@ import type { SessionLists } from "../sessions/sessions.js";
 import type { Imported, ImportOptions } from "../types.js";
 import { isPlainObject } from "../util/objects.js";
 import { checkNames } from "../util/rules.js";
+import { type Snapshot, snapshot } from "./changes.js";
 import type { StoreSettings } from "./options.js";
 import { type Serializer, withinTimeout } from "./serializer.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -23,7 +24,8 @@ const ANNOUNCEMENT_INTERVAL = 86_400_000;
  *
  * A session is taken over when a request first brings its id: it is read, written in our layout, and only then removed, so
  * that a crash between two steps loses none. A session that is ended between the steps does not come back: ending it
- * leaves a tombstone (lua/include/leave-tombstone.lua), and `replace` in the mode "absent" does not write over that.
+ * leaves a tombstone (lua/include/leave-tombstone.lua), and `replace` in the mode "absent" does not write over that. It does not
+ * come back after a crash either: writing it sets a mark, which stays until a moment after the source was removed.
  *
  * `killsoid` and `clear` cannot find the sessions that were not taken over yet. They set a bar in Redis, and `replace` in
  * the mode "absent" does not write while there is one for the session's user or for the app.
@@ -55,9 +57,10 @@ export class ConnectRedisSessions {
     const now = Date.now();
     const ttl = Math.min(ttlLeft, this.#idleTimeoutOf(session, now));
     if (ttl > 0 || endless) {
-      await this.#writer.takeOver(sid, session, { now, ttl }, userIfValid(session, userId), now);
+      const id = userIfValid(session, userId);
+      await this.#writer.takeOver(sid, snapshot(session), { now, ttl }, id, now, this.barTtl);
     }
-    await this.remove(sid);
+    await this.#removeTakenOver(sid);
   }
 
   /** Moves all sessions into our layout. They keep the time that they have left. */
@@ -69,12 +72,13 @@ export class ConnectRedisSessions {
     ]);
     const { dryRun } = checkImportOptions(options);
     const { prefix } = this.#settings;
+    const sizeOf = (client: Commands, key: string) => client.strlen(key);
     // A logout during the import must bar the sessions that are left.
     if (!dryRun) await this.#index.announceLegacy(this.barTtl, ANNOUNCEMENT_TTL);
-    return importAll(this.#connection, { prefix, type: "string" }, options, async (key) => {
+    return importAll(this.#connection, { prefix, type: "string", sizeOf }, options, async (key) => {
       const sid = key.slice(prefix.length);
       const outcome = await this.#import(sid, dryRun);
-      if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.remove(sid);
+      if (outcome !== undefined && outcome !== "damaged" && !dryRun) await this.#removeTakenOver(sid);
       return outcome;
     });
   }
@@ -88,14 +92,18 @@ export class ConnectRedisSessions {
     const session = await withinTimeout(this.#connection, parseIfSession(text, this.#settings.serializer ?? JSON));
     if (session === undefined) return "damaged";
     const now = Date.now();
-    const ttl = this.#idleTimeoutOf(session, now);
-    if (ttl <= 0 && !this.#settings.endless) return "expired";
+    const timeout = this.#idleTimeoutOf(session, now);
+    if (timeout <= 0 && !this.#settings.endless) return "expired";
+    // The option `ttl` of connect-redis may have been longer than that of this store, which applies from the next use on.
+    const ttl = Number.isFinite(ttlLeft) ? Math.max(timeout, Math.min(ttlLeft, MAX_TTL)) : timeout;
+    const lines = snapshotIfWritable(session);
+    if (lines === undefined) return "damaged";
     const id = userIfValid(session, this.#settings.userId);
     // It was last used when it had its whole idle timeout.
     const used = ttlLeft < ttl ? Math.round(now - (ttl - ttlLeft) * 1000) : now;
     const replaced = dryRun
       ? await this.#writer.wouldTakeOver(sid, id)
-      : await this.#writer.takeOver(sid, session, { now: used, ttl }, id, now);
+      : await this.#writer.takeOver(sid, lines, { now: used, ttl }, id, now, this.barTtl);
     return replaced === "written" ? "imported" : replaced;
   }
 
@@ -107,11 +115,16 @@ export class ConnectRedisSessions {
     return idleTimeoutOf(session, this.#settings, now).ttl;
   }
 
+  async #removeTakenOver(sid: string): Promise<void> {
+    await this.remove(sid);
+    await this.#writer.endMark(sid);
+  }
+
   async remove(sid: string): Promise<void> {
     await this.#command(sid, (client, key) => client.del(key));
   }
 
-  /** How long the bar of a mass logout lasts, in ms. */
+  /** How long the bar of a mass logout, and the mark of a session that was taken over, last, in ms. */
   get barTtl(): number {
     return this.#settings.endless ? MAX_TTL * 1000 : BAR_TTL;
   }
@@ -156,6 +169,16 @@ export class ConnectRedisSessions {
 async function parseIfSession(text: string, serializer: Serializer): Promise<SessionData | undefined> {
   const parsed = await parse(text, serializer).catch(() => undefined);
   return isPlainObject(parsed?.cookie) ? parsed : undefined;
+}
+
+/** Returns undefined for a session that is nested too deeply: JSON.parse can read it, but JSON.stringify cannot write it. */
+function snapshotIfWritable(session: object): Snapshot | undefined {
+  try {
+    return snapshot(session);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws SessionError `redisError` if the text is not a session */

@@ -45,7 +45,7 @@ export interface RedisStoreOptions {
   ttl?: number | ((session: SessionData) => number) | undefined;
   /**
    * The lifetime in seconds, at least 10: a session ends that long after its creation, even if it is used, and whatever its
-   * cookie says. Sessions that existed before the option was set keep their lifetime. Default: no limit.
+   * cookie says. Sessions that existed before the option was set are not limited. Default: no limit.
    */
   absolute?: number | undefined;
   /**
@@ -59,7 +59,7 @@ export interface RedisStoreOptions {
    * nothing. Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
-  /** Whether sessions have no TTL and so never end by themselves. `absolute` still applies. Default false. */
+  /** Whether sessions never expire, unless `absolute` ends them. Their keys get a TTL of 100 years. Default false. */
   disableTTL?: boolean | undefined;
   /** Whether reading a session does not prolong it. Default false. */
   disableTouch?: boolean | undefined;

@@ -4,26 +4,39 @@ import { SERIALIZER_LATE } from "./serializer.js";
 
 /**
  * Sends the calls for a session in the order in which they were made. A call waits only if the text of an earlier one is
- * not ready, since a serializer or the staging of a large text takes its time.
+ * not ready, since a serializer or the staging of a large text takes its time, or if an earlier one may be sent again.
  */
 export class SaveQueue {
   readonly #connection: Connection;
-  /** Sessions, by ref, with a call whose text is not ready. */
+  /** Sessions, by ref, with a call that later ones must not overtake. */
   readonly #waiting = new KeyedQueue();
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Sends a text when it is ready, and all earlier calls for the session have been sent. */
-  add<Reply>(ref: string, text: string | Promise<string>, send: (text: string) => Promise<Reply>): Promise<Reply> {
+  /**
+   * Sends a text when it is ready, and all earlier calls for the session have been sent.
+   * @param maySendAgain whether `send` may send the call again after its first reply. Later calls then wait for the last reply
+   */
+  add<Reply>(
+    ref: string,
+    text: string | Promise<string>,
+    send: (text: string) => Promise<Reply>,
+    maySendAgain = false,
+  ): Promise<Reply> {
     if (typeof text === "string") {
-      if (!this.#waiting.has(ref)) return send(text);
+      if (!maySendAgain && !this.#waiting.has(ref)) return send(text);
     } else {
       // The text may fail while an earlier call is waited for. That must not be an unhandled rejection.
       text.catch(() => {});
     }
-    return this.#waiting.run(ref, () => this.#sendInTime(text, send)).then(({ reply }) => reply);
+    const task = async () => {
+      const sent = await this.#sendInTime(text, send);
+      if (maySendAgain) await sent.reply.catch(() => {});
+      return sent;
+    };
+    return this.#waiting.run(ref, task).then(({ reply }) => reply);
   }
 
   /**

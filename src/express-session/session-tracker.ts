@@ -127,11 +127,22 @@ export class SessionTracker {
   async rotate(req: WithSession, grace: number): Promise<boolean> {
     assertRotatable(req);
     const { sid, session } = this.#generateBeside(req);
+    if (sid === req.sessionID) {
+      throw invalidValue(
+        "RedisStore: rotate got the same id again from the option genid of express-session",
+        "return a new random id at each call",
+      );
+    }
     // If a save under way fails, the next save must repeat it.
     await this.#tracking.get(req.session)?.write?.catch(() => {});
     const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
     const isFound = await this.#writer.queue.add(from, "", () => this.#sessions.rotateRef(from, to, grace));
     if (!isFound) return false;
+    if (!req.session) {
+      // The request has destroyed it meanwhile. Without a grace, the old id no longer led to it.
+      await this.destroy(sid);
+      return false;
+    }
     const tracked = this.#tracking.get(req.session);
     // The cookie, too.
     Object.assign(session, req.session);

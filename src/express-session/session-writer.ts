@@ -75,18 +75,22 @@ export class SessionWriter {
     const maxPerUser = newId === "" ? undefined : limits.maxPerUser;
     const removals = removalLines(changes);
     const send = () =>
-      this.queue.add(ref, changedLines(changes, serializer), (changed) =>
-        this.#sessions.update({
-          ref,
-          id: newId,
-          now,
-          ttl,
-          changes: removals + changed,
-          maxBytes,
-          maxKeys,
-          maxPerUser,
-          overflow,
-        }),
+      this.queue.add(
+        ref,
+        changedLines(changes, serializer),
+        (changed) =>
+          this.#sessions.update({
+            ref,
+            id: newId,
+            now,
+            ttl,
+            changes: removals + changed,
+            maxBytes,
+            maxKeys,
+            maxPerUser,
+            overflow,
+          }),
+        maxPerUser !== undefined,
       );
     const { firstSave } = tracked;
     // Most sessions were loaded, so they have no first save.
@@ -127,19 +131,23 @@ export class SessionWriter {
     const { now } = timeout;
     const { absolute, maxPerUser, overflow } = this.#settings.limits;
     const write = tracked.trackWrite(
-      this.queue.add(ref, text.inline, (inline) =>
-        this.#sessions.replace({
-          ref,
-          id,
-          now,
-          ttl,
-          mode,
-          text: inline,
-          staged: text.staged,
-          absolute,
-          maxPerUser,
-          overflow,
-        }),
+      this.queue.add(
+        ref,
+        text.inline,
+        (inline) =>
+          this.#sessions.replace({
+            ref,
+            id,
+            now,
+            ttl,
+            mode,
+            text: inline,
+            staged: text.staged,
+            absolute,
+            maxPerUser,
+            overflow,
+          }),
+        maxPerUser !== undefined,
       ),
     );
     tracked.trackFirstSave(
@@ -155,21 +163,35 @@ export class SessionWriter {
   }
 
   /**
-   * Writes a session that connect-redis left, unless there is one, or it was ended or barred. Whatever its size: otherwise
-   * every request of its user would fail.
+   * Writes a session that connect-redis left, unless there is one, or it was taken over before, ended or barred. Whatever its
+   * size: otherwise every request of its user would fail.
+   * @param lines its data
    * @param timeout as of its last use
    * @param now ms
+   * @param markTtl as for AppSessions.takeOver()
    */
-  takeOver(sid: string, session: object, timeout: IdleTimeout, id: string, now: number): Promise<Replaced> {
+  takeOver(
+    sid: string,
+    lines: Snapshot,
+    timeout: IdleTimeout,
+    id: string,
+    now: number,
+    markTtl: number,
+  ): Promise<Replaced> {
     const ref = this.#refs.of(sid);
     const head = encodeHeader(timeout.now, this.#storedTtl(timeout), { id: id === ANONYMOUS ? undefined : id });
-    const text = this.#textOf(ref, head, snapshot(session), UNBOUNDED);
+    const text = this.#textOf(ref, head, lines, UNBOUNDED);
     const ttl = this.#storedTtl({ now, ttl: timeout.ttl - (now - timeout.now) / 1000 });
     // To take a session over is no sign-in, so maxPerUser does not apply.
     const { absolute } = this.#settings.limits;
     return this.queue.add(ref, text.inline, (inline) =>
-      this.#sessions.takeOver({ ref, id, now, ttl, mode: "absent", text: inline, staged: text.staged, absolute }),
+      this.#sessions.takeOver({ ref, id, now, ttl, text: inline, staged: text.staged, absolute, markTtl }),
     );
+  }
+
+  /** Must be called when the source of a session that was taken over is removed. */
+  endMark(sid: string): Promise<void> {
+    return this.#sessions.endMark(this.#refs.of(sid));
   }
 
   /** What `takeOver` would do. Writes nothing. */

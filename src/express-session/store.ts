@@ -208,7 +208,8 @@ export class RedisStore extends Store {
    *
    * Returns whether the session has a new id. False if it is not in Redis (it was never saved, or has ended), or if another
    * request has just rotated it. The request then keeps its session and its id.
-   * @throws SessionError `headersSent` if the response has begun; `invalidValue` if `req` has no session of express-session
+   * @throws SessionError `headersSent` if the response has begun; `invalidValue` if `req` has no session of express-session, or
+   * if its option `genid` returns the same id again
    */
   async rotate(req: WithSession, options: { grace?: number } = {}): Promise<boolean> {
     checkNames({ name: "rotate", call: "store.rotate(req, { grace })" }, options, ["grace"]);

@@ -44,13 +44,20 @@ export function assertKeepsUser(method: string, d: object, userId: UserId): void
       "change it in req.session, or end the session",
     );
   }
-  let id: unknown;
+  // Its result for `d` alone would not tell: a change may also remove the id.
+  let readsChanged = false;
+  const watched = new Proxy(d, {
+    get(target, key) {
+      readsChanged ||= Object.hasOwn(target, key);
+      return Reflect.get(target, key);
+    },
+  });
   try {
-    id = userId(d as SessionData);
+    userId(watched as SessionData);
   } catch {
     // The function needs a key that is not changed.
   }
-  if (id !== undefined && id !== null) {
+  if (readsChanged) {
     throw invalidValue(
       `RedisStore: ${method} does not change the key in which the option userId finds the user`,
       "change it in req.session, or end the session",

@@ -132,6 +132,9 @@ for _, touch in ipairs(touched) do
 end
 record_uses(uses)
 if tells_left then
-  for i = 1, #replies do add_flag(i, ' left=' .. format('%.0f', redis.call('PTTL', KEYS[5 + i]))) end
+  for i = 1, #replies do
+    local session = KEYS[5 + i]
+    add_flag(i, ' left=' .. format('%.0f', redis.call('PTTL', session)))
+  end
 end
 return replies[2] and replies or replies[1]

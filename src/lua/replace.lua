@@ -3,9 +3,9 @@
 --
 -- KEYS   1-5  the index, see include/index-keys.lua
 --        6    the session
---        7, 8 in the modes 'absent' and 'once' the bars of the user and of the app, see bar-legacy.lua; in the others KEYS[7] is the
---             mark that the session was rotated lately, see rotate.lua
---        9    the mark of an import; the first index key, or missing, in another mode than 'once'
+--        7, 8 in the mode 'absent' the bars of the user and of the app, see bar-legacy.lua; in the others KEYS[7] is the mark that
+--             the session was rotated lately, see rotate.lua
+--        9    in the mode 'absent' the mark that the session was taken over; in the others the first index key, or missing
 --        10   the staged text if that is large (ARGV[6] is then unused), see sessions/large-sessions.ts; else missing
 -- ARGV   1    ref
 --        2    id, as JSON; "" (two quotation marks) for an anonymous session
@@ -13,11 +13,11 @@
 --        4    seconds until the session ends if nobody uses it (may have a fraction); 0 for a session without an idle timeout. Less
 --             than the ttl of the text if the session was last used before `now`
 --        5    mode: 'any' to write in any case, 'unended' to write unless there is a tombstone or the mark of a rotation,
---             'absent' to write only if there is no tombstone, no session and no bar
---             'once' as 'absent', and only if there is no mark; sets the mark
+--             'absent' to write only if there is no tombstone, no session, no bar and no mark; sets the mark
 --        6    text, see include/session.lua
 --        7    absolute lifetime of a new session, ms; 0 for none; missing, as the next one, if there is no limit
 --        8    maximum number of sessions of the user, including this one; 0 for no limit
+--        9    TTL of the mark, ms; only in the mode 'absent'
 -- Reply  1 if the session was written
 --        0 if it was not, because it has ended: there is a tombstone, a bar or a mark
 --        -1 if it was not, because there is a session
@@ -53,10 +53,9 @@ if is_tombstone(present) then
 end
 local _, flags, created, present_id = parse(present)
 local writes = string.match(present, '^%d+\n%d+\n(%d+)\n')
-if mode == 'absent' or mode == 'once' then
+if mode == 'absent' then
   if present_id then return discard(-1) end
-  if redis.call('EXISTS', bar_or_mark, app_bar) > 0 then return discard(0) end
-  if mode == 'once' and redis.call('EXISTS', mark) == 1 then return discard(0) end
+  if redis.call('EXISTS', bar_or_mark, app_bar, mark) > 0 then return discard(0) end
 elseif mode == 'unended' and not present_id and redis.call('EXISTS', bar_or_mark) == 1 then
   return discard(0)
 end
@@ -105,13 +104,11 @@ end
 --@announce local was_listed = redis.call('ZSCORE', expiry, id .. ref)
 --@announce if was_listed and not present_id then announce('ended', ref, id, 'expired') end
 --@announce -- A session of another package is not new: nobody signs in.
---@announce local is_taken_over = mode == 'absent' or mode == 'once'
---@announce if not is_taken_over then announce(present_id and 'changed' or 'created', ref, id) end
+--@announce if mode ~= 'absent' then announce(present_id and 'changed' or 'created', ref, id) end
 if present_id and present_id ~= id then remove_from_index(present_id, ref) end
 redis.call('ZREM', expiry, id .. ref)
 add_to_index(id, ref, string.match(text, '^%d+'), clock() + ttl_ms)
 flush_owners()
--- The source of an import ends when the session would, so the mark is not needed longer.
-if mode == 'once' then redis.call('SET', mark, '1', 'PX', whole_ms(ttl_ms)) end
+if mode == 'absent' then redis.call('SET', mark, '1', 'PX', ARGV[9]) end
 --@announce publish()
 return 1

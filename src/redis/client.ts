@@ -24,6 +24,7 @@ export interface Commands {
   getrangeBuffer(key: string, start: number, end: number): Promise<Buffer>;
   hget(key: string, field: string): Promise<string | null>;
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
+  hstrlen(key: string, field: string): Promise<unknown>;
   info(section: string): Promise<string>;
   mget(...keys: string[]): Promise<(string | null)[]>;
   pexpire(key: string, ms: number): Promise<unknown>;

@@ -430,6 +430,10 @@ class NodeRedisCommands implements Commands {
     return this.#send<(string | null)[]>("HMGET", key, fields);
   }
 
+  hstrlen(key: string, field: string) {
+    return this.#send<number>("HSTRLEN", key, [field]);
+  }
+
   info(section: string) {
     return this.#sendTo(undefined, ["INFO", section]) as Promise<string>;
   }

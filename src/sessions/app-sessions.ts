@@ -19,7 +19,7 @@ import { createSalt, createSuccessor, familyOf, refOf } from "./token.js";
 /** The maximum number of redirects that a call follows. A session must be rotated this often within the grace to exceed it. */
 const MAX_REDIRECTS = 100;
 
-/** How long a session that an import has read may be written, in ms. Longer than the steps of an import take. */
+/** How long after its reading a session of another package may be written, in ms. Longer than these steps take. */
 const LATE_IMPORT = 60_000;
 
 interface WithOverflow {
@@ -443,10 +443,16 @@ export class AppSessions {
     return true;
   }
 
-  /** Writes a session that another package left, unless there is one, or it has ended or was barred. */
-  async takeOver(session: operations.Replacement & { mode: "absent" | "once" }): Promise<operations.Replaced> {
+  /**
+   * Writes a session that another package left, unless there is one, or it was taken over before, has ended or was barred. The
+   * caller must then remove its source and call `endMark`. Until then, the mark keeps the source of a session that has ended since
+   * from being taken over again.
+   * @param session `markTtl` is the longest time that the source may exist, ms
+   */
+  async takeOver(session: Omit<operations.Replacement, "mode"> & { markTtl: number }): Promise<operations.Replaced> {
+    const input: operations.Replacement = { ...session, mode: "absent" };
     const written = await this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
-      this.#connection.run(operations.replace, this.#keys, session, deadline),
+      this.#connection.run(operations.replace, this.#keys, input, deadline),
     );
     return typeof written === "string" ? written : "ended";
   }
@@ -465,8 +471,8 @@ export class AppSessions {
   }
 
   /**
-   * Lets the mark of a session that was imported end soon, because its source is removed. Another import may have read the source
-   * before, and write later.
+   * Lets the mark of a session that was taken over end soon, because its source is removed. Another process may have read the
+   * source before, and write later.
    */
   async endMark(ref: string): Promise<void> {
     await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));

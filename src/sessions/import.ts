@@ -1,9 +1,14 @@
+import type { Commands } from "../redis/client.js";
 import type { Connection } from "../redis/connection.js";
+import { toNumber } from "../redis/reply.js";
 import type { ImportCounts, Imported, ImportOptions } from "../types.js";
 import { chunks } from "./paging.js";
 
 /** How many sessions are imported at once. More would delay the calls of the app. */
 const AT_ONCE = 20;
+
+/** A larger session, in bytes, is imported alone. Several at once could take longer than the deadline of a step. */
+const LARGE = 256 * 1024;
 
 /** How long a bar refuses sessions of another package, in ms: no browser keeps a cookie for longer than 400 days. */
 export const BAR_TTL = 400 * 86_400_000;
@@ -20,6 +25,8 @@ interface Source {
   readonly prefix: string;
   /** The Redis type of their keys. */
   readonly type: "string" | "hash";
+  /** Returns the bytes of a session's data. */
+  sizeOf(client: Commands, key: string): Promise<unknown>;
 }
 
 /**
@@ -28,7 +35,7 @@ interface Source {
  */
 export async function importAll(
   connection: Connection,
-  { prefix, type }: Source,
+  { prefix, type, sizeOf }: Source,
   { signal, onProgress }: ImportOptions,
   importKey: (key: string) => Promise<ImportOutcome>,
 ): Promise<Imported> {
@@ -37,7 +44,11 @@ export async function importAll(
     // Redis may return a key twice.
     for (const chunk of chunks([...new Set(keys)], AT_ONCE)) {
       if (signal?.aborted) break;
-      for (const outcome of await Promise.all(chunk.map(importKey))) if (outcome !== undefined) counts[outcome]++;
+      const sizes = await Promise.all(chunk.map((key) => connection.command((client) => sizeOf(client, key))));
+      const isLarge = (_key: string, i: number) => toNumber(sizes[i]) > LARGE;
+      const outcomes = await Promise.all(chunk.filter((key, i) => !isLarge(key, i)).map(importKey));
+      for (const key of chunk.filter(isLarge)) outcomes.push(await importKey(key));
+      for (const outcome of outcomes) if (outcome !== undefined) counts[outcome]++;
       onProgress?.({ ...counts });
     }
     if (signal?.aborted) return { ...counts, complete: false };

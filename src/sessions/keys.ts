@@ -68,8 +68,8 @@ export class Keys implements AppKeys {
   }
 
   /**
-   * string with a TTL: a mark. The session of this ref was imported from redis-sessions, and its source still exists or was just
-   * removed. While the mark exists, the session is not imported again.
+   * string with a TTL: a mark. The session of this ref was taken over from another package, and its source still exists or was just
+   * removed. While the mark exists, the session is not taken over again.
    */
   imported(ref: string): string {
     return `${this.base}imported:${ref}`;

@@ -129,6 +129,8 @@ export interface Replacement extends NewSession, WithLimits {
   /** Seconds until it ends if nobody uses it; 0 if it never ends. Less than the ttl of `text` if it is not in use now. */
   ttl: number;
   mode: ReplaceMode;
+  /** In the mode "absent": the TTL of the mark that the session was taken over, in ms. */
+  markTtl?: number | undefined;
   /** The key of the staged text if that is large; `text` is then empty. */
   staged?: string | undefined;
 }
@@ -145,10 +147,10 @@ interface Exchange extends Timed {
 
 /**
  * When `replace` writes: "any" always, "unended" unless the session has ended or was rotated a short time ago, "absent" only if
- * there is neither a tombstone nor a session. "absent" is for sessions of connect-redis, so a bar forbids it, too. "once" is for
- * sessions of redis-sessions: as "absent", but only once, even if the session has ended since and has left no tombstone.
+ * there is neither a tombstone nor a session. "absent" is for sessions of another package, so a bar forbids it, too. It writes only
+ * once, even if the session has ended since and has left no tombstone.
  */
-export type ReplaceMode = "any" | "unended" | "absent" | "once";
+export type ReplaceMode = "any" | "unended" | "absent";
 
 /** The result of `replace`: "ended" and "present" say why nothing was written. */
 export type Replaced = "written" | "ended" | "present";
@@ -364,19 +366,19 @@ export const replace = {
   changes: one,
   keys: (keys, { ref, id, mode, staged }) => [
     ...indexAndSessions(keys, ref),
-    mode === "absent" || mode === "once" ? keys.barred(id) : keys.rotated(ref),
+    mode === "absent" ? keys.barred(id) : keys.rotated(ref),
     keys.barred(ANONYMOUS),
-    ...(mode === "once" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
+    ...(mode === "absent" ? [keys.imported(ref)] : staged === undefined ? [] : [keys.active]),
     ...(staged === undefined ? [] : [staged]),
   ],
-  args: ({ ref, id, now, ttl, mode, text, absolute = 0, maxPerUser = 0 }) => [
+  args: ({ ref, id, now, ttl, mode, text, absolute = 0, maxPerUser = 0, markTtl = 0 }) => [
     ref,
     id,
     now,
     ttl,
     mode,
     padNumbers(text),
-    ...(absolute === 0 && maxPerUser === 0 ? [] : [absolute * 1000, maxPerUser]),
+    ...(absolute === 0 && maxPerUser === 0 && markTtl === 0 ? [] : [absolute * 1000, maxPerUser, markTtl]),
   ],
   reply: (reply: number | string) => {
     if (Number(reply) === -5) return FULL;

@@ -26,7 +26,8 @@ export function warnOfMilliseconds(about: object, name: string, seconds: number 
  * them has the wrong unit. The maxAge may have run for a moment already.
  */
 export function warnOfEqual(about: object, name: string, seconds: number, maxAge: number | null | undefined): void {
-  if (!maxAge || Math.abs(seconds - maxAge) > 0.01 * maxAge) return;
+  // In a damaged session it is not a number.
+  if (!maxAge || !(Math.abs(seconds - maxAge) <= 0.01 * maxAge)) return;
   const ttl = `${name} is ${Math.round(seconds)} seconds, which is ${inWords(seconds)}`;
   const ms = `but the maxAge of the session's cookie is ${maxAge} milliseconds, which is ${inWords(maxAge / 1000)}`;
   warnOnce(about, CODE, `${ttl}, ${ms}. One of them has the wrong unit`);

@@ -51,7 +51,14 @@ describe("import --from connect-redis", () => {
   test("asks for the app if the prefix does not name one", async () => {
     const { code, err } = await tool("import", "--from", "connect-redis", "--prefix", "a/b");
     expect(code).toBe(2);
-    expect(err).toContain("No app supplied");
+    expect(err).toContain('No app supplied, and the prefix "a/b" names none');
+    expect(err).toContain("--app");
+  });
+
+  test("says that no key has the prefix, which may be misspelt", async () => {
+    await plant("a", { userId: "alice" });
+    const { code, out } = await tool("import", "--from", "connect-redis", "--prefix", "ses:", "--app", "webapp");
+    expect({ code, out }).toEqual({ code: 0, out: "0 sessions imported\nnone found: check --prefix\n" });
   });
 });
 
@@ -61,7 +68,7 @@ describe("import --from redis-sessions", () => {
     const { token } = await old.create({ app: "webapp", id: "alice", ip: "::1" });
     await old.quit();
     const flags = ["import", "--from", "redis-sessions", "--app", "webapp"];
-    expect((await tool(...flags)).out).toBe("0 sessions imported\n");
+    expect((await tool(...flags)).out).toBe("0 sessions imported\nnone found: check --app and --from-namespace\n");
     expect((await tool(...flags, "--from-namespace", "old")).out).toBe("1 session imported\n");
     expect(await t.rs.get({ app: "webapp", token })).toMatchObject({ id: "alice" });
   });
@@ -80,8 +87,8 @@ describe("import --from redis-sessions", () => {
   });
 });
 
-test("import stops at Ctrl-C, and imports the rest when it is run again", async () => {
-  const count = 20_000;
+/** Writes many sessions as connect-redis does. */
+async function plantMany(count: number): Promise<void> {
   for (let from = 0; from < count; from += 1000) {
     const pipeline = t.db.pipeline();
     for (let n = from; n < from + 1000; n++) {
@@ -89,6 +96,23 @@ test("import stops at Ctrl-C, and imports the rest when it is run again", async 
     }
     await pipeline.exec();
   }
+}
+
+test("import says after a failure how far it came, and that it can be run again", async () => {
+  await plantMany(20_000);
+  const { result } = spawnCommand(["import", "--from", "connect-redis", "--redis", t.redis.url]);
+  // More than are moved at a time, so some are counted.
+  while ((await t.db.zcard("rs:{sess}:active")) < 100);
+  await t.db.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  const { code, out, err } = await result;
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toMatch(/^at least \d+ imported, 0 skipped, 0 left: run the command again to import the rest\n/);
+  expect(err).toContain("Redis");
+}, 60_000);
+
+test("import stops at Ctrl-C, and imports the rest when it is run again", async () => {
+  const count = 20_000;
+  await plantMany(count);
   const { child, result } = spawnCommand(["import", "--from", "connect-redis", "--json", "--redis", t.redis.url]);
   // The first session that is imported shows that the import has begun.
   while ((await t.db.zcard("rs:{sess}:active")) === 0);

@@ -133,6 +133,19 @@ describe("importSessions", () => {
     expect(await t.rs.importSessions({ app, from })).toEqual({ ...NONE, damaged: 4, complete: true });
   });
 
+  test.each([
+    ["a ttl that never ends", { ttl: "999999999999999" }, 9e15],
+    ["a ttl that never ends, and no_resave", { ttl: "99999999999999999", no_resave: "1" }, 9e15],
+    ["a last use in the future", { la: "999999999999999" }, 7_200_000],
+  ])("imports a session with %s", async (_what, fields, left) => {
+    const token = await plant(tokenOf(1), fields);
+    const before = Date.now();
+    expect(await t.rs.importSessions({ app, from })).toMatchObject({ imported: 1 });
+    const session = await t.rs.get({ app, token });
+    expect(Math.abs((session?.expires ?? 0) - before - left) / left).toBeLessThan(0.01);
+    expect((await readStored(t.db, app)).problems).toEqual([]);
+  });
+
   test("imports into another namespace, from a namespace with characters of a pattern", async () => {
     const token = tokenOf(1);
     const now = Math.floor(Date.now() / 1000);

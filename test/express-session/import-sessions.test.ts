@@ -2,7 +2,7 @@ import { RedisStore as ConnectRedis10 } from "connect-redis10";
 import type { SessionData } from "express-session";
 import { createClient } from "redis";
 import { describe, expect, test } from "vitest";
-import type { RedisStoreOptions } from "../../src/express-session/index.js";
+import type { RedisStore, RedisStoreOptions } from "../../src/express-session/index.js";
 import type { ImportCounts } from "../../src/index.js";
 import { call } from "../contract/store.js";
 import { readStored } from "../support/index-check.js";
@@ -58,7 +58,8 @@ describe("importSessions", () => {
   const OPTIONS: [string, RedisStoreOptions, ttl: number][] = [
     ["disableTouch", { disableTouch: true }, 60],
     ["disableTTL", { disableTTL: true }, -1],
-    ["a function for the ttl", { ttl: () => 40 }, 40],
+    ["a function for the ttl", { ttl: () => 400 }, 60],
+    ["a ttl that is shorter than that of connect-redis", { ttl: () => 40 }, 60],
     ["hashIds", { hashIds: true }, 60],
   ];
   test.each(OPTIONS)("works with %s", async (_name, options, ttl) => {
@@ -76,17 +77,20 @@ describe("importSessions", () => {
     await t.db.set("sess:past", JSON.stringify({ cookie, userId: "alice" }), "EX", 100);
     await t.db.set("sess:config", '{"theme":"dark"}');
     await t.db.set("sess:text", "not json");
+    // JSON.parse reads it, JSON.stringify cannot write it.
+    const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    await t.db.set("sess:deep", `{"cookie":{"originalMaxAge":null},"deep":${deep}}`);
     await t.db.hset("sess:hash", "cookie", "1");
     const store = t.store();
     await store.get("sid1");
     await t.db.set("sess:sid1", JSON.stringify(withCookie({ userId: "user1" })), "EX", 100);
-    const counts = { ...NONE, imported: 2, expired: 1, present: 1, damaged: 2, complete: true };
+    const counts = { ...NONE, imported: 2, expired: 1, present: 1, damaged: 3, complete: true };
     const before = (await t.db.keys("*")).toSorted();
     expect(await store.importSessions({ dryRun: true })).toEqual(counts);
     expect((await t.db.keys("*")).toSorted()).toEqual(before);
     expect(await store.importSessions()).toEqual(counts);
-    expect((await t.db.keys("sess:*")).toSorted()).toEqual(["sess:config", "sess:hash", "sess:text"]);
-    expect(await store.importSessions()).toEqual({ ...NONE, damaged: 2, complete: true });
+    expect((await t.db.keys("sess:*")).toSorted()).toEqual(["sess:config", "sess:deep", "sess:hash", "sess:text"]);
+    expect(await store.importSessions()).toEqual({ ...NONE, damaged: 3, complete: true });
   });
 
   test("reads sessions with the store's serializer, and leaves those of another", async () => {
@@ -95,6 +99,46 @@ describe("importSessions", () => {
     expect(await t.store().importSessions()).toMatchObject({ imported: 0, damaged: 1 });
     expect(await t.store({ serializer: rot13 }).importSessions()).toMatchObject({ imported: 1, damaged: 0 });
     expect(await t.store({ serializer: rot13 }).get("sid")).toMatchObject({ userId: "alice" });
+  });
+
+  test("does not shorten a session that connect-redis wrote with a longer ttl", async () => {
+    await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" }, null)), "EX", 1_000_000);
+    const store = t.store();
+    await store.importSessions();
+    const [listed] = (await store.soid("alice")).sessions;
+    expect(await t.db.ttl("rs:{sess}:s:~sid")).toBeGreaterThan(999_000);
+    expect(Math.abs((listed?.expires ?? 0) - Date.now() - 1_000_000_000)).toBeLessThan(10_000);
+    // From the next request on, the store's own ttl applies.
+    const session = (await store.get("sid")) as SessionData;
+    await store.touch("sid", session);
+    expect(await t.db.ttl("rs:{sess}:s:~sid")).toBeLessThanOrEqual(86_400);
+  });
+
+  test("imports a session whose TTL is longer than any that a session may have", async () => {
+    await t.db.set("sess:sid", JSON.stringify(withCookie({ userId: "alice" })), "EX", 9_000_000_000_000_000);
+    const store = t.store();
+    expect(await store.importSessions()).toMatchObject({ imported: 1 });
+    expect(await store.get("sid")).toMatchObject({ userId: "alice" });
+  });
+
+  test("reads large sessions one by one, and several small ones at once", async () => {
+    await plant(30, (n) => ({ userId: `user${n}`, ...(n % 3 === 0 && { big: "x".repeat(300_000) }) }));
+    const client = t.redis.client();
+    const get = client.get.bind(client);
+    let [large, small, most] = [0, 0, { large: 0, small: 0 }];
+    client.get = (async (key: string) => {
+      const isLarge = Number(key.slice("sess:sid".length)) % 3 === 0;
+      if (isLarge) large++;
+      else small++;
+      most = { large: Math.max(most.large, large), small: Math.max(most.small, small) };
+      const text = await get(key);
+      if (isLarge) large--;
+      else small--;
+      return text;
+    }) as typeof client.get;
+    expect(await t.store({ client }).importSessions()).toEqual({ ...NONE, imported: 30, complete: true });
+    expect(most.large).toBe(1);
+    expect(most.small).toBeGreaterThan(3);
   });
 
   test("finds the sessions below a keyPrefix of the client", async () => {
@@ -137,6 +181,34 @@ describe("importSessions", () => {
       expect(await t.db.keys("sess:*")).toEqual([]);
     },
   );
+
+  const ENDS: [string, (store: RedisStore) => Promise<unknown>][] = [
+    ["the engine", () => t.rs.kill({ app: "sess", ref: "~sid0" })],
+    ["maxPerUser", () => t.store({ maxPerUser: 1 }).set("other", withCookie({ userId: "user0" }))],
+    ["its expiry", () => t.db.del("rs:{sess}:s:~sid0")],
+    ["destroy of another store without legacy", () => t.store({ legacy: false }).destroy("sid0")],
+  ];
+  describe.each([
+    ["an import", (store: RedisStore) => store.importSessions()],
+    ["a request", (store: RedisStore) => store.get("sid0")],
+  ])("after %s that failed before it removed the source", (_what, takeOver) => {
+    test.each(ENDS)("a session that %s ended does not come back", async (_how, end) => {
+      await plant(1);
+      const client = t.redis.client();
+      client.del = (() => Promise.reject(new Error("the connection is lost"))) as typeof client.del;
+      const store = t.store();
+      await expect(takeOver(t.store({ client }))).rejects.toMatchObject({ name: "redisError" });
+      expect(await store.get("sid0")).toMatchObject({ userId: "user0" });
+      await end(store);
+      // Tombstones last for a minute only.
+      for (const key of await t.db.keys("rs:{sess}:s:*")) if ((await t.db.get(key)) === ">") await t.db.del(key);
+      expect(await t.db.exists("sess:sid0")).toBe(1);
+      expect(await store.importSessions()).toEqual({ ...NONE, ended: 1, complete: true });
+      expect(await store.get("sid0")).toBeNull();
+      expect(await t.db.exists("sess:sid0")).toBe(0);
+      expect(await t.db.pttl("rs:{sess}:imported:~sid0")).toBeLessThanOrEqual(60_000);
+    });
+  });
 
   test("loses no session and no write of requests that are served meanwhile", async () => {
     await plant(200);

@@ -202,6 +202,42 @@ describe("maxPerUser", () => {
     });
   });
 
+  describe("keeps the order of calls while other sessions end to make room:", () => {
+    /** A loaded session, which its first save will assign to alice, who has another session. */
+    async function open(): Promise<{ store: RedisStore; session: SessionData & Record<string, unknown> }> {
+      const store = t.store({ maxPerUser: 1 });
+      await store.set("other", withCookie({ userId: "alice" }));
+      await store.set("sid", withCookie({}));
+      return { store, session: (await store.get("sid")) as SessionData & Record<string, unknown> };
+    }
+
+    test("the last save counts", async () => {
+      const { store, session } = await open();
+      Object.assign(session, { userId: "alice", color: "red" });
+      const first = store.set("sid", session);
+      session.color = "blue";
+      await Promise.all([first, store.set("sid", session)]);
+      expect(await store.get("sid")).toMatchObject({ userId: "alice", color: "blue" });
+    });
+
+    test("a later save signs out", async () => {
+      const { store, session } = await open();
+      session.userId = "alice";
+      const first = store.set("sid", session);
+      delete session.userId;
+      await Promise.all([first, store.set("sid", session)]);
+      expect(await store.get("sid")).not.toHaveProperty("userId");
+      expect(await refs(store)).toEqual([]);
+    });
+
+    test("a later destroy ends a new session", async () => {
+      const { store } = await open();
+      await Promise.all([store.set("new", withCookie({ userId: "alice" })), store.destroy("new")]);
+      expect(await store.get("new")).toBeNull();
+      expect(await refs(store)).toEqual([]);
+    });
+  });
+
   test("does not apply to later saves of the user's session", async () => {
     const store = t.store({ maxPerUser: 2, overflow: "reject" });
     for (const sid of ["a", "b"]) await store.set(sid, withCookie({ userId: "alice" }));

@@ -11,6 +11,7 @@ import { editFields, readFields } from "../support/session-text.js";
 import { Browser, serve } from "./support/browser.js";
 import { SETTINGS } from "./support/races.js";
 import { rot13 } from "./support/serializers.js";
+import { done } from "./support/site.js";
 import { useStores, withCookie } from "./support/stores.js";
 
 const t = useStores();
@@ -283,6 +284,29 @@ describe("a rotated session that is ended stays ended", () => {
   });
 });
 
+test.each([10, 0])("rotate with grace %i leaves no session if the request destroys it meanwhile", async (grace) => {
+  const store = t.store();
+  const app = express();
+  app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false }));
+  app.get("/begin", (req, res) => {
+    req.session.userId = "alice";
+    res.json({});
+  });
+  app.get("/end", async (req, res) => {
+    const rotation = store.rotate(req, { grace }).catch(String);
+    // The rotation is sent first, and no answer can arrive between two microtasks.
+    for (let i = 0; i < 5; i++) await null;
+    await done((ready) => req.session.destroy(ready));
+    res.json({ rotated: await rotation });
+  });
+  const served = await serve(app);
+  const browser = new Browser(served.url);
+  await browser.get("/begin");
+  expect((await browser.get("/end")).body).toEqual({ rotated: false });
+  expect(await store.length()).toBe(0);
+  await served.close();
+});
+
 describe("rotate refuses", () => {
   test("a response that has begun, and changes nothing", async () => {
     const store = t.store();
@@ -311,6 +335,25 @@ describe("rotate refuses", () => {
     ["a session id", "some-id"],
   ])("%s", async (_what, req) => {
     await expect(t.store().rotate(req as never)).rejects.toThrow("a request that has a session of express-session");
+  });
+
+  test("an id that is not new, because genid returned the same one, and keeps the session", async () => {
+    const store = t.store();
+    const app = express();
+    app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false, genid: () => "same" }));
+    app.get("/begin", (req, res) => {
+      req.session.userId = "alice";
+      res.end();
+    });
+    app.get("/rotate", async (req, res) => {
+      res.end(String(await store.rotate(req).catch((error) => error.message)));
+    });
+    const served = await serve(app);
+    const browser = new Browser(served.url);
+    await browser.get("/begin");
+    expect((await browser.get("/rotate")).text).toContain("genid");
+    expect(await store.get("same")).toMatchObject({ userId: "alice" });
+    await served.close();
   });
 
   test("a request of @fastify/session", async () => {

@@ -69,6 +69,18 @@ describe("setAll", () => {
       { userId: (d: SessionData) => d.account?.id },
       "the option userId",
     ],
+    [
+      "the removal of the key that the option userId reads",
+      { account: undefined },
+      { userId: ({ account }: SessionData) => account?.id },
+      "the option userId",
+    ],
+    [
+      "a value without an id for the key that the option userId reads",
+      { account: {} },
+      { userId: (d: SessionData) => d.userId ?? d.account?.id },
+      "the option userId",
+    ],
     ["no key", {}, {}, "d must contain at least one key"],
     ["a string", "role", {}, "d must be an object"],
   ])("refuses %s", async (_what, d, options, message) => {

@@ -9,8 +9,9 @@ const t = useScripts();
 
 function run(mode: string, { id = '"alice"', now = 5000, la = 5000, ttl = 100, limits = [] as number[] } = {}) {
   const text = textOf({ la, r: 1, w: 1, ttl, created: now, id: id === '""' ? "" : id, '"cart"': 3 });
-  const keys = mode === "once" ? ["userBar", "appBar", "mark"] : [mode === "absent" ? "userBar" : "mark", "appBar"];
-  return t.run(replace, [...INDEX, "ref", ...keys], ["ref", id, now, ttl, mode, text, ...limits]);
+  const keys = mode === "absent" ? ["userBar", "appBar", "mark"] : ["mark", "appBar"];
+  const options = mode === "absent" ? [0, 0, 500_000] : limits;
+  return t.run(replace, [...INDEX, "ref", ...keys], ["ref", id, now, ttl, mode, text, ...options]);
 }
 
 const HEADER = { la: "5000", r: "1", w: "1", ttl: "100", created: "5000", id: '"alice"' };
@@ -21,7 +22,8 @@ describe("replace", () => {
     test("replies 1 and writes session and index if nothing is stored", async () => {
       const before = Date.now();
       expect(await run(mode)).toBe(1);
-      const { expiry, ...rest } = await dump(t.db);
+      const { expiry, mark, ...rest } = await dump(t.db);
+      expect(mark !== undefined).toBe(mode === "absent");
       expect(rest).toEqual({
         ref: WRITTEN,
         active: { ref: "5000" },
@@ -42,10 +44,10 @@ describe("replace", () => {
     },
   );
 
-  test.each(["absent", "once"])("mode %s replies -1 and writes nothing if the session exists", async (mode) => {
+  test("mode absent replies -1 and writes nothing if the session exists", async () => {
     await plant(t.db, { ref: "ref" });
     const before = await dump(t.db);
-    expect(await run(mode)).toBe(-1);
+    expect(await run("absent")).toBe(-1);
     expect(await dump(t.db)).toEqual(before);
   });
 
@@ -56,18 +58,18 @@ describe("replace", () => {
     expect(await dump(t.db)).toEqual(before);
   });
 
-  test("mode once writes a session once, even if it has ended since", async () => {
-    expect(await run("once")).toBe(1);
-    expect(await t.db.pttl("mark")).toBeGreaterThan(95_000);
-    expect(await run("once")).toBe(-1);
+  test("mode absent writes a session once, even if it has ended since", async () => {
+    expect(await run("absent")).toBe(1);
+    expect(await t.db.pttl("mark")).toBeGreaterThan(400_000);
+    expect(await run("absent")).toBe(-1);
     await t.db.del("ref");
     const before = await dump(t.db);
-    expect(await run("once")).toBe(0);
+    expect(await run("absent")).toBe(0);
     expect(await dump(t.db)).toEqual(before);
   });
 
   test("lists a session that was last used earlier by the time of that use", async () => {
-    expect(await run("once", { la: 2000, ttl: 97 })).toBe(1);
+    expect(await run("absent", { la: 2000, ttl: 97 })).toBe(1);
     expect(await dump(t.db)).toMatchObject({ active: { ref: "2000" }, users: { '"alice"': "2000" } });
     expect(await t.db.pttl("ref")).toBeLessThanOrEqual(97_000);
   });
