@@ -50,6 +50,8 @@ export function dashboard(options: DashboardOptions): Dashboard {
     for (const [name, value] of HEADERS) res.setHeader(name, value);
     const location = locate(req);
     respond(req, res, setup, location).catch((error) => {
+      // The browser has gone away while its form was read.
+      if (error === req.errored) return;
       const refusal = toRefusal(error);
       if (refusal.status >= 500) report(options, error, req);
       if (res.headersSent) return;

@@ -37,8 +37,9 @@ export function streamEvents(visit: Visit, res: ServerResponse, user?: string): 
     timer = undefined;
     const lines = waiting.slice(-MAX_LINES).reverse().map(lineOf);
     waiting = [];
-    // A browser that does not read must not fill the memory.
-    if (!res.writableNeedDrain) res.write(`data: ${html`${lines}`.toString().replace(/\n/g, "")}\n\n`);
+    // A browser that does not read must not fill the memory. A response that was ended may still be on its way to it.
+    if (!res.writableEnded && !res.writableNeedDrain)
+      res.write(`data: ${html`${lines}`.toString().replace(/\n/g, "")}\n\n`);
   }
 
   const stop = internalsOf(visit.options.rs).listen(visit.app, {
@@ -48,7 +49,8 @@ export function streamEvents(visit: Visit, res: ServerResponse, user?: string): 
       timer ??= setTimeout(send, INTERVAL);
     },
   });
-  const end = setTimeout(() => res.end(), MAX_OPEN);
+  // A response would wait for a browser that does not read, and go on collecting events for it.
+  const end = setTimeout(() => (res.writableNeedDrain ? res.destroy() : res.end()), MAX_OPEN);
   res.once("close", () => {
     stop();
     clearTimeout(timer);

@@ -107,7 +107,7 @@ export class Visit {
 
   /** The time of day, for a moment that has just been. */
   clock(ms: number): Html {
-    return html`<time datetime="${new Date(ms).toISOString()}" data-clock>${this.formats.clock(new Date(ms))}</time>`;
+    return this.#time(ms, () => this.formats.clock(new Date(ms)), html` data-clock`);
   }
 
   /** A moment as date and time. The script replaces UTC by the reader's time zone. */
@@ -117,7 +117,7 @@ export class Visit {
 
   #time(ms: number, textOf: (utc: string) => string, attribute?: Html): Html {
     const date = new Date(ms);
-    // The time of a damaged session.
+    // The time of a damaged session, or of an announcement that is not ours.
     if (Number.isNaN(date.getTime())) return html`${this.texts.unknown}`;
     const utc = this.formats.utc(date);
     return html`<time datetime="${date.toISOString()}" title="${utc}"${attribute}>${textOf(utc)}</time>`;

@@ -69,8 +69,19 @@ export class Events {
   }
 
   /** Iterates over the events of an app from now on. */
-  async *live(app: string): AsyncGenerator<SessionEvent, void> {
+  live(app: string): AsyncGenerator<SessionEvent, void> {
     const queue = new EventEmitter();
+    return endingAtOnce(this.#live(app, queue), () => queue.emit("end"));
+  }
+
+  /** Iterates over the events in the stream of an app that come after an entry, and then over those from now on. */
+  after(app: string, after: string): AsyncGenerator<SessionEvent, void> {
+    const ending = new AbortController();
+    return endingAtOnce(this.#after(app, after, ending), () => ending.abort());
+  }
+
+  /** @param queue emits "end" to end the iterator */
+  async *#live(app: string, queue: EventEmitter): AsyncGenerator<SessionEvent, void> {
     let waiting = 0;
     const end = () => queue.emit("end");
     const events = on(queue, "event", { close: ["end"] });
@@ -96,15 +107,15 @@ export class Events {
     }
   }
 
-  /** Iterates over the events in the stream of an app that come after an entry, and then over those from now on. */
-  async *after(app: string, after: string): AsyncGenerator<SessionEvent, void> {
+  async *#after(app: string, after: string, ending: AbortController): AsyncGenerator<SessionEvent, void> {
     // The announcements only tell when to read, so that none is missed if the subscription is lost.
     let wake = new AbortController();
     const stop = this.feed.listen(app, { onEvent: () => wake.abort() });
-    const end = () => wake.abort();
+    ending.signal.addEventListener("abort", () => wake.abort());
+    const end = () => ending.abort();
     this.#closing.on("close", end);
     try {
-      for (let last = after; !this.#isClosed; ) {
+      for (let last = after; !this.#isClosed && !ending.signal.aborted; ) {
         wake = new AbortController();
         // The next look finds what an outage has delayed.
         const page = await this.#source.readStream(app, next(last), PAGE).catch((error) => {
@@ -141,7 +152,10 @@ export class Events {
             emitSafely(this.#emitter, event.kind, event);
             this.#update();
           },
-          onSubscribed: (event) => emitSafely(this.#emitter, "subscribed", event),
+          onSubscribed: (event) => {
+            emitSafely(this.#emitter, "subscribed", event);
+            this.#update();
+          },
         })
       : undefined;
   }
@@ -166,6 +180,16 @@ export function emitSafely(emitter: EventEmitter, name: string, event: unknown):
       fail(error);
     }
   }
+}
+
+/** Lets `return` end an iterator that waits for an event. A generator would take note of it with the next event only. */
+function endingAtOnce(events: AsyncGenerator<SessionEvent, void>, end: () => void): AsyncGenerator<SessionEvent, void> {
+  const finish = events.return.bind(events);
+  events.return = (value) => {
+    end();
+    return finish(value);
+  };
+  return events;
 }
 
 function tooSlow(): SessionError {

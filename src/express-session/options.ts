@@ -150,7 +150,6 @@ const REDIS_STORE: OptionsOwner = {
 export function checkStoreOptions(options: RedisStoreOptions): void {
   checkOptions(REDIS_STORE, options, {
     client: aClient,
-    shards: aShardCount,
     prefix: { be: "a string", test: (value) => typeof value === "string" },
     rs: anEngine,
     app: { be: "an app", test: (value) => checkApp(value) !== "" },
@@ -172,6 +171,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
     userId: aFunction,
     cachetime: anInteger(0),
     cachemax: anInteger(1),
+    shards: aShardCount,
   });
   const { client, rs, app } = options;
   if ((client === undefined) === (rs === undefined)) {

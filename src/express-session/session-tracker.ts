@@ -127,6 +127,12 @@ export class SessionTracker {
   async rotate(req: WithSession, grace: number): Promise<boolean> {
     assertRotatable(req);
     const { sid, session } = this.#generateBeside(req);
+    if (sid === req.sessionID) {
+      throw invalidValue(
+        "RedisStore: rotate got the same id again from the option genid of express-session",
+        "return a new random id at each call",
+      );
+    }
     // If a save under way fails, the next save must repeat it.
     await this.#tracking.get(req.session)?.write?.catch(() => {});
     const [from, to] = [this.#refs.of(req.sessionID), this.#refs.of(sid)];
@@ -151,12 +157,6 @@ export class SessionTracker {
     const from = this.#refs.of(req.sessionID);
     for (let attempt = 0; attempt < MAX_GENERATED; attempt++) {
       const generated = generate(req);
-      if (generated.sid === req.sessionID) {
-        throw invalidValue(
-          "RedisStore: rotate got the same id again from the option genid of express-session",
-          "return a new random id at each call",
-        );
-      }
       if (this.#sessions.areTogether(from, this.#refs.of(generated.sid))) return generated;
     }
     throw invalidValue(

@@ -48,7 +48,8 @@ for _, position in ipairs(positions) do
     if type(text) ~= 'string' or text == '' or is_tombstone(text) then
       -- The session has ended, or the index lists it under its new ref.
       refs[#refs + 1] = ref
-      --@announce if text == '' and redis.call('ZSCORE', expiry, id .. ref) then announce('ended', ref, id, 'expired') end
+      --@announce -- It has expired if it is listed. There may be a tombstone, because someone tried to end it afterwards.
+      --@announce if redis.call('ZSCORE', expiry, id .. ref) then announce('ended', ref, id, 'expired') end
     elseif is_of(id, text) then
       ended[#ended + 1] = session
       refs[#refs + 1] = ref

@@ -25,6 +25,15 @@ export function parseAnnouncement(message: string): Announcement {
   return { at: Number(at), changes };
 }
 
+/** Returns the refs of all changes of a message, also of a kind that only a newer version knows. */
+export function changedRefs(message: string): string[] {
+  const lines = message.split("\n");
+  const refs: string[] = [];
+  // The time comes first. The second line of a change is its ref.
+  for (let i = 1; i + LINES <= lines.length; i += LINES) refs.push(lines[i + 1] as string);
+  return refs;
+}
+
 /** @param id as JSON; empty for an anonymous session */
 export function toChange(kind: string, ref: string, id: string, detail: string): Change | undefined {
   const which = { ref, id: id === "" ? "" : parseId(id) };

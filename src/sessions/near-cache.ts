@@ -3,7 +3,7 @@ import type { Connection } from "../redis/connection.js";
 import type { ChannelListener, Subscriber, Subscription } from "../redis/subscriber.js";
 import type { CacheStatus } from "../types.js";
 import { copyOf } from "../util/bounded-map.js";
-import { parseAnnouncement } from "./announcement.js";
+import { changedRefs } from "./announcement.js";
 import type { WriteSessions } from "./app-connection.js";
 import { timeToRenewal } from "./families.js";
 import type { Keys } from "./keys.js";
@@ -263,7 +263,7 @@ export class NearCache {
     const life = left === -1 ? Number.POSITIVE_INFINITY : left - MARGIN;
     const end = readAt + Math.min(this.#cachetime, life, timeToRenewal(stored, now));
     if (end <= performance.now()) return;
-    stored.keepSince(now);
+    stored.keepSince(now, left);
     this.#entries.set(copyOf(stored.ref), { app, stored, origin: stored.origin, readAt, end, usedAt: 0 });
     this.#bytes += bytesOf(stored);
     app.keptAt = readAt;
@@ -362,7 +362,7 @@ class CachedApp implements ChannelListener {
   }
 
   onMessage(message: string): void {
-    for (const { ref } of parseAnnouncement(message).changes) this.#cache.drop(ref);
+    for (const ref of changedRefs(message)) this.#cache.drop(ref);
   }
 
   onEstablished(): void {

@@ -190,6 +190,9 @@ export class StoredSession {
   /** When Redis was asked, ms, if the session is served from memory. */
   #readAt: number | undefined;
 
+  /** How far the clock of `skew` is ahead of this process's, ms, if the session is served from memory. */
+  #clockAhead = 0;
+
   /** What callers get copies of, if the session is served from memory. Null if it cannot be copied key by key. */
   #original: Session<object> | null | undefined;
 
@@ -233,7 +236,7 @@ export class StoredSession {
 
   /** Notes that the call at `now` (ms) has touched the session, if its last use is at least `interval` ms ago. */
   touchIfDue(now: number, interval: number): void {
-    if (Math.abs(now - this.la) >= interval) this.#touched = now;
+    if (Math.abs(now - this.la) >= interval) this.#touched = now + this.#clockAhead;
   }
 
   /**
@@ -253,9 +256,17 @@ export class StoredSession {
     return Number(/ until (\d+)/.exec(this.#flags)?.[1] ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Notes that the session, which was read at `now` (ms), will be served from memory. */
-  keepSince(now: number): void {
+  /**
+   * Notes that the session, which was read at `now` (ms), will be served from memory.
+   * @param left how long it then lived if nobody used it, ms; -1 if it had no end
+   */
+  keepSince(now: number, left: number): void {
     this.#readAt = now;
+    // The flag may be of another server whose clock differs. Hits count from this process's clock, so they must be converted.
+    const skew = now - (this.expires - left);
+    const ahead = Number(this.flag("skew") ?? 0) - skew;
+    // A smaller difference is the time that the read took.
+    if (Number.isFinite(ahead) && Math.abs(ahead) >= 1000) this.#clockAhead = ahead;
     this.#flags = this.#flags.replace(LEFT, "");
   }
 

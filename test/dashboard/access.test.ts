@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { SessionError } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
@@ -135,6 +138,23 @@ describe("a form", () => {
     expect((await post('{"id":"alice"}', "application/json")).status).toBe(403);
     const large = await post(`id=${"x".repeat(100_000)}`, "application/x-www-form-urlencoded").catch(() => undefined);
     expect([413, undefined]).toContain(large?.status);
+  });
+
+  test("is no error if the browser goes away while it is read", async () => {
+    let request: IncomingMessage | undefined;
+    const { url, errors } = await start({}, (handler, path) => (req, res) => {
+      request = req;
+      req.url = req.url?.slice(path.length);
+      handler(req, res);
+    });
+    const { port, host, pathname } = new URL(`${url}/webapp/user`);
+    const socket = connect(Number(port), "localhost");
+    socket.write(`POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nX-Role: admin\r\nContent-Length: 100\r\n\r\nid=al`);
+    await expect.poll(() => request?.readableDidRead).toBe(true);
+    socket.destroy();
+    await expect.poll(() => request?.errored).toMatchObject({ message: "aborted" });
+    await setImmediate();
+    expect(errors).toEqual([]);
   });
 });
 

@@ -1,3 +1,5 @@
+import type { ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions } from "../../src/index.js";
@@ -23,6 +25,15 @@ async function listen(
   reading().catch(() => {});
   const lines = () => (text.match(/<li[\s\S]*?<\/li>/g) ?? []).map((line) => line.replace(/<[^>]*>/g, ""));
   return { lines, end: () => aborter.abort(), status: response.status };
+}
+
+/** Collects the errors that would end the process while `run` runs. */
+async function uncaught(run: () => Promise<unknown>): Promise<unknown[]> {
+  const errors: unknown[] = [];
+  const note = (error: unknown) => void errors.push(error);
+  process.on("uncaughtException", note);
+  await run().finally(() => process.off("uncaughtException", note));
+  return errors;
 }
 
 /** How many connections hear the app. */
@@ -117,4 +128,44 @@ test("a stream needs the same rights as a page", async () => {
   expect(await status("shop/events", { "x-role": "admin" })).toBe(404);
   expect(await status("webapp/user/x/events", { "x-role": "admin" })).toBe(404);
   expect(await status("webapp/sessions/events", { "x-role": "admin" })).toBe(404);
+});
+
+describe("a stream never ends the process", () => {
+  test("when a browser does not read, and an event follows the end of the response", async () => {
+    let response: ServerResponse | undefined;
+    const running = await start({}, (handler, path) => (req, res) => {
+      response = res;
+      req.url = req.url?.slice(path.length);
+      handler(req, res);
+    });
+    const { port, host, pathname } = new URL(`${running.url}/webapp/events`);
+    const socket = connect(Number(port), "localhost").pause();
+    socket.write(`GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nX-Role: viewer\r\n\r\n`);
+    await expect.poll(subscribers).toBe(1);
+    // More than the buffers of the kernel take.
+    response?.write(`:${"x".repeat(32 * 1024 * 1024)}\n\n`);
+    response?.end();
+    const other = await listen(running, "webapp/events");
+    const errors = await uncaught(async () => {
+      await t.create();
+      await expect.poll(other.lines, { timeout: 5000 }).toHaveLength(1);
+    });
+    socket.destroy();
+    other.end();
+    expect(response?.writableFinished).toBe(false);
+    expect(errors).toEqual([]);
+  });
+
+  test("when an announcement has no valid time", async () => {
+    const running = await start();
+    const stream = await listen(running, "webapp/events");
+    await expect.poll(subscribers).toBe(1);
+    const errors = await uncaught(async () => {
+      await t.db.publish("rs:{webapp}:changes", 'soon\ncreated\nref\n"alice"\n');
+      await t.create({ id: "bob" });
+      await expect.poll(() => stream.lines().at(-1), { timeout: 5000 }).toMatch(/^alice signed in/);
+    });
+    stream.end();
+    expect(errors).toEqual([]);
+  });
 });

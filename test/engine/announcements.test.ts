@@ -149,6 +149,19 @@ describe("an engine with events", () => {
     ]);
   });
 
+  test("announces that a session has expired if someone ended it afterwards, and a mass logout finds its entry", async () => {
+    const store = new RedisStore({ rs: t.rs, app });
+    await store.set("sid", { cookie: { originalMaxAge: null }, userId: "alice" });
+    const ref = store.ref("sid");
+    await announced();
+    await t.db.del(`rs:{webapp}:s:${ref}`);
+    await store.destroy("sid");
+    expect(await announced()).toEqual([]);
+    await t.rs.killsoid({ app, id: "alice" });
+    await t.rs.wipe();
+    expect((await announced()).flat()).toEqual([{ kind: "ended", ...which(ref), reason: "expired" }]);
+  });
+
   test("announces the calls of one run in one message", async () => {
     const created = await Promise.all([newSession(), newSession({ id: "bob" }), newSession({ id: '"\n' })]);
     await Promise.all(created.map(({ token }) => t.rs.set({ app, token, d: { n: 1 } })));

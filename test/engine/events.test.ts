@@ -148,6 +148,8 @@ describe("on", () => {
     await rs.create({ ...alice, id: "carol" });
     await expect.poll(() => calls.at(-1), POLL).toBe("carol");
     await expect.poll(async () => String(await t.db.client("LIST", "TYPE", "PUBSUB")).trim(), POLL).toBe("");
+    await new Promise((resolve) => rs.once("subscribed", resolve));
+    await expect.poll(async () => String(await t.db.client("LIST", "TYPE", "PUBSUB")).trim(), POLL).toBe("");
   });
 
   test("tells when a subscription was lost and events may have been missed", async () => {
@@ -223,6 +225,20 @@ describe("events", () => {
       .toBe(1);
     await rs.create(alice);
     expect(await loop).toMatchObject({ kind: "created" });
+    await expect.poll(async () => String(await t.db.client("LIST", "TYPE", "PUBSUB")).trim(), POLL).toBe("");
+  });
+
+  test.each([
+    ["events from now on", {}],
+    ["events of the stream", { after: "0" }],
+  ])("stops listening when return is called while it waits for %s", async (_what, options) => {
+    const iterator = engine({ events: { stream: 100 } }).events({ app, ...options });
+    const waiting = iterator.next();
+    await expect
+      .poll(async () => Number(((await t.db.pubsub("NUMSUB", "rs:{webapp}:changes")) as number[])[1]))
+      .toBe(1);
+    await iterator.return();
+    expect(await waiting).toEqual({ value: undefined, done: true });
     await expect.poll(async () => String(await t.db.client("LIST", "TYPE", "PUBSUB")).trim(), POLL).toBe("");
   });
 

@@ -167,6 +167,20 @@ describe("hits prolong their session", () => {
     expect(commands.filter(([name]) => name?.startsWith("eval")).length).toBeLessThanOrEqual(2);
   });
 
+  test.each([3600_000, -3600_000])(
+    "and tell when it ends, if a server used it whose clock differs by %i ms",
+    async (ms) => {
+      const { token } = await t.create({ ttl: 100 });
+      const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + ms);
+      await t.rs.get({ app, token });
+      clock.mockRestore();
+      await rs.get({ app, token, touch: false });
+      const { isHit, session } = await read(rs, { token });
+      expect(isHit).toBe(true);
+      expect(Math.abs(Number(session?.expires) - Date.now() - 100_000)).toBeLessThan(10_000);
+    },
+  );
+
   test("when the engine quits", async () => {
     const { token, ref } = await t.create({ ttl: 100 });
     await rs.get({ app, token });
@@ -248,6 +262,13 @@ describe("a change by another process", () => {
     expect(after).not.toEqual(before);
     if (after === null) expect(session).toBeNull();
     else expect(session).toMatchObject(after);
+  });
+
+  test("shows also if it is of a kind that only a newer version announces", async () => {
+    const { token, ref } = await cachedSession(rs);
+    await t.db.publish(CHANNEL, `0\nfrozen\n${ref}\n"alice"\n`);
+    await heard(rs);
+    expect(await read(rs, { token })).toMatchObject({ isHit: false });
   });
 
   test("shows after cachetime if it was not announced", async () => {
