@@ -160,7 +160,8 @@ test("events are heard on a Cluster of Redis 6, which has no sharded channels", 
     const last: string[] = [];
     for (const rs of engines)
       for (const app of apps) last.push((await rs.create({ app, id: "bob", ip: "127.0.0.1" })).ref);
-    for (const refs of heard) await expect.poll(() => refs.slice(-last.length), { timeout: 10_000 }).toEqual(last);
+    // Each app has a connection of its own, so their events may come in another order.
+    for (const refs of heard) await expect.poll(() => refs, { timeout: 20_000 }).toEqual(expect.arrayContaining(last));
     for (const rs of engines) await rs.quit();
   } finally {
     for (const { close } of clients) close();
