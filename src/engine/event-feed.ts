@@ -61,7 +61,7 @@ export class EventFeed {
 
   /**
    * Begins to pass events to a sink. Returns a function that ends it.
-   * @param app undefined to hear all apps of the namespace, also those that appear later
+   * @param app the app to listen to; undefined for all apps of the namespace, including those that are created later
    */
   listen(app: string | undefined, sink: Sink): () => void {
     const sinks = this.#sinks.get(app) ?? new Set();

@@ -54,9 +54,9 @@ export interface RedisStoreOptions {
    */
   maxPerUser?: number | undefined;
   /**
-   * What happens at a sign-in if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end, with
-   * "idle" those that were not used for the longest time. With "reject" the save fails with `tooManySessions` and writes
-   * nothing. Default "oldest".
+   * What happens at a sign-in if the user already has `maxPerUser` sessions. "oldest" ends the oldest sessions. "idle" ends
+   * the sessions whose last use is the longest ago. "reject" makes the save fail with `tooManySessions`, and nothing is written.
+   * Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
   /** Whether sessions never expire, unless `absolute` ends them. Their keys get a TTL of 100 years. Default false. */

@@ -158,7 +158,7 @@ export class Tracking {
     Object.defineProperty(session, this.#tracked, { value: tracked, configurable: true });
   }
 
-  /** Tracks a request's session and its shallow copies. */
+  /** Tracks a session and its cookie, so that `get` also finds a shallow copy of the session. */
   addWithCopies(session: object, tracked: TrackedSession | undefined): void {
     this.add(session, tracked);
     const { cookie } = session as { cookie?: unknown };

@@ -45,7 +45,7 @@ test("learns of each operation that announces a change of an existing session", 
     ([, operation]) => typeof operation === "object" && "script" in operation && "announcing" in operation.script,
   );
   expect(announcing.length).toBeGreaterThan(10);
-  // `create` makes a new session, and `sweep` finds those that have ended.
+  // No session that these two change can be in a cache: `create` writes a new one, and those that `sweep` removes have ended.
   const silent = announcing.filter(([, operation]) => !("changes" in (operation as object))).map(([name]) => name);
   expect(silent.sort()).toEqual(["create", "sweep"]);
 });
