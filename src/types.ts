@@ -284,8 +284,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   /** How many sessions the user may have, this one included. At least 1. Default: no limit. */
   maxPerUser?: number | undefined;
   /**
-   * What happens if the user already has `maxPerUser` sessions. With "oldest" the oldest sessions end, with "idle" those
-   * that were not used for the longest time. With "reject" `create` fails with `tooManySessions`. Default "oldest".
+   * What happens if the user already has `maxPerUser` sessions. "oldest" ends the oldest sessions. "idle" ends the sessions
+   * whose last use is the longest ago. "reject" makes `create` fail with `tooManySessions`. Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
   /**

@@ -44,7 +44,6 @@ local function increment(session, ref, text, now, key, by, max)
   if math.abs(sum) > MAX_INTEGER then return INEXACT end
   local digits = string.format('%.0f', sum)
   local written = write(session, ref, text, now, key .. digits, max_bytes, max_keys)
-  --@announce if type(written) == 'string' then announce('changed', ref, id_in(written)) end
   return type(written) == 'string' and '+' .. digits or written
 end
 

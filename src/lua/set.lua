@@ -36,7 +36,6 @@ for i = 1, #replies do
         text = TOO_MUCH
       elseif not is_tombstone(text) then
         text = write(session, ARGV[at], text, ARGV[at + 1], ARGV[at + 2], max_bytes, max_keys)
-        --@announce if type(text) == 'string' then announce('changed', ARGV[at], id_in(text)) end
       end
     end
     replies[i] = text or ''

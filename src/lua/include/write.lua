@@ -7,8 +7,8 @@ local uses = {}
 -- does; and its id. Created when the first session is touched, because most writes to a busy session do not touch it.
 local touched
 
--- Merges `changes` into a session, counts the write and touches the session, unless `now` is empty. Returns the new text, but with
--- the time of the last use before this write; or the reply of merge_within() or the error, and nothing is written.
+-- Merges `changes` into a session, counts the write and touches the session, unless `now` is empty. Announces the change. Returns
+-- the new text, but with the time of the last use before this write; or the reply of merge_within() or the error, and nothing is written.
 local function write(session, ref, text, now, changes, max_bytes, max_keys)
   local la, r, w, rest, data =
     string.match(text, '^(%d+)(\n%d+\n)(%d+)()\n[^ \n][^\n]*\n%d+\n[^\n]*\n[^\n]*\n[^\n]*()')
@@ -41,6 +41,7 @@ local function write(session, ref, text, now, changes, max_bytes, max_keys)
     written = redis.pcall('SET', session, new, 'KEEPTTL')
   end
   if written.err then return written end
+  --@announce announce('changed', ref, id_in(new))
   if not is_touched then return new end
   uses[#uses + 1] = { id, ref, now, la }
   return la .. string.sub(new, #now + 1)
