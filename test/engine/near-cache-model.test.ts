@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { internalsOf } from "../../src/engine/internals.js";
 import { type Created, RedisSessions, type Session } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
+import { heardSoFar } from "../support/heard.js";
 
 /**
  * Two engines with a cache stand for two processes. Whatever they do, each reads what an engine without a cache reads at the same
@@ -91,26 +91,6 @@ async function make({ by, pick, id, n, call }: Step, created: Created[]): Promis
   }
 }
 
-/** Waits until both engines have got all announcements so far. */
-async function allHeard(): Promise<void> {
-  const marker = `0\nmarker\n${Math.random()}\n\n`;
-  await Promise.all(
-    engines.map((rs) => {
-      const { subscriber } = internalsOf(rs).connection;
-      return new Promise<void>((resolve) => {
-        const subscription = subscriber.subscribe(CHANNEL, {
-          onMessage(message) {
-            if (message !== marker) return;
-            subscription.close();
-            resolve();
-          },
-          onEstablished: () => void t.db.publish(CHANNEL, marker),
-        });
-      });
-    }),
-  );
-}
-
 test("engines with a cache read what an engine without one reads", { timeout: 120_000 }, async () => {
   let hits = 0;
   await fc.assert(
@@ -128,7 +108,7 @@ test("engines with a cache read what an engine without one reads", { timeout: 12
         // What this process did shows at once. To read may record the first use of a token, so the plain engine reads last.
         const seen = await read(own as RedisSessions);
         expect(seen).toEqual(await fresh());
-        await allHeard();
+        await Promise.all(engines.map((rs) => heardSoFar(rs, t.db, CHANNEL)));
         expect(await read(other as RedisSessions)).toEqual(await fresh());
       }
       for (const [i, rs] of engines.entries()) hits += rs.cache.hits - (before[i] ?? 0);

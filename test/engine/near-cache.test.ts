@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { internalsOf } from "../../src/engine/internals.js";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions, type RedisSessionsOptions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
+import { heardSoFar } from "../support/heard.js";
 import { startProxy, type TestProxy } from "../support/proxy.js";
 
 const app = "webapp";
@@ -39,18 +39,7 @@ afterEach(async () => {
 /** Waits until an engine has got all announcements so far. */
 async function heard(engine: RedisSessions): Promise<void> {
   await vi.waitFor(() => expect(engine.cache.subscribed).toBe(true), { timeout: 5000 });
-  const { subscriber } = internalsOf(engine).connection;
-  const marker = `0\nmarker\n${Math.random()}\n\n`;
-  await new Promise<void>((resolve) => {
-    const subscription = subscriber.subscribe(CHANNEL, {
-      onMessage(message) {
-        if (message !== marker) return;
-        subscription.close();
-        resolve();
-      },
-      onEstablished: () => void t.db.publish(CHANNEL, marker),
-    });
-  });
+  await heardSoFar(engine, t.db, CHANNEL);
 }
 
 /** Reads a session of an engine, and checks whether it was in the cache. */

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import fastifyCookie from "@fastify/cookie";
 import fastifySession from "@fastify/session";
 import express from "express";
-import type { SessionData } from "express-session";
+import type { SessionData, SessionOptions } from "express-session";
 import session from "express-session";
 import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
+import type { RedisStore } from "../../src/express-session/index.js";
 import { readStored } from "../support/index-check.js";
 import { editFields, readFields } from "../support/session-text.js";
 import { Browser, serve } from "./support/browser.js";
@@ -25,6 +26,17 @@ async function signIn(options: Parameters<typeof t.site>[0] = {}) {
   await browser.get("/set/note/hello");
   const tab = browser.copy();
   return { store, site, browser, tab, sid: browser.sid };
+}
+
+/** An app in which `/begin` signs the visitor in. */
+function appOf(store: RedisStore, options: Partial<SessionOptions> = {}) {
+  const app = express();
+  app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false, ...options }));
+  app.get("/begin", (req, res) => {
+    req.session.userId = "alice";
+    res.end();
+  });
+  return app;
 }
 
 describe("rotate", () => {
@@ -197,12 +209,7 @@ describe("rotate", () => {
   test("leaves the request as it was if Redis cannot be reached", async () => {
     const client = t.redis.client();
     const store = t.store({ client });
-    const app = express();
-    app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false }));
-    app.get("/begin", (req, res) => {
-      req.session.userId = "alice";
-      res.end();
-    });
+    const app = appOf(store);
     app.get("/rotate", async (req, res) => {
       const before = [req.session, req.sessionID];
       client.disconnect();
@@ -286,12 +293,7 @@ describe("a rotated session that is ended stays ended", () => {
 
 test.each([10, 0])("rotate with grace %i leaves no session if the request destroys it meanwhile", async (grace) => {
   const store = t.store();
-  const app = express();
-  app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false }));
-  app.get("/begin", (req, res) => {
-    req.session.userId = "alice";
-    res.json({});
-  });
+  const app = appOf(store);
   app.get("/end", async (req, res) => {
     const rotation = store.rotate(req, { grace }).catch(String);
     // The rotation is sent first, and no answer can arrive between two microtasks.
@@ -310,12 +312,7 @@ test.each([10, 0])("rotate with grace %i leaves no session if the request destro
 describe("rotate refuses", () => {
   test("a response that has begun, and changes nothing", async () => {
     const store = t.store();
-    const app = express();
-    app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false }));
-    app.get("/begin", (req, res) => {
-      req.session.userId = "alice";
-      res.end();
-    });
+    const app = appOf(store);
     app.get("/rotate", async (req, res) => {
       res.write("begun ");
       const error = await store.rotate(req).catch((error) => error);
@@ -339,12 +336,7 @@ describe("rotate refuses", () => {
 
   test("an id that is not new, because genid returned the same one, and keeps the session", async () => {
     const store = t.store();
-    const app = express();
-    app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false, genid: () => "same" }));
-    app.get("/begin", (req, res) => {
-      req.session.userId = "alice";
-      res.end();
-    });
+    const app = appOf(store, { genid: () => "same" });
     app.get("/rotate", async (req, res) => {
       res.end(String(await store.rotate(req).catch((error) => error.message)));
     });
