@@ -435,7 +435,11 @@ interface EventBase extends App {
   ref: string;
   /** When it happened, in milliseconds since 1970 by Redis's clock. For an expired session: when the wiper found it. */
   at: number;
-  /** The event's entry in the stream of the app: pass it as `after` to `events`. Present only if it was read from the stream. */
+  /**
+   * The position after this event in the stream of the app: pass it as `after` to `events`. Do not parse it: with several shards it
+   * has a part for each. It has up to 40 characters for each shard, and usually 16. Present only if the event was read from the
+   * stream.
+   */
   entry?: string;
 }
 
@@ -470,6 +474,17 @@ export interface EndedEvent extends EventBase {
 /** What has happened to a session. */
 export type SessionEvent = CreatedEvent | ChangedEvent | RotatedEvent | EndedEvent;
 
+/**
+ * Events of the app are missing here: check what depends on them. An iterator yields it after the connection was lost; with `after`,
+ * if the events after that position were trimmed from the stream, or the stream was lost.
+ */
+export interface MissedEvent extends App {
+  /** Distinguishes it from the events of sessions. */
+  kind: "missed";
+  /** The position from which the iterator continues, as that of an event. Absent without `after`. */
+  entry?: string;
+}
+
 /** The engine hears the events of an app from now on. */
 export interface SubscribedEvent extends App {
   /** Whether events were missed, because the connection was lost: check what depends on them. */
@@ -495,9 +510,9 @@ export interface EventMap {
 /** Options of `events`. */
 export interface EventsOptions extends App {
   /**
-   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on.
-   * "0" begins with the oldest entry. Needs the engine's option `events: { stream }`. Default: only what happens from
-   * now on, without the stream.
+   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on. If the
+   * stream does not go back so far, it yields a "missed" event first. "0" begins with the oldest event. Needs the engine's option
+   * `events: { stream }`. Default: only what happens from now on, without the stream.
    */
   after?: string | undefined;
 }

@@ -73,12 +73,15 @@ export function checkIp(ip: unknown): string {
 
 export const checkDevice = optional((device) => checkText("device", device, 64));
 
-/** Checks the id of an entry of a stream. */
-export function checkEntry(entry: unknown): string {
-  if (typeof entry !== "string" || !/^\d{1,20}(-\d{1,20})?$/.test(entry)) {
-    throw invalidFormat("after", `the entry of an event, or "0"${unlessString(entry)}`);
+/** A position in the streams of an app: for each shard the id of an entry, or 0. */
+const POSITION = /^(?:0|[1-9]\d{0,19}-\d{1,20})(?:,(?:0|[1-9]\d{0,19}-\d{1,20}))*$/;
+
+/** Checks a position in the streams of an app. */
+export function checkPosition(position: unknown): string {
+  if (typeof position !== "string" || !POSITION.test(position)) {
+    throw invalidFormat("after", `the entry of an event, or "0"${unlessString(position)}`);
   }
-  return entry;
+  return position;
 }
 
 /** Begins the hint for a missing text. */

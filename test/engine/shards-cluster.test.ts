@@ -7,7 +7,7 @@ import { storeContract } from "../contract/store.js";
 import { CLUSTERS, type TestClient } from "../support/clients.js";
 import { startCluster, type TestCluster } from "../support/cluster.js";
 import { everyMethod } from "../support/every-method.js";
-import { tagOf } from "../support/shards.js";
+import { shardOfRef, tagOf } from "../support/shards.js";
 
 const SHARDS = 16;
 
@@ -82,6 +82,45 @@ describe("the shards of an app", () => {
     for (const keys of grown) expect(Math.abs(keys - even)).toBeLessThan(0.2 * even);
   });
 });
+
+test("an iterator that is stopped and resumed at random places misses no event and repeats none", async () => {
+  const app = `app${apps++}`;
+  const options = {
+    client: cluster.client,
+    wipe: 0,
+    timeout: 10_000,
+    shards: SHARDS,
+    events: { stream: 10_000 },
+  } as const;
+  const [rs, reader] = [new RedisSessions(options), new RedisSessions(options)];
+  const total = 1200;
+  const writing = (async () => {
+    for (let round = 0; round < total / 60; round++) {
+      const users = Array.from({ length: 20 }, (_, i) => `user${20 * round + i}`);
+      const created = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+      await Promise.all(created.map(({ token }) => rs.set({ app, token, d: { round } })));
+      await Promise.all(users.map((id) => rs.killsoid({ app, id })));
+    }
+  })();
+  const seen: string[] = [];
+  for (let after = "0"; seen.length < total; ) {
+    let left = 1 + Math.floor(Math.random() * 100);
+    for await (const event of reader.events({ app, after })) {
+      if (event.kind === "missed") throw new Error("No event was trimmed");
+      after = `${event.entry}`;
+      seen.push(`${event.ref} ${event.kind}`);
+      if (--left === 0 || seen.length === total) break;
+    }
+  }
+  await writing;
+  for (let shard = 0; shard < SHARDS; shard++) {
+    const entries = await cluster.client.xrange(`rs:{${tagOf(app, shard, SHARDS)}}:events`, "-", "+");
+    const stored = entries.map(([, fields]) => `${fields[3]} ${fields[1]}`);
+    expect(seen.filter((event) => shardOfRef(event, SHARDS) === shard)).toEqual(stored);
+    expect(stored.length).toBeGreaterThan(0);
+  }
+  await Promise.all([rs.quit(), reader.quit()]);
+}, 60_000);
 
 describe("while the slot of a shard moves", () => {
   test("no call fails, and no session is lost or revived", async () => {
