@@ -43,6 +43,7 @@ async function goodValues(): Promise<Record<string, string>> {
   const user = { app: "webapp", id: "alice", ip: "203.0.113.7", device: "Firefox", except: ref };
   const spans = {
     ttl: "600",
+    maxAge: "600",
     absolute: "6000",
     maxPerUser: "9",
     overflow: "oldest",
