@@ -285,7 +285,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   maxPerUser?: number | undefined;
   /**
    * What happens if the user already has `maxPerUser` sessions. "oldest" ends the oldest sessions. "idle" ends the sessions
-   * whose last use is the longest ago. "reject" makes `create` fail with `tooManySessions`. Default "oldest".
+   * whose last use is the longest ago. "reject" makes `create` fail with `tooManySessions`. Without `maxPerUser` the call
+   * fails with `invalidValue`. Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
   /**

@@ -143,7 +143,7 @@ const CHECKS = {
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
-    overflow: ({ overflow }) => checkOverflow(overflow),
+    overflow: checkOverflow,
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch, fresh: ({ fresh }) => checkBoolean("fresh", fresh ?? false) },

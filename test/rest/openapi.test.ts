@@ -148,6 +148,8 @@ describe("openapi.json", () => {
       for (const { name, required, in: place } of operation.parameters ?? []) {
         if (place !== "query") continue;
         const { [name]: _, ...values } = await goodValues();
+        // One depends on the other.
+        if (name === "maxPerUser") delete values.overflow;
         const { status } = await ask(api, method, path, operation, values);
         expect([operation.operationId, name, status]).toEqual([operation.operationId, name, required ? 400 : 200]);
       }
