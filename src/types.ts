@@ -86,7 +86,8 @@ export interface RedisSessionsOptions {
   wipe?: number | undefined;
   /**
    * Milliseconds after which a call that Redis has not answered fails with the error `timeout`. A call that was not sent
-   * by then is never sent. Lists and mass logouts work in chunks, and the timeout applies to each chunk. Default 2000.
+   * by then is never sent. Lists and mass logouts work in chunks, and the timeout applies to each chunk. A value below 50,
+   * which was probably meant in seconds, causes a warning. Default 2000.
    */
   timeout?: number | undefined;
   /** Whether the values of `d` may be any JSON. If not, they are strings, numbers, booleans and null. Default false. */

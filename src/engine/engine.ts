@@ -61,7 +61,7 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
-import { warnOfMilliseconds } from "../util/seconds.js";
+import { warnOfMilliseconds, warnOfSeconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
 import { checkListener, Events } from "./events.js";
@@ -140,6 +140,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
+    warnOfSeconds(this, "RedisSessions: timeout", timeout);
     provideInternals(this, {
       connection: this.#connection,
       shards,

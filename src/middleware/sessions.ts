@@ -164,7 +164,9 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {
-      return requireSession((req, res) => attach(req, res).get(), challenge, required);
+      const middleware = requireSession((req, res) => attach(req, res).get(), challenge, required);
+      warnOfMilliseconds(rs, "required: within", required.within);
+      return middleware;
     },
     optional: ioredisSessions,
     fastify: fastifyPlugin(ioredisSessions),
