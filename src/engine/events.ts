@@ -104,6 +104,8 @@ export class Events {
     this.#closing.on("close", end);
     try {
       if (this.#isClosed) return;
+      // With the wrong number of shards, it would hear other channels.
+      await this.#source.checkShards(app)?.catch(throwUnlessOutage);
       for await (const [event] of events) {
         waiting--;
         yield event;
@@ -139,6 +141,8 @@ export class Events {
           if (ending.signal.aborted) return;
         }
         await sleep(LOOK_INTERVAL, undefined, { signal: wake.signal }).catch(() => {});
+        // With one read for each shard, at most about a thousand reads a second.
+        if (shards > 1) await sleep(shards, undefined, { signal: ending.signal }).catch(() => {});
       }
     } finally {
       stop();

@@ -93,9 +93,10 @@ describe("events with after", () => {
     expect(refsOf(events.toSpliced(at, 1))).toEqual([...refs.slice(0, at), ...refs.slice(130)]);
   });
 
-  test("fails in a process with another number of shards, which would look in other streams", async () => {
+  test.each([{}, { after: "0" }])("with %j fail in a process with another number of shards", async (options) => {
     await createInTurn(engine(), 1);
-    const events = engine({ shards: 4 }).events({ app, after: "0" });
+    // It would hear and read other shards.
+    const events = engine({ shards: 4 }).events({ app, ...options });
     await expect(events.next()).rejects.toMatchObject({
       name: "redisError",
       message: expect.stringMatching(/1 shard\b/),
@@ -134,6 +135,19 @@ describe("events of several shards", () => {
       });
     }
     await events.return();
+  });
+
+  test("cost few commands when they come fast", async () => {
+    const rs = engine({ shards: 16 });
+    const reading = read(rs, "0", 100);
+    const start = performance.now();
+    const commands = await t.redis.watch(async () => {
+      await createInTurn(rs, 100);
+      await reading;
+    });
+    const reads = commands.filter(([name]) => name === "xrange").length;
+    // All shards about every 16 ms, and at the beginning and the end.
+    expect(reads).toBeLessThan(performance.now() - start + 3 * 16);
   });
 
   test("yield missed once if several streams were trimmed, and repeat nothing of the others", async () => {
