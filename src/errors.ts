@@ -221,6 +221,7 @@ const UNAVAILABLE =
 /** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
 
+/** The remedy for a change that Redis has made and refused to announce. */
 const UNANNOUNCED =
   "the call took effect, so do not repeat it. The option events needs further rights, such as &rs:*, +publish and, for a stream, " +
   "+xadd: see docs/production.md#rights-acl";

@@ -20,11 +20,11 @@ export function notARequest(given: unknown): SessionError {
 }
 
 /**
- * Whether a middleware was registered as a plugin of Fastify, which has then got the error: an error that a plugin throws would
- * be uncaught.
+ * Returns whether a middleware was registered as a plugin of Fastify. Then it also passes the error to Fastify, because an error
+ * that a plugin throws would be uncaught.
  * @param req what the middleware was called with
  */
-export function isRefusedPlugin(req: IncomingMessage, next: (error?: unknown) => void): boolean {
+export function refusePlugin(req: IncomingMessage, next: (error?: unknown) => void): boolean {
   if (typeof (req as { addHook?: unknown } | undefined)?.addHook !== "function" || typeof next !== "function")
     return false;
   next(notARequest(req));

@@ -8,7 +8,7 @@ import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions, type Use } from "./options.js";
-import { addressOf, deviceOf, isFastify, isProxyIgnored, isRefusedPlugin, notARequest, readHeader } from "./request.js";
+import { addressOf, deviceOf, isFastify, isProxyIgnored, notARequest, readHeader, refusePlugin } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
@@ -142,7 +142,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
-    if (isRefusedPlugin(req, next)) return;
+    if (refusePlugin(req, next)) return;
     attach(req, res);
     next();
   }

@@ -21,7 +21,7 @@ export function warnOfMilliseconds(about: object, name: string, seconds: number 
   warnOnce(about, CODE, `${name} is ${seconds} seconds, which is ${inWords(seconds)}. ${remedy}`);
 }
 
-/** Emits a warning if a number of milliseconds is probably a number of seconds: if no call to Redis could rely on it. */
+/** Emits a warning if a number of milliseconds is probably a number of seconds, because a call to Redis may take longer. */
 export function warnOfSeconds(about: object, name: string, ms: number): void {
   if (ms >= 50) return;
   const remedy = `if you mean ${ms} seconds, write ${1000 * ms}`;

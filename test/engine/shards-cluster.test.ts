@@ -113,14 +113,19 @@ test("an iterator that is stopped and resumed at random places misses no event a
     }
   }
   await writing;
+  await expectStored(app, seen);
+  await Promise.all([rs.quit(), reader.quit()]);
+}, 60_000);
+
+/** Checks that events, as `<ref> <kind>`, are those in the streams of an app, in the order of each shard. */
+async function expectStored(app: string, seen: readonly string[]): Promise<void> {
   for (let shard = 0; shard < SHARDS; shard++) {
     const entries = await cluster.client.xrange(`rs:{${tagOf(app, shard, SHARDS)}}:events`, "-", "+");
     const stored = entries.map(([, fields]) => `${fields[3]} ${fields[1]}`);
     expect(seen.filter((event) => shardOfRef(event, SHARDS) === shard)).toEqual(stored);
     expect(stored.length).toBeGreaterThan(0);
   }
-  await Promise.all([rs.quit(), reader.quit()]);
-}, 60_000);
+}
 
 describe("while the slot of a shard moves", () => {
   test("no call fails, and no session is lost or revived", async () => {
@@ -155,6 +160,48 @@ describe("while the slot of a shard moves", () => {
     expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(64);
     expect(await rs.killall({ app })).toEqual({ kill: 64 });
   }, 30_000);
+});
+
+describe("while a node is down", () => {
+  test("an iterator yields the events of the other nodes, and later its own, none twice", async () => {
+    const app = `app${apps++}`;
+    const client = CLUSTERS["ioredis 6"]?.(ports()) as TestClient;
+    for (const node of cluster.nodes) await node.client().config("SET", "cluster-require-full-coverage", "no");
+    const rs = new RedisSessions({
+      client: client.client,
+      wipe: 0,
+      timeout: 500,
+      shards: SHARDS,
+      events: { stream: 10_000 },
+    });
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const event of rs.events({ app, after: "0" })) {
+        seen.push(event.kind === "missed" ? "missed" : `${event.ref} ${event.kind}`);
+      }
+    })();
+    const users = Array.from({ length: 64 }, (_, i) => `user${i}`);
+    await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+    await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(64);
+    // Each killsoid reads the list of apps.
+    const node = cluster.nodes[(Math.floor(slotOf("rs:apps") / 5461.4) + 1) % 3];
+    node?.pause();
+    try {
+      const kills = await Promise.allSettled(users.map((id) => rs.killsoid({ app, id })));
+      const killed = kills.filter(({ status }) => status === "fulfilled").length;
+      expect(killed).toBeGreaterThan(10);
+      expect(killed).toBeLessThan(64);
+      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(64 + killed);
+    } finally {
+      node?.resume();
+    }
+    await expect.poll(() => Promise.all(users.map((id) => rs.killsoid({ app, id }))).catch(() => null)).not.toBeNull();
+    await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(128);
+    await rs.quit();
+    await reading;
+    await expectStored(app, seen);
+    client.close();
+  }, 60_000);
 });
 
 describe("while the node that has the list of apps is down", () => {
