@@ -10,6 +10,14 @@ import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
 import { isSocketUrl, parseRedisUrl } from "./redis-url.js";
 
+/**
+ * Gives each slot its own list of nodes. ioredis has one list for all slots of a range. When one slot has moved, ioredis writes the new
+ * node into that list, and sends the calls on all other slots of the range to a wrong node, until it has read all slots again.
+ */
+function separateSlots({ slots = [] }: Cluster): void {
+  for (const [slot, nodes] of slots.entries()) if (nodes !== undefined) slots[slot] = [...nodes];
+}
+
 /** A `Redis` or `Cluster` of ioredis or iovalkey. */
 export class IoredisClient implements RedisClient {
   readonly redis: Redis | Cluster;
@@ -18,6 +26,10 @@ export class IoredisClient implements RedisClient {
   constructor(redis: Redis | Cluster) {
     this.redis = redis;
     this.#errors = new ConnectionErrors(redis);
+    if (this.isCluster) {
+      separateSlots(redis as Cluster);
+      redis.on("refresh", () => separateSlots(redis as Cluster));
+    }
   }
 
   get lastError(): Error | undefined {
