@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Cluster } from "ioredis";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions, type Session } from "../../src/index.js";
 import { slotOf } from "../../src/redis/slot.js";
@@ -46,6 +47,54 @@ describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
     expect(await rs.wipe()).toEqual({ wiped: 0 });
   });
 });
+
+describe.each([
+  ["ioredis 5", 1],
+  ["ioredis 6", 2],
+  ["iovalkey", 3],
+])("calls that are made together with %s", (name, moved) => {
+  let client: TestClient;
+  let rs: RedisSessions;
+
+  beforeEach(() => {
+    client = CLUSTERS[name]?.(ports()) as TestClient;
+    rs = new RedisSessions({ client: client.client, wipe: 0, timeout: 10_000, shards: SHARDS });
+  });
+  afterEach(() => client.close());
+
+  test("leave in one write for each node", async () => {
+    const app = `app${apps++}`;
+    const create = (n: number) => rs.create({ app, id: `user${n}`, ip: "::1" });
+    await Promise.all(Array.from({ length: 100 }, (_, n) => create(n)));
+    const streams = (client.client as unknown as Cluster).nodes("master").map(({ stream }) => stream);
+    const writes = streams.flatMap((stream) => [vi.spyOn(stream, "_write"), vi.spyOn(stream, "_writev")]);
+    // The first call leaves at once.
+    await Promise.all(Array.from({ length: 101 }, (_, n) => create(n)));
+    expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(1 + 3);
+  });
+
+  test("are not redirected because the slot of another shard has moved", async () => {
+    const app = `app${apps++}`;
+    const users = Array.from({ length: 64 }, (_, n) => `user${n}`);
+    const created = await Promise.all(users.map((id) => rs.create({ app, id, ip: "::1" })));
+    const [first] = created.filter(({ ref }) => shardOfRef(ref, SHARDS) === moved);
+    const others = created.filter(({ ref }) => shardOfRef(ref, SHARDS) !== moved);
+    // The next shard is in the same range of slots, even after the earlier moves.
+    await cluster.move(slotOf(tagOf(app, moved, SHARDS)));
+    // ioredis reads the slots again when a call is redirected. The calls come before it has done so.
+    vi.spyOn(client.client as unknown as Cluster, "refreshSlotsCache").mockReturnValue();
+    const before = await redirections();
+    await rs.get({ app, token: `${first?.token}` });
+    await Promise.all(others.map(({ token }) => rs.get({ app, token })));
+    expect(await redirections()).toBe(before + 1);
+  });
+});
+
+/** How many commands the nodes have redirected because the slot has moved. */
+async function redirections(): Promise<number> {
+  const stats = await Promise.all(cluster.nodes.map((node) => node.client().info("errorstats")));
+  return stats.reduce((sum, text) => sum + Number(/errorstat_MOVED:count=(\d+)/.exec(text)?.[1] ?? 0), 0);
+}
 
 storeContract("RedisStore with 16 shards on a Cluster", () => {
   return new RedisStore({ client: cluster.client.setMaxListeners(0), prefix: `store${apps++}:`, shards: SHARDS });
