@@ -206,8 +206,9 @@ export class RedisSessions<Data extends object = DefaultData> {
       const { app: name, token, ref, touch, fresh } = checked;
       const app = this.#app(name);
       const get = () => {
-        if (fresh) return token === undefined ? app.get(ref, touch) : app.find(token, touch);
-        return token === undefined ? app.getCached(ref, touch) : app.findCached(token, touch);
+        const cached = fresh ? undefined : app.takeCached(ref, touch);
+        if (cached !== undefined) return Promise.resolve(cached);
+        return token === undefined ? app.get(ref, touch) : app.find(token, touch);
       };
       return ifFixed("get", app, checked, options, get);
     },
