@@ -105,8 +105,9 @@ export interface RedisSessionsOptions {
   maxKeys?: number | undefined;
   /**
    * The number of shards over which the sessions of each app are spread: 1, 2, 4, 8, 16 or 32. Each shard is a slot of a Redis Cluster,
-   * so one app can use several nodes. The first session of an app decides its number. If a process has another one, its calls on
-   * this app fail with `redisError`. Default 1.
+   * so one app can use several nodes. The first session of an app decides its number, and `ioredis-sessions reshard` changes it. If
+   * a process has another one than the current, the next and the former number, its calls on this app fail with `redisError`.
+   * Default 1.
    */
   shards?: ShardCount | undefined;
   /**

@@ -1,10 +1,10 @@
 import { checkApp } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
-import { internalsOf } from "../engine/internals.js";
 import { invalidValue } from "../errors.js";
 import type { RedisStoreOptions } from "../express-session/options.js";
 import type { ImportCounts, Imported, ImportOptions } from "../types.js";
 import { count } from "./print.js";
+import { Progress, stopSignal } from "./progress.js";
 
 /** The flags of `import` that say what to import. */
 export interface ImportFlags {
@@ -21,27 +21,20 @@ export interface ImportFlags {
   hashIds?: boolean;
 }
 
-/** How often the progress is written, in ms: to a terminal, and to anything else. */
-const TERMINAL_INTERVAL = 200;
-const LOG_INTERVAL = 10_000;
-
 /** Imports the sessions of another package until all are imported or a signal arrives. */
 export async function importSessions(rs: RedisSessions, flags: ImportFlags): Promise<Imported> {
-  const stop = new AbortController();
-  // Once: a second Ctrl-C ends the process at once.
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
   const progress = new Progress();
   const options = {
     dryRun: flags.dryRun,
-    onProgress: (counts: ImportCounts) => progress.show(counts),
-    signal: stop.signal,
+    onProgress: (counts: ImportCounts) => progress.show(inWords(counts)),
+    signal: stopSignal(),
   };
   try {
     return await (flags.from === "connect-redis"
       ? fromConnectRedis(rs, flags, options)
       : fromRedisSessions(rs, flags, options));
   } catch (error) {
-    progress.fail();
+    progress.fail("run the command again to import the rest");
     throw error;
   } finally {
     progress.end();
@@ -66,7 +59,6 @@ async function fromConnectRedis(rs: RedisSessions, flags: ImportFlags, options: 
       "pass --app if your RedisStore has the options rs and app; otherwise call its importSessions()",
     );
   }
-  await internalsOf(rs).readShards(app);
   const store = new RedisStore({ rs, app, prefix, ttl, disableTTL: disableTtl, hashIds, ...userIdOption(userId) });
   return store.importSessions(options);
 }
@@ -122,36 +114,6 @@ export function summary(
   }
   if (!complete) lines.push("stopped: run the command again to import the rest");
   return lines.join("\n");
-}
-
-/** Writes to stderr how many sessions were imported: one line that changes on a terminal, else a line now and then. */
-class Progress {
-  readonly #isTerminal = process.stderr.isTTY === true;
-  #next = performance.now() + (this.#isTerminal ? 0 : LOG_INTERVAL);
-  #hasLine = false;
-  #counts: ImportCounts | undefined;
-
-  show(counts: ImportCounts): void {
-    this.#counts = counts;
-    const now = performance.now();
-    if (now < this.#next) return;
-    this.#next = now + (this.#isTerminal ? TERMINAL_INTERVAL : LOG_INTERVAL);
-    const text = inWords(counts);
-    process.stderr.write(this.#isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
-    this.#hasLine = this.#isTerminal;
-  }
-
-  /** Writes how far an import came that has failed. */
-  fail(): void {
-    if (this.#counts === undefined) return;
-    this.end();
-    process.stderr.write(`at least ${inWords(this.#counts)}: run the command again to import the rest\n`);
-  }
-
-  end(): void {
-    if (this.#hasLine) process.stderr.write("\r\x1b[K");
-    this.#hasLine = false;
-  }
 }
 
 function inWords({ imported, expired, ended, present, damaged }: ImportCounts): string {

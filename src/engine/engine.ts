@@ -4,11 +4,16 @@ import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
 import { AppRegistry } from "../sessions/app-registry.js";
 import { AppSessions } from "../sessions/app-sessions.js";
+import { type AppState, shardCountsOf } from "../sessions/app-state.js";
 import { Absence } from "../sessions/families.js";
 import { Keys, quoteId } from "../sessions/keys.js";
+import { LeasedSessions } from "../sessions/leased-sessions.js";
+import { Mover } from "../sessions/mover.js";
+import { MovingSessions } from "../sessions/moving-sessions.js";
 import { NearCache } from "../sessions/near-cache.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
+import { type Move, Reshard } from "../sessions/reshard.js";
 import {
   type DataEntry,
   encodeChanges,
@@ -112,7 +117,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   readonly #maxEvents: number | undefined;
   readonly #bounds: Bounds;
   /** Bounded, because app names may come from visitors. An app that was dropped is created again, with its own queue of sign-ins. */
-  readonly #apps = new BoundedMap<Sessions>();
+  readonly #apps = new BoundedMap<LeasedSessions>();
   readonly #registry: AppRegistry;
   readonly #wiper: Wiper;
   /** Undefined without `cachetime`. */
@@ -137,7 +142,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (cachetime > 0) this.#cache = new NearCache(this.#connection, cachetime, cachemax);
     warnOfMilliseconds(this, "RedisSessions: cachetime", cachetime, 86_400);
     this.#registry = new AppRegistry(this.#connection, namespace, shards);
-    this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
+    this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, state }) => this.#wipedApp(name, state));
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
     warnOfSeconds(this, "RedisSessions: timeout", timeout);
@@ -146,9 +151,15 @@ export class RedisSessions<Data extends object = DefaultData> {
       shards,
       sessions: (app) => this.#app(app),
       followShards: () => {
-        this.#calls.prepare = (app) => this.#registry.follow(app, () => this.#apps.delete(app));
+        this.#registry.followsAny = true;
       },
-      readShards: async (app) => this.#calls.prepare?.(app),
+      setLeaseTime: (ms) => {
+        this.#registry.leaseTime = ms;
+      },
+      reshard: (app, options) => {
+        const open = (state: AppState) => this.#openMove(app, state);
+        return new Reshard(this.#connection, this.#registry, namespace, app, open, options).run();
+      },
       reachApps: () => this.#wiper.reachApps(),
       hasEvents: this.#maxEvents !== undefined,
       listen: (app, sink) => this.#listening().feed.listen(app, sink),
@@ -526,7 +537,9 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (this.#cache === undefined) return undefined;
     for (const name in options) if (name !== "app" && name !== "token") return undefined;
     const ref = knownRefOf(options.token);
-    const stored = ref === undefined ? undefined : this.#cache.take(options.app, ref, true);
+    // The app may be moving if it is long ago that Redis was asked where its sessions are.
+    if (ref === undefined || !this.#apps.get(options.app)?.isCurrent) return undefined;
+    const stored = this.#cache.take(options.app, ref, true);
     return stored && toSession<Data>(stored, Date.now());
   }
 
@@ -542,10 +555,14 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#events ??= new Events({
       subscriber: this.#connection.subscriber,
       apps: () => this.#registry.apps(),
-      shardsOf: (app) => this.#registry.shardsOf(app),
-      checkShards: (app) => this.#registry.of(app).check(),
-      channelsOf: (app, shards) => this.#shardKeys(app, shards).map(({ channel }) => channel),
-      wipeExpired: (app, shards) => this.#wipedApp(app, shards).wipeExpired(),
+      stateOf: (app) => this.#registry.stateOf(app),
+      stateNow: (app) => this.#registry.stateNow(app),
+      checkShards: (app) => this.#registry.check(app),
+      channelsOf: (app, state) =>
+        shardCountsOf(state)
+          .flatMap((count) => this.#shardKeys(app, count))
+          .map(({ channel }) => channel),
+      wipeExpired: (app, state) => this.#wipedApp(app, state).wipeExpired(),
       streamsOf: (app, shards) => {
         const streams = this.#shardKeys(app, shards).map(({ stream }) => stream);
         return (shard, from, limit) =>
@@ -571,32 +588,54 @@ export class RedisSessions<Data extends object = DefaultData> {
     return encodeWithin(this.#bounds, toEntries(d, nested ?? this.#nested), encode);
   }
 
-  #app(name: string): Sessions {
+  #app(name: string): LeasedSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = this.#open(name, this.#registry.shardsOf(name));
+      app = new LeasedSessions(this.#registry, name, (state) => {
+        // It may be about to move. The near cache hears one shard at a time.
+        this.#cache?.leave(name);
+        return this.#open(name, state);
+      });
       this.#apps.set(name, app);
     }
     return app;
   }
 
   /** Other processes may have other apps, with other numbers of shards. What the wiper opens for these is not kept. */
-  #wipedApp(name: string, shards: number): SessionLists {
-    const known = shards === this.#registry.shardsOf(name) ? this.#apps.get(name) : undefined;
-    return (known ?? this.#open(name, shards)).index;
+  #wipedApp(name: string, state: AppState): SessionLists {
+    return this.#open(name, state).index;
   }
 
-  #open(name: string, shards: number): Sessions {
-    const registration = this.#registry.of(name);
-    const open = (tag: string) =>
-      new AppSessions(
-        this.#connection,
-        new Keys(this.#namespace, name, this.#maxEvents, tag),
-        registration,
-        () => this.#events?.feed.prepare(name),
-        this.#cache,
-      );
-    return shards === 1 ? open(name) : new ShardedSessions(name, shards, registration, open);
+  /** Opens the sessions of an app in a state. */
+  #open(name: string, state: AppState): Sessions {
+    const { shards, next, isMoving } = state;
+    if (isMoving) {
+      const { mover, from, to } = this.#openMove(name, state);
+      return new MovingSessions(mover, from, to);
+    }
+    if (shards > 1) return this.#openShards(name, shards, next !== undefined);
+    return this.#openShard(name, name, next !== undefined);
+  }
+
+  #openMove(name: string, { shards, former = shards }: AppState): Move {
+    const [from, to] = [this.#openShards(name, former, false), this.#openShards(name, shards, false)];
+    const mover = new Mover(this.#connection, from, to, this.#registry.of(name));
+    return { mover, from, to };
+  }
+
+  #openShards(name: string, count: number, hasFence: boolean): ShardedSessions {
+    return new ShardedSessions(name, count, this.#registry.of(name), (tag) => this.#openShard(name, tag, hasFence));
+  }
+
+  /** @param hasFence whether the app is about to move. Then other processes may use the new shards before this one knows */
+  #openShard(name: string, tag: string, hasFence: boolean): AppSessions {
+    return new AppSessions(
+      this.#connection,
+      new Keys(this.#namespace, name, this.#maxEvents, tag, hasFence),
+      this.#registry.of(name),
+      () => this.#events?.feed.prepare(name),
+      hasFence ? undefined : this.#cache,
+    );
   }
 }
 

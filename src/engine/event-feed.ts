@@ -1,6 +1,7 @@
 import type { Subscriber, Subscription } from "../redis/subscriber.js";
 import { type Change, parseAnnouncement } from "../sessions/announcement.js";
 import type { RegisteredApp } from "../sessions/app-registry.js";
+import type { AppState } from "../sessions/app-state.js";
 import { chunks } from "../sessions/paging.js";
 import type { EndReason, SessionEvent, SubscribedEvent } from "../types.js";
 
@@ -9,12 +10,14 @@ export interface FeedSource {
   readonly subscriber: Subscriber;
   /** The apps of the namespace. */
   apps(): AsyncIterable<RegisteredApp>;
-  /** The number of shards of an app that is not in that list. */
-  shardsOf(app: string): number;
-  /** The channels of an app, one for each shard. */
-  channelsOf(app: string, shards: number): string[];
+  /** Where the sessions of an app are, as far as this process knows. */
+  stateOf(app: string): AppState;
+  /** The same, read again from time to time. */
+  stateNow(app: string): Promise<AppState>;
+  /** The channels of an app: one for each shard, also of those to which or from which it moves. */
+  channelsOf(app: string, state: AppState): string[];
   /** Removes the index entries of expired sessions, which announces their end. */
-  wipeExpired(app: string, shards: number): Promise<unknown>;
+  wipeExpired(app: string, state: AppState): Promise<unknown>;
 }
 
 /** What gets the events of one app, or of all. The functions must not throw. */
@@ -33,11 +36,16 @@ const FORGET_AFTER = 60_000;
 const MAX_WAIT = 1000;
 
 interface HeardApp {
-  /** One for each shard. */
-  readonly subscriptions: readonly Subscription[];
+  /** By channel, one for each shard. */
+  readonly subscriptions: Map<string, Subscription>;
+  /** The channels whose subscriptions are not established. */
+  readonly waitingFor: Set<string>;
   /** Resolves when all subscriptions are established for the first time, or after MAX_WAIT. */
   readonly established: Promise<void>;
+  onFirst(): void;
   isEstablished: boolean;
+  /** Whether a subscription was lost since all were established. */
+  hasMissed: boolean;
   /** When the app was last in the list of apps, or used, as performance.now() counts. */
   lastSeen: number;
 }
@@ -101,12 +109,12 @@ export class EventFeed {
   #forget(isKept: (app: string) => boolean): void {
     for (const [app, { subscriptions }] of this.#heard) {
       if (isKept(app)) continue;
-      for (const subscription of subscriptions) subscription.close();
+      for (const subscription of subscriptions.values()) subscription.close();
       this.#heard.delete(app);
     }
   }
 
-  #hear(app: string, shards = this.#source.shardsOf(app)): HeardApp {
+  #hear(app: string, state = this.#source.stateOf(app)): HeardApp {
     const known = this.#heard.get(app);
     if (known !== undefined) return known;
     let onFirst = () => {};
@@ -118,31 +126,64 @@ export class EventFeed {
         resolve();
       };
     });
-    const channels = this.#source.channelsOf(app, shards);
-    const waitingFor = new Set(channels);
-    let missed = false;
-    const onEstablished = (channel: string) => {
-      waitingFor.delete(channel);
-      if (waitingFor.size > 0) return;
-      const heard = this.#heard.get(app);
-      if (heard !== undefined) heard.isEstablished = true;
-      onFirst();
-      this.#each(app, (sink) => sink.onSubscribed?.({ app, missed }));
-      missed = true;
+    const heard: HeardApp = {
+      subscriptions: new Map(),
+      waitingFor: new Set(),
+      established,
+      onFirst,
+      isEstablished: false,
+      hasMissed: false,
+      lastSeen: performance.now(),
     };
-    const subscriptions = channels.map((channel) =>
-      this.#source.subscriber.subscribe(channel, {
-        onMessage: (message) => this.#pass(app, message),
-        onEstablished: () => onEstablished(channel),
-        // An outage of several shards is told once, when all of them are heard again.
-        onLost: () => void waitingFor.add(channel),
-      }),
-    );
-    const lastSeen = performance.now();
-    const isEstablished = subscriptions.every(({ epoch }) => epoch > 0);
-    const heard = { subscriptions, established, isEstablished, lastSeen };
     this.#heard.set(app, heard);
+    this.#subscribe(app, heard, this.#source.channelsOf(app, state));
     return heard;
+  }
+
+  #subscribe(app: string, heard: HeardApp, channels: readonly string[]): void {
+    const { subscriptions, waitingFor } = heard;
+    for (const channel of channels) waitingFor.add(channel);
+    for (const channel of channels) {
+      const subscription = this.#source.subscriber.subscribe(channel, {
+        onMessage: (message) => this.#pass(app, message),
+        onEstablished: () => this.#onEstablished(app, heard, channel),
+        // An outage of several shards is told once, when all of them are heard again.
+        onLost: () => {
+          waitingFor.add(channel);
+          heard.hasMissed = true;
+        },
+      });
+      subscriptions.set(channel, subscription);
+    }
+  }
+
+  #onEstablished(app: string, heard: HeardApp, channel: string): void {
+    const { waitingFor, isEstablished } = heard;
+    waitingFor.delete(channel);
+    if (waitingFor.size > 0) return;
+    // A channel that is added when the app moves has had no events yet.
+    if (isEstablished && !heard.hasMissed) return;
+    this.#each(app, (sink) => sink.onSubscribed?.({ app, missed: isEstablished }));
+    heard.isEstablished = true;
+    heard.hasMissed = false;
+    heard.onFirst();
+  }
+
+  /** Hears also the channels of the shards to which an app moves, before the first session moves; and those no more that it has left. */
+  #update(app: string, heard: HeardApp, state: AppState): void {
+    const { subscriptions, waitingFor } = heard;
+    const channels = this.#source.channelsOf(app, state);
+    this.#subscribe(
+      app,
+      heard,
+      channels.filter((channel) => !subscriptions.has(channel)),
+    );
+    for (const [channel, subscription] of subscriptions) {
+      if (channels.includes(channel)) continue;
+      subscription.close();
+      subscriptions.delete(channel);
+      waitingFor.delete(channel);
+    }
   }
 
   #pass(app: string, message: string): void {
@@ -162,18 +203,22 @@ export class EventFeed {
     this.#isLooking = true;
     clearTimeout(this.#timer);
     try {
-      const apps = new Map<string, number>();
-      for (const app of this.#sinks.keys()) if (app !== undefined) apps.set(app, this.#source.shardsOf(app));
+      const apps = new Map<string, AppState>();
+      for (const app of this.#sinks.keys()) if (app !== undefined) apps.set(app, await this.#source.stateNow(app));
       if (this.#sinks.has(undefined)) {
-        for await (const { name, shards } of this.#source.apps()) apps.set(name, shards);
+        for await (const { name, state } of this.#source.apps()) apps.set(name, state);
         const now = performance.now();
         // A sink may have ended meanwhile.
-        for (const [app, shards] of apps) if (this.#isWanted(app)) this.#hear(app, shards).lastSeen = now;
+        for (const [app, state] of apps) if (this.#isWanted(app)) this.#hear(app, state).lastSeen = now;
         this.#forget((app) => this.#sinks.has(app) || now - (this.#heard.get(app)?.lastSeen ?? 0) < FORGET_AFTER);
+      }
+      for (const [app, state] of apps) {
+        const heard = this.#heard.get(app);
+        if (heard !== undefined) this.#update(app, heard, state);
       }
       // One app whose keys are damaged must not keep the others from being looked at.
       for (const chunk of chunks([...apps])) {
-        await Promise.allSettled(chunk.map(([app, shards]) => this.#source.wipeExpired(app, shards)));
+        await Promise.allSettled(chunk.map(([app, state]) => this.#source.wipeExpired(app, state)));
       }
     } catch {
       // The application's own calls report an outage of Redis. The next look finds what this one has missed.

@@ -17,9 +17,9 @@ const LOOK_INTERVAL = 1000;
 export interface EventSource extends FeedSource {
   /**
    * Returns a promise unless this was done in the last minute: it rejects if the app has another number of shards in Redis than
-   * `shardsOf` says.
+   * this process.
    */
-  checkShards(app: string): Promise<void> | undefined;
+  checkShards(app: string): Promise<unknown> | undefined;
   /** Returns a function that reads entries of the stream of a shard, from an id on. */
   streamsOf(app: string, shards: number): (shard: number, from: string, limit: number) => Promise<StreamEntry[]>;
 }
@@ -129,7 +129,7 @@ export class Events {
         wake = new AbortController();
         // With the wrong number of shards, it would look in the wrong streams. An outage delays the events only.
         await this.#source.checkShards(app)?.catch(throwUnlessOutage);
-        const shards = this.#source.shardsOf(app);
+        const { shards } = this.#source.stateOf(app);
         if (stream?.shards !== shards) {
           const positions = positionsIn(stream?.position ?? after, app, shards);
           stream = new EventStream(positions, this.#source.streamsOf(app, shards));

@@ -1,4 +1,5 @@
 import type { Connection } from "../redis/connection.js";
+import type { Resharded, ReshardOptions } from "../sessions/reshard.js";
 import type { Sessions } from "../sessions/sessions.js";
 import type { SessionList, SoappOptions, SoidOptions } from "../types.js";
 import type { Sink } from "./event-feed.js";
@@ -17,12 +18,14 @@ export interface Internals {
   /** The sessions of an app. Does not check the name. */
   sessions(app: string): Sessions;
   /**
-   * From now on each method reads the number of shards of its app from Redis, at most once a minute, and uses it whatever the engine's
-   * option `shards` is. For programs that serve the apps of others.
+   * From now on, the engine's option `shards` applies only to apps that have no session yet. For programs that serve the apps of
+   * others.
    */
   followShards(): void;
-  /** With followShards(), reads the number of an app now, for code that takes its sessions from `sessions`. */
-  readShards(app: string): Promise<void>;
+  /** For tests: how long this process may use what it has read of an app, ms. */
+  setLeaseTime(ms: number): void;
+  /** Moves an app to another number of shards while it runs. */
+  reshard(app: string, options: ReshardOptions): Promise<Resharded>;
   /** Rejects if one of the namespace's apps cannot be reached. In a Cluster, some may be while others are not. */
   reachApps(): Promise<void>;
   /** Whether the engine has the option `events`. */

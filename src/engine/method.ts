@@ -49,11 +49,7 @@ export function method<Name extends MethodName, Options extends object, Raw, Res
 ): Method<Options, Result> {
   const run = (options: Options) => {
     const checked = checkMethodOptions(name, options);
-    // Every method has this option, and checkApp() has checked it.
-    const preparing = calls.prepare?.(checked.app as string);
-    const answering =
-      preparing === undefined ? answer(checked, options) : preparing.then(() => answer(checked, options));
-    return calls.track(answering, convert);
+    return calls.track(answer(checked, options), convert);
   };
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;

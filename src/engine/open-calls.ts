@@ -5,8 +5,6 @@ export class OpenCalls {
   #underWay = 0;
   #isClosed = false;
   #drained: (() => void) | undefined;
-  /** What must be done before a call on an app, if anything. Returns undefined if there is nothing to wait for. */
-  prepare: ((app: string) => Promise<void> | undefined) | undefined;
 
   /** @throws SessionError `unavailable` after `close` */
   admit(): void {

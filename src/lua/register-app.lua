@@ -5,7 +5,8 @@
 --        2    now, ms
 --        3    number of shards, as the caller has it
 --        4    '1' if sessions may be in another shard than their user's; else ''
--- Reply  the app's number of shards. If it is not the caller's, nothing is written
+-- Reply  the caller's number if it is the number of the app, or the next or the former one
+--        else the number of the app; nothing is written
 
 --@include app-members
 
@@ -13,9 +14,11 @@ local apps = KEYS[1]
 local app, now, shards, is_spread = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
 local known = shards_of(apps, app)
-if known ~= 0 and known ~= shards then return known end
-local listed, numbered, spread = members_of(app)
+local listed, numbered, spread, next, former = members_of(app)
+-- The caller may have written its session just before the app has begun to move.
+local is_known = known == shards or score_of(apps, next) == shards or score_of(apps, former) == shards
+if known ~= 0 and not is_known then return known end
 redis.call('ZADD', apps, now, listed)
-if shards > 1 then redis.call('ZADD', apps, shards, numbered) end
+if known == 0 and shards > 1 then redis.call('ZADD', apps, shards, numbered) end
 if is_spread then redis.call('ZADD', apps, '1', spread) end
 return shards

@@ -14,6 +14,8 @@ export interface AppKeys {
   readonly index: readonly string[];
   /** Undefined if changes are not announced. */
   readonly announcing?: Announcing | undefined;
+  /** A key; while it exists, no script runs on these keys. Undefined if there is no such key. See fenced() in script.ts. */
+  readonly fence?: string | undefined;
 }
 
 /** How the scripts of an app announce changes. */

@@ -1,9 +1,9 @@
 import { fromRedis, type SessionError } from "../errors.js";
 import type { CallTrace } from "../types.js";
 import type { ScriptCall } from "./client.js";
-import { type AppKeys, CHUNK, type Operation, type OperationInput, UNDONE } from "./operation.js";
+import { type Announcing, type AppKeys, CHUNK, type Operation, type OperationInput, UNDONE } from "./operation.js";
 import { assertAnswer, toList } from "./reply.js";
-import type { Script } from "./script.js";
+import { fenced, type Script } from "./script.js";
 
 /** A call of an operation, with the functions that end it. */
 export interface Call {
@@ -61,7 +61,15 @@ export class Run {
 
   /** The run as it is sent. If the app's changes are announced, that is the script's announcing variant, see include/announce.lua. */
   scriptCall(isCluster: boolean): ScriptCall {
-    const { announcing } = this.#calls[0].keys;
+    const { announcing, fence } = this.#calls[0].keys;
+    if (fence !== undefined) {
+      const { script, keys, args, deadline } = this.#announcingCall(isCluster, announcing);
+      return { script: fenced(script), keys: [fence, ...keys], args, deadline };
+    }
+    return this.#announcingCall(isCluster, announcing);
+  }
+
+  #announcingCall(isCluster: boolean, announcing: Announcing | undefined): ScriptCall {
     const script = this.script.announcing;
     if (announcing === undefined || script === undefined) return this;
     const { stream, maxEvents } = announcing;

@@ -1,3 +1,6 @@
+import { createHash } from "node:crypto";
+import { SessionError } from "../errors.js";
+
 /** A script, as src/lua/embed.js writes it to src/lua/index.ts. */
 export interface Script {
   readonly name: string;
@@ -5,6 +8,32 @@ export interface Script {
   readonly source: string;
   /** The variant that announces what it has changed, if the script changes sessions. See lua/include/announce.lua. */
   readonly announcing?: Script;
+}
+
+/** What a script with a fence does first. KEYS[1] is the fence. */
+const FENCE = `if redis.call('EXISTS', KEYS[1]) == 1 then return { err = 'FENCED the app has moved to other shards' } end
+table.remove(KEYS, 1)
+`;
+
+const fencedScripts = new WeakMap<Script, Script>();
+
+/**
+ * Returns the variant of a script that does nothing, and replies an error, if its first key exists: the fence. So all processes stop
+ * using an app's keys at one moment. Most apps never need it, so it is not embedded.
+ */
+export function fenced(script: Script): Script {
+  let variant = fencedScripts.get(script);
+  if (variant === undefined) {
+    const source = FENCE + script.source;
+    variant = { name: script.name, sha: createHash("sha1").update(source).digest("hex"), source };
+    fencedScripts.set(script, variant);
+  }
+  return variant;
+}
+
+/** Whether a script has done nothing because of its fence. */
+export function isFenced(error: unknown): boolean {
+  return error instanceof SessionError && (error.cause as Error | undefined)?.message.startsWith("FENCED ") === true;
 }
 
 /** Whether an error means that the server does not have the script. */

@@ -1,44 +1,67 @@
 import { isOutage, quote, SessionError } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
 import { CHUNK } from "../redis/operation.js";
+import { toNumber } from "../redis/reply.js";
 import { BoundedMap } from "../util/bounded-map.js";
-import { appsKey, Keys, LAYOUT, layoutKey } from "./keys.js";
+import { type AppState, stateIn, stateOfNew, textOf } from "./app-state.js";
+import { appsKey, fenceOf, Keys, LAYOUT, layoutKey } from "./keys.js";
 import * as operations from "./operations.js";
 import { chunks } from "./paging.js";
+import { tagsOf } from "./shard.js";
 
 /** After this time in ms an app is registered or checked again, in case Redis has lost its keys. */
 const REGISTRATION_TTL = 60_000;
 
 /**
- * How long this process remembers that an app has another number of shards, in ms. Until it knew, it may have written a session where
- * nobody looks, so it must not do so with each request.
+ * How long a process may use what it has read of an app, in ms. `reshard` waits longer than that before the first session moves, so
+ * every process then knows of the move.
  */
-const MISMATCH_TTL = 5000;
+const LEASE_TIME = 60_000;
+
+/** How long a fence exists, in ms. Until then every process has read that the app has moved, or has ended its calls. */
+const FENCE_TTL = 10 * LEASE_TIME;
+
+/** How long an outage of the node that has the list extends a lease, in ms, before the list is asked again. */
+const RETRY_AFTER = 5000;
 
 /** An app in the list of apps. */
 export interface RegisteredApp {
   readonly name: string;
   /** When it was last registered, ms. */
   readonly registered: number;
-  /** Its number of shards. */
-  readonly shards: number;
+  readonly state: AppState;
 }
 
-/** What one app's sessions need to know from the list of apps. Each method rejects if the app has another number of shards. */
+/** What one app's sessions need to know from the list of apps. */
 export interface AppRegistration {
   /**
    * Registers the app while a session is written. Returns undefined if this process did so in the last minute.
    * @param isSpread whether the session may be in another shard than its user's: those of a RedisStore and of an import
-   * @throws SessionError if the app was just found to have another number of shards. The session must not be written then
    */
   register(isSpread: boolean): Promise<void> | undefined;
-  /**
-   * Must be called before a call answers that there is no session: with the wrong number of shards it would look in the wrong one.
-   * Returns undefined if the number was found to be right in the last minute.
-   */
-  check(): Promise<void> | undefined;
   /** Returns whether the app may have sessions that are in another shard than their user's. */
   isSpread(): Promise<boolean>;
+}
+
+/** What a process knows of an app, and for how long it may use that without asking Redis. */
+export class Lease {
+  readonly app: string;
+  /** Undefined until the list of apps was read. The object is the same as long as nothing has changed. */
+  state: AppState | undefined;
+  /** When the lease ends, and when it should be renewed, on the clock of performance.now(). */
+  until = 0;
+  renewAt = 0;
+
+  constructor(app: string) {
+    this.app = app;
+  }
+
+  /** @param time how long it is valid, ms. After half of it, it is renewed while calls go on */
+  begin(state: AppState, now: number, time: number): void {
+    if (this.state === undefined || textOf(this.state) !== textOf(state)) this.state = state;
+    this.until = now + time;
+    this.renewAt = now + time / 2;
+  }
 }
 
 /**
@@ -49,57 +72,147 @@ export class AppRegistry {
   readonly #connection: Connection;
   readonly #namespace: string;
   readonly #shards: number;
-  /** App → its number of shards in Redis, if this process follows that. */
-  readonly #followed = new BoundedMap<number>();
+  /** The state of an app whose first session this process creates. */
+  readonly #ofNewApp: AppState;
+  /** Tests shorten it. */
+  leaseTime = LEASE_TIME;
+  /** Whether the option `shards` applies only to apps that have no session yet. */
+  followsAny = false;
+  readonly #leases = new BoundedMap<Lease>();
   /** When this process registered each app, as performance.now() counts. A missing entry only costs one more command. */
   readonly #registered = new BoundedMap<number>();
-  /** The same for the last time that an app's number of shards was found to be right. */
-  readonly #checked = new BoundedMap<number>();
-  /** App → the error of the last time that its number of shards was found to be wrong. */
-  readonly #mismatches = new BoundedMap<{ readonly error: SessionError; readonly time: number }>();
   /** What is under way, so that calls at the same time share it. */
-  readonly #pending = new Map<string, Promise<void>>();
+  readonly #pending = new Map<string, Promise<unknown>>();
 
   /** @param shards the number of shards of all apps, as this process has it */
   constructor(connection: Connection, namespace: string, shards: number) {
     this.#connection = connection;
     this.#namespace = namespace;
     this.#shards = shards;
+    this.#ofNewApp = stateOfNew(shards);
   }
 
-  /** The number of shards of an app, as this process has it. */
-  shardsOf(app: string): number {
-    return this.#followed.get(app) ?? this.#shards;
+  /** What is known of an app; as long as nothing is, the number with which this process would create its first session. */
+  stateOf(app: string): AppState {
+    return this.#leases.get(app)?.state ?? this.#ofNewApp;
+  }
+
+  /** The same, read again if the lease has ended. For what hears an app, whatever this process's number is. */
+  async stateNow(app: string): Promise<AppState> {
+    const { state, until } = this.lease(app);
+    if (state !== undefined && performance.now() < until) return state;
+    return (await this.read(app)) ?? this.#ofNewApp;
+  }
+
+  /** Renews the lease of an app if it has ended. Rejects as `renew` does. */
+  check(app: string): Promise<unknown> | undefined {
+    const lease = this.lease(app);
+    return lease.state !== undefined && performance.now() < lease.until ? undefined : this.renew(lease);
+  }
+
+  lease(app: string): Lease {
+    let lease = this.#leases.get(app);
+    if (lease === undefined) {
+      lease = new Lease(app);
+      this.#leases.set(app, lease);
+    }
+    return lease;
   }
 
   /**
-   * Reads an app's number of shards, and uses it from now on for this app. Returns undefined if this was done in the last minute.
-   * @param changed is called if this process had another number
+   * Reads where the sessions of an app are. During an outage, what was known before remains valid for a while.
+   * @throws SessionError `redisError` if the app has another number of shards in Redis than in this process
    */
-  follow(app: string, changed: () => void): Promise<void> | undefined {
-    if (this.#followed.has(app) && isRecent(this.#checked.get(app))) return undefined;
-    return this.#share(`follow ${app}`, async () => {
-      const before = this.shardsOf(app);
-      const { shards } = await this.#read(app);
-      // An app that is not registered has no session. Keep the number with which this process would create one.
-      if (shards === 0) return;
-      this.#followed.set(app, shards);
-      this.#checked.set(app, performance.now());
-      if (shards !== before) changed();
+  renew(lease: Lease): Promise<AppState> {
+    return this.#share(`renew ${lease.app}`, async () => {
+      const now = performance.now();
+      try {
+        const state = await this.read(lease.app);
+        // An app that is not registered has no session. Any process may create the first one, so do not remember the answer.
+        if (state === undefined) return this.#ofNewApp;
+        this.#assertNumber(lease.app, state);
+        lease.begin(textOf(state) === textOf(this.#ofNewApp) ? this.#ofNewApp : state, now, this.leaseTime);
+      } catch (error) {
+        if (!isOutage(error) || lease.state === undefined) throw error;
+        lease.until = Math.max(lease.until, performance.now() + RETRY_AFTER);
+        lease.renewAt = performance.now() + RETRY_AFTER;
+      }
+      return lease.state as AppState;
     });
+  }
+
+  /** Reads where the sessions of an app are. Returns undefined if it is not registered. */
+  async read(app: string): Promise<AppState | undefined> {
+    const [found] = await this.#readAll([app]);
+    return found?.state;
+  }
+
+  /** Replaces what the list says of an app, if that is `before`. Returns whether it was. */
+  change(app: string, before: AppState, after: AppState): Promise<boolean> {
+    const input = { app, before: textOf(before), after: textOf(after) };
+    return this.#connection.run(
+      operations.changeApp,
+      new Keys(this.#namespace, app),
+      input,
+      this.#connection.deadline(),
+    );
+  }
+
+  /**
+   * Makes an app use its next number of shards, at one moment in all processes: after the fences are set, none can use the old shards.
+   * Any process may do it as soon as it meets a fence, so it does not matter if another one fails in between.
+   */
+  switchToNext(app: string, state: AppState): Promise<void> {
+    return this.#share(`switch ${app}`, () => this.#switch(app, state));
+  }
+
+  async #switch(app: string, state: AppState): Promise<void> {
+    const { shards, next } = state;
+    if (next === undefined) return;
+    const fences = this.#fencesOf(app, shards);
+    await Promise.all(
+      fences.map((fence) => this.#connection.command((client) => client.set(fence, "1", "PX", FENCE_TTL))),
+    );
+    await this.#copyLegacy(app, shards, next);
+    const after = { shards: next, next: undefined, former: shards, isMoving: true };
+    if (!(await this.change(app, state, after))) await this.removeFences(app, shards);
+  }
+
+  /** Removes the fences of shards that are in use. */
+  async removeFences(app: string, shards: number): Promise<void> {
+    const fences = this.#fencesOf(app, shards);
+    await Promise.all(fences.map((fence) => this.#connection.command((client) => client.del(fence))));
+  }
+
+  /** A logout in the new shards must bar the sessions that another package left, as in the old ones. */
+  async #copyLegacy(app: string, from: number, to: number): Promise<void> {
+    for (const { legacy } of this.#keysOf(app, from)) {
+      const [barFor, ttl] = await Promise.all([
+        this.#connection.command((client) => client.get(legacy)),
+        this.#connection.command((client) => client.pttl(legacy)),
+      ]);
+      if (barFor === null || toNumber(ttl) <= 0) continue;
+      await this.#register(app, true);
+      for (const keys of this.#keysOf(app, to))
+        await this.#connection.command((client) => client.set(keys.legacy, barFor, "PX", toNumber(ttl)));
+      return;
+    }
+  }
+
+  #fencesOf(app: string, shards: number): string[] {
+    return this.#keysOf(app, shards).map(({ base }) => fenceOf(base));
+  }
+
+  #keysOf(app: string, shards: number): Keys[] {
+    return tagsOf(app, shards).map((tag) => new Keys(this.#namespace, app, undefined, tag));
   }
 
   of(app: string): AppRegistration {
     return {
       register: (isSpread) => this.#register(app, isSpread),
-      check: () => {
-        if (isRecent(this.#checked.get(app))) return undefined;
-        return this.#share(`check ${app}`, () => this.#tolerateOutage(app, this.#check(app)));
-      },
       isSpread: async () => {
-        const { shards, isSpread } = await this.#read(app);
-        if (shards !== 0) this.#assertNumber(app, shards);
-        return isSpread;
+        const [found] = await this.#readAll([app]);
+        return found?.isSpread === true;
       },
     };
   }
@@ -114,17 +227,18 @@ export class AppRegistry {
       cursor = next;
       const members = new Map<string, number>();
       for (let i = 0; i < found.length; i += 2) members.set(found[i] as string, Number(found[i + 1]));
+      // No app's name contains a brace.
       const names = [...members.keys()].filter((name) => !name.startsWith("{"));
-      // A short list is on one page. Otherwise the number of an app may be on another page than the app.
+      // A short list is on one page. Otherwise the other members of an app may be on another page than the app.
       const isWhole = from === "0" && next === "0";
       for (const page of chunks(names)) {
-        const numbers = isWhole
-          ? page.map((name) => members.get(`{${name}}`) ?? 1)
-          : (await this.#readAll(page)).map(({ shards }) => shards);
+        const states = isWhole
+          ? page.map((name) => stateIn(members, name))
+          : (await this.#readAll(page)).map(({ state }) => state);
         for (const [i, name] of page.entries()) {
-          const shards = numbers[i] as number;
+          const state = states[i];
           // Another process may have dropped it meanwhile.
-          if (shards > 0) yield { name, registered: members.get(name) as number, shards };
+          if (state !== undefined) yield { name, registered: members.get(name) as number, state };
         }
       }
     } while (cursor !== "0");
@@ -138,40 +252,30 @@ export class AppRegistry {
   }
 
   #register(app: string, isSpread: boolean): Promise<void> | undefined {
-    const shards = this.shardsOf(app);
     // No app's name contains a brace.
     const name = isSpread ? `{${app}}~` : app;
     if (isRecent(this.#registered.get(name))) return undefined;
-    const mismatch = this.#mismatches.get(app);
-    if (mismatch !== undefined && performance.now() - mismatch.time < MISMATCH_TTL) throw mismatch.error;
-    return this.#share(name, () => this.#tolerateOutage(app, this.#add(app, name, shards, isSpread)));
+    return this.#share(name, () => this.#add(app, name, isSpread)).catch((error) => {
+      // An outage of the node that has the list must not affect the shards on other nodes, if the app was registered before.
+      if (!isOutage(error) || this.#leases.get(app)?.state === undefined) throw error;
+    });
   }
 
-  async #add(app: string, name: string, shards: number, isSpread: boolean): Promise<void> {
+  async #add(app: string, name: string, isSpread: boolean): Promise<void> {
     const now = performance.now();
+    const { shards } = this.stateOf(app);
     await this.#checkLayout();
     const input = { app, now: Date.now(), shards, isSpread };
     const keys = new Keys(this.#namespace, app);
     const found = await this.#connection.run(operations.registerApp, keys, input, this.#connection.deadline());
-    this.#assertNumber(app, found);
+    if (found !== shards) throw this.#wrongNumber(app, stateOfNew(found));
     this.#registered.set(name, now);
+    const lease = this.lease(app);
+    if (lease.state === undefined) lease.begin(this.#ofNewApp, now, this.leaseTime);
   }
 
-  async #check(app: string): Promise<void> {
-    const { shards } = await this.#read(app);
-    // An app that is not registered has no session. Any process may create the first one, so do not remember the answer.
-    if (shards !== 0) this.#assertNumber(app, shards);
-  }
-
-  /** An outage of the node that has the list must not affect the shards on other nodes, if their number was right before. */
-  #tolerateOutage(app: string, work: Promise<void>): Promise<void> {
-    return work.catch((error) => {
-      if (!isOutage(error) || !this.#checked.has(app)) throw error;
-    });
-  }
-
-  #share(name: string, work: () => Promise<void>): Promise<void> {
-    let pending = this.#pending.get(name);
+  #share<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    let pending = this.#pending.get(name) as Promise<Result> | undefined;
     if (pending === undefined) {
       pending = work().finally(() => this.#pending.delete(name));
       this.#pending.set(name, pending);
@@ -179,31 +283,23 @@ export class AppRegistry {
     return pending;
   }
 
-  async #read(app: string): Promise<operations.AppNumber> {
-    const [found] = await this.#readAll([app]);
-    return found as operations.AppNumber;
-  }
-
-  #readAll(apps: readonly string[]): Promise<operations.AppNumber[]> {
+  #readAll(apps: readonly string[]): Promise<operations.AppRecord[]> {
     const keys = new Keys(this.#namespace, "");
     return this.#connection.run(operations.readApps, keys, { apps }, this.#connection.deadline());
   }
 
-  /** @throws SessionError `redisError` if the app has another number of shards in Redis than in this process */
-  #assertNumber(app: string, found: number): void {
-    const shards = this.shardsOf(app);
-    if (found === shards) {
-      this.#mismatches.delete(app);
-      this.#checked.set(app, performance.now());
-      return;
-    }
-    this.#checked.delete(app);
-    this.#registered.delete(app);
-    const message = `The app ${quote(app)} has ${shardsText(found)} in Redis, but this process has the option shards: ${shards}`;
-    const hint = `pass shards: ${found} to RedisSessions or RedisStore; docs/shards.md says how to change the number`;
-    const error = new SessionError("redisError", message, { hint });
-    this.#mismatches.set(app, { error, time: performance.now() });
-    throw error;
+  /** @throws SessionError `redisError` unless this process has one of the numbers of the app */
+  #assertNumber(app: string, state: AppState): void {
+    const { shards, next, former } = state;
+    if (this.followsAny || [shards, next, former].includes(this.#shards)) return;
+    throw this.#wrongNumber(app, state);
+  }
+
+  #wrongNumber(app: string, { shards, next }: AppState): SessionError {
+    const has = `${shardsText(shards)} in Redis${next === undefined ? "" : `, soon ${next}`}`;
+    const message = `The app ${quote(app)} has ${has}, but this process has the option shards: ${this.#shards}`;
+    const hint = `pass shards: ${next ?? shards} to RedisSessions or RedisStore; docs/shards.md says how to change the number`;
+    return new SessionError("redisError", message, { hint });
   }
 
   /**

@@ -7,7 +7,7 @@ import { KeyedQueue } from "../util/keyed-queue.js";
 import { endOfRound } from "../util/real-timers.js";
 import { type AppConnection, WatchedConnection } from "./app-connection.js";
 import type { AppRegistration } from "./app-registry.js";
-import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
+import { type Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
 import { ANONYMOUS, type Keys, tombstoneTtlOf } from "./keys.js";
 import { incremented, isLarge, LargeSessions } from "./large-sessions.js";
 import type { NearCache } from "./near-cache.js";
@@ -37,7 +37,7 @@ type FullUser = Pick<LimitedSession, "id" | "maxPerUser" | "overflow">;
 export class AppSessions {
   readonly #connection: AppConnection;
   readonly #cache: NearCache | undefined;
-  readonly #keys: Keys;
+  readonly keys: Keys;
   readonly #large: LargeSessions;
   readonly #families: Families;
   readonly #registration: AppRegistration;
@@ -60,13 +60,13 @@ export class AppSessions {
   ) {
     const watched = cache === undefined ? connection : new WatchedConnection(connection, cache.write);
     this.#connection = watched;
-    this.#keys = keys;
+    this.keys = keys;
     this.#large = new LargeSessions(watched, keys);
     this.#families = new Families(watched, keys);
     this.#registration = registration;
     this.#prepare = prepare;
     this.#cache = cache;
-    this.index = new SessionIndex(watched, keys, registration, (ref) => this.get(ref, false));
+    this.index = new SessionIndex(watched, keys, (ref) => this.get(ref, false));
   }
 
   /**
@@ -78,10 +78,10 @@ export class AppSessions {
   async create(session: LimitedSession, deadline?: number): Promise<void> {
     const callDeadline = deadline ?? this.#connection.deadline();
     const isCreated = await this.#writeRegistered(callDeadline, false, (at = deadline) =>
-      this.#connection.run(operations.create, this.#keys, session, at),
+      this.#connection.run(operations.create, this.keys, session, at),
     );
     if (isCreated) return;
-    const create = () => this.#connection.run(operations.create, this.#keys, session, callDeadline);
+    const create = () => this.#connection.run(operations.create, this.keys, session, callDeadline);
     await this.#repeatWithRoom(session, callDeadline, async () => (await create()) || operations.FULL);
   }
 
@@ -168,7 +168,7 @@ export class AppSessions {
 
   /** Returns whether the session of a ref was replaced, or its token rotated, a short time ago. Ask only if it has no session. */
   async isRecentlyGone(ref: string): Promise<boolean> {
-    const keys = [this.#keys.session(ref), this.#keys.rotated(ref)];
+    const keys = [this.keys.session(ref), this.keys.rotated(ref)];
     const [text = null, mark] = toList(await this.#connection.command((client) => client.mget(...keys)));
     const tombstone = decode(text, ref);
     return mark !== null || (tombstone instanceof Tombstone && tombstone.reason === undefined);
@@ -216,7 +216,7 @@ export class AppSessions {
   /** Returns a session of the near cache. Returns undefined if Redis must be asked. */
   takeCached(ref: string, touch: boolean, origin?: string): StoredSession | undefined {
     if (this.#cache === undefined) return undefined;
-    const cached = this.#cache.take(this.#keys.app, ref, touch, origin);
+    const cached = this.#cache.take(this.keys.app, ref, touch, origin);
     if (cached === undefined) this.#cache.noteMiss();
     else noteCached();
     return cached;
@@ -234,9 +234,9 @@ export class AppSessions {
       ref,
       (at, deadline) => {
         const input = { ref: at, now: Date.now(), touchInterval: interval, origin };
-        if (this.#cache === undefined) return this.#connection.run(operations.get, this.#keys, input, deadline);
-        return this.#cache.read(this.#keys, input, (one) =>
-          this.#connection.run(operations.get, this.#keys, one, deadline),
+        if (this.#cache === undefined) return this.#connection.run(operations.get, this.keys, input, deadline);
+        return this.#cache.read(this.keys, input, (one) =>
+          this.#connection.run(operations.get, this.keys, one, deadline),
         );
       },
       (found, at, deadline) => this.#completed(found, at, deadline),
@@ -291,7 +291,7 @@ export class AppSessions {
   confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
     const byToken = token === undefined ? undefined : this.#families.use(token, false);
     return this.#changeHeader(ref, byToken, (at, deadline) =>
-      this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline),
+      this.#connection.run(operations.confirm, this.keys, { ref: at, now: Date.now() }, deadline),
     );
   }
 
@@ -303,7 +303,7 @@ export class AppSessions {
   touch(ref: string, ttl: number | undefined, token?: string): Promise<StoredSession | Absence | null> {
     const byToken = token === undefined ? undefined : this.#families.use(token, true);
     return this.#changeHeader(ref, byToken, (at, deadline) =>
-      this.#connection.run(operations.touch, this.#keys, { ref: at, now: Date.now(), ttl }, deadline),
+      this.#connection.run(operations.touch, this.keys, { ref: at, now: Date.now(), ttl }, deadline),
     );
   }
 
@@ -352,7 +352,7 @@ export class AppSessions {
       (at, deadline) => {
         if (this.#large.mustChange(at, changes)) return changeLarge(at, deadline ?? this.#connection.deadline());
         const input = { ref: at, now, touch, changes, maxBytes, maxKeys };
-        return this.#connection.run(operations.set, this.#keys, input, deadline);
+        return this.#connection.run(operations.set, this.keys, input, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
       token === undefined ? undefined : this.#families.use(token, touch),
@@ -412,7 +412,7 @@ export class AppSessions {
           return incrementLarge(at, deadline ?? this.#connection.deadline());
         }
         const input = { ref: at, now, touch, ...increment, ...bounds };
-        return this.#connection.run(operations.increment, this.#keys, input, deadline);
+        return this.#connection.run(operations.increment, this.keys, input, deadline);
       },
       (result, at, deadline) => (result === operations.TOO_MUCH ? incrementLarge(at, deadline) : result),
       token === undefined ? undefined : this.#families.use(token, touch),
@@ -431,7 +431,7 @@ export class AppSessions {
     const write = (ref: string, deadline: number) => {
       const input = ref === session.ref ? session : { ...session, ref };
       return this.#writeRegistered(deadline, true, (again) =>
-        this.#connection.run(operations.replace, this.#keys, input, again),
+        this.#connection.run(operations.replace, this.keys, input, again),
       );
     };
     return this.#follow(
@@ -456,7 +456,7 @@ export class AppSessions {
   async takeOver(session: Omit<operations.Replacement, "mode"> & { markTtl: number }): Promise<operations.Replaced> {
     const input: operations.Replacement = { ...session, mode: "absent" };
     const written = await this.#writeRegistered(this.#connection.deadline(), true, (deadline) =>
-      this.#connection.run(operations.replace, this.#keys, input, deadline),
+      this.#connection.run(operations.replace, this.keys, input, deadline),
     );
     return typeof written === "string" ? written : "ended";
   }
@@ -466,11 +466,11 @@ export class AppSessions {
    * @param id as JSON, or ANONYMOUS
    */
   async wouldTakeOver(ref: string, id: string): Promise<operations.Replaced> {
-    const text = await this.#connection.command((client) => client.get(this.#keys.session(ref)));
+    const text = await this.#connection.command((client) => client.get(this.keys.session(ref)));
     const found = decode(text, ref);
     if (found instanceof StoredSession) return "present";
     if (found !== null) return "ended";
-    const bars = [this.#keys.barred(id), this.#keys.barred(ANONYMOUS), this.#keys.imported(ref)];
+    const bars = [this.keys.barred(id), this.keys.barred(ANONYMOUS), this.keys.imported(ref)];
     return toNumber(await this.#connection.command((client) => client.exists(...bars))) > 0 ? "ended" : "written";
   }
 
@@ -479,7 +479,7 @@ export class AppSessions {
    * source before, and write later.
    */
   async endMark(ref: string): Promise<void> {
-    await this.#connection.command((client) => client.pexpire(this.#keys.imported(ref), LATE_IMPORT));
+    await this.#connection.command((client) => client.pexpire(this.keys.imported(ref), LATE_IMPORT));
   }
 
   /**
@@ -498,7 +498,7 @@ export class AppSessions {
   update(change: operations.Updating & WithOverflow): Promise<true | null> {
     const run = (ref: string, deadline?: number) => {
       const input = ref === change.ref ? change : { ...change, ref };
-      return this.#connection.run(operations.update, this.#keys, input, deadline);
+      return this.#connection.run(operations.update, this.keys, input, deadline);
     };
     return this.#follow(
       change.ref,
@@ -542,7 +542,7 @@ export class AppSessions {
   ): Promise<number> {
     const killed = await this.#follow(
       ref,
-      (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl, reason }, deadline),
+      (at, deadline) => this.#connection.run(operations.kill, this.keys, { ref: at, tombstoneTtl, reason }, deadline),
       (count) => count || null,
       token === undefined ? undefined : this.#families.end(token),
     );
@@ -565,13 +565,13 @@ export class AppSessions {
       const created = createSuccessor(token, salt);
       const family = { name: familyOf(token), salt: confirm ? salt : "" };
       const input = { ref, to: created.ref, grace, tombstoneTtl, markTtl: LATE_REQUESTS, family };
-      const rotated = await this.#connection.run(operations.rotate, this.#keys, input, isFirst ? undefined : deadline);
+      const rotated = await this.#connection.run(operations.rotate, this.keys, input, isFirst ? undefined : deadline);
       if (rotated.outcome === "moved") return created;
       this.#connection.assertInTime(deadline);
       if (rotated.outcome === "rotated before") return this.#ifExists(createSuccessor(token, rotated.salt), deadline);
       if (rotated.outcome === "missing") {
         await this.#families.resolve(token, null, deadline);
-        return this.#ifRightShard(null, deadline);
+        return null;
       }
       if (rotated.outcome === "unused") {
         // Rotating a token is its first use.
@@ -592,12 +592,12 @@ export class AppSessions {
   async rotateRef(ref: string, to: string, grace: number): Promise<boolean> {
     const tombstoneTtl = tombstoneTtlOf(ref);
     const input = { ref, to, grace, tombstoneTtl, markTtl: tombstoneTtl };
-    return (await this.#connection.run(operations.rotate, this.#keys, input)).outcome === "moved";
+    return (await this.#connection.run(operations.rotate, this.keys, input)).outcome === "moved";
   }
 
   async #ifExists(created: Created, deadline: number): Promise<Created | null> {
     const input = { ref: created.ref, now: 0, touchInterval: null };
-    const found = await this.#connection.run(operations.get, this.#keys, input, deadline);
+    const found = await this.#connection.run(operations.get, this.keys, input, deadline);
     return found === null || found instanceof Tombstone ? null : created;
   }
 
@@ -607,14 +607,7 @@ export class AppSessions {
    */
   #alsoRegister<Result>(isSpread: boolean, write: () => Promise<Result>): Promise<Result> {
     const registering = this.#registration.register(isSpread);
-    return registering === undefined ? write() : both(write(), registering, this.#keys.tag === this.#keys.app);
-  }
-
-  /** Returns the result of a call that has found no session. @throws SessionError if it may have looked in the wrong shard */
-  async #ifRightShard<Result>(absent: Result, deadline: number): Promise<Result> {
-    const checking = this.#registration.check();
-    if (checking !== undefined) await this.#connection.within(deadline, () => checking);
-    return absent;
+    return registering === undefined ? write() : both(write(), registering, this.keys.tag === this.keys.app);
   }
 
   /**
@@ -661,9 +654,7 @@ export class AppSessions {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
       // Nearly always the call ends here.
       if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
-      return follow(result, ref, deadline, call, complete, byToken).then((found) =>
-        found === null || found instanceof Absence ? this.#ifRightShard(found, deadline) : found,
-      );
+      return follow(result, ref, deadline, call, complete, byToken);
     });
   }
 }

@@ -36,12 +36,15 @@ export class Keys implements AppKeys {
   /** stream: the latest events of the app. */
   readonly stream: string;
   readonly announcing: Announcing | undefined;
+  /** string with a TTL: no process may use these keys any more, because the app has moved. Undefined if it is not about to move. */
+  readonly fence: string | undefined;
 
   /**
    * @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced
    * @param tag the hash tag; that of a shard if the app has more than one
+   * @param hasFence whether scripts look for the fence
    */
-  constructor(namespace: string, app: string, maxEvents?: number, tag = app) {
+  constructor(namespace: string, app: string, maxEvents?: number, tag = app, hasFence = false) {
     const base = `${namespace}:{${tag}}:`;
     this.app = app;
     this.tag = tag;
@@ -56,6 +59,7 @@ export class Keys implements AppKeys {
     this.channel = `${base}changes`;
     this.stream = `${base}events`;
     this.announcing = maxEvents === undefined ? undefined : { stream: this.stream, maxEvents };
+    this.fence = hasFence ? fenceOf(base) : undefined;
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
@@ -73,6 +77,11 @@ export class Keys implements AppKeys {
    */
   imported(ref: string): string {
     return `${this.base}imported:${ref}`;
+  }
+
+  /** string with a TTL: a mark. What was stored under this ref was moved here from another shard lately, and is not moved here again. */
+  moved(ref: string): string {
+    return `${this.base}moved:${ref}`;
   }
 
   /** string with a TTL: a text that a script will rename to a session's key. */
@@ -102,6 +111,11 @@ export class Keys implements AppKeys {
  */
 export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
+}
+
+/** string with a TTL: the fence of a shard, see Keys. It exists from the moment on when the app has left this shard. */
+export function fenceOf(base: string): string {
+  return `${base}fence`;
 }
 
 /** The version of the storage layout that docs/storage-layout.md describes. */

@@ -64,7 +64,7 @@ export class LargeSessions {
 
   /** Reads a session without counting the read. */
   async read(ref: string, deadline: number): Promise<StoredSession | Tombstone | null> {
-    return decode(await this.#readText(ref, deadline), ref);
+    return decode(await this.readText(ref, deadline), ref);
   }
 
   /**
@@ -110,7 +110,7 @@ export class LargeSessions {
   ): Promise<StoredSession | Tombstone | null> {
     for (;;) {
       this.#connection.assertInTime(deadline);
-      const before = await this.#readText(ref, deadline);
+      const before = await this.readText(ref, deadline);
       const stored = decode(before, ref);
       if (before === null || stored === null || stored instanceof Tombstone) return stored;
       const changes = typeof changesOf === "string" ? changesOf : changesOf(stored);
@@ -159,8 +159,11 @@ export class LargeSessions {
   }
 
   /** Reads a session's text in pieces, and repeats that if the session was changed meanwhile. */
-  async #readText(ref: string, deadline: number): Promise<string | null> {
-    const key = this.#keys.session(ref);
+  readText(ref: string, deadline: number): Promise<string | null> {
+    return this.readKey(this.#keys.session(ref), deadline);
+  }
+
+  async readKey(key: string, deadline: number): Promise<string | null> {
     for (;;) {
       const size = toNumber(await this.#connection.command((client) => client.strlen(key), deadline));
       const pieces: Buffer[] = [];

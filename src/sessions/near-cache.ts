@@ -183,6 +183,15 @@ export class NearCache {
     for (const [ref, entry] of this.#entries) if (entry.app === app) this.#remove(ref);
   }
 
+  /** Drops all sessions of an app by its name, because their keys and their channels may change. Replies under way are not kept. */
+  leave(name: string): void {
+    for (const [base, app] of this.#apps) {
+      if (app.keys.app !== name) continue;
+      app.close();
+      this.#apps.delete(base);
+    }
+  }
+
   /** Prolongs the sessions that were used, and ends all subscriptions. */
   async close(): Promise<void> {
     clearInterval(this.#timer);

@@ -3,6 +3,7 @@ import * as scripts from "../lua/index.js";
 import type { Operation, OperationInput } from "../redis/operation.js";
 import { toNumber, toText } from "../redis/reply.js";
 import type { Incremented } from "../types.js";
+import type { AppState } from "./app-state.js";
 import { ANONYMOUS, type Entry, type Keys, parseEntry } from "./keys.js";
 import type { Page, PageOptions } from "./paging.js";
 import { decode, padNumbers, parseTombstone, StoredSession, type Tombstone } from "./session-text.js";
@@ -614,10 +615,10 @@ export const dropApp = {
   reply: (reply: unknown) => toNumber(reply) === 1,
 } satisfies SessionOperation<AppBefore, boolean>;
 
-/** The number of shards of an app. */
-export interface AppNumber {
-  /** 0 if the app is not registered */
-  readonly shards: number;
+/** What the list of apps says of an app. */
+export interface AppRecord {
+  /** Undefined if the app is not registered. */
+  readonly state: AppState | undefined;
   /** Whether its sessions may be in other shards than their users'. */
   readonly isSpread: boolean;
 }
@@ -636,10 +637,22 @@ export const readApps = {
   keys: (keys) => [keys.apps],
   args: ({ apps }) => [...apps],
   reply: (reply: string, { apps }) => {
-    const numbers = reply.split(" ");
-    return apps.map((_, i) => ({ shards: toNumber(numbers[2 * i]), isSpread: numbers[2 * i + 1] === "1" }));
+    const records = reply.split("\n");
+    return apps.map((_, i) => {
+      const [isSpread, shards = 0, next, former, isMoving] = (records[i] ?? "").split(" ").map(Number);
+      const state = { shards, next: next || undefined, former: former || undefined, isMoving: isMoving === 1 };
+      return { state: shards === 0 ? undefined : state, isSpread: isSpread === 1 };
+    });
   },
-} satisfies SessionOperation<{ apps: readonly string[] }, AppNumber[]>;
+} satisfies SessionOperation<{ apps: readonly string[] }, AppRecord[]>;
+
+/** As with `dropApp`, its key is in another slot. */
+export const changeApp = {
+  script: scripts.changeApp,
+  keys: (keys) => [keys.apps],
+  args: ({ app, before, after }) => [app, before, after],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies SessionOperation<{ app: string /** as the script takes it */; before: string; after: string }, boolean>;
 
 export const sweep = {
   script: scripts.sweep,
@@ -647,3 +660,58 @@ export const sweep = {
   args: ({ entries }) => idsAndRefs(entries),
   reply: toNumber,
 } satisfies SessionOperation<{ entries: readonly Entry[] }, number>;
+
+/** What is stored under a ref, and its index entries. */
+export interface Movable {
+  /** The text or the tombstone, or its beginning if it is larger than a script reads. */
+  readonly text: string;
+  /** ms; -1 if it has no TTL */
+  readonly ttl: number;
+  /** The scores in `active` and `expiry`, and the user's in `users`; empty if there is none. */
+  readonly scores: readonly string[];
+}
+
+/** The number of values that read-to-move.lua replies for each session. */
+const MOVABLE_VALUES = 5;
+
+/** Returns undefined for a ref under which nothing is stored. It may return fewer results than there are refs, but at least one. */
+export const readToMove = {
+  script: scripts.readToMove,
+  keys: (keys, { refs }) => indexAndSessions(keys, ...refs),
+  args: ({ refs, bytes }) => [bytes, ...refs],
+  reply: (reply: (string | number)[]) => {
+    const found: (Movable | undefined)[] = [];
+    for (let at = 0; at < reply.length; at += MOVABLE_VALUES) {
+      const [text = "", ttl, ...scores] = reply.slice(at, at + MOVABLE_VALUES).map(String);
+      found.push(text === "" ? undefined : { text, ttl: Number(ttl), scores });
+    }
+    return found;
+  },
+} satisfies SessionOperation<{ refs: readonly string[]; bytes: number }, (Movable | undefined)[]>;
+
+interface MoveIn extends ByRef, LeavesMark, Movable {
+  /** The key of the staged text if that is large; `text` is then empty. */
+  readonly staged: string | undefined;
+}
+
+export const moveIn = {
+  script: scripts.moveIn,
+  common: 1,
+  keys: (keys, { ref, staged }) => [...indexAndSessions(keys, ref), keys.moved(ref), staged ?? keys.session(ref)],
+  args: ({ ref, markTtl, text, ttl, scores }) => [markTtl, ref, text, ttl, ...scores],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies SessionOperation<MoveIn, boolean>;
+
+export const moveOut = {
+  script: scripts.moveOut,
+  keys: (keys, { entries }) => [...keys.index, ...entries.flatMap(({ ref }) => [keys.session(ref), keys.moved(ref)])],
+  args: ({ entries }) => idsAndRefs(entries),
+  reply: toNumber,
+} satisfies SessionOperation<{ /** with an empty id for a tombstone */ entries: readonly Entry[] }, number>;
+
+export const putAbsent = {
+  script: scripts.putAbsent,
+  keys: (_keys, { key }) => [key],
+  args: ({ text, ttl }) => [text, ttl],
+  reply: (reply: unknown) => toNumber(reply) === 1,
+} satisfies SessionOperation<{ key: string; text: string /** ms; -1 for none */; ttl: number }, boolean>;

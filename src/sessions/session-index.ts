@@ -4,7 +4,6 @@ import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/time-slice.js";
 import { type ActiveSource, activePages, collect } from "./active-pages.js";
 import type { AppConnection } from "./app-connection.js";
-import type { AppRegistration } from "./app-registry.js";
 import {
   ANONYMOUS,
   type Entry,
@@ -26,7 +25,7 @@ const LEASE = 30_000;
 const SHORT_LEASE = 5000;
 
 /** The maximum number of bytes of sessions that are read at once. A larger session is read alone. */
-const STEP_BYTES = 256 * 1024;
+export const STEP_BYTES = 256 * 1024;
 
 /** How many sessions of a user are changed at once. Large ones are read into memory. */
 const CHANGED_AT_ONCE = 10;
@@ -70,21 +69,14 @@ interface Pass {
 export class SessionIndex {
   readonly #connection: AppConnection;
   readonly #keys: Keys;
-  readonly #registration: AppRegistration;
   readonly #find: (ref: string) => Promise<StoredSession | null>;
   /** The wipe that runs because Redis is out of memory. */
   #backgroundWipe: BackgroundWipe | undefined;
 
   /** @param find reads one session without touching it, and follows redirects */
-  constructor(
-    connection: AppConnection,
-    keys: Keys,
-    registration: AppRegistration,
-    find: (ref: string) => Promise<StoredSession | null>,
-  ) {
+  constructor(connection: AppConnection, keys: Keys, find: (ref: string) => Promise<StoredSession | null>) {
     this.#connection = connection;
     this.#keys = keys;
-    this.#registration = registration;
     this.#find = find;
   }
 
@@ -98,7 +90,6 @@ export class SessionIndex {
    * @param barFor ms that sessions of connect-redis are barred; default: as the app's store has announced
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
-    await this.#registration.check();
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
     let field: string | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
     return this.#endAll(() => {
@@ -114,7 +105,6 @@ export class SessionIndex {
    * @param barFor as for killUser
    */
   async killAll(barFor?: number): Promise<number> {
-    await this.#registration.check();
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
     return this.#endAll(() => this.#expiryEntries(), undefined);
   }
@@ -138,7 +128,6 @@ export class SessionIndex {
    * @param change changes a session, and returns whether it exists
    */
   async changeUser(id: string, ofStore: boolean, change: (ref: string) => Promise<boolean>): Promise<number> {
-    await this.#registration.check();
     const tried = new Set<string>();
     let changed = 0;
     let isComplete = false;
@@ -158,7 +147,7 @@ export class SessionIndex {
           }
         }
       }
-      await Promise.all(chunks(missing).map((chunk) => this.#sweep(chunk)));
+      await this.drop(missing);
       isComplete = tried.size === triedBefore || (pages === 1 && missing.length === 0);
     }
     return changed;
@@ -166,7 +155,6 @@ export class SessionIndex {
 
   /** Returns the sessions of a user, newest first. */
   async ofUser(id: string, part: Part): Promise<StoredSession[]> {
-    await this.#registration.check();
     // By ref, because a session that is rotated meanwhile may be found twice.
     const sessions = new Map<string, StoredSession>();
     let { bytes = Number.POSITIVE_INFINITY } = part;
@@ -212,7 +200,6 @@ export class SessionIndex {
     since: number,
     part: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
   ): AsyncGenerator<StoredSession[], void> {
-    await this.#registration.check();
     const source: ActiveSource = {
       refs: (size) => walk(size, (page) => this.#connection.run(operations.pageActive, this.#keys, { ...page, since })),
       countExisting: (refs) => this.countExisting(refs),
@@ -235,7 +222,7 @@ export class SessionIndex {
   async countExisting(refs: readonly string[]): Promise<number> {
     const entries = refs.map((ref) => ({ id: "", ref }));
     const existing = await this.#countExisting(entries);
-    if (existing < entries.length) await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
+    if (existing < entries.length) await this.drop(entries);
     return existing;
   }
 
@@ -245,7 +232,6 @@ export class SessionIndex {
    * @param cursor `next` of the previous page, a cursor of `cursorBefore`, or "" for the first page
    */
   async activeHeaders(cursor: string, limit: number): Promise<HeaderPage> {
-    await this.#registration.check();
     const sessions: StoredSession[] = [];
     let next = cursor;
     for (let reads = 0; reads < MAX_READS && sessions.length < limit; reads++) {
@@ -264,13 +250,11 @@ export class SessionIndex {
 
   /** Returns a session without its data, and without touching it. Returns null if it does not exist. */
   async header(ref: string): Promise<StoredSession | null> {
-    await this.#registration.check();
     return (await this.#readHeaders([{ id: "", ref }]))[0] ?? null;
   }
 
   /** Returns sessions of a user without their data, newest first, and the number of the user's sessions. */
   async headersOfUser(id: string, { offset, limit }: Part): Promise<{ sessions: StoredSession[]; total: number }> {
-    await this.#registration.check();
     const found = await this.#datedEntriesOfUser(id);
     const newest = await newestFirst(found);
     const sessions = await this.#readHeaders(newest.slice(offset, offset + limit));
@@ -279,13 +263,11 @@ export class SessionIndex {
 
   /** Returns the number of sessions that were active since `since` (ms). */
   async countSessions(since: number): Promise<number> {
-    await this.#registration.check();
     return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.active, since, "+inf")));
   }
 
   /** Returns the number of users who were active since `since` (ms). */
   async countUsers(since: number): Promise<number> {
-    await this.#registration.check();
     return toNumber(await this.#connection.command((client) => client.zcount(this.#keys.users, since, "+inf")));
   }
 
@@ -296,20 +278,17 @@ export class SessionIndex {
 
   /** Yields all sessions in pages, in the order in which they expire. */
   async *pages(): AsyncGenerator<StoredSession[], void> {
-    await this.#registration.check();
     for await (const entries of this.#expiryEntries()) yield* this.#read(entries);
   }
 
   /** Returns the number of sessions. Wipes first, so that expired sessions are not counted. */
   async count(): Promise<number> {
-    await this.#registration.check();
     await this.wipe();
     return toNumber(await this.#connection.command((client) => client.zcard(this.#keys.expiry)));
   }
 
   /** Returns the refs of all sessions. Wipes first. */
   async refs(): Promise<string[]> {
-    await this.#registration.check();
     await this.wipe();
     const refs = new Set<string>();
     for await (const entries of this.#expiryEntries()) for (const { ref } of entries) refs.add(ref);
@@ -435,6 +414,16 @@ export class SessionIndex {
         client.zrangebylex(userSessionsOverflow, first, last, "LIMIT", 0, limit),
       ),
     );
+  }
+
+  /** Yields the index entries of all sessions in pages. Some may have no session. */
+  entries(): AsyncGenerator<Entry[], void> {
+    return this.#expiryEntries();
+  }
+
+  /** Removes the entries among these whose sessions no longer exist. */
+  async drop(entries: readonly Entry[]): Promise<void> {
+    await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
   }
 
   /** Yields the entries of `expiry` in pages, earliest first. An entry that is postponed meanwhile is yielded again. */

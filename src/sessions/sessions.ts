@@ -53,3 +53,15 @@ export type SessionLists = Pick<
   | "wipe"
   | "wipeExpired"
 >;
+
+/** The parameters of a method of Sessions. */
+export type Args<Name extends keyof Sessions> = Sessions[Name] extends (...args: infer Parameters) => unknown
+  ? Parameters
+  : never;
+
+/** The parameters of a method of SessionLists. */
+export type IndexArgs<Name extends keyof SessionLists> = SessionLists[Name] extends (
+  ...args: infer Parameters
+) => unknown
+  ? Parameters
+  : never;

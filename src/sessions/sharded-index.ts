@@ -3,7 +3,7 @@ import { type ActiveSource, activePages, collect } from "./active-pages.js";
 import type { AppRegistration } from "./app-registry.js";
 import type { Entry } from "./keys.js";
 import type { ActiveRef } from "./operations.js";
-import { chunks, PAGE, type Part } from "./paging.js";
+import { chunks, PAGE, type PageOptions, type Part } from "./paging.js";
 import { type DatedEntry, type HeaderPage, MAX_READS, newestFirst, type SessionIndex } from "./session-index.js";
 import type { StoredSession } from "./session-text.js";
 import type { SessionLists } from "./sessions.js";
@@ -37,7 +37,7 @@ export class ShardedIndex implements SessionLists {
    */
   async killUser(id: string, except?: string, barFor?: number): Promise<number> {
     // With `barFor` the caller is a RedisStore.
-    const shards = barFor === undefined ? await this.#shardsOfUser(id) : this.#all();
+    const shards = barFor === undefined ? await this.#shardsOfUser(id) : this.all();
     let killed = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const ended = await sum(shards.map((shard) => shard.killUser(id, except, barFor)));
@@ -48,13 +48,13 @@ export class ShardedIndex implements SessionLists {
   }
 
   killAll(barFor?: number): Promise<number> {
-    return sum(this.#all().map((shard) => shard.killAll(barFor)));
+    return sum(this.all().map((shard) => shard.killAll(barFor)));
   }
 
   async announceLegacy(barFor: number, ttl: number): Promise<void> {
     // From now on a logout by the engine must set the user's bar in all shards.
     await this.#registration.register(true);
-    await Promise.all(this.#all().map((shard) => shard.announceLegacy(barFor, ttl)));
+    await Promise.all(this.all().map((shard) => shard.announceLegacy(barFor, ttl)));
   }
 
   /** Returns the sessions of a user, newest first. */
@@ -69,12 +69,15 @@ export class ShardedIndex implements SessionLists {
     return collect(this.activePages(since, part), part.bytes);
   }
 
-  async *activePages(
+  activePages(
     since: number,
     part: Part = { offset: 0, limit: Number.POSITIVE_INFINITY },
   ): AsyncGenerator<StoredSession[], void> {
-    await this.#registration.check();
-    const source: ActiveSource = {
+    return activePages(this.activeSource(since), part);
+  }
+
+  activeSource(since: number): ActiveSource {
+    return {
       refs: (size) => this.#activeRefs(since, size),
       countExisting: (refs) => {
         const groups = this.#group(refs, (ref) => ref);
@@ -82,26 +85,31 @@ export class ShardedIndex implements SessionLists {
       },
       read: (refs) => this.#read(refs.map((ref) => ({ id: "", ref }))),
     };
-    yield* activePages(source, part);
   }
 
   /** The cursors are the same as in an app with one shard: a place in the order of all members, whichever shard they are in. */
   async activeHeaders(cursor: string, limit: number): Promise<HeaderPage> {
-    await this.#registration.check();
     const sessions: StoredSession[] = [];
     let next = cursor;
     for (let reads = 0; reads < MAX_READS && sessions.length < limit; reads++) {
       const missing = limit - sessions.length;
-      const from = next;
-      const pages = this.#all().map((shard) => shard.activeRefsFrom({ cursor: from, limit: missing }, 0));
-      const found = (await Promise.all(pages)).flatMap(({ members }) => members).sort(byTime);
-      const page = found.slice(0, missing);
-      sessions.push(...(await this.#headers(page.map(({ ref }) => ({ id: "", ref })))));
-      const last = page.at(-1);
-      if (page.length < missing || last === undefined) return { sessions, next: undefined };
-      next = cursorOf(last);
+      const page = pageOf(await this.activeRefsFrom({ cursor: next, limit: missing }, 0), missing);
+      sessions.push(...(await this.headersOf(page.refs)));
+      if (page.next === undefined) return { sessions, next: undefined };
+      next = page.next;
     }
     return { sessions, next };
+  }
+
+  /** Reads a page of each shard. All begin at the same cursor. */
+  async activeRefsFrom(page: PageOptions, since: number): Promise<ActiveRef[]> {
+    const pages = this.all().map((shard) => shard.activeRefsFrom(page, since));
+    return (await Promise.all(pages)).flatMap(({ members }) => members);
+  }
+
+  /** Returns the sessions of refs without their data, in the same order. */
+  headersOf(refs: readonly string[]): Promise<StoredSession[]> {
+    return this.#headers(refs.map((ref) => ({ id: "", ref })));
   }
 
   async header(ref: string): Promise<StoredSession | null> {
@@ -115,57 +123,47 @@ export class ShardedIndex implements SessionLists {
   }
 
   countSessions(since: number): Promise<number> {
-    return sum(this.#all().map((shard) => shard.countSessions(since)));
+    return sum(this.all().map((shard) => shard.countSessions(since)));
   }
 
   /** Returns the number of users. Each is counted once, also if sessions of the user are in several shards. */
   async countUsers(since: number): Promise<number> {
     const isSpread = await this.#registration.isSpread();
-    const count = await sum(this.#all().map((shard) => shard.countUsers(since)));
+    const count = await sum(this.all().map((shard) => shard.countUsers(since)));
     if (!isSpread) return count;
-    const rounds = Math.ceil(count / USERS_AT_ONCE);
-    let total = 0;
-    for (let round = 0; round < rounds; round++) {
-      const ids = new Set<string>();
-      for (const shard of this.#all()) {
-        for await (const page of shard.activeUsers(since)) {
-          for (const id of page) if (rounds === 1 || roundOf(id, rounds) === round) ids.add(id);
-        }
-      }
-      total += ids.size;
-    }
-    return total;
+    return countOnce(this.all(), since, count);
   }
 
   async *pages(): AsyncGenerator<StoredSession[], void> {
-    for (const shard of this.#all()) yield* shard.pages();
+    for (const shard of this.all()) yield* shard.pages();
   }
 
   count(): Promise<number> {
-    return sum(this.#all().map((shard) => shard.count()));
+    return sum(this.all().map((shard) => shard.count()));
   }
 
   async refs(): Promise<string[]> {
-    return (await Promise.all(this.#all().map((shard) => shard.refs()))).flat();
+    return (await Promise.all(this.all().map((shard) => shard.refs()))).flat();
   }
 
   wipe(): Promise<number> {
-    return sum(this.#all().map((shard) => shard.wipe()));
+    return sum(this.all().map((shard) => shard.wipe()));
   }
 
   async wipeExpired(): Promise<void> {
-    await Promise.all(this.#all().map((shard) => shard.wipeExpired()));
+    await Promise.all(this.all().map((shard) => shard.wipeExpired()));
   }
 
   async isEmpty(): Promise<boolean> {
-    return (await Promise.all(this.#all().map((shard) => shard.isEmpty()))).every(Boolean);
+    return (await Promise.all(this.all().map((shard) => shard.isEmpty()))).every(Boolean);
   }
 
   async reach(deadline: number): Promise<void> {
-    await Promise.all(this.#all().map((shard) => shard.reach(deadline)));
+    await Promise.all(this.all().map((shard) => shard.reach(deadline)));
   }
 
-  #all(): SessionIndex[] {
+  /** The indexes of all shards. */
+  all(): SessionIndex[] {
     return Array.from({ length: this.#shards.count }, (_, index) => this.#shards.at(index));
   }
 
@@ -232,7 +230,7 @@ export class ShardedIndex implements SessionLists {
 
   /** Yields the refs of all shards in pages, latest first. One page of each shard is in memory. */
   async *#activeRefs(since: number, size: number): AsyncGenerator<string[], void> {
-    const heads = this.#all().map((shard) => new Head(shard.activeRefs(since, size)));
+    const heads = this.all().map((shard) => new Head(shard.activeRefs(since, size)));
     try {
       await Promise.all(heads.map((head) => head.fill()));
       for (let page: string[] = []; ; ) {
@@ -323,6 +321,20 @@ class Head<Item> {
   }
 }
 
+/**
+ * Returns the first refs of several pages that begin at the same cursor, and the cursor after them; undefined if there are no more.
+ * @param found may have a ref twice, if its session is moving to another shard
+ */
+export function pageOf(found: ActiveRef[], limit: number): { refs: string[]; next: string | undefined } {
+  const refs = new Map<string, ActiveRef>();
+  for (const one of found.sort(byTime)) {
+    if (refs.size >= limit) break;
+    if (!refs.has(one.ref)) refs.set(one.ref, one);
+  }
+  const last = [...refs.values()].at(-1);
+  return { refs: [...refs.keys()], next: refs.size < limit || last === undefined ? undefined : cursorOf(last) };
+}
+
 /** The order of pages by last activity. Redis sorts members of the same score by their bytes. */
 function byTime(a: ActiveRef, b: ActiveRef): number {
   return b.time - a.time || Buffer.compare(Buffer.from(b.ref), Buffer.from(a.ref));
@@ -333,6 +345,25 @@ function cursorOf({ ref, time }: ActiveRef): string {
   const encode = (character: string) =>
     [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
   return `${time} ${ref.replace(/[%\u0080-\u{10ffff}]/gu, encode)}`;
+}
+
+/**
+ * Counts the users of several indexes, each once.
+ * @param atMost the number of users, if none is counted twice
+ */
+export async function countOnce(indexes: readonly SessionIndex[], since: number, atMost: number): Promise<number> {
+  const rounds = Math.ceil(atMost / USERS_AT_ONCE);
+  let total = 0;
+  for (let round = 0; round < rounds; round++) {
+    const ids = new Set<string>();
+    for (const index of indexes) {
+      for await (const page of index.activeUsers(since)) {
+        for (const id of page) if (rounds === 1 || roundOf(id, rounds) === round) ids.add(id);
+      }
+    }
+    total += ids.size;
+  }
+  return total;
 }
 
 /** The round, of several, in which a user is counted. */

@@ -342,7 +342,7 @@ describe("the cost in commands", () => {
 
 test("a use succeeds if Redis cannot record that it was the first of a new token", async () => {
   const current = await rotate(await t.create());
-  await t.db.acl("SETUSER", "narrow", "on", "nopass", "+@all", "~rs:{webapp}:s:*", "~rs:{webapp}:[aeu]*");
+  await t.db.acl("SETUSER", "narrow", "on", "nopass", "+@all", "~rs:apps", "~rs:{webapp}:s:*", "~rs:{webapp}:[aeu]*");
   const rs = new RedisSessions({ client: t.redis.client({ username: "narrow", password: "any" }), wipe: 0 });
   expect(await rs.get({ app, token: current.token })).toMatchObject({ ref: current.ref });
 });

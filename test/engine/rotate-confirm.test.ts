@@ -136,7 +136,7 @@ describe("rotate with confirm, when the new token is used", () => {
     const current = await rotate(old);
     await longAfter(t.db, old.ref);
     // This process reads the session, and can do no more.
-    await t.db.acl("SETUSER", "dying", "on", "nopass", "+@all", "~rs:{webapp}:s:*", "~rs:{webapp}:[aeu]*");
+    await t.db.acl("SETUSER", "dying", "on", "nopass", "+@all", "~rs:apps", "~rs:{webapp}:s:*", "~rs:{webapp}:[aeu]*");
     const dying = new RedisSessions({ client: t.redis.client({ username: "dying", password: "any" }), wipe: 0 });
     expect(await dying.get({ app, token: current.token })).not.toBeNull();
     expect(await use(old)).toMatchObject({ ref: current.ref });

@@ -175,7 +175,11 @@ test.each(["node-redis 5", "node-redis 6"])(
   "a Redis that hangs: %s never sends calls that it had queued until they ended with timeout",
   async (name) => {
     rs = new RedisSessions({ client: openClient(name), wipe: 0, timeout: 500 });
-    await rs.ping();
+    // From now on, it knows both apps, and does not ask Redis first where their sessions are.
+    for (const known of [app, "large"]) {
+      const { token } = await rs.create({ app: known, id: "bob", ip });
+      await rs.kill({ app: known, token });
+    }
     redis.pause();
     // These fill the buffers of the connection, so that node-redis queues the next calls although it is connected.
     const large = { large: "x".repeat(1_000_000) };

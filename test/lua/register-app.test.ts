@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { dropApp, readApps, registerApp } from "../../src/lua/index.js";
+import { changeApp, dropApp, readApps, registerApp } from "../../src/lua/index.js";
 import { useScripts } from "../support/scripts.js";
 
 const t = useScripts();
@@ -33,15 +33,59 @@ describe("register-app", () => {
 });
 
 describe("read-apps", () => {
-  test("returns the number of each app, and whether sessions may be in other shards than their users'", async () => {
+  test("returns the state of each app, and whether sessions may be in other shards than their users'", async () => {
     await t.run(registerApp, ["apps"], ["one", 1000, 1, "1"]);
     await t.run(registerApp, ["apps"], ["many", 1000, 16, ""]);
     await t.run(registerApp, ["apps"], ["store", 1000, 8, "1"]);
-    expect(await read("one", "many", "store", "none")).toBe("1 1 16 0 8 1 0 0");
+    expect(await read("one", "many", "store", "none")).toBe("1 1 0 0 0\n0 16 0 0 0\n1 8 0 0 0\n0 0 0 0 0");
+  });
+});
+
+describe("change-app", () => {
+  const change = (before: string, after: string) => t.run(changeApp, ["apps"], ["webapp", before, after]);
+
+  test("writes each step of a move, and what is missing by default", async () => {
+    await t.run(registerApp, ["apps"], ["webapp", 1000, 1, ""]);
+    expect(await change("1 0 0 0", "1 4 0 0")).toBe(1);
+    expect(await members()).toEqual(["{webapp}>", "4", "webapp", "1000"]);
+    expect(await change("1 4 0 0", "4 0 1 1")).toBe(1);
+    expect(await read("webapp")).toBe("0 4 0 1 1");
+    expect(await change("4 0 1 1", "4 0 1 0")).toBe(1);
+    expect(await change("4 0 1 0", "1 0 4 1")).toBe(1);
+    expect(await members()).toEqual(["{webapp}!", "1", "{webapp}<", "4", "webapp", "1000"]);
+  });
+
+  test("repeats nothing, and writes nothing if another call was faster", async () => {
+    await t.run(registerApp, ["apps"], ["webapp", 1000, 1, ""]);
+    expect(await change("1 0 0 0", "1 4 0 0")).toBe(1);
+    expect(await change("1 0 0 0", "1 4 0 0")).toBe(1);
+    expect(await change("1 0 0 0", "1 16 0 0")).toBe(0);
+    expect(await read("webapp")).toBe("0 1 4 0 0");
+  });
+
+  test("lets a process register the app that has the next or the former number", async () => {
+    await t.run(registerApp, ["apps"], ["webapp", 1000, 1, ""]);
+    await change("1 0 0 0", "1 4 0 0");
+    for (const shards of [1, 4]) expect(await t.run(registerApp, ["apps"], ["webapp", 2000, shards, ""])).toBe(shards);
+    expect(await t.run(registerApp, ["apps"], ["webapp", 2000, 16, ""])).toBe(1);
+    await change("1 4 0 0", "4 0 1 1");
+    for (const shards of [1, 4]) expect(await t.run(registerApp, ["apps"], ["webapp", 2000, shards, ""])).toBe(shards);
+    expect(await read("webapp")).toBe("0 4 0 1 1");
   });
 });
 
 describe("drop-app", () => {
+  test("keeps an app that is about to move, or moves", async () => {
+    await t.run(registerApp, ["apps"], ["webapp", 1000, 1, ""]);
+    for (const state of ["1 4 0 0", "4 0 1 1"]) {
+      expect(await t.run(changeApp, ["apps"], ["webapp", ((await read("webapp")) as string).slice(2), state])).toBe(1);
+      expect(await t.run(dropApp, ["apps"], ["webapp", 5000])).toBe(0);
+    }
+    await t.run(changeApp, ["apps"], ["webapp", "4 0 1 1", "4 0 1 0"]);
+    expect(await t.run(dropApp, ["apps"], ["webapp", 5000])).toBe(1);
+    expect(await members()).toEqual([]);
+  });
+
   test("forgets the number of shards with the app", async () => {
     await t.run(registerApp, ["apps"], ["webapp", 1000, 16, "1"]);
     expect(await t.run(dropApp, ["apps"], ["webapp", 1000])).toBe(0);

@@ -27,7 +27,7 @@ export function tagOf(app: string, shard: number, shards: number): string {
   const name = `${app} ${shards}`;
   let found = tags.get(name);
   if (found === undefined) {
-    const candidates = Array.from({ length: 5000 }, (_, i) => `${app}.${i}`);
+    const candidates = Array.from({ length: 5000 }, (_, i) => `${app}.${shards}.${i}`);
     found = Array.from({ length: shards }, (_, n) => {
       const [first, end] = [((n + 3 / 8) * 16_384) / shards, ((n + 5 / 8) * 16_384) / shards];
       return `${candidates.find((tag) => slotOf(tag) >= first && slotOf(tag) < end)}`;

@@ -1,0 +1,364 @@
+import { isFenced } from "../redis/script.js";
+import type { AppRegistry, Lease } from "./app-registry.js";
+import type { AppState } from "./app-state.js";
+import { Absence } from "./families.js";
+import { isLarge } from "./large-sessions.js";
+import type { Part } from "./paging.js";
+import type { StoredSession } from "./session-text.js";
+import type { Args, IndexArgs, SessionLists, Sessions } from "./sessions.js";
+import { shardOf } from "./shard.js";
+import { MAX_SHARDS } from "./token.js";
+
+/**
+ * The sessions of an app, wherever they are at the moment. The list of apps says that, and this class reads it again when the lease
+ * ends. docs/storage-layout.md describes the steps in which an app moves to another number of shards.
+ *
+ * While the app is about to move, its scripts have a fence: a key in the old shards, from which on they do nothing. The call is then
+ * repeated in the new shards. So no call changes an old shard after the first session has moved.
+ */
+export class LeasedSessions implements Sessions {
+  readonly #registry: AppRegistry;
+  readonly #lease: Lease;
+  readonly #open: (state: AppState) => Sessions;
+  /** What `open` has returned, and for which state. */
+  #sessions: Sessions | undefined;
+  #state: AppState | undefined;
+  readonly index: SessionLists;
+
+  /** @param open returns the sessions of the app in a state */
+  constructor(registry: AppRegistry, app: string, open: (state: AppState) => Sessions) {
+    this.#registry = registry;
+    this.#lease = registry.lease(app);
+    this.#open = open;
+    this.index = new LeasedIndex(this);
+  }
+
+  create(...args: Args<"create">) {
+    return this.run((sessions) => sessions.create(...args));
+  }
+
+  createReplacing(...args: Args<"createReplacing">) {
+    return this.run((sessions) => sessions.createReplacing(...args));
+  }
+
+  find(...args: Args<"find">) {
+    return this.run((sessions) => sessions.find(...args));
+  }
+
+  get(...args: Args<"get">) {
+    return this.run((sessions) => sessions.get(...args));
+  }
+
+  findCached(...args: Args<"findCached">) {
+    return this.run((sessions) => sessions.findCached(...args));
+  }
+
+  getCached(...args: Args<"getCached">) {
+    return this.run((sessions) => sessions.getCached(...args));
+  }
+
+  takeCached(...args: Args<"takeCached">) {
+    return this.#current()?.takeCached(...args);
+  }
+
+  currentRef(...args: Args<"currentRef">) {
+    return this.run((sessions) => sessions.currentRef(...args));
+  }
+
+  isRecentlyGone(...args: Args<"isRecentlyGone">) {
+    return this.run((sessions) => sessions.isRecentlyGone(...args));
+  }
+
+  ifCheckPasses<Result>(
+    ref: string,
+    check: (stored: StoredSession) => void,
+    call: () => Promise<Result>,
+    token?: string,
+  ): Promise<Result | null> {
+    return this.run((sessions) => sessions.ifCheckPasses(ref, check, call, token));
+  }
+
+  confirm(...args: Args<"confirm">) {
+    return this.run((sessions) => sessions.confirm(...args));
+  }
+
+  touch(...args: Args<"touch">) {
+    return this.run((sessions) => sessions.touch(...args));
+  }
+
+  set(...args: Args<"set">) {
+    return this.run((sessions) => sessions.set(...args));
+  }
+
+  setAll(...args: Args<"setAll">) {
+    return this.runLong((sessions) => sessions.setAll(...args), true);
+  }
+
+  increment(...args: Args<"increment">) {
+    return this.run((sessions) => sessions.increment(...args));
+  }
+
+  replace(...args: Args<"replace">) {
+    return this.run((sessions) => sessions.replace(...args));
+  }
+
+  takeOver(...args: Args<"takeOver">) {
+    return this.run((sessions) => sessions.takeOver(...args));
+  }
+
+  wouldTakeOver(...args: Args<"wouldTakeOver">) {
+    return this.run((sessions) => sessions.wouldTakeOver(...args));
+  }
+
+  endMark(...args: Args<"endMark">) {
+    return this.run((sessions) => sessions.endMark(...args));
+  }
+
+  stageIfLarge(ref: string, text: string): Promise<string> | undefined {
+    return isLarge(text) ? this.run(async (sessions) => `${await sessions.stageIfLarge(ref, text)}`) : undefined;
+  }
+
+  update(...args: Args<"update">) {
+    return this.run((sessions) => sessions.update(...args));
+  }
+
+  kill(...args: Args<"kill">) {
+    return this.run((sessions) => sessions.kill(...args));
+  }
+
+  rotateRef(...args: Args<"rotateRef">) {
+    return this.run((sessions) => sessions.rotateRef(...args));
+  }
+
+  /** A redirect leads to the same shard, before and after a move. So both refs must be together with both numbers of shards. */
+  areTogether(ref: string, other: string): boolean {
+    const { shards = MAX_SHARDS, next = 1 } = this.#lease.state ?? {};
+    const count = Math.max(shards, next);
+    return shardOf(ref, count) === shardOf(other, count);
+  }
+
+  rotateToken(...args: Args<"rotateToken">) {
+    return this.run((sessions) => sessions.rotateToken(...args));
+  }
+
+  /** Whether the lease is valid, and the app is not about to move. */
+  get isCurrent(): boolean {
+    return this.#current() !== undefined;
+  }
+
+  /** Makes a call on one session, or on one user's sessions. It takes no longer than a few times the timeout. */
+  run<Result>(call: (sessions: Sessions) => Promise<Result>): Promise<Result> {
+    const sessions = this.#current();
+    return sessions === undefined ? this.#runSlowly(call, isAbsent) : call(sessions);
+  }
+
+  /**
+   * Makes a call that may read or end many sessions, in many steps. It is repeated if the app has moved meanwhile.
+   * @param addsUp whether the results of both calls are added up
+   */
+  runLong<Result>(call: (sessions: Sessions) => Promise<Result>, addsUp = false): Promise<Result> {
+    return this.#runSlowly(call, () => true, addsUp);
+  }
+
+  /** The same for a list that is read in pages. `call` is called again if the app has moved meanwhile. */
+  async *pages<Item>(call: (sessions: Sessions) => AsyncGenerator<Item, void>): AsyncGenerator<Item, void> {
+    for (;;) {
+      const sessions = await this.#ready();
+      const state = this.#state as AppState;
+      const start = performance.now();
+      try {
+        yield* call(sessions);
+        if (!(await this.#hasMoved(state, start))) return;
+      } catch (error) {
+        if (!isFenced(error)) throw error;
+        await this.#follow(state);
+      }
+    }
+  }
+
+  /**
+   * @param isDoubtful whether a result may be wrong if sessions have moved since the call began, although no script was refused: plain
+   * commands have no fence
+   */
+  async #runSlowly<Result>(
+    call: (sessions: Sessions) => Promise<Result>,
+    isDoubtful: (result: Result) => boolean,
+    addsUp = false,
+  ): Promise<Result> {
+    let before: Result | undefined;
+    for (;;) {
+      const sessions = await this.#ready();
+      const state = this.#state as AppState;
+      const start = performance.now();
+      try {
+        const found = await call(sessions);
+        const result = addsUp ? sum(before, found) : found;
+        if (!isDoubtful(result) || !(await this.#hasMoved(state, start))) return result;
+        before = result;
+      } catch (error) {
+        if (!isFenced(error)) throw error;
+        await this.#follow(state);
+      }
+    }
+  }
+
+  /** Returns the sessions if the lease is valid and the app is not about to move. Nearly always it does. */
+  #current(): Sessions | undefined {
+    const lease = this.#lease;
+    const now = performance.now();
+    if (now >= lease.until || lease.state !== this.#state || this.#state === undefined) return undefined;
+    // If that fails, the lease ends, and a call that waits for it reports it.
+    if (now >= lease.renewAt) this.#registry.renew(lease).catch(() => {});
+    return this.#state.next === undefined ? this.#sessions : undefined;
+  }
+
+  async #ready(): Promise<Sessions> {
+    const lease = this.#lease;
+    const isValid = lease.state !== undefined && performance.now() < lease.until;
+    const state = isValid ? (lease.state as AppState) : await this.#registry.renew(lease);
+    if (this.#sessions === undefined || this.#state !== state) {
+      this.#sessions = this.#open(state);
+      this.#state = state;
+    }
+    return this.#sessions;
+  }
+
+  /** Whether sessions may have moved since a call began at `start` with this state. */
+  async #hasMoved(state: AppState, start: number): Promise<boolean> {
+    // Before an app moves, all processes know for some time that it will.
+    if (state.next === undefined && performance.now() - start < this.#registry.leaseTime) return false;
+    const now = await this.#registry.read(this.#lease.app);
+    if (now === undefined || now.shards === state.shards) return false;
+    await this.#registry.renew(this.#lease);
+    return true;
+  }
+
+  /** Waits until the list of apps says that the app has moved. Its fences are set a moment before. */
+  async #follow(state: AppState): Promise<void> {
+    const { next } = state;
+    if (next === undefined) throw new Error("only the scripts of an app that is about to move have a fence");
+    await this.#registry.switchToNext(this.#lease.app, state);
+    await this.#registry.renew(this.#lease);
+  }
+}
+
+/** Lists, counts and ends the sessions of an app, wherever they are at the moment. */
+class LeasedIndex implements SessionLists {
+  readonly #sessions: LeasedSessions;
+
+  constructor(sessions: LeasedSessions) {
+    this.#sessions = sessions;
+  }
+
+  active(...args: IndexArgs<"active">) {
+    return this.#run((index) => index.active(...args));
+  }
+
+  activeHeaders(...args: IndexArgs<"activeHeaders">) {
+    return this.#run((index) => index.activeHeaders(...args));
+  }
+
+  /** If the app moves meanwhile, the list goes on in the new shards after the session that was yielded last. */
+  async *activePages(since: number, part: Part = { offset: 0, limit: Number.POSITIVE_INFINITY }) {
+    let calls = 0;
+    let left = part.limit;
+    let last = Number.POSITIVE_INFINITY;
+    const yielded = new Set<string>();
+    const pages = this.#sessions.pages(({ index }) => {
+      calls++;
+      return index.activePages(since, left === part.limit ? part : { ...part, offset: 0 });
+    });
+    for await (const page of pages) {
+      const isAgain = calls > 1;
+      const found = isAgain ? page.filter(({ la, ref }) => la <= last && !yielded.has(ref)).slice(0, left) : page;
+      left -= found.length;
+      for (const { la, ref } of found) {
+        // The order is that of the last use, so a session that is found again has the same time as the last ones.
+        if (la < last) yielded.clear();
+        last = Math.min(last, la);
+        yielded.add(ref);
+      }
+      yield found;
+      if (isAgain && left <= 0) return;
+    }
+  }
+
+  announceLegacy(...args: IndexArgs<"announceLegacy">) {
+    return this.#run((index) => index.announceLegacy(...args));
+  }
+
+  count() {
+    return this.#run((index) => index.count());
+  }
+
+  countSessions(...args: IndexArgs<"countSessions">) {
+    return this.#run((index) => index.countSessions(...args));
+  }
+
+  countUsers(...args: IndexArgs<"countUsers">) {
+    return this.#run((index) => index.countUsers(...args));
+  }
+
+  header(...args: IndexArgs<"header">) {
+    return this.#run((index) => index.header(...args));
+  }
+
+  headersOfUser(...args: IndexArgs<"headersOfUser">) {
+    return this.#run((index) => index.headersOfUser(...args));
+  }
+
+  isEmpty() {
+    return this.#run((index) => index.isEmpty());
+  }
+
+  killAll(...args: IndexArgs<"killAll">) {
+    return this.#run((index) => index.killAll(...args), true);
+  }
+
+  killUser(...args: IndexArgs<"killUser">) {
+    return this.#run((index) => index.killUser(...args), true);
+  }
+
+  ofUser(...args: IndexArgs<"ofUser">) {
+    return this.#run((index) => index.ofUser(...args));
+  }
+
+  async *pages() {
+    const seen = new Set<string>();
+    for await (const page of this.#sessions.pages(({ index }) => index.pages())) {
+      const found = page.filter(({ ref }) => !seen.has(ref));
+      for (const { ref } of found) seen.add(ref);
+      yield found;
+    }
+  }
+
+  reach(...args: IndexArgs<"reach">) {
+    return this.#run((index) => index.reach(...args));
+  }
+
+  refs() {
+    return this.#run((index) => index.refs());
+  }
+
+  wipe() {
+    return this.#run((index) => index.wipe(), true);
+  }
+
+  wipeExpired() {
+    return this.#run((index) => index.wipeExpired());
+  }
+
+  #run<Result>(call: (index: SessionLists) => Promise<Result>, addsUp = false): Promise<Result> {
+    return this.#sessions.runLong((sessions) => call(sessions.index), addsUp);
+  }
+}
+
+/** Whether a result says that there is no session, or that it is not known. A session that moves may be overlooked. */
+function isAbsent(result: unknown): boolean {
+  return result === null || result === 0 || result === false || result instanceof Absence;
+}
+
+/** Adds the number of sessions that a call has changed to that of the same call before the app has moved. */
+function sum<Result>(before: Result | undefined, result: Result): Result {
+  return typeof before === "number" && typeof result === "number" ? ((before + result) as Result) : result;
+}
