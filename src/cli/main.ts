@@ -11,7 +11,11 @@ import { readKeys } from "./api-keys.js";
 import { openEngine, type RedisFlags } from "./connect.js";
 import { type ImportFlags, importSessions, summary } from "./import.js";
 import { confirm, count, json, print, table } from "./print.js";
+import { type ReshardFlags, reshard, summary as reshardSummary } from "./reshard.js";
 import { serve } from "./serve.js";
+
+/** How long `reshard` waits, in seconds: the lease of what a process knows of an app, and as long again for calls under way. */
+const RESHARD_WAIT = 120;
 
 interface Flags extends RedisFlags {
   json?: boolean;
@@ -144,6 +148,24 @@ command("import", "move the sessions that connect-redis or redis-sessions left")
         return imported;
       },
       (imported) => summary(imported, flags),
+    ),
+  );
+
+command("reshard <app>", "move an app to another number of shards while it runs")
+  .addOption(
+    new Option("--to <n>", `the new number: ${SHARD_COUNTS.join(", ")}`).argParser(shardCount).makeOptionMandatory(),
+  )
+  .option("--dry-run", "write nothing, and count what would be moved")
+  .addOption(new Option("--wait <seconds>").argParser(integer).default(RESHARD_WAIT).hideHelp())
+  .action((app: string, flags: Flags & ReshardFlags) =>
+    run(
+      flags,
+      async (rs) => {
+        const resharded = await reshard(rs, app, flags);
+        if (!resharded.complete) process.exitCode = 1;
+        return resharded;
+      },
+      (resharded) => reshardSummary(app, resharded, flags),
     ),
   );
 
