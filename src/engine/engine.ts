@@ -139,7 +139,10 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#nested = nested;
     this.#maxEvents = typeof events === "object" ? events.stream : events ? 0 : undefined;
     this.#bounds = { maxBytes, maxKeys };
-    if (cachetime > 0) this.#cache = new NearCache(this.#connection, cachetime, cachemax);
+    if (cachetime > 0) {
+      const renew = (app: string) => this.#apps.get(app)?.renew();
+      this.#cache = new NearCache(this.#connection, cachetime, cachemax, renew);
+    }
     warnOfMilliseconds(this, "RedisSessions: cachetime", cachetime, 86_400);
     this.#registry = new AppRegistry(this.#connection, namespace, shards);
     this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, state }) => this.#wipedApp(name, state));
@@ -217,7 +220,7 @@ export class RedisSessions<Data extends object = DefaultData> {
       const { app: name, token, ref, touch, fresh } = checked;
       const app = this.#app(name);
       const get = () => {
-        const cached = fresh ? undefined : app.takeCached(ref, touch);
+        const cached = fresh || this.#cache === undefined ? undefined : app.takeCached(ref, touch);
         if (cached !== undefined) return Promise.resolve(cached);
         return token === undefined ? app.get(ref, touch) : app.find(token, touch);
       };
@@ -537,9 +540,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     if (this.#cache === undefined) return undefined;
     for (const name in options) if (name !== "app" && name !== "token") return undefined;
     const ref = knownRefOf(options.token);
-    // The app may be moving if it is long ago that Redis was asked where its sessions are.
-    if (ref === undefined || !this.#apps.get(options.app)?.isCurrent) return undefined;
-    const stored = this.#cache.take(options.app, ref, true);
+    const stored = ref === undefined ? undefined : this.#cache.take(options.app, ref, true);
     return stored && toSession<Data>(stored, Date.now());
   }
 
@@ -591,11 +592,12 @@ export class RedisSessions<Data extends object = DefaultData> {
   #app(name: string): LeasedSessions {
     let app = this.#apps.get(name);
     if (app === undefined) {
-      app = new LeasedSessions(this.#registry, name, (state) => {
+      const open = (state: AppState) => {
         // It may be about to move. The near cache hears one shard at a time.
         this.#cache?.leave(name);
         return this.#open(name, state);
-      });
+      };
+      app = new LeasedSessions(this.#registry, name, open, () => this.#cache?.noteMiss());
       this.#apps.set(name, app);
     }
     return app;

@@ -20,53 +20,60 @@ export class LeasedSessions implements Sessions {
   readonly #registry: AppRegistry;
   readonly #lease: Lease;
   readonly #open: (state: AppState) => Sessions;
+  readonly #noteMiss: () => void;
   /** What `open` has returned, and for which state. */
   #sessions: Sessions | undefined;
   #state: AppState | undefined;
   readonly index: SessionLists;
 
-  /** @param open returns the sessions of the app in a state */
-  constructor(registry: AppRegistry, app: string, open: (state: AppState) => Sessions) {
+  /**
+   * @param open returns the sessions of the app in a state
+   * @param noteMiss is called for a read that the near cache must not answer
+   */
+  constructor(registry: AppRegistry, app: string, open: (state: AppState) => Sessions, noteMiss: () => void) {
     this.#registry = registry;
     this.#lease = registry.lease(app);
     this.#open = open;
+    this.#noteMiss = noteMiss;
     this.index = new LeasedIndex(this);
   }
 
   create(...args: Args<"create">) {
-    return this.run((sessions) => sessions.create(...args));
+    return this.#current()?.create(...args) ?? this.#run((sessions) => sessions.create(...args));
   }
 
   createReplacing(...args: Args<"createReplacing">) {
-    return this.run((sessions) => sessions.createReplacing(...args));
+    return this.#current()?.createReplacing(...args) ?? this.#run((sessions) => sessions.createReplacing(...args));
   }
 
   find(...args: Args<"find">) {
-    return this.run((sessions) => sessions.find(...args));
+    return this.#current()?.find(...args) ?? this.#run((sessions) => sessions.find(...args));
   }
 
   get(...args: Args<"get">) {
-    return this.run((sessions) => sessions.get(...args));
+    return this.#current()?.get(...args) ?? this.#run((sessions) => sessions.get(...args));
   }
 
   findCached(...args: Args<"findCached">) {
-    return this.run((sessions) => sessions.findCached(...args));
+    return this.#current()?.findCached(...args) ?? this.#run((sessions) => sessions.findCached(...args));
   }
 
   getCached(...args: Args<"getCached">) {
-    return this.run((sessions) => sessions.getCached(...args));
+    return this.#current()?.getCached(...args) ?? this.#run((sessions) => sessions.getCached(...args));
   }
 
-  takeCached(...args: Args<"takeCached">) {
-    return this.#current()?.takeCached(...args);
+  takeCached(...args: Args<"takeCached">): StoredSession | undefined {
+    const sessions = this.#current();
+    if (sessions === undefined) this.#noteMiss();
+    return sessions?.takeCached(...args);
   }
 
   currentRef(...args: Args<"currentRef">) {
-    return this.run((sessions) => sessions.currentRef(...args));
+    return this.#current()?.currentRef(...args) ?? this.#run((sessions) => sessions.currentRef(...args));
   }
 
   isRecentlyGone(...args: Args<"isRecentlyGone">) {
-    return this.run((sessions) => sessions.isRecentlyGone(...args));
+    return this.#current()?.isRecentlyGone(...args) ?? this.#run((sessions) => sessions.isRecentlyGone(...args));
   }
 
   ifCheckPasses<Result>(
@@ -75,19 +82,19 @@ export class LeasedSessions implements Sessions {
     call: () => Promise<Result>,
     token?: string,
   ): Promise<Result | null> {
-    return this.run((sessions) => sessions.ifCheckPasses(ref, check, call, token));
+    return this.#run((sessions) => sessions.ifCheckPasses(ref, check, call, token));
   }
 
   confirm(...args: Args<"confirm">) {
-    return this.run((sessions) => sessions.confirm(...args));
+    return this.#current()?.confirm(...args) ?? this.#run((sessions) => sessions.confirm(...args));
   }
 
   touch(...args: Args<"touch">) {
-    return this.run((sessions) => sessions.touch(...args));
+    return this.#current()?.touch(...args) ?? this.#run((sessions) => sessions.touch(...args));
   }
 
   set(...args: Args<"set">) {
-    return this.run((sessions) => sessions.set(...args));
+    return this.#current()?.set(...args) ?? this.#run((sessions) => sessions.set(...args));
   }
 
   setAll(...args: Args<"setAll">) {
@@ -95,39 +102,39 @@ export class LeasedSessions implements Sessions {
   }
 
   increment(...args: Args<"increment">) {
-    return this.run((sessions) => sessions.increment(...args));
+    return this.#current()?.increment(...args) ?? this.#run((sessions) => sessions.increment(...args));
   }
 
   replace(...args: Args<"replace">) {
-    return this.run((sessions) => sessions.replace(...args));
+    return this.#current()?.replace(...args) ?? this.#run((sessions) => sessions.replace(...args));
   }
 
   takeOver(...args: Args<"takeOver">) {
-    return this.run((sessions) => sessions.takeOver(...args));
+    return this.#current()?.takeOver(...args) ?? this.#run((sessions) => sessions.takeOver(...args));
   }
 
   wouldTakeOver(...args: Args<"wouldTakeOver">) {
-    return this.run((sessions) => sessions.wouldTakeOver(...args));
+    return this.#current()?.wouldTakeOver(...args) ?? this.#run((sessions) => sessions.wouldTakeOver(...args));
   }
 
   endMark(...args: Args<"endMark">) {
-    return this.run((sessions) => sessions.endMark(...args));
+    return this.#current()?.endMark(...args) ?? this.#run((sessions) => sessions.endMark(...args));
   }
 
   stageIfLarge(ref: string, text: string): Promise<string> | undefined {
-    return isLarge(text) ? this.run(async (sessions) => `${await sessions.stageIfLarge(ref, text)}`) : undefined;
+    return isLarge(text) ? this.#run(async (sessions) => `${await sessions.stageIfLarge(ref, text)}`) : undefined;
   }
 
   update(...args: Args<"update">) {
-    return this.run((sessions) => sessions.update(...args));
+    return this.#current()?.update(...args) ?? this.#run((sessions) => sessions.update(...args));
   }
 
   kill(...args: Args<"kill">) {
-    return this.run((sessions) => sessions.kill(...args));
+    return this.#current()?.kill(...args) ?? this.#run((sessions) => sessions.kill(...args));
   }
 
   rotateRef(...args: Args<"rotateRef">) {
-    return this.run((sessions) => sessions.rotateRef(...args));
+    return this.#current()?.rotateRef(...args) ?? this.#run((sessions) => sessions.rotateRef(...args));
   }
 
   /** A redirect leads to the same shard, before and after a move. So both refs must be together with both numbers of shards. */
@@ -138,18 +145,19 @@ export class LeasedSessions implements Sessions {
   }
 
   rotateToken(...args: Args<"rotateToken">) {
-    return this.run((sessions) => sessions.rotateToken(...args));
+    return this.#current()?.rotateToken(...args) ?? this.#run((sessions) => sessions.rotateToken(...args));
   }
 
-  /** Whether the lease is valid, and the app is not about to move. */
-  get isCurrent(): boolean {
-    return this.#current() !== undefined;
+  /** Renews the lease if that is due, for the near cache: calls that it answers do not. */
+  async renew(): Promise<void> {
+    if (performance.now() < this.#lease.renewAt) return;
+    await this.#registry.renew(this.#lease);
+    await this.#ready();
   }
 
-  /** Makes a call on one session, or on one user's sessions. It takes no longer than a few times the timeout. */
-  run<Result>(call: (sessions: Sessions) => Promise<Result>): Promise<Result> {
-    const sessions = this.#current();
-    return sessions === undefined ? this.#runSlowly(call, isAbsent) : call(sessions);
+  /** Makes a call on one session, or on one user's sessions, unless the lease is valid. It takes no longer than a few times the timeout. */
+  #run<Result>(call: (sessions: Sessions) => Promise<Result>): Promise<Result> {
+    return this.#runSlowly(call, isAbsent);
   }
 
   /**

@@ -77,6 +77,7 @@ export class NearCache {
   /** ms */
   readonly #cachetime: number;
   readonly #cachemax: number;
+  readonly #renew: (app: string) => Promise<void> | undefined;
   /** By ref, the oldest first. If two apps have a session with the same ref, one of them is cached. */
   readonly #entries = new Map<string, Entry>();
   readonly #readings = new Map<string, Reading>();
@@ -93,11 +94,20 @@ export class NearCache {
   #prolonging: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param cachetime seconds */
-  constructor(connection: Connection, cachetime: number, cachemax: number) {
+  /**
+   * @param cachetime seconds
+   * @param renew is called each second for each app with cached sessions, with its name: hits do not ask Redis whether it moves
+   */
+  constructor(
+    connection: Connection,
+    cachetime: number,
+    cachemax: number,
+    renew: (app: string) => Promise<void> | undefined = () => undefined,
+  ) {
     this.#connection = connection;
     this.#cachetime = cachetime * 1000;
     this.#cachemax = cachemax;
+    this.#renew = renew;
   }
 
   get status(): CacheStatus {
@@ -307,6 +317,10 @@ export class NearCache {
       if (app.keptAt + Math.max(IDLE_TIME, this.#cachetime) > now) continue;
       app.close();
       this.#apps.delete(base);
+    }
+    for (const name of new Set([...this.#apps.values()].map(({ keys }) => keys.app))) {
+      // Without an answer nothing is known to have changed. The application's own calls report an outage of Redis.
+      this.#renew(name)?.catch(() => {});
     }
     if (this.#apps.size > 0) return;
     clearInterval(this.#timer);

@@ -546,7 +546,7 @@ describe("the near cache", () => {
     const created = await Promise.all([0, 1, 2, 3].map((n) => cached.create({ app, id: `user${n}`, ip, d: { n: 0 } })));
     const read = () => Promise.all(created.map(({ token }) => cached.get({ app, token })));
     await expect.poll(async () => (await read()) && cached.cache.size, { timeout: 10_000 }).toBe(4);
-    const moving = reshard(cached, app, 4);
+    const moving = reshard(cached, app, 4, { wait: 3000 });
     await expect.poll(() => t.db.zscore("rs:apps", "{webapp}>")).toBe("4");
     let isOver = false;
     const writing = (async () => {
@@ -570,15 +570,21 @@ describe("the near cache", () => {
     await expect.poll(async () => (await rs.get({ app, token })) && rs.cache.size, { timeout: 10_000 }).toBe(1);
   }
 
-  test("keeps nothing that it has read before the app moved", async () => {
+  test("keeps nothing that it has read before the app moved, also if no call asks Redis meanwhile", async () => {
     const cached = process(1, { cachetime: 60 });
     const other = process(1, { events: true });
     const { token } = await cached.create({ app, id: "alice", ip, d: { n: 1 } });
     await cache(cached, token);
-    await reshard(other, app, 4);
-    await sleep(2 * LEASE);
+    let isOver = false;
+    const reading = (async () => {
+      for (; !isOver; await sleep(20)) await cached.get({ app, token });
+    })();
+    // The cache renews the lease each second.
+    await reshard(other, app, 4, { wait: 3000 });
+    isOver = true;
+    await reading;
     await other.set({ app, token, d: { n: 2 } });
-    expect(await cached.get({ app, token })).toMatchObject({ d: { n: 2 } });
+    await expect.poll(async () => (await cached.get({ app, token }))?.d).toEqual({ n: 2 });
   });
 
   test("is not used from the moment on when the app is about to move", async () => {
@@ -586,8 +592,9 @@ describe("the near cache", () => {
     const { token } = await cached.create({ app, id: "alice", ip, d: { n: 1 } });
     await cache(cached, token);
     await putState({ shards: 1, next: 4 });
-    await sleep(2 * LEASE);
+    await expect.poll(() => cached.cache.size, { timeout: 5000 }).toBe(0);
     internalsOf(cached).setLeaseTime(60_000);
+    await sleep(2 * LEASE);
     for (let i = 0; i < 3; i++) await cached.get({ app, token });
     await t.db.set("rs:{webapp}:fence", "1", "PX", 60_000);
     await process(4, { events: true }).set({ app, token, d: { n: 2 } });
