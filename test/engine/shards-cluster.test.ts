@@ -68,9 +68,9 @@ describe.each([
     await Promise.all(Array.from({ length: 100 }, (_, n) => create(n)));
     const streams = (client.client as unknown as Cluster).nodes("master").map(({ stream }) => stream);
     const writes = streams.flatMap((stream) => [vi.spyOn(stream, "_write"), vi.spyOn(stream, "_writev")]);
-    // The first call leaves at once.
+    // The calls before came together, so the first of these waits for the others.
     await Promise.all(Array.from({ length: 101 }, (_, n) => create(n)));
-    expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(1 + 3);
+    expect(writes.reduce((sum, { mock }) => sum + mock.calls.length, 0)).toBe(3);
   });
 
   test("are not redirected because the slot of another shard has moved", async () => {
