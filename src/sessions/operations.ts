@@ -568,7 +568,7 @@ export const sample = {
   keys: (keys) => [keys.expiry],
   args: ({ count, seed }) => [count, seed],
   reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies SessionOperation<{ count: number /** an integer, for random numbers */; seed: number }, Entry[]>;
+} satisfies SessionOperation<{ /** an integer, for random numbers */ seed: number; count: number }, Entry[]>;
 
 export const readTexts = {
   script: scripts.readTexts,
