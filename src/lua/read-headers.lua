@@ -21,8 +21,8 @@ for i = #KEYS, 1, -1 do
   local session = KEYS[i]
   -- Lua hashes each byte that it receives, so more is read only for a longer header.
   local text = redis.pcall('GETRANGE', session, '0', '511')
-  if #text == 512 and not header_in(text) then text = redis.pcall('GETRANGE', session, '0', last_byte) end
   if type(text) ~= 'string' then text = '' end
+  if #text == 512 and not header_in(text) then text = redis.call('GETRANGE', session, '0', last_byte) end
   -- Without data, no line feed follows the header.
   headers[i] = header_in(text) or text
 end

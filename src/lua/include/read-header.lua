@@ -5,8 +5,11 @@ local HEADER = '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\
 -- it is not a string. Lua hashes each byte that it receives, so only a longer header is read with 4 KiB.
 local function read_header(session)
   local text = redis.pcall('GETRANGE', session, '0', '511')
-  if #text == 512 and not string.find(text, HEADER) then text = redis.pcall('GETRANGE', session, '0', '4095') end
-  -- In ioredis-mock, GETRANGE fails if the key does not exist.
-  if type(text) ~= 'string' or text == '' then text = redis.pcall('GET', session) end
+  if type(text) ~= 'string' or text == '' then
+    -- In ioredis-mock, GETRANGE fails if the key does not exist.
+    text = redis.pcall('GET', session)
+  elseif #text == 512 and not string.find(text, HEADER) then
+    text = redis.pcall('GETRANGE', session, '0', '4095')
+  end
   return text
 end
