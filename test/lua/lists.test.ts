@@ -76,6 +76,13 @@ describe("read-headers", () => {
     expect(await read(["gone", "c", "list", "a", "b"])).toEqual(["", ">new", "", HEADER, HEADER]);
   });
 
+  test("reads a header of more than 512 bytes", async () => {
+    const device = JSON.stringify("x".repeat(600));
+    await plant(t.db, { ref: "a", device });
+    await plant(t.db, { ref: "b", device, '"text"': JSON.stringify("x".repeat(10_000)) });
+    expect(await read(["a", "b"])).toEqual([HEADER + device, HEADER + device]);
+  });
+
   test("reads of 100 large sessions no more than their headers", async () => {
     for (const ref of HUNDRED) await plant(t.db, { ref, '"text"': JSON.stringify("x".repeat(1_000_000)) });
     expect(await read(HUNDRED)).toEqual(HUNDRED.map(() => HEADER));
