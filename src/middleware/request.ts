@@ -2,12 +2,33 @@ import type { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
 import Bowser from "bowser";
 import { isToken } from "../engine/checks.js";
+import { invalidValue, type SessionError } from "../errors.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import { kindOf } from "../util/kind-of.js";
 import { isSecure } from "../util/origin.js";
 
 /** Whether it is Fastify's own request, which has Node's in `raw`. */
 export function isFastify(req: IncomingMessage): boolean {
   return (req as { raw?: Partial<IncomingMessage> }).raw?.headers !== undefined;
+}
+
+/** The error for a middleware that was called by the application instead of passed to `app.use`. */
+export function notARequest(given: unknown): SessionError {
+  return invalidValue(
+    `The middleware takes a request, not ${kindOf(given)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
+  );
+}
+
+/**
+ * Returns whether a middleware was registered as a plugin of Fastify. Then it also passes the error to Fastify, because an error
+ * that a plugin throws would be uncaught.
+ * @param req what the middleware was called with
+ */
+export function refusePlugin(req: IncomingMessage, next: (error?: unknown) => void): boolean {
+  if (typeof (req as { addHook?: unknown } | undefined)?.addHook !== "function" || typeof next !== "function")
+    return false;
+  next(notARequest(req));
+  return true;
 }
 
 /** A property that Express adds to a request, and our plugin for Fastify. */

@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
-import { invalidValue, type SessionError } from "../errors.js";
+import { invalidValue } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
-import { kindOf } from "../util/kind-of.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions, type Use } from "./options.js";
-import { addressOf, deviceOf, isFastify, isProxyIgnored, readHeader } from "./request.js";
+import { addressOf, deviceOf, isFastify, isProxyIgnored, notARequest, readHeader, refusePlugin } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
@@ -143,6 +142,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
+    if (refusePlugin(req, next)) return;
     attach(req, res);
     next();
   }
@@ -164,18 +164,13 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {
-      return requireSession((req, res) => attach(req, res).get(), challenge, required);
+      const middleware = requireSession((req, res) => attach(req, res).get(), challenge, required);
+      warnOfMilliseconds(rs, "required: within", required.within);
+      return middleware;
     },
     optional: ioredisSessions,
     fastify: fastifyPlugin(ioredisSessions),
   });
   // TypeScript cannot see that `app` has the type App, nor that requests write DataInRequests.
   return auth as unknown as Sessions<Data, App>;
-}
-
-/** The error for a middleware that was called by the application instead of passed to `app.use`. */
-function notARequest(given: unknown): SessionError {
-  return invalidValue(
-    `The middleware takes a request, not ${kindOf(given)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
-  );
 }

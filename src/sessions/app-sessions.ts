@@ -4,6 +4,7 @@ import type { Connection } from "../redis/connection.js";
 import { toList, toNumber } from "../redis/reply.js";
 import type { Created, Incremented, Limits } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
+import { endOfRound } from "../util/real-timers.js";
 import { type AppConnection, WatchedConnection } from "./app-connection.js";
 import type { AppRegistration } from "./app-registry.js";
 import { Absence, type ByToken, Families, LATE_REQUESTS } from "./families.js";
@@ -182,9 +183,13 @@ export class AppSessions {
     return this.#get(refOf(token), touch, 1000, origin, token, this.#families.use(touch));
   }
 
-  /** As `find`, but may answer from the near cache. */
+  /**
+   * As `find`, but may answer from the near cache, at the end of the event loop's round. Requests that arrive together then go on
+   * together, as with a reply of Redis. Node would need a fifth more processor time if each went on alone.
+   */
   findCached(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
-    return this.#take(refOf(token), touch, origin) ?? this.find(token, touch, origin);
+    const cached = this.takeCached(refOf(token), touch, origin);
+    return cached === undefined ? this.find(token, touch, origin) : endOfRound().then(() => cached);
   }
 
   /** Returns the ref of a token's session, whose token may have been rotated; the token's own ref if there is no session. */
@@ -203,20 +208,19 @@ export class AppSessions {
     return this.#get<null>(ref, touch, touchInterval, origin);
   }
 
-  /** As `get`, but may answer from the near cache. */
+  /** As `get`, but may answer from the near cache, as `findCached` does. */
   getCached(ref: string, touch: boolean, touchInterval?: number, origin?: string): Promise<StoredSession | null> {
-    return this.#take(ref, touch, origin) ?? this.get(ref, touch, touchInterval, origin);
+    const cached = this.takeCached(ref, touch, origin);
+    return cached === undefined ? this.get(ref, touch, touchInterval, origin) : endOfRound().then(() => cached);
   }
 
   /** Returns a session of the near cache. Returns undefined if Redis must be asked. */
-  #take(ref: string, touch: boolean, origin: string | undefined): Promise<StoredSession> | undefined {
-    const cached = this.#cache?.take(this.#keys.app, ref, touch, origin);
-    if (cached === undefined) {
-      this.#cache?.noteMiss();
-      return undefined;
-    }
-    noteCached();
-    return Promise.resolve(cached);
+  takeCached(ref: string, touch: boolean, origin?: string): StoredSession | undefined {
+    if (this.#cache === undefined) return undefined;
+    const cached = this.#cache.take(this.#keys.app, ref, touch, origin);
+    if (cached === undefined) this.#cache.noteMiss();
+    else noteCached();
+    return cached;
   }
 
   #get<Absent>(

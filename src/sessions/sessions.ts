@@ -24,6 +24,7 @@ export type Sessions = Pick<
   | "set"
   | "setAll"
   | "stageIfLarge"
+  | "takeCached"
   | "takeOver"
   | "touch"
   | "update"

@@ -52,6 +52,10 @@ export class ShardedSessions implements Sessions {
     return this.#of(args[0]).getCached(...args);
   }
 
+  takeCached(...args: Args<"takeCached">) {
+    return this.#of(args[0]).takeCached(...args);
+  }
+
   currentRef(token: string) {
     return this.#of(token).currentRef(token);
   }

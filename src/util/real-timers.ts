@@ -11,9 +11,17 @@ export const setImmediate: (task: () => void) => void = isFake(current) ? microt
 /** Calls a function when the running code has returned. */
 export const nextTick = process.nextTick;
 
-/** Resolves when the I/O events of this round of the event loop are handled. */
+let round: Promise<void> | undefined;
+
+/** Resolves when the I/O events of this round of the event loop are handled. All callers of a round share one promise. */
 export function endOfRound(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  round ??= new Promise((resolve) => {
+    setImmediate(() => {
+      round = undefined;
+      resolve();
+    });
+  });
+  return round;
 }
 
 /** Whether fake timers were installed before the package was loaded. Vitest, Jest and sinon mark theirs by `clock`. */

@@ -127,6 +127,17 @@ describe("a hit", () => {
     expect(await stored(ref)).toEqual(before);
   });
 
+  test("does not wait for the end of the event loop's round, so that many in turn are fast", async () => {
+    const { token, ref } = await cachedSession(rs);
+    const order: string[] = [];
+    setImmediate(() => order.push("end of the round"));
+    for (const which of [{ token }, { ref }, { ref, touch: false }]) {
+      await rs.get({ app, ...which });
+      order.push("session");
+    }
+    expect(order).toEqual(["session", "session", "session"]);
+  });
+
   test("is counted by the trace of the call", async () => {
     const { tracingChannel } = await import("node:diagnostics_channel");
     const traces: { cached: boolean }[] = [];
@@ -494,6 +505,18 @@ describe("RedisStore", () => {
     expect(rs.cache.hits).toBe(hits + 1);
     Object.assign(mine ?? {}, { n: 1 });
     expect(await store.get("sid")).toMatchObject({ n: 0 });
+  });
+
+  test("goes on when the I/O events of the event loop's round are handled", async () => {
+    const store = new RedisStore({ rs, app: "shop" });
+    await store.set("sid", session());
+    await store.get("sid");
+    const { hits } = rs.cache;
+    const order: string[] = [];
+    setImmediate(() => order.push("end of the round"));
+    await store.get("sid").then(() => order.push("session"));
+    expect(order).toEqual(["end of the round", "session"]);
+    expect(rs.cache.hits).toBe(hits + 1);
   });
 
   test("drops a session that it saves, touches or destroys", async () => {
