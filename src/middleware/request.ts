@@ -36,6 +36,7 @@ export const UNKNOWN = "unknown";
 export function addressOf(req: IncomingMessage): string {
   // A closed socket has no address.
   const text = (req as ExpressRequest).ip || req.socket.remoteAddress || "";
+  if (isIP(text) === 4) return text;
   const [, v4, v6] = WITH_PORT.exec(text) ?? [];
   const address = v4 ?? v6 ?? text;
   // An IPv4 address on an IPv6 socket, as nearly always: this is faster than a SocketAddress.
