@@ -1,4 +1,4 @@
-// npm run build && node bench/shards.js [--quick]
+// npm run build && node bench/shards.js [cost] [move] [wiper] [--quick]
 // One app on a Cluster of three masters, with 1, 4 and 16 shards: what each master has to do, what the client pays, and how many
 // users are delayed while a slot moves. All three masters, the client and this script share the cores of the machine, so the
 // throughput that is printed is not that of a Cluster. The ceiling is computed from the CPU time of the busiest master.
@@ -8,11 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, Redis } from "ioredis";
-import { shardOf } from "../dist/sessions/shard.js";
+import { slotOf } from "../dist/redis/slot.js";
+import { shardOf, tagsOf } from "../dist/sessions/shard.js";
 import { RedisSessions } from "./lib/product.js";
 import { freePort } from "./lib/redis.js";
 import { DATA } from "./lib/sessions.js";
 
+const PARTS = ["cost", "move", "wiper"];
+const chosen = PARTS.filter((part) => process.argv.includes(part));
+const isChosen = (part) => chosen.length === 0 || chosen.includes(part);
 const quick = process.argv.includes("--quick");
 const USERS = quick ? 4000 : 20_000;
 const SECONDS = quick ? 1 : 3;
@@ -20,6 +24,8 @@ const ROUNDS = quick ? 3 : 7;
 /** Between two chunks of a slot that moves, in ms. */
 const PAUSE = quick ? 5 : 2;
 const CONNECTIONS = 50;
+/** Between two calls of a connection while a slot moves, in ms. */
+const INTERVAL = 20;
 const APP = "bench";
 const APPS = quick ? 200 : 2000;
 
@@ -33,15 +39,21 @@ process.on("exit", () => {
 const cluster = await startCluster();
 const COUNTS = [1, 4, 16];
 const subjects = [];
-for (const shards of COUNTS) subjects.push(await fill(shards));
-// In turns, because other work on the machine changes the figures. The best round of each is the least disturbed one.
-for (let round = 0; round < ROUNDS; round++) for (const subject of subjects) await measure(subject);
-for (const subject of subjects) subject.row["users delayed while a slot moves"] = await moveOneSlot(subject);
-console.table(subjects.map(({ row }) => row));
-const [one, , sixteen] = subjects;
-const ratio = sixteen.row["client µs a call"] / one.row["client µs a call"];
-console.log(`client CPU, 16 shards to 1: ${ratio.toFixed(2)}`);
-console.log(`wiper's round, ${await wiperRound()}`);
+if (isChosen("cost") || isChosen("move")) for (const shards of COUNTS) subjects.push(await fill(shards));
+if (isChosen("cost")) {
+  // In turns, because other work on the machine changes the figures. The best round of each is the least disturbed one.
+  for (let round = 0; round < ROUNDS; round++) for (const subject of subjects) await measure(subject);
+  console.table(subjects.map(({ row }) => row));
+  const [one, , sixteen] = subjects;
+  const ratio = sixteen.row["client µs a call"] / one.row["client µs a call"];
+  console.log(`client CPU, 16 shards to 1: ${ratio.toFixed(2)}`);
+}
+if (isChosen("move")) {
+  for (const subject of subjects) {
+    console.log(`users delayed while a slot moves, ${subject.shards} shards: ${await moveOneSlot(subject)}`);
+  }
+}
+if (isChosen("wiper")) console.log(`wiper's round, ${await wiperRound()}`);
 cluster.disconnect();
 process.exit();
 
@@ -111,30 +123,40 @@ async function work(app, rs, tokens, seconds) {
   return calls;
 }
 
-/** Moves one slot to the next master under load. Returns which share of the users had a call that took far longer than before. */
+/**
+ * Moves one slot to the next master under load. Returns which share of the users had a call that took far longer than before: all users,
+ * those of the slot, those of the other slots of the two masters, and those of the third master.
+ */
 async function moveOneSlot({ shards, app, rs, tokens }) {
   const match = shards === 1 ? `rs:{${app}}:active` : `rs:{${app}.*}:active`;
   const found = await each(({ admin }) => admin.scan("0", "MATCH", match, "COUNT", 1_000_000));
   const [key] = found.flatMap(([, keys]) => keys);
-  // A ref of the shard that moves leads there as a token would.
-  const [inMoved] = await cluster.zrange(key, "0", "0");
-  const slot = Number(await nodes[0].admin.call("CLUSTER", "KEYSLOT", key));
-  const owner = nodes.findIndex(({ first, last }) => slot >= first && slot <= last);
+  const slot = slotOf(/{(.*)}/.exec(key)[1]);
+  const owner = ownerOf(slot);
   const [from, to] = [nodes[owner], nodes[(owner + 1) % 3]];
+  const slots = tagsOf(app, shards).map(slotOf);
+  const groupOf = (user) => {
+    const itsSlot = slots[shards === 1 ? 0 : shardOf(tokens[user], shards)];
+    if (itsSlot === slot) return "its slot";
+    return [from, to].includes(nodes[ownerOf(itsSlot)]) ? "its masters" : "the third";
+  };
   const took = [];
   let phase = "before";
+  const calls = [];
+  const call = async () => {
+    const user = Math.floor(Math.random() * tokens.length);
+    const start = performance.now();
+    const began = phase;
+    await rs.get({ app, token: tokens[user] });
+    took.push({ user, ms: performance.now() - start, during: began === "moving" || phase === "moving" });
+  };
+  // Visitors do not wait for each other. So the next call is made whether the last one was answered or not.
   const loop = async () => {
-    while (phase !== "after") {
-      const user = Math.floor(Math.random() * tokens.length);
-      const start = performance.now();
-      const during = phase === "moving";
-      await rs.get({ app, token: tokens[user] });
-      took.push({ user, ms: performance.now() - start, during: during || phase === "moving" });
-      await sleep(10);
-    }
+    await sleep(Math.random() * INTERVAL);
+    for (; phase !== "after"; await sleep(INTERVAL)) calls.push(call());
   };
   const loops = Array.from({ length: CONNECTIONS }, loop);
-  await sleep(1500);
+  await sleep(3000);
   phase = "moving";
   const start = performance.now();
   await to.admin.call("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
@@ -149,15 +171,25 @@ async function moveOneSlot({ shards, app, rs, tokens }) {
   const ms = performance.now() - start;
   phase = "after";
   await Promise.all(loops);
+  await Promise.all(calls);
   // What else the machine does delays calls, too. So a call was delayed by the move if it took longer than 99.9 % of those before.
   const usual = took.filter(({ during }) => !during).map((one) => one.ms);
   usual.sort((a, b) => a - b);
   const limit = usual[Math.floor(usual.length * 0.999)];
   const asked = new Set(took.filter(({ during }) => during).map(({ user }) => user));
   const slow = new Set(took.filter((one) => one.during && one.ms > limit).map(({ user }) => user));
-  const inSlot = [...slow].filter((user) => shards === 1 || shardOf(tokens[user], shards) === shardOf(inMoved, shards));
-  const percent = (users) => `${((100 * users) / asked.size).toFixed(1)} %`;
-  return `${percent(inSlot.length)} of the slot, ${percent(slow.size - inSlot.length)} others, in ${(ms / 1000).toFixed(1)} s (over ${limit.toFixed(0)} ms)`;
+  const delayed = (group) => {
+    const users = [...asked].filter((user) => group === "all" || groupOf(user) === group);
+    if (users.length === 0) return "";
+    return `${group} ${((100 * users.filter((user) => slow.has(user)).length) / users.length).toFixed(1)} %, `;
+  };
+  const shares = ["all", "its slot", "its masters", "the third"].map(delayed).join("");
+  return `${shares}in ${(ms / 1000).toFixed(1)} s (over ${limit.toFixed(0)} ms)`;
+}
+
+/** The index of the master that had a slot in the beginning. */
+function ownerOf(slot) {
+  return nodes.findIndex(({ first, last }) => slot >= first && slot <= last);
 }
 
 /** One session in each of 2,000 apps with 16 shards. Returns what a round of the wiper costs. */

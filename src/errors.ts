@@ -221,6 +221,11 @@ const UNAVAILABLE =
 /** Errors of Redis 6 to 8 and Valkey for a missing right, and for a command that is renamed or disabled. */
 const FORBIDDEN = /NOPERM|ACL failure|executing the script can't|unknown command/i;
 
+/** The remedy for a change that Redis has made and refused to announce. */
+const UNANNOUNCED =
+  "the call took effect, so do not repeat it. The option events needs further rights, such as &rs:*, +publish and, for a stream, " +
+  "+xadd: see docs/production.md#rights-acl";
+
 /**
  * What an error of ioredis, Node or Redis means, and the remedy. The first pattern that matches counts. Most are errors of
  * a connection that cannot be opened.
@@ -287,6 +292,14 @@ export function fromRedis(error: unknown, connectionError?: Error): SessionError
     .replace(/^(ERR Error running script .*?: |@user_script: \d+: )-/s, "")
     // For a forbidden or renamed command, Redis quotes its arguments, which are our keys.
     .replace(/, with args beginning with: .*/s, "");
+  // See lua/include/announce.lua.
+  const [, refused] = /\bUNANNOUNCED (.*)/s.exec(message) ?? [];
+  if (refused !== undefined) {
+    return new SessionError("redisError", `The change was made, but Redis refused to announce it: ${refused}`, {
+      hint: UNANNOUNCED,
+      cause: Object.assign(new Error(refused), { name }),
+    });
+  }
   const cause = Object.assign(new Error(message), { name });
   if (message === "Command timed out") return new SessionError("timeout", "Redis did not answer in time", { cause });
   if (UNAVAILABLE.test(message)) {

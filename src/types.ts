@@ -86,7 +86,8 @@ export interface RedisSessionsOptions {
   wipe?: number | undefined;
   /**
    * Milliseconds after which a call that Redis has not answered fails with the error `timeout`. A call that was not sent
-   * by then is never sent. Lists and mass logouts work in chunks, and the timeout applies to each chunk. Default 2000.
+   * by then is never sent. Lists and mass logouts work in chunks, and the timeout applies to each chunk. A value below 50,
+   * which was probably meant in seconds, causes a warning. Default 2000.
    */
   timeout?: number | undefined;
   /** Whether the values of `d` may be any JSON. If not, they are strings, numbers, booleans and null. Default false. */
@@ -285,7 +286,8 @@ export interface CreateOptions<Data = DefaultData> extends User {
   maxPerUser?: number | undefined;
   /**
    * What happens if the user already has `maxPerUser` sessions. "oldest" ends the oldest sessions. "idle" ends the sessions
-   * whose last use is the longest ago. "reject" makes `create` fail with `tooManySessions`. Default "oldest".
+   * whose last use is the longest ago. "reject" makes `create` fail with `tooManySessions`. Without `maxPerUser` the call
+   * fails with `invalidValue`. Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
   /**
@@ -435,7 +437,11 @@ interface EventBase extends App {
   ref: string;
   /** When it happened, in milliseconds since 1970 by Redis's clock. For an expired session: when the wiper found it. */
   at: number;
-  /** The event's entry in the stream of the app: pass it as `after` to `events`. Present only if it was read from the stream. */
+  /**
+   * The position after this event in the stream of the app: pass it as `after` to `events`. Do not parse it: with several shards it
+   * has a part for each. It has up to 40 characters for each shard, and usually 16. Present only if the event was read from the
+   * stream.
+   */
   entry?: string;
 }
 
@@ -470,6 +476,17 @@ export interface EndedEvent extends EventBase {
 /** What has happened to a session. */
 export type SessionEvent = CreatedEvent | ChangedEvent | RotatedEvent | EndedEvent;
 
+/**
+ * Events of the app are missing here: check what depends on them. An iterator yields it after the connection was lost; with `after`,
+ * if the events after that position were trimmed from the stream, or the stream was lost.
+ */
+export interface MissedEvent extends App {
+  /** Distinguishes it from the events of sessions. */
+  kind: "missed";
+  /** The position from which the iterator continues, as that of an event. Absent without `after`. */
+  entry?: string;
+}
+
 /** The engine hears the events of an app from now on. */
 export interface SubscribedEvent extends App {
   /** Whether events were missed, because the connection was lost: check what depends on them. */
@@ -495,9 +512,9 @@ export interface EventMap {
 /** Options of `events`. */
 export interface EventsOptions extends App {
   /**
-   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on.
-   * "0" begins with the oldest entry. Needs the engine's option `events: { stream }`. Default: only what happens from
-   * now on, without the stream.
+   * The `entry` of the last event that was handled: the iterator yields all later ones in the stream, and then goes on. If the
+   * stream does not go back so far, it yields a "missed" event first. "0" begins with the oldest event. Needs the engine's option
+   * `events: { stream }`. Default: only what happens from now on, without the stream.
    */
   after?: string | undefined;
 }

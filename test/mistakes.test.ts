@@ -76,6 +76,8 @@ const token = { app: "webapp", token: TOKEN };
 const NO_TOKEN =
   "No token supplied | pass the token that create returned, or a ref; soid and killsoid take a user's id";
 const TTL = "ttl must be a positive integer >= 10 | ttl is in seconds, at most 9007199254740";
+const NO_MAXIMUM =
+  "overflow needs maxPerUser | overflow says what happens beyond it: pass maxPerUser, or leave out overflow";
 const TYPES = "Only strings, numbers, boolean and null are allowed.";
 
 describe("the engine says what is wrong with", () => {
@@ -100,6 +102,7 @@ describe("the engine says what is wrong with", () => {
     ["create", { ...user, ttl: 3600.5 }, `${TTL}, not 3600.5`],
     ["create", { ...user, maxPerUser: 0 }, "maxPerUser must be an integer >= 1 | it is 0"],
     ["create", { ...user, maxPerUser: "two" }, "maxPerUser must be an integer >= 1 | it is a string"],
+    ["create", { ...user, overflow: "reject" }, NO_MAXIMUM],
     ["create", { ...user, no_resave: "yes" }, "no_resave must be true or false | it is a string"],
     [
       "create",
@@ -176,6 +179,7 @@ describe("sessions() says what is wrong with", () => {
     [{ cookie: "rs" }, "sessions: cookie must be an object or false | it is a string"],
     [{ cookie: { maxAge: "30d" } }, "cookie: maxAge must be seconds, an integer from 1 to 34560000 | it is a string"],
     [{ cookie: { maxAge: 0 } }, "cookie: maxAge must be seconds, an integer from 1 to 34560000 | it is 0"],
+    [{ overflow: "reject" }, NO_MAXIMUM],
     [{ onOutage: "anon" }, 'sessions: onOutage must be "error" or "anonymous"'],
     [{ keys: [SECRET] }, 'sessions has no option "keys". Did you mean "secret"?'],
     [{ resave: false }, 'sessions has no option "resave". It belongs to express-session: leave it out'],
@@ -197,6 +201,7 @@ describe("new RedisStore says what is wrong with", () => {
       { client, ttl: "1d" },
       "RedisStore: ttl must be a number of seconds > 0, or a function of the session | it is a string",
     ],
+    [{ client, overflow: "idle" }, NO_MAXIMUM],
     [{ client, userId: "user.id" }, "RedisStore: userId must be a function | it is a string"],
     [
       { client, timeout: 500 },

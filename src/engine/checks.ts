@@ -73,12 +73,15 @@ export function checkIp(ip: unknown): string {
 
 export const checkDevice = optional((device) => checkText("device", device, 64));
 
-/** Checks the id of an entry of a stream. */
-export function checkEntry(entry: unknown): string {
-  if (typeof entry !== "string" || !/^\d{1,20}(-\d{1,20})?$/.test(entry)) {
-    throw invalidFormat("after", `the entry of an event, or "0"${unlessString(entry)}`);
+/** A position in the streams of an app: for each shard the id of an entry, or 0. */
+const POSITION = /^(?:0|[1-9]\d{0,19}-\d{1,20})(?:,(?:0|[1-9]\d{0,19}-\d{1,20}))*$/;
+
+/** Checks a position in the streams of an app. */
+export function checkPosition(position: unknown): string {
+  if (typeof position !== "string" || !POSITION.test(position)) {
+    throw invalidFormat("after", `the entry of an event, or "0"${unlessString(position)}`);
   }
-  return entry;
+  return position;
 }
 
 /** Begins the hint for a missing text. */
@@ -245,7 +248,7 @@ export function checkLimit(limit: unknown): number {
 /** Checks the limits of sessions. Returns only the ones that are set. */
 export function checkLimits({ ttl, absolute, maxPerUser, overflow }: Limits): Limits {
   return omitUndefined<Limits>({
-    overflow: checkOverflow(overflow),
+    overflow: checkOverflow({ overflow, maxPerUser }),
     ttl: checkTtl(ttl),
     absolute: checkAbsolute(absolute),
     maxPerUser: checkMaxPerUser(maxPerUser),
@@ -283,10 +286,28 @@ export function checkMaxAge(maxAge: unknown): number | null | undefined {
 
 export const checkMaxPerUser = optional((max) => checkInteger("maxPerUser", max, 1));
 
-export const checkOverflow = optional((overflow): "oldest" | "idle" | "reject" => {
+const checkOverflowValue = optional((overflow): "oldest" | "idle" | "reject" => {
   if (overflow === "oldest" || overflow === "idle" || overflow === "reject") return overflow;
   throw invalidValue('overflow must be "oldest", "idle" or "reject"');
 });
+
+/** @throws SessionError `invalidValue` if there is no `maxPerUser`: nothing would be limited */
+export function checkOverflow({
+  overflow,
+  maxPerUser,
+}: {
+  readonly overflow?: unknown;
+  readonly maxPerUser?: unknown;
+}) {
+  const checked = checkOverflowValue(overflow);
+  if (checked !== undefined && (maxPerUser ?? undefined) === undefined) {
+    throw invalidValue(
+      "overflow needs maxPerUser",
+      "overflow says what happens beyond it: pass maxPerUser, or leave out overflow",
+    );
+  }
+  return checked;
+}
 
 /** Checks which package wrote the sessions to import. */
 export function checkFrom(from: unknown): "redis-sessions" {

@@ -44,6 +44,7 @@ import type {
   Killed,
   KillOptions,
   KillsoidOptions,
+  MissedEvent,
   RedisSessionsOptions,
   RotateOptions,
   Session,
@@ -60,7 +61,7 @@ import type {
 } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { Rule } from "../util/rules.js";
-import { warnOfMilliseconds } from "../util/seconds.js";
+import { warnOfMilliseconds, warnOfSeconds } from "../util/seconds.js";
 import { isToken } from "./checks.js";
 import { encodeWithin, pathOf, toEntries } from "./data.js";
 import { checkListener, Events } from "./events.js";
@@ -139,6 +140,7 @@ export class RedisSessions<Data extends object = DefaultData> {
     this.#wiper = new Wiper(this.#connection, this.#registry, ({ name, shards }) => this.#wipedApp(name, shards));
     if (wipe > 0) this.#wiper.start(wipe);
     warnOfMilliseconds(this, "RedisSessions: wipe", wipe, 86_400);
+    warnOfSeconds(this, "RedisSessions: timeout", timeout);
     provideInternals(this, {
       connection: this.#connection,
       shards,
@@ -443,11 +445,13 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   /**
    * Iterates over the events of an app: `for await (const event of rs.events({ app }))`. With `after` it begins with the events in
-   * the stream that come after that entry, and misses none that the stream still has. Ends with `break`, and when `quit` is called.
+   * the stream that come after that position. It yields an event of the kind "missed" where events are missing: after a lost
+   * connection, or, with `after`, if they were trimmed. Ends with `break`, and when `quit` is called.
    * @throws SessionError at once (not through the iterator) for bad input, and without the option `events` of the engine. The
-   * iterator fails with `unavailable` if more than 10,000 events wait for it
+   * iterator fails with `unavailable` if more than 10,000 events wait for it, and with `invalidValue` if the app no longer has the
+   * number of shards that it had at the position `after`
    */
-  readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent, void> => {
+  readonly events = (options: EventsOptions): AsyncGenerator<SessionEvent | MissedEvent, void> => {
     const { app, after } = checkMethodOptions("events", options ?? {});
     const events = this.#listening();
     if (after === undefined) return events.live(app);
@@ -455,13 +459,6 @@ export class RedisSessions<Data extends object = DefaultData> {
       throw invalidValue(
         "events: after needs a stream",
         "set events: { stream: 10_000 } of RedisSessions in every process",
-      );
-    }
-    const shards = this.#registry.shardsOf(app);
-    if (shards > 1) {
-      throw invalidValue(
-        `events: after does not work with shards: ${shards}`,
-        "each shard has a stream of its own, and an entry is a place in one of them",
       );
     }
     return events.after(app, after);
@@ -546,14 +543,20 @@ export class RedisSessions<Data extends object = DefaultData> {
       subscriber: this.#connection.subscriber,
       apps: () => this.#registry.apps(),
       shardsOf: (app) => this.#registry.shardsOf(app),
-      channelsOf: (app, shards) => tagsOf(app, shards).map((tag) => new Keys(this.#namespace, app, 0, tag).channel),
+      checkShards: (app) => this.#registry.of(app).check(),
+      channelsOf: (app, shards) => this.#shardKeys(app, shards).map(({ channel }) => channel),
       wipeExpired: (app, shards) => this.#wipedApp(app, shards).wipeExpired(),
-      readStream: (app, from, limit) => {
-        const { stream } = new Keys(this.#namespace, app);
-        return this.#connection.command((client) => client.xrange(stream, from, "+", "COUNT", limit));
+      streamsOf: (app, shards) => {
+        const streams = this.#shardKeys(app, shards).map(({ stream }) => stream);
+        return (shard, from, limit) =>
+          this.#connection.command((client) => client.xrange(streams[shard] as string, from, "+", "COUNT", limit));
       },
     });
     return this.#events;
+  }
+
+  #shardKeys(app: string, shards: number): Keys[] {
+    return tagsOf(app, shards).map((tag) => new Keys(this.#namespace, app, this.#maxEvents, tag));
   }
 
   #ofUser({ app, id }: Checked<"soid">, part: Part): Promise<StoredSession[]> {

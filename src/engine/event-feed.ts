@@ -120,19 +120,22 @@ export class EventFeed {
     });
     const channels = this.#source.channelsOf(app, shards);
     const waitingFor = new Set(channels);
+    let missed = false;
     const onEstablished = (channel: string) => {
-      const isAgain = waitingFor.size === 0;
       waitingFor.delete(channel);
       if (waitingFor.size > 0) return;
       const heard = this.#heard.get(app);
       if (heard !== undefined) heard.isEstablished = true;
       onFirst();
-      this.#each(app, (sink) => sink.onSubscribed?.({ app, missed: isAgain }));
+      this.#each(app, (sink) => sink.onSubscribed?.({ app, missed }));
+      missed = true;
     };
     const subscriptions = channels.map((channel) =>
       this.#source.subscriber.subscribe(channel, {
         onMessage: (message) => this.#pass(app, message),
         onEstablished: () => onEstablished(channel),
+        // An outage of several shards is told once, when all of them are heard again.
+        onLost: () => void waitingFor.add(channel),
       }),
     );
     const lastSeen = performance.now();

@@ -1,28 +1,31 @@
 import { EventEmitter, on } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { invalidValue, isOutage, SessionError } from "../errors.js";
+import { invalidValue, isOutage, quote, SessionError } from "../errors.js";
 import { toChange } from "../sessions/announcement.js";
-import type { EventMap, SessionEvent } from "../types.js";
+import type { EventMap, MissedEvent, SessionEvent } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
 import { EventFeed, type FeedSource, toEvent } from "./event-feed.js";
+import { EventStream, START, type StreamEntry } from "./event-stream.js";
 
 /** The maximum number of events that wait for a slow iterator. */
 const MAX_WAITING = 10_000;
 
-/** How many entries of a stream are read at once. */
-const PAGE = 100;
-
 /** How often to look at a stream whose events were not heard, in ms. */
 const LOOK_INTERVAL = 1000;
 
-/** An entry of a stream: its id, and its fields and their values, one after the other. */
-export type StreamEntry = [id: string, fields: string[]];
-
 /** What the events of an engine need of it. */
 export interface EventSource extends FeedSource {
-  /** Reads entries of an app's stream, from an id on. */
-  readStream(app: string, from: string, limit: number): Promise<StreamEntry[]>;
+  /**
+   * Returns a promise unless this was done in the last minute: it rejects if the app has another number of shards in Redis than
+   * `shardsOf` says.
+   */
+  checkShards(app: string): Promise<void> | undefined;
+  /** Returns a function that reads entries of the stream of a shard, from an id on. */
+  streamsOf(app: string, shards: number): (shard: number, from: string, limit: number) => Promise<StreamEntry[]>;
 }
+
+/** What an iterator yields. */
+type IteratedEvent = SessionEvent | MissedEvent;
 
 /** The names of the events that come from Redis. */
 export const EVENT_NAMES = ["created", "changed", "rotated", "ended", "subscribed"] as const;
@@ -69,34 +72,40 @@ export class Events {
   }
 
   /** Iterates over the events of an app from now on. */
-  live(app: string): AsyncGenerator<SessionEvent, void> {
+  live(app: string): AsyncGenerator<IteratedEvent, void> {
     const queue = new EventEmitter();
     return endingAtOnce(this.#live(app, queue), () => queue.emit("end"));
   }
 
-  /** Iterates over the events in the stream of an app that come after an entry, and then over those from now on. */
-  after(app: string, after: string): AsyncGenerator<SessionEvent, void> {
+  /** Iterates over the events in the stream of an app that come after a position, and then over those from now on. */
+  after(app: string, after: string): AsyncGenerator<IteratedEvent, void> {
     const ending = new AbortController();
     return endingAtOnce(this.#after(app, after, ending), () => ending.abort());
   }
 
   /** @param queue emits "end" to end the iterator */
-  async *#live(app: string, queue: EventEmitter): AsyncGenerator<SessionEvent, void> {
+  async *#live(app: string, queue: EventEmitter): AsyncGenerator<IteratedEvent, void> {
     let waiting = 0;
     const end = () => queue.emit("end");
     const events = on(queue, "event", { close: ["end"] });
+    const pass = (event: IteratedEvent) => {
+      if (++waiting <= MAX_WAITING) queue.emit("event", event);
+      else {
+        stop();
+        queue.emit("error", tooSlow());
+      }
+    };
     const stop = this.feed.listen(app, {
-      onEvent: (event) => {
-        if (++waiting <= MAX_WAITING) queue.emit("event", event);
-        else {
-          stop();
-          queue.emit("error", tooSlow());
-        }
+      onEvent: pass,
+      onSubscribed: ({ missed }) => {
+        if (missed) pass({ kind: "missed", app });
       },
     });
     this.#closing.on("close", end);
     try {
       if (this.#isClosed) return;
+      // With the wrong number of shards, it would hear other channels.
+      await this.#source.checkShards(app)?.catch(throwUnlessOutage);
       for await (const [event] of events) {
         waiting--;
         yield event;
@@ -107,7 +116,7 @@ export class Events {
     }
   }
 
-  async *#after(app: string, after: string, ending: AbortController): AsyncGenerator<SessionEvent, void> {
+  async *#after(app: string, after: string, ending: AbortController): AsyncGenerator<IteratedEvent, void> {
     // The announcements only tell when to read, so that none is missed if the subscription is lost.
     let wake = new AbortController();
     const stop = this.feed.listen(app, { onEvent: () => wake.abort() });
@@ -115,19 +124,25 @@ export class Events {
     const end = () => ending.abort();
     this.#closing.on("close", end);
     try {
-      for (let last = after; !this.#isClosed && !ending.signal.aborted; ) {
+      let stream: EventStream | undefined;
+      while (!this.#isClosed && !ending.signal.aborted) {
         wake = new AbortController();
-        // The next look finds what an outage has delayed.
-        const page = await this.#source.readStream(app, next(last), PAGE).catch((error) => {
-          if (isOutage(error)) return [];
-          throw error;
-        });
-        for (const [entry, fields] of page) {
-          last = entry;
-          const event = eventOf(app, entry, fields);
-          if (event !== undefined) yield event;
+        // With the wrong number of shards, it would look in the wrong streams. An outage delays the events only.
+        await this.#source.checkShards(app)?.catch(throwUnlessOutage);
+        const shards = this.#source.shardsOf(app);
+        if (stream?.shards !== shards) {
+          const positions = positionsIn(stream?.position ?? after, app, shards);
+          stream = new EventStream(positions, this.#source.streamsOf(app, shards));
         }
-        if (page.length === 0) await sleep(LOOK_INTERVAL, undefined, { signal: wake.signal }).catch(() => {});
+        for (let entry = await stream.next(); entry !== undefined; entry = await stream.next()) {
+          const { position } = stream;
+          if (entry === "missed") yield { kind: "missed", app, entry: position };
+          else yield* eventOf(app, entry, position);
+          if (ending.signal.aborted) return;
+        }
+        await sleep(LOOK_INTERVAL, undefined, { signal: wake.signal }).catch(() => {});
+        // With one read for each shard, at most about a thousand reads a second.
+        if (shards > 1) await sleep(shards, undefined, { signal: ending.signal }).catch(() => {});
       }
     } finally {
       stop();
@@ -183,7 +198,10 @@ export function emitSafely(emitter: EventEmitter, name: string, event: unknown):
 }
 
 /** Lets `return` end an iterator that waits for an event. A generator would take note of it with the next event only. */
-function endingAtOnce(events: AsyncGenerator<SessionEvent, void>, end: () => void): AsyncGenerator<SessionEvent, void> {
+function endingAtOnce(
+  events: AsyncGenerator<IteratedEvent, void>,
+  end: () => void,
+): AsyncGenerator<IteratedEvent, void> {
   const finish = events.return.bind(events);
   events.return = (value) => {
     end();
@@ -198,17 +216,30 @@ function tooSlow(): SessionError {
   });
 }
 
-/** Returns the smallest id of a stream's entry after another one. (Redis 6.0 has no exclusive ranges.) */
-function next(entry: string): string {
-  const [ms, sequence = "0"] = entry.split("-");
-  return `${ms}-${BigInt(sequence) + 1n}`;
+function throwUnlessOutage(error: unknown): void {
+  if (!isOutage(error)) throw error;
 }
 
-function eventOf(app: string, entry: string, fields: readonly string[]): SessionEvent | undefined {
+/**
+ * Splits a position in the streams of an app into those in the streams of its shards.
+ * @throws SessionError `invalidValue` if it is a position in another number of shards
+ */
+function positionsIn(position: string, app: string, shards: number): string[] {
+  if (position === START) return Array(shards).fill(START);
+  const positions = position.split(",");
+  if (positions.length === shards) return positions;
+  throw invalidValue(
+    `events: after is a position in ${positions.length} shards, but the app ${quote(app)} has ${shards}`,
+    'its number of shards was changed: check what depends on missed events, and begin with after: "0"',
+  );
+}
+
+/** Yields the event of an entry; nothing if only a newer version knows its kind. */
+function* eventOf(app: string, [id, fields]: StreamEntry, position: string): Generator<SessionEvent, void> {
   const values = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) values.set(fields[i] as string, fields[i + 1] as string);
   const text = (name: string) => values.get(name) ?? "";
   const change = toChange(text("kind"), text("ref"), text("id"), text("detail"));
   // The first part of an entry's id is the time of Redis, ms.
-  return change && { ...toEvent(app, Number.parseInt(entry, 10), change), entry };
+  if (change !== undefined) yield { ...toEvent(app, Number.parseInt(id, 10), change), entry: position };
 }

@@ -40,7 +40,6 @@ import {
   checkApp,
   checkBoolean,
   checkDevice,
-  checkEntry,
   checkExcept,
   checkForeignNamespace,
   checkFrom,
@@ -54,6 +53,7 @@ import {
   checkNoResave,
   checkOffset,
   checkOverflow,
+  checkPosition,
   checkSince,
   checkToken,
   checkTokenOrRef,
@@ -115,7 +115,7 @@ const span = { dt: checkSince, deltaTime: () => undefined };
 const touch = ({ touch }: Unchecked) => checkBoolean("touch", touch ?? true);
 
 const checkMax = optional((max) => checkInteger("max", max, Number.MIN_SAFE_INTEGER));
-const checkAfter = optional((after) => checkEntry(after));
+const checkAfter = optional((after) => checkPosition(after));
 const checkNested = optional((nested) => checkBoolean("nested", nested));
 const checkCreatedData = optional(checkData);
 const checkReplaces = optional(checkToken);
@@ -143,7 +143,7 @@ const CHECKS = {
     device: ({ device }) => checkDevice(device),
     absolute: ({ absolute }) => checkAbsolute(absolute),
     maxPerUser: ({ maxPerUser }) => checkMaxPerUser(maxPerUser),
-    overflow: ({ overflow }) => checkOverflow(overflow),
+    overflow: checkOverflow,
     replaces: ({ replaces }) => checkReplaces(replaces),
   },
   get: { app, ...which, touch, fresh: ({ fresh }) => checkBoolean("fresh", fresh ?? false) },

@@ -1,5 +1,5 @@
 import type { SessionData } from "express-session";
-import { checkApp, MAX_SECONDS } from "../engine/checks.js";
+import { checkApp, checkOverflow, MAX_SECONDS } from "../engine/checks.js";
 import { type AnyRedisSessions, anEngine } from "../engine/engine.js";
 import { aShardCount, OPTIONS_OF_ENGINE } from "../engine/options.js";
 import { invalidValue } from "../errors.js";
@@ -56,7 +56,7 @@ export interface RedisStoreOptions {
   /**
    * What happens at a sign-in if the user already has `maxPerUser` sessions. "oldest" ends the oldest sessions. "idle" ends
    * the sessions whose last use is the longest ago. "reject" makes the save fail with `tooManySessions`, and nothing is written.
-   * Default "oldest".
+   * Without `maxPerUser` the constructor throws `invalidValue`. Default "oldest".
    */
   overflow?: "oldest" | "idle" | "reject" | undefined;
   /** Whether sessions never expire, unless `absolute` ends them. Their keys get a TTL of 100 years. Default false. */
@@ -183,6 +183,7 @@ export function checkStoreOptions(options: RedisStoreOptions): void {
       `RedisStore: with rs, ${ofEngine} belongs to the engine: rs: new RedisSessions({ ${ofEngine} })`,
     );
   }
+  checkOverflow(options);
   if ((rs === undefined) !== (app === undefined)) throw invalidValue("RedisStore takes rs and app together");
 }
 

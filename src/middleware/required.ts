@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { invalidValue } from "../errors.js";
 import type { Session } from "../types.js";
 import { anInteger, checkOptions, type OptionsOwner, textLike } from "../util/rules.js";
+import { refusePlugin } from "./request.js";
 import { isWritable } from "./transport.js";
 
 /** Declared as a method, so that Fastify's `next`, which takes an Error, can be passed. */
@@ -126,6 +127,7 @@ export function requireSession(
   }
 
   return function sessionRequired(req, res, next) {
+    if (refusePlugin(req, next)) return;
     load(req, res).then((session) => {
       const refusal = refusalOf(session);
       if (refusal === undefined) return next();

@@ -1,15 +1,13 @@
-import { IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkApp, checkLimits, isToken } from "../engine/checks.js";
-import { invalidValue } from "../errors.js";
 import type { DefaultData, Json } from "../types.js";
-import { kindOf } from "../util/kind-of.js";
 import { warnOfMilliseconds } from "../util/seconds.js";
 import { warnOnce } from "../util/warn-once.js";
 import { type Admin, adminOf, type TenantAdmin, tenantAdminOf } from "./admin.js";
 import { SessionCookie } from "./cookie.js";
 import { type FastifyPlugin, fastifyPlugin } from "./fastify.js";
 import { type AppOf, checkSessionsOptions, type SessionsOptions, type Use } from "./options.js";
-import { addressOf, deviceOf, isFastify, isProxyIgnored, readHeader } from "./request.js";
+import { addressOf, assertRequest, deviceOf, isProxyIgnored, readHeader, refusePlugin } from "./request.js";
 import { type Context, RequestSession } from "./request-session.js";
 import { type Middleware, type RequiredOptions, requireSession } from "./required.js";
 import type { Transport } from "./transport.js";
@@ -127,7 +125,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
 
   /** Creates the request's session once, even if the request passes this middleware several times. */
   function attach(req: IncomingMessage, res: ServerResponse): RequestSession<Data> {
-    if (!(req instanceof IncomingMessage)) assertRequest(req);
+    assertRequest(req);
     const session = sessionOf(req) ?? new RequestSession(context, req, res, readToken(req));
     const attached = req as Attached<Data>;
     const before = attached.rs;
@@ -141,6 +139,7 @@ export function sessions<Data extends object = DefaultData, App extends string |
   }
 
   function ioredisSessions(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
+    if (refusePlugin(req, next)) return;
     attach(req, res);
     next();
   }
@@ -162,7 +161,9 @@ export function sessions<Data extends object = DefaultData, App extends string |
       return session;
     },
     required(required: RequiredOptions = {}): Middleware {
-      return requireSession((req, res) => attach(req, res).get(), challenge, required);
+      const middleware = requireSession((req, res) => attach(req, res).get(), challenge, required);
+      warnOfMilliseconds(rs, "required: within", required.within);
+      return middleware;
     },
     optional: ioredisSessions,
     fastify: fastifyPlugin(ioredisSessions),
@@ -182,19 +183,3 @@ type Attached<Data extends object> = IncomingMessage & {
   rs?: RequestSession<Data>;
   [key: symbol]: RequestSession<Data> | undefined;
 };
-
-/** @throws SessionError `invalidValue` for a value that is not a request of Node, nor of a library in its form */
-function assertRequest(req: IncomingMessage): void {
-  if (req?.headers === undefined) {
-    // The application has called the middleware instead of passing it to `app.use`.
-    throw invalidValue(
-      `The middleware takes a request, not ${kindOf(req)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
-    );
-  }
-  if (isFastify(req)) {
-    throw invalidValue(
-      "This is Fastify's request, not Node's. Call app.register(auth.fastify), and guard a route with a preHandler " +
-        "that answers if (await req.rs.get()) is null",
-    );
-  }
-}

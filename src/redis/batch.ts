@@ -5,14 +5,14 @@ import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply, isUnsent } from "./gate.js";
 import { type Call, keysOf, Run } from "./run.js";
-import { isMoving, isNoScript, isRedirection } from "./script.js";
+import { isMoving, isNoScript } from "./script.js";
 
 /** How long to wait before sending a run again while its slot is moving, in ms. */
 export const MOVING_PAUSE = 50;
 
 /**
  * Sends the calls of one iteration of the event loop together: calls of the same operation in one run of its script, and
- * all runs in one pipeline. Under load most of a call's cost is one system call for the command and one in Redis for its
+ * all runs in one write. Under load most of a call's cost is one system call for the command and one in Redis for its
  * reply, so calls wait until the I/O events of the iteration are handled.
  *
  * Calls that are made one after another need not wait. A call is sent at once if no other call is in flight and the last
@@ -25,7 +25,7 @@ export class Batch {
   /** Key prefix of an app → its runs that wait for the end of the iteration, in the order of their calls. */
   readonly #waiting = new Map<string, Run[]>();
   readonly #order = new CallOrder((runs) => this.#sendReleased(runs));
-  /** How many runs or pipelines were sent and are not answered. */
+  /** How many runs were sent and are not answered. */
   #inFlight = 0;
   /** Whether the last flush sent more than one call. */
   #isBusy = false;
@@ -111,51 +111,37 @@ export class Batch {
   }
 
   #sendOrHold(run: Run, withSource = false): void {
-    if (this.#gate.isOpen) this.#sendAlone(run, withSource);
+    if (this.#gate.isOpen) this.#sendNow(run, withSource);
     else this.#hold(run, withSource);
   }
 
   #hold(run: Run, withSource = false): void {
     this.#gate.hold({
       deadline: run.deadline,
-      send: () => this.#sendAlone(run, withSource),
+      send: () => this.#sendNow(run, withSource),
       fail: (error) => this.#finish(run, error, null),
     });
   }
 
   readonly #flush = (): void => {
     const now = performance.now();
-    const byApp = [...this.#waiting.values()]
-      .map((runs) => runs.filter(({ deadline }) => deadline > now))
-      .filter((runs) => runs.length > 0);
+    const runs: Run[] = [];
+    for (const some of this.#waiting.values()) for (const run of some) if (run.deadline > now) runs.push(run);
     this.#waiting.clear();
-    const [first, ...others] = byApp.flat();
+    const [first] = runs;
     if (first === undefined) return;
-    for (const run of [first, ...others]) if (run.mayLeaveUndone) this.#order.block(run, 1);
-    this.#isBusy = others.length > 0 || first.callCount > 1;
-    if (!this.#gate.isOpen) for (const run of [first, ...others]) this.#hold(run);
-    else if (others.length === 0) this.#sendAlone(first);
-    // In a Cluster a pipeline must not span two nodes.
-    else if (this.#client.isCluster) for (const runs of this.#byNode(byApp)) this.#sendTogether(runs);
-    else this.#sendTogether([first, ...others]);
+    for (const run of runs) if (run.mayLeaveUndone) this.#order.block(run, 1);
+    this.#isBusy = runs.length > 1 || first.callCount > 1;
+    if (!this.#gate.isOpen) for (const run of runs) this.#hold(run);
+    else if (runs.length === 1) this.#sendNow(first);
+    else
+      this.#client.inOneWrite(() => {
+        for (const run of runs) this.#sendNow(run);
+      });
   };
 
-  /** Joins the runs of apps and shards that are on the same node. */
-  #byNode(byApp: readonly Run[][]): Run[][] {
-    if (byApp.length === 1) return [...byApp];
-    const groups = new Map<unknown, Run[]>();
-    for (const runs of byApp) {
-      const base = runs[0]?.base ?? "";
-      const node = this.#client.nodeOf(base) ?? base;
-      const group = groups.get(node);
-      if (group === undefined) groups.set(node, [...runs]);
-      else group.push(...runs);
-    }
-    return [...groups.values()];
-  }
-
   /** @param withSource sends the script's source, for a server that does not have the script */
-  #sendAlone(run: Run, withSource = false): void {
+  #sendNow(run: Run, withSource = false): void {
     run.isSent = true;
     this.#inFlight++;
     const call = run.scriptCall(this.#client.isCluster);
@@ -170,29 +156,6 @@ export class Batch {
         this.#finishOrRepeat(run, error, null);
       },
     );
-  }
-
-  #sendTogether(runs: readonly Run[]): void {
-    this.#inFlight++;
-    for (const run of runs) run.isSent = true;
-    this.#client.evalshas(runs.map((run) => run.scriptCall(this.#client.isCluster))).then(
-      (replies) => {
-        this.#inFlight--;
-        for (const [i, run] of runs.entries()) this.#finishOrRedirect(run, ...(replies?.[i] ?? [null, null]));
-      },
-      (error) => {
-        this.#inFlight--;
-        for (const run of runs) this.#finishOrRepeat(run, error, null);
-      },
-    );
-  }
-
-  /**
-   * Sends a run again by itself if a Cluster redirects it: ioredis follows redirections of commands, not of pipelines.
-   */
-  #finishOrRedirect(run: Run, error: unknown, reply: unknown): void {
-    if (isRedirection(error) && this.#client.isCluster) this.#sendAgain(run);
-    else this.#finishOrRepeat(run, error, reply);
   }
 
   /**

@@ -10,9 +10,6 @@ export interface ScriptCall {
   readonly deadline: number;
 }
 
-/** What came of one of several scripts: an error or a reply. */
-export type Outcome = readonly [error: unknown, reply: unknown];
-
 /**
  * The plain commands that the sessions need, with the names and arguments of ioredis. Integers may come as strings; read
  * them with `toNumber()` of reply.ts.
@@ -88,13 +85,8 @@ export interface RedisClient {
   evalsha(call: ScriptCall): Promise<unknown>;
   /** Runs a script by its source. */
   eval(call: ScriptCall): Promise<unknown>;
-  /**
-   * Identifies the node of a Cluster that has the keys with this prefix, which contains their hash tag. Scripts of the same node may be
-   * sent together. Undefined if that is not known.
-   */
-  nodeOf(base: string): unknown;
-  /** Runs scripts by their hashes, in one write. On a Cluster their keys must be on one node. */
-  evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null>;
+  /** Calls `send`. What it sends leaves in one write for each connection, because a write costs more than a command. */
+  inOneWrite(send: () => void): void;
   /** What the client puts before the name of every key. */
   readonly keyPrefix: string;
   /** The servers that together have all keys. */

@@ -3,21 +3,20 @@ import type { Cluster, Redis, RedisOptions } from "ioredis";
 import { invalidValue } from "../errors.js";
 import type { IoredisLike, RedisSessionsOptions } from "../types.js";
 import { warnOnce } from "../util/warn-once.js";
-import type {
-  Commands,
-  KeyServer,
-  Outcome,
-  RedisClient,
-  ScriptCall,
-  SubscriberConnection,
-  SubscriberEvents,
-} from "./client.js";
+import type { Commands, KeyServer, RedisClient, ScriptCall, SubscriberConnection, SubscriberEvents } from "./client.js";
 import { ConnectionErrors } from "./connection-errors.js";
 import { openIoredisSubscriber } from "./ioredis-subscriber.js";
 import { checkKeyPrefix } from "./key-prefix.js";
 import { checkRedisOptions } from "./redis-options.js";
 import { isSocketUrl, parseRedisUrl } from "./redis-url.js";
-import { slotOf } from "./slot.js";
+
+/**
+ * Gives each slot its own list of nodes. ioredis has one list for all slots of a range. When one slot has moved, ioredis writes the new
+ * node into that list, and sends the calls on all other slots of the range to a wrong node, until it has read all slots again.
+ */
+function separateSlots({ slots = [] }: Cluster): void {
+  for (const [slot, nodes] of slots.entries()) if (nodes !== undefined) slots[slot] = [...nodes];
+}
 
 /** A `Redis` or `Cluster` of ioredis or iovalkey. */
 export class IoredisClient implements RedisClient {
@@ -27,6 +26,10 @@ export class IoredisClient implements RedisClient {
   constructor(redis: Redis | Cluster) {
     this.redis = redis;
     this.#errors = new ConnectionErrors(redis);
+    if (this.isCluster) {
+      separateSlots(redis as Cluster);
+      redis.on("refresh", () => separateSlots(redis as Cluster));
+    }
   }
 
   get lastError(): Error | undefined {
@@ -69,16 +72,16 @@ export class IoredisClient implements RedisClient {
     return this.redis.eval(script.source, keys.length, ...keys, ...args);
   }
 
-  nodeOf(base: string): unknown {
-    // ioredis refuses a pipeline whose slots are not in one of these groups. The public type does not have them.
-    const groups = (this.redis as { _groupsBySlot?: readonly unknown[] })._groupsBySlot;
-    return groups?.[slotOf(base.slice(base.indexOf("{") + 1, base.indexOf("}")))];
-  }
-
-  evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[] | null> {
-    const pipeline = this.redis.pipeline();
-    for (const { script, keys, args } of calls) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
-    return pipeline.exec();
+  inOneWrite(send: () => void): void {
+    const servers = this.isCluster ? (this.redis as Cluster).nodes("master") : [this.redis as Redis];
+    // A server that is not connected has no stream, and ioredis queues its commands.
+    const streams = servers.map(({ stream }) => stream);
+    for (const stream of streams) stream?.cork();
+    try {
+      send();
+    } finally {
+      for (const stream of streams) stream?.uncork();
+    }
   }
 
   get keyPrefix(): string {

@@ -2,15 +2,7 @@ import { EventEmitter, setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, SessionError } from "../errors.js";
 import type { NodeRedisLike } from "../types.js";
-import type {
-  Commands,
-  KeyServer,
-  Outcome,
-  RedisClient,
-  ScriptCall,
-  SubscriberConnection,
-  SubscriberEvents,
-} from "./client.js";
+import type { Commands, KeyServer, RedisClient, ScriptCall, SubscriberConnection, SubscriberEvents } from "./client.js";
 import { textOf } from "./connection-errors.js";
 import { isUnsent } from "./gate.js";
 import { checkKeyPrefix } from "./key-prefix.js";
@@ -134,21 +126,9 @@ abstract class NodeRedisClient<Raw extends AnyRaw> implements RedisClient {
     return this.#script("EVAL", script.source, keys, args, deadline);
   }
 
-  /** node-redis finds the node of each command by itself. */
-  nodeOf(): unknown {
-    return undefined;
-  }
-
-  /** node-redis sends all commands of a round of the event loop in one write. */
-  evalshas(calls: readonly ScriptCall[]): Promise<readonly Outcome[]> {
-    return Promise.all(
-      calls.map((call) =>
-        this.evalsha(call).then(
-          (reply): Outcome => [null, reply],
-          (error: unknown): Outcome => [error, null],
-        ),
-      ),
-    );
+  /** node-redis itself sends all commands of a round of the event loop in one write. */
+  inOneWrite(send: () => void): void {
+    send();
   }
 
   commands(deadline: number): Commands {

@@ -59,11 +59,6 @@ export class Run {
     return run;
   }
 
-  /** The prefix of all its keys, with the hash tag. */
-  get base(): string {
-    return this.#calls[0].keys.base;
-  }
-
   /** The run as it is sent. If the app's changes are announced, that is the script's announcing variant, see include/announce.lua. */
   scriptCall(isCluster: boolean): ScriptCall {
     const { announcing } = this.#calls[0].keys;

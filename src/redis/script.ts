@@ -12,11 +12,6 @@ export function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
-/** Whether an error means that a Cluster has not run the command because its slot is on another node or is moving. */
-export function isRedirection(error: unknown): boolean {
-  return error instanceof Error && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
-}
-
 /**
  * Whether an error means that a Cluster has not run the command because its slot is moving to another node. ioredis
  * itself tries again for about 1.6 s and then fails with "Too many Cluster redirections".

@@ -1,4 +1,4 @@
-import { MAX_SECONDS } from "../engine/checks.js";
+import { MAX_COOKIE_AGE, MAX_SECONDS } from "../engine/checks.js";
 import { MAX_LISTED } from "./input.js";
 import { CODES } from "./problem.js";
 import type { QueryName } from "./route.js";
@@ -27,13 +27,23 @@ export const QUERY: Record<QueryName, object> = {
   ttl: inQuery(
     "ttl",
     seconds(),
-    "The idle timeout, in seconds: the session ends if it is not used for so long. Default: 7200 in create, unchanged in touch.",
+    "The idle timeout, in seconds: the session ends if it is not used for so long. Default: 7200 or maxAge in create, unchanged in touch.",
   ),
   device: inQuery("device", { type: "string", minLength: 1, maxLength: 64 }, "A name for the user's device."),
   no_resave: inQuery(
     "no_resave",
     { type: "boolean", default: false },
     "If true, using the session does not prolong it.",
+  ),
+  maxAge: inQuery(
+    "maxAge",
+    {
+      oneOf: [
+        { type: "integer", minimum: 1, maximum: MAX_COOKIE_AGE },
+        { type: "string", const: "null" },
+      ],
+    },
+    "Seconds that the browser keeps the cookie; null until it is closed. Your server reads it from the session when it sets the cookie.",
   ),
   absolute: inQuery("absolute", seconds(), "Seconds after creation at which the session ends even if it is used."),
   maxPerUser: inQuery("maxPerUser", { type: "integer", minimum: 1 }, "The maximum number of sessions of the user."),

@@ -28,6 +28,7 @@ export type QueryName =
   | "ttl"
   | "device"
   | "no_resave"
+  | "maxAge"
   | "absolute"
   | "maxPerUser"
   | "overflow"

@@ -10,7 +10,7 @@ export const routes: readonly Route[] = [
     name: "create",
     summary: "Create a session. The body is its data.",
     writes: true,
-    query: ["ip", "ttl", "device", "no_resave", "absolute", "maxPerUser", "overflow", "actor"],
+    query: ["ip", "ttl", "device", "no_resave", "maxAge", "absolute", "maxPerUser", "overflow", "actor"],
     body: "optional",
     answer: "Created",
     run: (rs, input) =>
@@ -22,6 +22,7 @@ export const routes: readonly Route[] = [
         device: input.text("device"),
         actor: input.text("actor"),
         no_resave: input.boolean("no_resave"),
+        maxAge: input.text("maxAge") === "null" ? null : input.number("maxAge"),
         absolute: input.number("absolute"),
         maxPerUser: input.number("maxPerUser"),
         // The engine refuses any other text.

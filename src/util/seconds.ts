@@ -21,6 +21,17 @@ export function warnOfMilliseconds(about: object, name: string, seconds: number 
   warnOnce(about, CODE, `${name} is ${seconds} seconds, which is ${inWords(seconds)}. ${remedy}`);
 }
 
+/** Emits a warning if a number of milliseconds is probably a number of seconds, because a call to Redis may take longer. */
+export function warnOfSeconds(about: object, name: string, ms: number): void {
+  if (ms >= 50) return;
+  const remedy = `if you mean ${ms} seconds, write ${1000 * ms}`;
+  warnOnce(
+    about,
+    "MILLISECONDS_EXPECTED",
+    `${name} is ${ms} milliseconds, which is less than calls may take: ${remedy}`,
+  );
+}
+
 /**
  * Emits a warning if an idle timeout in seconds and a cookie's maxAge in milliseconds are the same number, so that one of
  * them has the wrong unit. The maxAge may have run for a moment already.

@@ -45,15 +45,46 @@ const [, eventRights = ""] =
   /^redis-cli ACL SETUSER sessions ('&.*?)\n```/ms.exec(readFileSync("docs/production.md", "utf8")) ?? [];
 const eventRules = eventRights.replaceAll("'", "").split(/[\s\\]+/);
 
-test("an engine with events works with the additional rights, and fails without", async () => {
+test.each([
+  ["the channels", "resetchannels", /channel/],
+  ["the command of an announcement", "-publish", /can't run this command|no permissions to run/],
+  ["the command of a stream", "-xadd", /can't run this command|no permissions to run/],
+])(
+  "without the right for %s, the error of a change says that it was made, and names the rights",
+  async (_what, rule, reason) => {
+    await t.db.acl("SETUSER", "sessions", ...eventRules, rule);
+    const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0, events: { stream: 10 } });
+    const refused = {
+      name: "redisError",
+      message: expect.stringMatching(/^The change was made, but Redis refused to announce it: (?!.*rs:\{)/),
+      hint: expect.stringMatching(/&rs:\*, \+publish .*docs\/production\.md#rights-acl/),
+      cause: expect.objectContaining({ message: expect.stringMatching(reason) }),
+    };
+    const alice = { app: "webapp", id: "alice", ip: "::1" };
+    await expect(rs.create(alice)).rejects.toMatchObject(refused);
+    // Calls that share a run share its error.
+    const together = await Promise.allSettled([rs.create(alice), rs.create(alice)]);
+    expect(together).toMatchObject(Array(2).fill({ status: "rejected", reason: refused }));
+    expect((await rs.soid({ app: "webapp", id: "alice" })).sessions).toHaveLength(3);
+    await rs.quit();
+  },
+);
+
+test("without the right to append to a stream, a change is announced all the same", async () => {
+  await t.db.acl("SETUSER", "sessions", ...eventRules, "-xadd");
+  const subscriber = t.redis.client();
+  const heard: string[] = [];
+  subscriber.on("message", (_channel, message) => heard.push(message));
+  await subscriber.subscribe("rs:{webapp}:changes");
   const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0, events: { stream: 10 } });
-  await expect(rs.create({ app: "webapp", id: "alice", ip: "::1" })).rejects.toMatchObject({
-    name: "redisError",
-    hint: expect.stringContaining("docs/production.md#rights-acl"),
-  });
+  await expect(rs.create({ app: "webapp", id: "alice", ip: "::1" })).rejects.toMatchObject({ name: "redisError" });
+  await expect.poll(() => heard).toEqual([expect.stringContaining("created")]);
+  await rs.quit();
+});
+
+test("an engine with events works with the additional rights", async () => {
+  const rs = new RedisSessions({ client: t.redis.client(user), wipe: 0, events: { stream: 10 } });
   await t.db.acl("SETUSER", "sessions", ...eventRules);
-  // The script has written before it was refused.
-  await rs.killall({ app: "webapp" });
   await everyMethod(rs);
   const { connection } = internalsOf(rs);
   const subscription = connection.subscriber.subscribe("rs:{webapp}:changes", { onMessage: () => {} });

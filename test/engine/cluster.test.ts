@@ -64,7 +64,7 @@ describe.each(Object.keys(CLUSTERS))("on a Cluster of %s", (name) => {
       await listening.killsoid({ app, id: "alice" });
       expected.push(`${app} created ${ref}`, `${app} rotated ${ref}`, `${app} ended ${rotated?.ref}`);
       for await (const event of listening.events({ app, after: "0" })) {
-        if (event.ref === rotated?.ref) break;
+        if (event.kind === "ended" && event.ref === rotated?.ref) break;
       }
     }
     await expect.poll(() => heard.toSorted(), { timeout: 10_000 }).toEqual(expected.toSorted());

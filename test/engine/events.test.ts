@@ -201,7 +201,7 @@ test("after quit, on and events are refused, and off does nothing", async () => 
 
 describe("events", () => {
   test("iterates over the events of one app, and ends with quit", async () => {
-    const seen: SessionEvent[] = [];
+    const seen: unknown[] = [];
     const done = (async () => {
       for await (const event of rs.events({ app })) seen.push(event);
     })();
@@ -269,12 +269,12 @@ describe("events", () => {
     const refs = created.map(({ ref }) => ref);
     const seen: SessionEvent[] = [];
     for await (const event of streaming.events({ app, after: "0" })) {
-      seen.push(event);
+      seen.push(event as SessionEvent);
       if (seen.length === 120) break;
     }
     const resumed = (async () => {
       for await (const event of streaming.events({ app, after: `${seen.at(-1)?.entry}` })) {
-        seen.push(event);
+        seen.push(event as SessionEvent);
         if (seen.length === 251) break;
       }
     })();

@@ -11,7 +11,7 @@ const DAY = 86_400;
 
 const warnings: Error[] = [];
 const note = (warning: Error & { code?: string }) => {
-  if (warning.code === "SECONDS_EXPECTED") warnings.push(warning);
+  if (/^(MILLI)?SECONDS_EXPECTED$/.test(`${warning.code}`)) warnings.push(warning);
 };
 
 beforeAll(() => void process.on("warning", note));
@@ -71,6 +71,17 @@ const mistakes: Record<string, { of: () => unknown; says: string; remedy: string
     says: "RedisSessions: wipe is 600000 seconds, which is 6.9 days",
     remedy: "write 600",
   },
+  "within of auth.required": {
+    of: () => sessions({ rs: t.rs, app, secret: "s".repeat(32) }).required({ within: 900_000 }),
+    says: "required: within is 900000 seconds, which is 10.4 days",
+    remedy: "write 900",
+  },
+  "grace of the store's rotate": {
+    // The request has no session, but the option was checked.
+    of: () => new RedisStore({ client: t.db }).rotate({} as never, { grace: 30_000 }).catch(() => {}),
+    says: "RedisStore: grace is 30000 seconds, which is 8.3 hours",
+    remedy: "write 30",
+  },
   "ttl of the middleware": {
     of: middleware({ ttl: 7_200_000 }),
     says: "sessions: ttl is 7200000 seconds, which is 83.3 days",
@@ -108,6 +119,14 @@ test.each(Object.keys(mistakes))("warns of milliseconds in the place of seconds:
   const messages = await warningsOf(of);
   expect(messages).toEqual([expect.stringContaining(says)]);
   expect(messages[0]).toContain(remedy);
+});
+
+test("warns of seconds in the place of milliseconds: timeout of the engine", async () => {
+  const make = (timeout: number) => new RedisSessions({ client: t.db, wipe: 0, timeout }).quit();
+  expect(await warningsOf(() => make(2))).toEqual([
+    "RedisSessions: timeout is 2 milliseconds, which is less than calls may take: if you mean 2 seconds, write 2000",
+  ]);
+  expect(await warningsOf(() => make(50))).toEqual([]);
 });
 
 test("warns once for each engine and each store, however many calls there are", async () => {

@@ -1,4 +1,5 @@
 import express from "express";
+import Fastify from "fastify";
 import { Redis } from "ioredis";
 import { afterAll, describe, expect, test } from "vitest";
 import { SessionError } from "../../src/index.js";
@@ -91,6 +92,20 @@ test.each([
   expect(() => auth(given)).toThrow(refusal);
   expect(() => (t.auth().optional as unknown as Untyped)(given)).toThrow(refusal);
 });
+
+test.each(["the middleware", "auth.optional", "auth.required()"] as const)(
+  "Fastify's ready rejects with the right call when app.register is passed %s",
+  async (name) => {
+    const auth = t.auth();
+    const plugins = { "the middleware": auth, "auth.optional": auth.optional, "auth.required()": auth.required() };
+    const app = Fastify();
+    app.register(plugins[name] as never);
+    await expect(app.ready()).rejects.toMatchObject({
+      name: "invalidValue",
+      message: expect.stringContaining("not a Fastify app: app.use(auth); in Fastify, app.register(auth.fastify)"),
+    });
+  },
+);
 
 describe("auth.admin", () => {
   test("takes a user's id in the place of the options", async () => {

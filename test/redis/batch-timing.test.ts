@@ -41,7 +41,7 @@ async function answer(position: number, reply: unknown): Promise<void> {
   if (sent === undefined) throw new Error(`Command ${position} was not sent`);
   if (reply instanceof Error) sent.reject(reply);
   else sent.resolve(reply);
-  // A pipeline passes its replies on over several promises.
+  // A reply passes over several promises.
   for (let i = 0; i < 10; i++) await Promise.resolve();
 }
 
@@ -61,17 +61,17 @@ describe("add", () => {
     expect(client.values).toEqual([[0]]);
     await flush();
     expect(client.values).toEqual([[0], [1, 2]]);
-    expect(client.pipelines).toEqual([]);
+    expect(client.writes).toEqual([]);
   });
 
-  test("sends different operations in one pipeline", async () => {
+  test("sends different operations in one write", async () => {
     add(get, 0, "a");
     add(get, 1, "b");
     add(set, 2, "c");
     add(get, 3, "d", other);
     await flush();
     expect(client.values).toEqual([[0], [1], [2], [3]]);
-    expect(client.pipelines).toEqual([3]);
+    expect(client.writes).toEqual([3]);
   });
 
   test("sends calls of two operations in two runs, though they are made in turns", async () => {
@@ -93,16 +93,6 @@ describe("add", () => {
     add(kill, 4, "d");
     await flush();
     expect(client.values).toEqual([[0], [1], [2], [3], [4]]);
-  });
-
-  test("sends one pipeline for each app to a Cluster", async () => {
-    client.isCluster = true;
-    add(get, 0, "a");
-    add(get, 1, "b");
-    add(set, 2, "c");
-    add(get, 3, "d", other);
-    await flush();
-    expect(client.pipelines).toEqual([2, 1]);
   });
 
   test("lets calls wait after several were sent together, until one is sent alone", async () => {
@@ -141,20 +131,17 @@ describe("add", () => {
   });
 
   test.each([
-    ["answered", () => Promise.resolve([])],
-    ["failed", () => Promise.reject(new Error("Connection is closed."))],
-  ])("sends calls at once again after a pipeline has %s and one call was sent alone", async (_, exec) => {
-    add(get, 0, "a");
-    add(get, 1, "b");
-    add(set, 2, "c");
-    client.pipeline = () => ({ evalsha: () => {}, exec });
+    ["answered", ""],
+    ["failed", new Error("Connection is closed.")],
+  ])("sends calls at once again after two runs have %s and one call was sent alone", async (_, reply) => {
+    for (const [n, operation] of [get, get, set].entries()) add(operation, n, `s${n}`);
     await flush();
-    await answer(0, "");
+    for (const position of [0, 1, 2]) await answer(position, reply);
     add(get, 3, "d");
     await flush();
-    await answer(1, "");
+    await answer(3, "");
     add(get, 4, "e");
-    expect(client.values).toEqual([[0], [3], [4]]);
+    expect(client.values).toEqual([[0], [1], [2], [3], [4]]);
   });
 
   test("does not let a call overtake a waiting one after the call in flight was answered", async () => {
@@ -195,7 +182,7 @@ describe("calls on one session", () => {
     const undone = add(get, 2, "b");
     const held = add(set, 3, "b");
     await flush();
-    // The call on b is neither sent with the run nor in its pipeline.
+    // The call on b is sent neither in the run nor in a run after it.
     expect(client.values).toEqual([[0], [1, 2]]);
     await answer(1, ["one", UNDONE]);
     expect(client.values).toEqual([[0], [1, 2], [2]]);
@@ -407,16 +394,14 @@ describe("an error of Redis", () => {
     expect(deadlines.count).toBe(0);
   });
 
-  test("fails all calls of a pipeline that could not be sent", async () => {
+  test("ends calls that were sent in one write by themselves", async () => {
     add(get, 0, "a");
     const calls = [add(get, 1, "b"), add(set, 2, "c")];
-    client.pipeline = () => ({
-      evalsha: () => {},
-      exec: () => Promise.reject(new Error("Connection is closed.")),
-    });
     await flush();
-    await flush();
-    expect(calls.map(({ ends }) => ends)).toEqual([["unavailable"], ["unavailable"]]);
+    await answer(2, new Error("Connection is closed."));
+    expect(calls.map(({ ends }) => ends)).toEqual([[], ["unavailable"]]);
+    await answer(1, "one");
+    expect(calls.map(({ ends }) => ends)).toEqual([["one"], ["unavailable"]]);
   });
 
   test.each(["TRYAGAIN moving", "CLUSTERDOWN moving"])(
@@ -444,18 +429,6 @@ describe("an error of Redis", () => {
     const call = add(get, 0);
     await answer(0, replyError("TRYAGAIN moving"));
     expect(call.ends).toEqual(["unavailable"]);
-  });
-
-  test("MOVED makes a run of a pipeline be sent again at once to a Cluster", async () => {
-    client.isCluster = true;
-    add(get, 0, "a");
-    const calls = [add(get, 1, "b"), add(set, 2, "c")];
-    await flush();
-    client.sent[2]?.resolve("two");
-    await answer(1, replyError("MOVED 1 127.0.0.1:1"));
-    expect(client.values).toEqual([[0], [1], [2], [1]]);
-    await answer(3, "one");
-    expect(calls.map(({ ends }) => ends)).toEqual([["one"], ["two"]]);
   });
 });
 
@@ -501,7 +474,7 @@ describe("while the gate is closed", () => {
     expect(deadlines.count).toBe(0);
   });
 
-  test("closes the gate when a call of a pipeline times out", async () => {
+  test("closes the gate when one of several calls times out", async () => {
     setUp(30);
     add(get, 0, "a");
     const call = add(get, 1, "b");

@@ -47,7 +47,7 @@ class Server {
     const count = args[0] === "sha of kill" ? calls.length : Math.min(calls.length, atMost);
     this.served.push(...calls.slice(0, count));
     resolve(calls.length === 1 ? "" : calls.map((_call, i) => (i < count ? "" : UNDONE)));
-    // A pipeline passes its replies on over several promises.
+    // A reply passes over several promises.
     for (let i = 0; i < 10; i++) await Promise.resolve();
   }
 }

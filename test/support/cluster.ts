@@ -11,8 +11,11 @@ export interface TestCluster {
   /**
    * Moves a slot with its keys to the next node.
    * @param halfway is called when some of the keys have moved, and awaited
+   * @param to the index of another node to which it moves
    */
-  move(slot: number, halfway?: () => Promise<unknown>): Promise<void>;
+  move(slot: number, halfway?: () => Promise<unknown>, to?: number): Promise<void>;
+  /** Adds a node to `nodes`, without slots. All nodes know it. */
+  add(): Promise<TestRedis>;
   stop(): Promise<void>;
 }
 
@@ -30,24 +33,15 @@ export async function startCluster(args: string[] = []): Promise<TestCluster> {
     await admin.call("CLUSTER", "SET-CONFIG-EPOCH", i + 1);
     await admin.call("CLUSTER", "MEET", "127.0.0.1", seed.port);
   }
-  for (const node of nodes) {
-    const admin = node.client();
-    while (!String(await admin.call("CLUSTER", "INFO")).includes("cluster_state:ok\r\n")) await sleep(50);
-    while (
-      String(await admin.call("CLUSTER", "NODES"))
-        .trim()
-        .split("\n").length < 3
-    )
-      await sleep(50);
-  }
   const admins = nodes.map((node) => node.client());
+  await agree();
   const ids = await Promise.all(admins.map(async (admin) => String(await admin.call("CLUSTER", "MYID"))));
   /** Moved slot → the index of its node. */
   const moved = new Map<number, number>();
 
-  async function move(slot: number, halfway?: () => Promise<unknown>): Promise<void> {
+  async function move(slot: number, halfway?: () => Promise<unknown>, toNode?: number): Promise<void> {
     const from = moved.get(slot) ?? slots.findIndex((first) => slot < first) - 1;
-    const to = (from + 1) % nodes.length;
+    const to = toNode ?? (from + 1) % nodes.length;
     const [source, target] = [admins[from], admins[to]] as [Redis, Redis];
     await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", `${ids[from]}`);
     await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", `${ids[to]}`);
@@ -64,6 +58,25 @@ export async function startCluster(args: string[] = []): Promise<TestCluster> {
     while (new Set(await Promise.all(admins.map(epoch))).size > 1) await sleep(5);
   }
 
+  async function add(): Promise<TestRedis> {
+    const node = await startRedis(config(nodes.length));
+    const admin = node.client();
+    await admin.call("CLUSTER", "MEET", "127.0.0.1", seed.port);
+    nodes.push(node);
+    admins.push(admin);
+    ids.push(String(await admin.call("CLUSTER", "MYID")));
+    await agree();
+    return node;
+  }
+
+  /** Waits until each node knows all others, and all slots. */
+  async function agree(): Promise<void> {
+    for (const admin of admins) {
+      while ((await known(admin)) < nodes.length) await sleep(50);
+      while (!String(await admin.call("CLUSTER", "INFO")).includes("cluster_state:ok\r\n")) await sleep(50);
+    }
+  }
+
   async function epoch(admin: Redis): Promise<string | undefined> {
     return /cluster_current_epoch:\d+/.exec(String(await admin.call("CLUSTER", "INFO")))?.[0];
   }
@@ -75,9 +88,18 @@ export async function startCluster(args: string[] = []): Promise<TestCluster> {
     client,
     slotOf: async (key) => Number(await admins[0]?.call("CLUSTER", "KEYSLOT", key)),
     move,
+    add,
     async stop() {
       client.disconnect();
       await Promise.all(nodes.map((node) => node.stop()));
     },
   };
+}
+
+/** How many nodes a node knows, with itself. A new node that has not answered yet is not counted. */
+async function known(admin: Redis): Promise<number> {
+  const lines = String(await admin.call("CLUSTER", "NODES"))
+    .trim()
+    .split("\n");
+  return lines.filter((line) => !line.includes("handshake")).length;
 }

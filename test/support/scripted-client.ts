@@ -18,11 +18,12 @@ export class ScriptedClient extends EventEmitter {
   status = "ready";
   isCluster = false;
   options = {};
-  stream = { writable: true };
+  stream = { writable: true, cork: () => this.#cork(), uncork: () => this.#uncork() };
   /** All sent commands in order. */
   readonly sent: Sent[] = [];
-  /** The number of commands in each pipeline. */
-  readonly pipelines: number[] = [];
+  /** The number of commands in each write of a corked stream. */
+  readonly writes: number[] = [];
+  #corkedAt = 0;
 
   evalsha(...args: unknown[]): Promise<unknown> {
     return this.#send("evalsha", args);
@@ -36,22 +37,8 @@ export class ScriptedClient extends EventEmitter {
     return this.#send("ping", []);
   }
 
-  pipeline() {
-    const replies: Promise<[unknown, unknown]>[] = [];
-    return {
-      evalsha: (...args: unknown[]) => {
-        replies.push(
-          this.#send("evalsha", args).then(
-            (reply) => [null, reply],
-            (error) => [error, undefined],
-          ),
-        );
-      },
-      exec: () => {
-        this.pipelines.push(replies.length);
-        return Promise.all(replies);
-      },
-    };
+  nodes() {
+    return [this];
   }
 
   /** The same client, as the source sees it. */
@@ -60,6 +47,14 @@ export class ScriptedClient extends EventEmitter {
   /** The values of the calls in each sent script, which are its last arguments. */
   get values(): unknown[][] {
     return this.sent.filter(({ name }) => name !== "ping").map(({ args }) => args.slice(2 + Number(args[1]) + 1)); // after the sha, the number of keys, the keys, and `common`
+  }
+
+  #cork(): void {
+    this.#corkedAt = this.sent.length;
+  }
+
+  #uncork(): void {
+    this.writes.push(this.sent.length - this.#corkedAt);
   }
 
   #send(name: string, args: readonly unknown[]): Promise<unknown> {

@@ -34,23 +34,28 @@ local function id_in(text)
   return string.match(text, '^%d+\n%d+\n%d+\n[^\n]*\n%d+\n([^\n]*)')
 end
 
--- Must be called before a run returns that may have changed sessions.
+-- Must be called before a run returns that may have changed sessions. Fails with an error that begins with UNANNOUNCED if Redis
+-- refuses a command, for example because the Redis user has no right for the channel. The changes were made by then.
 local function publish()
   if #announced == 0 then return end
+  local refusal
   if max_events > 0 then
     for i = 1, #announced, 4 do
-      redis.call('XADD', stream, 'MAXLEN', '~', max_events, '*',
+      local added = redis.pcall('XADD', stream, 'MAXLEN', '~', max_events, '*',
         'kind', announced[i], 'ref', announced[i + 1], 'id', announced[i + 2], 'detail', announced[i + 3])
+      if type(added) == 'table' then refusal = added.err end
     end
     redis.call('PEXPIRE', stream, STREAM_TTL)
   end
   local channel = string.match(stream, '^.*:') .. 'changes'
   local message = string.format('%.0f', clock()) .. '\n' .. table.concat(announced, '\n')
+  local sent
   if publish_command == 'SPUBLISH' then
-    local sent = redis.pcall('SPUBLISH', channel, message)
-    if type(sent) ~= 'table' then return end
+    sent = redis.pcall('SPUBLISH', channel, message)
     -- A Cluster of Redis 6 does not have the command.
-    if not string.find(sent.err, 'nknown', 1, true) then error(sent.err) end
+    if type(sent) == 'table' and string.find(sent.err, 'nknown', 1, true) then sent = nil end
   end
-  redis.call('PUBLISH', channel, message)
+  sent = sent or redis.pcall('PUBLISH', channel, message)
+  if type(sent) == 'table' then refusal = sent.err end
+  if refusal then error('UNANNOUNCED ' .. refusal, 0) end
 end

@@ -22,6 +22,8 @@ export function describeErrors(): void {
     ["PUT", `${CREATE}?ip=::1&ttl=`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&ttl=1e9`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&ttl=-20`, "ttl must be a positive integer >= 10", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&maxAge=0`, "maxAge must be seconds, an integer from 1 to", "ERR_INVALID_VALUE"],
+    ["PUT", `${CREATE}?ip=::1&overflow=reject`, "overflow needs maxPerUser", "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&absolute=2.5`, "absolute must be a positive integer >=", "ERR_INVALID_VALUE"],
     ["PUT", `${CREATE}?ip=::1&device=${"d".repeat(65)}`, "Invalid device format", "ERR_INVALID_FORMAT"],
     ["PUT", `${CREATE}?ip=::1&no_resave=1`, "no_resave must be true or false", "ERR_INVALID_VALUE"],

@@ -39,6 +39,15 @@ export function describeRoutes(): void {
       expect(left).toBeLessThanOrEqual(60_000);
     });
 
+    test.each([
+      ["600", 600],
+      ["null", null],
+    ])("PUT create stores maxAge=%s", async (text, maxAge) => {
+      const api = await open();
+      const { token } = await api.create(`/webapp/create/alice?ip=::1&maxAge=${text}`);
+      expect((await api.get(`/webapp/get/${token}`)).body).toMatchObject({ maxAge, ttl: 7200 });
+    });
+
     test("PUT create applies maxPerUser: ends the oldest sessions or refuses the new one", async () => {
       const api = await open();
       const first = await api.create("/webapp/create/alice?ip=::1");
