@@ -9,8 +9,7 @@
 --               text or tombstone; unused if it is staged
 --               TTL, ms; -1 for none
 --               its score in `active`, in `expiry`, and its user's in `users`; empty if there is none
--- Reply  for each session 1 if it was written
---        0 if it was not, because something is stored under the ref, or was moved here lately; nothing is written
+-- Reply  the number of those that were written. The others were not, because something is stored under the ref, or was moved here lately
 
 --@include index-keys
 --@include parse
@@ -19,15 +18,13 @@
 
 local mark_ttl = ARGV[1]
 
-local replies = {}
+local written = 0
 for from = 6, #KEYS, 3 do
   local session, mark, staged = KEYS[from], KEYS[1 + from], KEYS[2 + from]
-  local i = #replies + 1
-  local at = 6 * i - 4
+  local at = 2 * from - 10
   local ref, text, ttl_ms = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local is_staged = staged ~= session
   if redis.call('EXISTS', session, mark) > 0 then
-    replies[i] = 0
     if is_staged then redis.call('DEL', staged) end
   else
     -- When Redis is out of memory it refuses SET unless the script has written before, see get.lua.
@@ -48,8 +45,8 @@ for from = 6, #KEYS, 3 do
       add_to_index(id, ref, last_active ~= '' and last_active or la, wipe_at ~= '' and wipe_at or '0')
       if id ~= ANONYMOUS and user_active ~= '' then touch_user(id, user_active) end
     end
-    replies[i] = 1
+    written = written + 1
   end
 end
 flush_owners()
-return #replies > 1 and replies or replies[1]
+return written

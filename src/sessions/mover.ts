@@ -88,13 +88,7 @@ export class Mover {
 
   /** Moves what is stored under refs: sessions, tombstones, redirects. Returns the refs that were found. */
   async refs(refs: readonly string[], visited: ReadonlySet<string> = new Set()): Promise<Set<string>> {
-    const groups = new Map<number, string[]>();
-    for (const ref of refs) {
-      const shard = shardOf(ref, this.#from.count);
-      const group = groups.get(shard);
-      if (group === undefined) groups.set(shard, [ref]);
-      else group.push(ref);
-    }
+    const groups = grouped(refs, (ref) => shardOf(ref, this.#from.count));
     const moved = new Set<string>();
     const move = async (shard: number, group: readonly string[]) => {
       for (const chunk of chunks(group, CHUNK)) {
@@ -195,26 +189,31 @@ export class Mover {
     const unseen = targets.filter((ref) => ref !== "" && !seen.has(ref));
     if (unseen.length > 0) await this.refs(unseen, seen);
     this.#connection.assertInTime(deadline);
-    await Promise.all(found.map((one) => this.#moveIn(from, one, deadline)));
+    const groups = grouped(found, ({ ref }) => shardOf(ref, this.#to.count));
+    await Promise.all([...groups].map(([shard, group]) => this.#moveIn(from, this.#to.at(shard), group, deadline)));
     this.#connection.assertInTime(deadline);
     await this.#connection.run(operations.moveOut, from.keys, { entries: found.map(entryOf) });
   }
 
-  async #moveIn(from: AppSessions, { ref, text, ttl, scores }: Found, deadline: number): Promise<void> {
-    const { keys } = this.#to.of(ref);
-    let [inline, staged]: [string, string | undefined] = [text, undefined];
-    if (isLarge(text)) {
+  /** Writes what was found in one of the new shards. */
+  async #moveIn(from: AppSessions, to: AppSessions, found: readonly Found[], deadline: number): Promise<void> {
+    const sessions: operations.MovedIn[] = [];
+    for (const { ref, text, ttl: left, scores } of found) {
+      const ttl = left === 0 ? 1 : left;
+      if (!isLarge(text)) {
+        sessions.push({ ref, text, ttl, scores, staged: undefined });
+        continue;
+      }
       const whole = await new LargeSessions(this.#connection, from.keys).readText(ref, deadline);
       // It has expired.
-      if (whole === null) return;
-      inline = "";
-      staged = await new LargeSessions(this.#connection, keys).stage(whole, deadline);
-      this.#connection.assertInTime(deadline);
+      if (whole === null) continue;
+      const staged = await new LargeSessions(this.#connection, to.keys).stage(whole, deadline);
+      sessions.push({ ref, text: "", ttl, scores, staged });
     }
+    this.#connection.assertInTime(deadline);
     const timeout = this.#connection.deadline() - performance.now();
     const markTtl = Math.round(MARK_TTL + STEPS * timeout);
-    const input = { ref, text: inline, ttl: ttl === 0 ? 1 : ttl, scores, staged, markTtl };
-    await this.#connection.run(operations.moveIn, keys, input);
+    if (sessions.length > 0) await this.#connection.run(operations.moveIn, to.keys, { sessions, markTtl });
   }
 }
 
@@ -222,4 +221,15 @@ export class Mover {
 function entryOf({ ref, text }: Found): Entry {
   const stored = parseTombstone(text) === undefined ? StoredSession.parse(text, ref) : undefined;
   return { ref, id: stored === undefined ? "" : stored.id || ANONYMOUS };
+}
+
+function grouped<Item>(items: readonly Item[], shardOfItem: (item: Item) => number): Map<number, Item[]> {
+  const groups = new Map<number, Item[]>();
+  for (const item of items) {
+    const shard = shardOfItem(item);
+    const group = groups.get(shard);
+    if (group === undefined) groups.set(shard, [item]);
+    else group.push(item);
+  }
+  return groups;
 }

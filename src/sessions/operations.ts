@@ -246,6 +246,10 @@ function one({ ref }: ByRef): readonly string[] {
   return [ref];
 }
 
+function indexAndSession(keys: Keys, ref: string): string[] {
+  return [...keys.index, keys.session(ref)];
+}
+
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
   return [...keys.index, ...refs.map((ref) => keys.session(ref))];
 }
@@ -273,7 +277,7 @@ function pageOf([cursor = "", ...members]: string[]): Page {
 export const create = {
   script: scripts.create,
   common: 2,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, text }) => [
     absolute * 1000,
     maxPerUser,
@@ -290,7 +294,7 @@ export const get = {
   script: scripts.get,
   common: 1,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touchInterval, origin, tellsLeft }) => [
     tellsLeft ? `+${touchInterval ?? ""}` : (touchInterval ?? ""),
     origin === undefined ? ref : `${ref}\n${origin}`,
@@ -303,7 +307,7 @@ export const get = {
 export const confirm = {
   script: scripts.confirm,
   changes: one,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now }) => [ref, now],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("be confirmed");
@@ -316,7 +320,7 @@ export const set = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, touch ? now : "", changes],
   reply: (reply: string | number | null, input) =>
     tooMuchOf(reply, input) ??
@@ -328,7 +332,7 @@ export const increment = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch, key, by, max, maxBytes, maxKeys }) => [
     maxBytes,
     maxKeys,
@@ -352,7 +356,7 @@ export const touch = {
   changes: one,
   common: 0,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, ttl }) => [ref, now, ttl ?? ""],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("get another ttl");
@@ -411,7 +415,7 @@ export const update = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys, maxPerUser }) => [
     maxBytes,
     maxKeys,
@@ -432,7 +436,7 @@ export const kill = {
   script: scripts.kill,
   changes: one,
   common: 1,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, tombstoneTtl }) => [tombstoneTtl, ref],
   reply: (reply: number | string) => parseTombstone(reply) ?? toNumber(reply),
 } satisfies SessionOperation<ByRef & LeavesTombstone & Ends, number | Tombstone>;
@@ -567,9 +571,9 @@ export const pageUsers = {
 export const sample = {
   script: scripts.sample,
   keys: (keys) => [keys.expiry],
-  args: ({ positions }) => positions,
+  args: ({ count, seed }) => [count, seed],
   reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies SessionOperation<{ /** from 0 to 1, see the script */ positions: number[] }, Entry[]>;
+} satisfies SessionOperation<{ /** an integer, for random numbers */ seed: number; count: number }, Entry[]>;
 
 export const readTexts = {
   script: scripts.readTexts,
@@ -689,18 +693,25 @@ export const readToMove = {
   },
 } satisfies SessionOperation<{ refs: readonly string[]; bytes: number }, (Movable | undefined)[]>;
 
-interface MoveIn extends ByRef, LeavesMark, Movable {
+/** A session that is written in another shard. */
+export interface MovedIn extends ByRef, Movable {
   /** The key of the staged text if that is large; `text` is then empty. */
   readonly staged: string | undefined;
 }
 
+/** Returns how many were written. */
 export const moveIn = {
   script: scripts.moveIn,
-  common: 1,
-  keys: (keys, { ref, staged }) => [...indexAndSessions(keys, ref), keys.moved(ref), staged ?? keys.session(ref)],
-  args: ({ ref, markTtl, text, ttl, scores }) => [markTtl, ref, text, ttl, ...scores],
-  reply: (reply: unknown) => toNumber(reply) === 1,
-} satisfies SessionOperation<MoveIn, boolean>;
+  keys: (keys, { sessions }) => [
+    ...keys.index,
+    ...sessions.flatMap(({ ref, staged }) => [keys.session(ref), keys.moved(ref), staged ?? keys.session(ref)]),
+  ],
+  args: ({ sessions, markTtl }) => [
+    markTtl,
+    ...sessions.flatMap(({ ref, text, ttl, scores }) => [ref, text, ttl, ...scores]),
+  ],
+  reply: toNumber,
+} satisfies SessionOperation<LeavesMark & { sessions: readonly MovedIn[] }, number>;
 
 export const moveOut = {
   script: scripts.moveOut,
