@@ -365,8 +365,8 @@ export class SessionIndex {
 
   /** Evictions remove sessions before they expire. A random sample shows whether the whole index must be checked. */
   async *#wipeEvicted(): AsyncGenerator<number, void> {
-    const positions = Array.from({ length: CHUNK }, () => Math.random());
-    const sample = await this.#connection.run(operations.sample, this.#keys, { positions });
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const sample = await this.#connection.run(operations.sample, this.#keys, { count: CHUNK, seed });
     if (sample.length === 0) return;
     const dead = sample.length - (await this.#countExisting(sample));
     if (dead >= MANY_DEAD) {
