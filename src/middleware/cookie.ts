@@ -104,8 +104,11 @@ export class SessionCookie implements Transport {
     if (header === undefined || !header.includes(this.name)) return NONE;
     const found: Verified[] = [];
     let tried = 0;
-    for (const [, value = ""] of header.matchAll(this.#candidates)) {
-      const verified = this.#verify(decode(value));
+    const candidates = this.#candidates;
+    candidates.lastIndex = 0;
+    // Not matchAll, which copies the expression.
+    for (let match = candidates.exec(header); match !== null; match = candidates.exec(header)) {
+      const verified = this.#verify(decode(match[1] as string));
       const at = verified === undefined ? -1 : found.findIndex(({ token }) => token === verified.token);
       if (verified !== undefined) {
         if (at === -1) found.push(verified);

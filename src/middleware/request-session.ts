@@ -77,6 +77,8 @@ export type SessionState = "none" | "unmodified" | "modified" | "ended";
 
 /** What the requests of one middleware share. */
 export interface Context<Data extends object> extends Channels {
+  /** The property of a request that has this middleware's session, if the request has passed several of these middlewares. */
+  readonly key: symbol;
   readonly rs: RedisSessions<Data>;
   readonly app: string | AppOf;
   /** Returns the options of `create` that are taken from the request, and the middleware's limits. */
@@ -132,6 +134,11 @@ export class RequestSession<Data extends object> {
     this.#state = this.#token === undefined ? "none" : "unmodified";
   }
 
+  /** Returns the `key` of the middleware that made a session. Returns undefined for any other value. */
+  static keyOf(value: unknown): symbol | undefined {
+    return value instanceof RequestSession ? value.#context.key : undefined;
+  }
+
   /**
    * The token that the browser sent or is about to receive. There may be no session with this token. If the request has
    * several cookies, this is the first one's token until a method has found the cookie that has a session.
@@ -164,7 +171,7 @@ export class RequestSession<Data extends object> {
   async get(options: { touch?: boolean | undefined } = {}): Promise<Session<Data> | null> {
     checkNames(OWNERS.get, options, ["touch"]);
     const loaded = this.#loadAndTell(checkBoolean("touch", options.touch ?? true));
-    return this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded;
+    return await (this.#context.anonymousOnOutage ? loaded.catch(nullIfOutage) : loaded);
   }
 
   /**
@@ -427,7 +434,8 @@ export class RequestSession<Data extends object> {
   }
 
   async #fetch(touch: boolean): Promise<Session<Data> | null> {
-    const current = await this.#current();
+    const naming = this.#current();
+    const current = naming instanceof Promise ? await naming : naming;
     if (current === null) {
       // The request may have a token, but no app.
       if (this.#state === "unmodified") this.#state = "none";

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import { IncomingMessage } from "node:http";
 import { isIP, SocketAddress } from "node:net";
 import Bowser from "bowser";
 import { isToken } from "../engine/checks.js";
@@ -8,12 +8,27 @@ import { kindOf } from "../util/kind-of.js";
 import { isSecure } from "../util/origin.js";
 
 /** Whether it is Fastify's own request, which has Node's in `raw`. */
-export function isFastify(req: IncomingMessage): boolean {
+function isFastify(req: IncomingMessage): boolean {
   return (req as { raw?: Partial<IncomingMessage> }).raw?.headers !== undefined;
 }
 
+/**
+ * Asks first whether it is a request of Node: that is several times as fast as to look for a property that a request does not have.
+ * @throws SessionError `invalidValue` for a value that is not a request of Node, nor one in its form
+ */
+export function assertRequest(req: IncomingMessage): void {
+  if (req instanceof IncomingMessage) return;
+  if ((req as Partial<IncomingMessage> | undefined)?.headers === undefined) throw notARequest(req);
+  if (isFastify(req)) {
+    throw invalidValue(
+      "This is Fastify's request, not Node's. Call app.register(auth.fastify), and guard a route with a preHandler " +
+        "that answers if (await req.rs.get()) is null",
+    );
+  }
+}
+
 /** The error for a middleware that was called by the application instead of passed to `app.use`. */
-export function notARequest(given: unknown): SessionError {
+function notARequest(given: unknown): SessionError {
   return invalidValue(
     `The middleware takes a request, not ${kindOf(given)}: app.use(auth); in Fastify, app.register(auth.fastify)`,
   );
@@ -25,6 +40,7 @@ export function notARequest(given: unknown): SessionError {
  * @param req what the middleware was called with
  */
 export function refusePlugin(req: IncomingMessage, next: (error?: unknown) => void): boolean {
+  if (req instanceof IncomingMessage) return false;
   if (typeof (req as { addHook?: unknown } | undefined)?.addHook !== "function" || typeof next !== "function")
     return false;
   next(notARequest(req));
@@ -57,6 +73,7 @@ export const UNKNOWN = "unknown";
 export function addressOf(req: IncomingMessage): string {
   // A closed socket has no address.
   const text = (req as ExpressRequest).ip || req.socket.remoteAddress || "";
+  if (isIP(text) === 4) return text;
   const [, v4, v6] = WITH_PORT.exec(text) ?? [];
   const address = v4 ?? v6 ?? text;
   // An IPv4 address on an IPv6 socket, as nearly always: this is faster than a SocketAddress.

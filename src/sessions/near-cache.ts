@@ -384,7 +384,8 @@ class CachedApp implements ChannelListener {
 
 /** Whether Redis knows already that a session is used from `origin`. A line that is empty is unknown. */
 function isKnown(origin: string, recorded: string): boolean {
-  if (origin === recorded) return true;
+  // Without a device, which comes last, the origin is a beginning of the recorded one.
+  if (recorded.startsWith(origin)) return true;
   const known = recorded.split("\n");
   return origin.split("\n").every((line, i) => line === "" || line === known[i]);
 }

@@ -570,9 +570,9 @@ export const pageUsers = {
 export const sample = {
   script: scripts.sample,
   keys: (keys) => [keys.expiry],
-  args: ({ positions }) => positions,
+  args: ({ count, seed }) => [count, seed],
   reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies SessionOperation<{ /** from 0 to 1, see the script */ positions: number[] }, Entry[]>;
+} satisfies SessionOperation<{ /** an integer, for random numbers */ seed: number; count: number }, Entry[]>;
 
 export const readTexts = {
   script: scripts.readTexts,

@@ -210,3 +210,60 @@ test("keeps the sessions of two middlewares in one server apart", async () => {
   expect((await browser.post("/login")).cookies).toHaveLength(2);
   expect((await browser.get("/me")).body).toEqual(["alice", "bob", true]);
 });
+
+test("keeps the session of each middleware, whichever req.rs is", async () => {
+  const all = ["one", "two", "three"].map((name) => t.auth({ cookie: { name } }));
+  let first: unknown[] = [];
+  const site = await t.open(
+    {
+      "/of": [
+        (req, _res, next) => {
+          first = all.map((auth) => auth.of(req));
+          // As in the recipe for impersonation.
+          Object.assign(req, { rs: first[0] });
+          next();
+        },
+        ...all.map((auth) => auth.optional).toReversed(),
+        (req) => {
+          const sessions = all.map((auth) => auth.of(req));
+          return [
+            sessions.indexOf(req.rs),
+            sessions.map((one, i) => one === first[i]),
+            sessions.map(({ state }) => state),
+          ];
+        },
+      ],
+      "/login": (req) => all[1]?.of(req).create("alice"),
+    },
+    { use: all },
+  );
+  const browser = site.browser();
+  await browser.post("/login");
+  expect((await browser.get("/of")).body).toEqual([0, [true, true, true], ["none", "unmodified", "none"]]);
+});
+
+test("adds one property to a request, because each takes long on a request of Express", async () => {
+  const auth = t.auth();
+  let before: (string | symbol)[] = [];
+  const site = await t.open(
+    {
+      "/": [
+        auth,
+        auth.optional,
+        (req) =>
+          Reflect.ownKeys(req)
+            .filter((key) => !before.includes(key))
+            .map(String),
+      ],
+    },
+    {
+      use: [
+        (req, _res, next) => {
+          before = [...Reflect.ownKeys(req), "params", "route"];
+          next();
+        },
+      ],
+    },
+  );
+  expect((await site.browser().get("/")).body).toEqual(["rs"]);
+});
