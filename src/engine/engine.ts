@@ -68,14 +68,7 @@ import { checkListener, Events } from "./events.js";
 import { type ListPart, provideInternals, REPLACED_TOMBSTONE_TTL } from "./internals.js";
 import { deliver, method, plainMethod } from "./method.js";
 import { OpenCalls } from "./open-calls.js";
-import {
-  assertFixed,
-  type Checked,
-  checkEngineOptions,
-  checkMethodOptions,
-  fixedFieldsOf,
-  type MethodName,
-} from "./options.js";
+import { assertFixed, type Checked, checkEngineOptions, checkMethodOptions, type MethodName } from "./options.js";
 import { RedisSessionsSource } from "./redis-sessions.js";
 
 /** Maximum length of a list over HTTP, in characters. The last session of a part may exceed it. */
@@ -202,7 +195,7 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "get",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref, touch, fresh } = checked;
       const app = this.#app(name);
       const get = () => {
@@ -210,7 +203,7 @@ export class RedisSessions<Data extends object = DefaultData> {
         if (cached !== undefined) return Promise.resolve(cached);
         return token === undefined ? app.get(ref, touch) : app.find(token, touch);
       };
-      return ifFixed("get", app, checked, options, get);
+      return ifFixed("get", app, checked, get);
     },
     toSessionNow<Data>,
     (options) => this.#recall(options),
@@ -228,11 +221,11 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "set",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref, d, nested, touch } = checked;
       const app = this.#app(name);
       const changes = this.#encode(d, nested, encodeChanges);
-      return ifFixed("set", app, checked, options, () => app.set(ref, changes, this.#bounds, touch, token));
+      return ifFixed("set", app, checked, () => app.set(ref, changes, this.#bounds, touch, token));
     },
     toSessionNow<Data>,
   );
@@ -264,14 +257,14 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "increment",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref, key, by, max, touch } = checked;
       const app = this.#app(name);
       // Without a value, the line of a key is that of its removal.
       const line = encodeWithin(this.#bounds, [[key, null]], encodeChanges);
       const increment = { key: line, by, max, path: pathOf("d", key) };
       const call = () => app.increment(ref, increment, this.#bounds, touch, token);
-      return ifFixed("increment", app, checked, options, call);
+      return ifFixed("increment", app, checked, call);
     },
     (found) => (found instanceof Absence ? null : found),
   );
@@ -287,11 +280,11 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "touch",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref, ttl } = checked;
       const app = this.#app(name);
       warnOfMilliseconds(this, "touch: ttl", ttl);
-      return ifFixed("touch", app, checked, options, () => app.touch(ref, ttl, token));
+      return ifFixed("touch", app, checked, () => app.touch(ref, ttl, token));
     },
     toSessionNow<Data>,
   );
@@ -308,10 +301,10 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "confirm",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref } = checked;
       const app = this.#app(name);
-      return ifFixed("confirm", app, checked, options, () => app.confirm(ref, token));
+      return ifFixed("confirm", app, checked, () => app.confirm(ref, token));
     },
     toSessionNow<Data>,
   );
@@ -326,10 +319,10 @@ export class RedisSessions<Data extends object = DefaultData> {
   } = method(
     this.#calls,
     "kill",
-    (checked, options) => {
+    (checked) => {
       const { app: name, token, ref } = checked;
       const app = this.#app(name);
-      return ifFixed("kill", app, checked, options, () => app.kill(ref, undefined, token));
+      return ifFixed("kill", app, checked, () => app.kill(ref, undefined, token));
     },
     (kill) => ({ kill: kill ?? 0 }),
   );
@@ -636,11 +629,9 @@ async function toListPart({ offset, limit }: Part, list: (part: Part) => Promise
 function ifFixed<Result>(
   method: MethodName,
   app: Sessions,
-  { token, ref }: { readonly token: string | undefined; readonly ref: string },
-  options: object,
+  { token, ref, fixed }: Pick<Checked<"kill">, "token" | "ref" | "fixed">,
   call: () => Promise<Result>,
 ): Promise<Result | null> {
-  const fields = fixedFieldsOf(method, options);
-  if (fields === undefined) return call();
-  return app.ifCheckPasses(ref, (stored) => assertFixed(method, fields, stored), call, token);
+  if (fixed === undefined) return call();
+  return app.ifCheckPasses(ref, (stored) => assertFixed(method, fixed, stored), call, token);
 }

@@ -35,25 +35,25 @@ export function deliver<Result>(
 }
 
 /**
- * Creates a method from a function that takes the checked options, and as its second argument the options as passed in. A
- * refused option, or an error that the function throws, becomes a rejection or the callback's error.
+ * Creates a method from a function that takes the checked options. A refused option, or an error that the function throws,
+ * becomes a rejection or the callback's error.
  * @param convert turns the value of the function's promise into the method's result
  * @param recall returns a result that is known already, or undefined. It gets the options as passed in, before any check
  */
 export function method<Name extends MethodName, Options extends object, Raw, Result = Raw>(
   calls: OpenCalls,
   name: Name,
-  answer: (checked: Checked<Name>, options: Options) => Promise<Raw>,
+  answer: (checked: Checked<Name>) => Promise<Raw>,
   convert?: (raw: Raw) => Result,
   recall?: (options: Options) => Result | undefined,
 ): Method<Options, Result> {
+  const track = calls.tracker(convert);
   const run = (options: Options) => {
     const checked = checkMethodOptions(name, options);
     // Every method has this option, and checkApp() has checked it.
     const preparing = calls.prepare?.(checked.app as string);
-    const answering =
-      preparing === undefined ? answer(checked, options) : preparing.then(() => answer(checked, options));
-    return calls.track(answering, convert);
+    const answering = preparing === undefined ? answer(checked) : preparing.then(() => answer(checked));
+    return track(answering);
   };
   function call(options: Options, callback: Callback<Result>): void;
   function call(options: Options): Promise<Result>;
@@ -86,13 +86,14 @@ export function plainMethod<Result>(
   name: string,
   answer: () => Promise<Result>,
 ): PlainMethod<Result> {
+  const track = calls.tracker<Result>();
+  const run = () => track(answer());
   function call(callback: Callback<Result>): void;
   function call(): Promise<Result>;
   function call(callback?: Callback<Result>): Promise<Result> | void {
     let result: Promise<Result>;
     try {
       calls.admit();
-      const run = () => calls.track(answer());
       result = isTracing() ? traced(name, undefined, run) : run();
     } catch (error) {
       result = Promise.reject(error);

@@ -191,6 +191,9 @@ export type Checked<Method extends MethodName> = {
   ) => infer Value
     ? Value
     : never;
+} & {
+  /** Undefined in nearly all calls. */
+  readonly fixed?: FixedFields;
 };
 
 /** The methods, and an example of each call, for messages. */
@@ -265,13 +268,14 @@ const IGNORED: { readonly [Method in MethodName]?: readonly string[] } = {
  * otherwise be ignored
  */
 export function checkMethodOptions<Method extends MethodName>(method: Method, options: Unchecked): Checked<Method> {
-  checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
+  const hasIgnored = checkNames(OWNERS[method], options, OPTION_NAMES[method], IGNORED[method]);
   const checked: { [name: string]: unknown } = {};
   for (const [name, check] of CHECK_LISTS[method]) {
     const value = check(options);
     // To store a property takes longer than most checks.
     if (value !== undefined) checked[name] = value;
   }
+  if (hasIgnored) checked.fixed = fixedFieldsOf(method, options);
   return checked as Checked<Method>;
 }
 
@@ -280,8 +284,8 @@ const FIXED = ["id", "ip", "device", "maxAge", "actor", "ttl", "no_resave"] as c
 
 type FixedFields = { [Name in (typeof FIXED)[number]]?: unknown };
 
-/** Returns the fixed fields among a call's options, or undefined if there are none, as in most calls. */
-export function fixedFieldsOf(method: MethodName, options: object): FixedFields | undefined {
+/** Returns the fixed fields among a call's options, or undefined if there are none. */
+function fixedFieldsOf(method: MethodName, options: object): FixedFields | undefined {
   let found: FixedFields | undefined;
   for (const name of FIXED) {
     const value = (options as FixedFields)[name];

@@ -13,9 +13,13 @@ local lease, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local now = clock()
 local entries = redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT', 0, limit)
-for i = 1, #entries do
-  -- When Redis is out of memory it refuses ZADD unless the script has written before.
-  redis.call('ZREM', expiry, entries[i])
-  redis.call('ZADD', expiry, now + lease, entries[i])
+if #entries == 0 then return entries end
+-- As a text, because Lua would format the number again for each entry.
+local lease_end, postponed = string.format('%.0f', now + lease), {}
+for i, entry in ipairs(entries) do
+  postponed[2 * i - 1], postponed[2 * i] = lease_end, entry
 end
+-- When Redis is out of memory it refuses ZADD unless the script has written before.
+redis.call('ZREM', expiry, unpack(entries))
+redis.call('ZADD', expiry, unpack(postponed))
 return entries

@@ -18,14 +18,18 @@
 --@include replies
 --@include add-owner
 --@include skew
+--@include replace-flags
 
 local absolute, max_per_user = tonumber(ARGV[1]), tonumber(ARGV[2])
 local start = clock()
 
 -- Scores and members of the index entries. One ZADD with all of them costs half of several.
-local active_entries, user_entries, expiry_entries, ids = {}, {}, {}, {}
-for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
-load_user_sessions(ids)
+local active_entries, user_entries, expiry_entries = {}, {}, {}
+if replies[2] then
+  local ids = {}
+  for i = 1, #replies do ids[i] = ARGV[5 * i - 1] end
+  load_user_sessions(ids)
+end
 
 local count
 if max_per_user > 0 then

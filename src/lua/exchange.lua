@@ -23,6 +23,7 @@
 --@include read-header
 --@include next-ttl
 --@include skew
+--@include replace-flags
 --@include remove-from-index
 --@include add-to-index
 --@include record-uses

@@ -106,7 +106,8 @@ local uses, earlier_reads, prolonged = {}, {}, {}
 for _, touch in ipairs(touched) do
   local i, la, r, from, text = unpack(touch)
   local session = KEYS[5 + i]
-  local ref, origin = string.match(ARGV[2 * i], '^([^\n]*)\n?(.*)$')
+  local ref, origin = ARGV[2 * i], ''
+  if string.find(ref, '\n', 1, true) then ref, origin = string.match(ref, '^([^\n]*)\n(.*)$') end
   local now = ARGV[2 * i + 1]
   local ttl, flags, _, id = parse(text)
   -- All calls that read the same session in this run found the same count, so each adds the number of calls before it.

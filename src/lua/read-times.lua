@@ -6,13 +6,14 @@
 --        session does not exist or is not the user's
 
 --@include parse
+--@include read-header
 
 local user = ARGV[1]
 
 local lines = {}
 for i = 1, #KEYS do
   local session = KEYS[i]
-  local text = redis.pcall('GETRANGE', session, '0', '4095')
+  local text = read_header(session)
   local _, _, created, id, la = parse(type(text) == 'string' and text or '')
   lines[i] = id == user and created .. ' ' .. la or ''
 end

@@ -32,6 +32,7 @@
 --@include remove-from-index
 --@include add-to-index
 --@include skew
+--@include replace-flags
 --@include whole-ms
 
 local session, bar_or_mark, app_bar, mark, staged = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]

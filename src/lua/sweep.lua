@@ -10,29 +10,34 @@
 --@announce --@include announce
 --@include index-keys
 --@include parse
---@include remove-from-index
+--@include read-header
+--@include remove-owner
 --@include add-to-index
 --@include clock
 
 local now = clock()
-local gone = 0
+local gone, gone_refs, ids = 0, {}, {}
+for i = 1, #KEYS - 5 do ids[i] = ARGV[2 * i - 1] end
+load_user_sessions(ids)
+-- Of entries that a wiper has claimed, nearly always all sessions have expired.
+local is_any_left = redis.call('EXISTS', unpack(KEYS, 6)) > 0
 for i = 1, #KEYS - 5 do
   local session, id, ref = KEYS[5 + i], ARGV[2 * i - 1], ARGV[2 * i]
-  local left = redis.call('PTTL', session)
+  local left = is_any_left and redis.call('PTTL', session) or -2
   local _, present_id, la
   if left ~= -2 then
-    -- The first 4 KiB contain the header, however much data follows.
-    local text = redis.pcall('GETRANGE', session, '0', '4095')
+    local text = read_header(session)
     _, _, _, present_id, la = parse(type(text) == 'string' and text or '')
   end
-  if not present_id and id == '' then
-    redis.call('ZREM', active, ref)
-  elseif not present_id then
+  if not present_id then
+    gone_refs[#gone_refs + 1] = ref
     -- The session has ended, was rotated after the index was read, or is damaged. It counts only if this script removes the
     -- entry, because another wiper may have counted it before.
-    --@announce if redis.call('ZSCORE', expiry, id .. ref) then announce('ended', ref, id, 'expired') end
-    gone = gone + redis.call('ZREM', expiry, id .. ref)
-    remove_from_index(id, ref)
+    if id ~= '' and redis.call('ZREM', expiry, id .. ref) == 1 then
+      gone = gone + 1
+      --@announce announce('ended', ref, id, 'expired')
+    end
+    if id ~= '' and id ~= ANONYMOUS then remove_owner(id, ref) end
   elseif present_id == id then
     redis.call('ZREM', expiry, id .. ref)
     -- A session that never expires (-1) is checked again in a day.
@@ -43,6 +48,7 @@ for i = 1, #KEYS - 5 do
     if id ~= ANONYMOUS then remove_owner(id, ref) end
   end
 end
+if #gone_refs > 0 then redis.call('ZREM', active, unpack(gone_refs)) end
 flush_owners()
 --@announce publish()
 return gone

@@ -4,7 +4,7 @@ import { CallOrder } from "./call-order.js";
 import type { RedisClient } from "./client.js";
 import type { Deadlines } from "./deadlines.js";
 import { type Gate, gateOf, isReply, isUnsent } from "./gate.js";
-import { type Call, keysOf, Run } from "./run.js";
+import { type Call, Run } from "./run.js";
 import { isMoving, isNoScript } from "./script.js";
 
 /** How long to wait before sending a run again while its slot is moving, in ms. */
@@ -38,28 +38,31 @@ export class Batch {
 
   /** Sends a call, at once or with others at the end of the iteration. */
   add(call: Call): void {
-    const callKeys = keysOf(call);
+    // Never overtake waiting calls. (The order may change only if Redis lacks a script or a slot is moving.)
+    const isAlone = !this.#isBusy && this.#inFlight === 0 && this.#waiting.size === 0;
+    if (isAlone && this.#order.isIdle) {
+      this.send(new Run(call, this.#deadlines.next()));
+      return;
+    }
     const { base } = call.keys;
-    const { ref } = call.input;
     const runs = this.#waiting.get(base);
-    const blocker = this.#order.blockerOf(ref);
-    const mustBeHeld = blocker !== undefined && (blocker.isSent || this.#order.lastHeldOn(ref) !== undefined);
+    const blocker = this.#order.blockerOf(call);
+    const mustBeHeld = blocker !== undefined && (blocker.isSent || this.#order.lastHeldFor(call) !== undefined);
     if (runs !== undefined && !mustBeHeld) {
-      if (this.#join(runs, call, callKeys, blocker)) return;
+      if (this.#join(runs, call, blocker)) return;
       const last = runs.at(-1);
       if (last?.mayLeaveUndone) this.#order.block(last, 1);
     }
-    if (ref !== undefined && this.#order.blockerOf(ref) !== undefined) {
-      if (!this.#order.lastHeldOn(ref)?.tryAdd(call, callKeys)) this.#order.hold(this.#newRun(call, callKeys), ref);
+    if (this.#order.blockerOf(call) !== undefined) {
+      if (!this.#order.lastHeldFor(call)?.tryAdd(call)) this.#order.hold(this.#newRun(call));
       return;
     }
-    // Never overtake waiting calls. (The order may change only if Redis lacks a script or a slot is moving.)
-    if (!this.#isBusy && this.#inFlight === 0 && this.#waiting.size === 0) {
-      this.send(new Run(call, this.#deadlines.next(), callKeys));
+    if (isAlone) {
+      this.send(new Run(call, this.#deadlines.next()));
       return;
     }
     if (this.#waiting.size === 0) setImmediate(this.#flush);
-    const run = this.#newRun(call, callKeys);
+    const run = this.#newRun(call);
     if (runs === undefined) this.#waiting.set(base, [run]);
     else runs.push(run);
     if (run.isFull) this.#flush();
@@ -69,10 +72,10 @@ export class Batch {
    * Adds a call to the last waiting run that can serve it, unless it would overtake a call. Returns whether it was added.
    * @param blocker the run that calls on the session must wait for, unless they join it
    */
-  #join(runs: readonly Run[], call: Call, callKeys: readonly string[], blocker: Run | undefined): boolean {
+  #join(runs: readonly Run[], call: Call, blocker: Run | undefined): boolean {
     for (let i = runs.length - 1; i >= 0; i--) {
       const run = runs[i] as Run;
-      if ((blocker === undefined || blocker === run) && run.tryAdd(call, callKeys)) {
+      if ((blocker === undefined || blocker === run) && run.tryAdd(call)) {
         // Later calls on the session must wait for it, as for all runs that others follow.
         if (i < runs.length - 1) this.#order.block(run, 1);
         // Send a full run now, so that Redis can work on it during this iteration.
@@ -85,8 +88,8 @@ export class Batch {
   }
 
   /** Makes a run of one call, whose deadline begins now. */
-  #newRun(call: Call, callKeys: string[]): Run {
-    const run = new Run(call, this.#deadlines.next(), callKeys);
+  #newRun(call: Call): Run {
+    const run = new Run(call, this.#deadlines.next());
     this.#deadlines.add(run);
     return run;
   }
@@ -99,7 +102,7 @@ export class Batch {
       else runs.push(run);
     }
     for (const run of runs) {
-      if (run.callCount > 1 || this.#order.lastHeldOn(run.refOf(0)) !== undefined) this.#order.block(run, 0);
+      if (run.calls.length > 1 || this.#order.lastHeldFor(run.calls[0]) !== undefined) this.#order.block(run, 0);
       this.#sendAgain(run);
     }
   }
@@ -131,7 +134,7 @@ export class Batch {
     const [first] = runs;
     if (first === undefined) return;
     for (const run of runs) if (run.mayLeaveUndone) this.#order.block(run, 1);
-    this.#isBusy = runs.length > 1 || first.callCount > 1;
+    this.#isBusy = runs.length > 1 || first.calls.length > 1;
     if (!this.#gate.isOpen) for (const run of runs) this.#hold(run);
     else if (runs.length === 1) this.#sendNow(first);
     else

@@ -1,16 +1,22 @@
-import type { Run } from "./run.js";
+import type { Call, Run, SessionOrder } from "./run.js";
+
+/** With fewer sessions than this, none is forgotten. */
+const MIN_SESSIONS = 1000;
 
 /**
  * Keeps the calls on each session in order. A script may leave calls of its run undone, except the first one, and they
  * are sent again. While such a run is in flight, later calls on its sessions are held, because they would overtake it.
  */
 export class CallOrder {
-  /** Blocking runs with calls that are not in `#blockers` yet. Most runs end before another call needs to know. */
-  readonly #unindexed = new Set<Run>();
-  /** Ref → the run for which later calls on the session must wait. */
-  readonly #blockers = new Map<string, Run>();
-  /** Ref → the held runs, in the order of their calls. Each concerns this session only. */
-  readonly #held = new Map<string, Run[]>();
+  /**
+   * By ref. A session is not forgotten as soon as it has no blocker: to add and remove one with each call would cost more than all
+   * the rest here.
+   */
+  readonly #sessions = new Map<string, SessionOrder>();
+  /** With this many sessions, the ones without a blocker are forgotten. */
+  #maxSessions = MIN_SESSIONS;
+  /** How many runs block sessions. */
+  #blockerCount = 0;
   readonly #release: (runs: Run[]) => void;
 
   /** @param release is called with the runs that can be sent now, one for each session */
@@ -18,32 +24,27 @@ export class CallOrder {
     this.#release = release;
   }
 
-  /** The run that a call on the session must wait for, or join. Returns undefined if there is none. */
-  blockerOf(ref: string | undefined): Run | undefined {
-    if (this.#unindexed.size > 0) this.#index();
-    return ref === undefined ? undefined : this.#blockers.get(ref);
+  /** Whether no call must wait. */
+  get isIdle(): boolean {
+    return this.#blockerCount === 0;
   }
 
-  #index(): void {
-    for (const run of this.#unindexed) {
-      for (; run.indexed < run.callCount; run.indexed++) {
-        const ref = run.refOf(run.indexed);
-        if (ref !== undefined) this.#blockers.set(ref, run);
-      }
-    }
-    this.#unindexed.clear();
+  /** The run that a call must wait for, or join. Returns undefined if there is none. */
+  blockerOf(call: Call): Run | undefined {
+    return this.#orderOf(call)?.blocker;
   }
 
-  /** The last run that waits for the blocker of the session. Returns undefined if there is none. */
-  lastHeldOn(ref: string | undefined): Run | undefined {
-    return ref === undefined ? undefined : this.#held.get(ref)?.at(-1);
+  /** The last run that waits for the blocker of a call's session. Returns undefined if there is none. */
+  lastHeldFor(call: Call): Run | undefined {
+    return this.#orderOf(call)?.held?.at(-1);
   }
 
-  /** Holds a run until all earlier calls on its session have ended. */
-  hold(run: Run, ref: string): void {
-    const held = this.#held.get(ref);
-    if (held === undefined) this.#held.set(ref, [run]);
-    else held.push(run);
+  /** Holds a run of one call until all earlier calls on its session have ended. */
+  hold(run: Run): void {
+    const order = this.#orderOf(run.calls[0]);
+    if (order === undefined) return;
+    if (order.held === undefined) order.held = [run];
+    else order.held.push(run);
   }
 
   /**
@@ -51,37 +52,67 @@ export class CallOrder {
    * @param from the index of its first call that they must wait for
    */
   block(run: Run, from: 0 | 1): void {
-    if (run.onEnd === undefined) {
-      run.indexed = from;
+    // Nothing would end its blocks.
+    if (run.hasFailed) return;
+    if (run.blocking === undefined) {
+      run.blocking = from;
       run.onEnd = () => this.#unblock(run);
+      this.#blockerCount++;
     }
-    this.#unindexed.add(run);
+    for (; run.blocking < run.calls.length; run.blocking++) {
+      const order = this.#orderOf(run.calls[run.blocking] as Call);
+      if (order !== undefined) order.blocker = run;
+    }
   }
 
   /** Lets `undone` block in the place of `run`, whose last calls were just sent again in it. */
   continueWith(run: Run, undone: Run): void {
     this.block(undone, 0);
-    this.#index();
     this.#unblock(run);
   }
 
   /** Ends the blocks of a run, and releases the next held run of each of its sessions. */
   #unblock(run: Run): void {
-    if (this.#held.size > 0) this.#index();
-    this.#unindexed.delete(run);
+    // A reply may come after the deadline has ended the run.
+    if (run.blocking === undefined) return;
+    run.blocking = undefined;
+    this.#blockerCount--;
     const now = performance.now();
     const next: Run[] = [];
-    for (let i = 0; i < run.indexed; i++) {
-      const ref = run.refOf(i);
-      if (ref === undefined || this.#blockers.get(ref) !== run) continue;
-      this.#blockers.delete(ref);
-      if (this.#held.size === 0) continue;
+    for (const call of run.calls) {
+      const order = this.#orderOf(call);
+      if (order === undefined || order.blocker !== run) continue;
+      order.blocker = undefined;
+      if (order.held === undefined) continue;
       // Skip runs that are late: their calls have failed with `timeout`.
-      const [first, ...others] = (this.#held.get(ref) ?? []).filter(({ deadline }) => deadline > now);
-      if (others.length > 0) this.#held.set(ref, others);
-      else this.#held.delete(ref);
+      const [first, ...others] = order.held.filter(({ deadline }) => deadline > now);
+      order.held = others.length > 0 ? others : undefined;
       if (first !== undefined) next.push(first);
     }
     if (next.length > 0) this.#release(next);
+  }
+
+  /** Returns undefined for a call that does not concern a single session. */
+  #orderOf(call: Call): SessionOrder | undefined {
+    if (call.order !== undefined && !call.order.isForgotten) return call.order;
+    const { ref } = call.input;
+    if (ref === undefined) return undefined;
+    let order = this.#sessions.get(ref);
+    if (order === undefined) {
+      if (this.#sessions.size >= this.#maxSessions) this.#forget();
+      order = { blocker: undefined, held: undefined, isForgotten: false };
+      this.#sessions.set(ref, order);
+    }
+    call.order = order;
+    return order;
+  }
+
+  #forget(): void {
+    for (const [ref, order] of this.#sessions) {
+      if (order.blocker !== undefined) continue;
+      order.isForgotten = true;
+      this.#sessions.delete(ref);
+    }
+    this.#maxSessions = Math.max(MIN_SESSIONS, 2 * this.#sessions.size);
   }
 }

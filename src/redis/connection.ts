@@ -53,6 +53,7 @@ export class Connection {
         keys,
         input,
         trace: currentTrace(),
+        order: undefined,
         resolve: resolve as Call["resolve"],
         reject,
       };

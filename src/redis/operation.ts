@@ -14,6 +14,8 @@ export interface AppKeys {
   readonly index: readonly string[];
   /** Undefined if changes are not announced. */
   readonly announcing?: Announcing | undefined;
+  /** The key of a session. */
+  session(ref: string): string;
 }
 
 /** How the scripts of an app announce changes. */
@@ -38,8 +40,8 @@ export interface Operation<Keys extends AppKeys, Input extends OperationInput, O
   readonly script: Script;
   /**
    * How many arguments are the same for all calls of a run, for a script that can serve many calls. These arguments come
-   * first, as the index does among the keys. Each call adds its other keys and arguments. The reply is an array with one
-   * reply for each call, or the reply itself if there is only one call.
+   * first, as the index does among the keys. Each call adds the key of its session, which must be its only other key, and
+   * its other arguments. The reply is an array with one reply for each call, or the reply itself if there is only one call.
    */
   readonly common?: number;
   /** Whether the script may leave calls of a run undone, except the first one. */

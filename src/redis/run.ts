@@ -12,8 +12,20 @@ export interface Call {
   readonly input: OperationInput;
   /** Undefined unless someone traces the call. */
   readonly trace?: CallTrace | undefined;
+  /** For CallOrder. Undefined until it is needed. */
+  order?: SessionOrder | undefined;
   resolve(output: unknown): void;
   reject(error: unknown): void;
+}
+
+/** What later calls on a session must wait for. CallOrder writes it. */
+export interface SessionOrder {
+  /** The run that they must wait for, or join. */
+  blocker: Run | undefined;
+  /** The runs that wait for the blocker, in the order of their calls. Each concerns this session only. Undefined if there are none. */
+  held: Run[] | undefined;
+  /** Whether CallOrder has forgotten it, because nothing had to wait. */
+  isForgotten: boolean;
 }
 
 /** A run with this many characters of arguments takes no more calls, so that it does not block Redis for too long. */
@@ -33,15 +45,16 @@ export class Run {
   isSent = false;
   /** Called when all calls have ended, with a result or an error. */
   onEnd: (() => void) | undefined;
-  /** For CallOrder: the number of calls of whose sessions it knows that they are in this run. */
-  indexed = 0;
-  #hasFailed = false;
+  /** For CallOrder: the index of the first call on whose session it does not block. Undefined if the run does not block. */
+  blocking: number | undefined;
+  /** Whether all calls have ended with an error. */
+  hasFailed = false;
   readonly #calls: [Call, ...Call[]];
   #argsLength: number;
 
-  constructor(call: Call, deadline: number, callKeys = keysOf(call)) {
+  constructor(call: Call, deadline: number) {
     this.script = call.operation.script;
-    this.keys = callKeys;
+    this.keys = call.operation.keys(call.keys, call.input);
     this.args = call.operation.args(call.input);
     this.deadline = deadline;
     this.#calls = [call];
@@ -52,10 +65,7 @@ export class Run {
   #undone(from: number): Run {
     const [first, ...others] = this.#calls.slice(from) as [Call, ...Call[]];
     const run = new Run(first, this.deadline);
-    for (const call of others) {
-      run.#append(keysOf(call), call.operation.args(call.input));
-      run.#calls.push(call);
-    }
+    for (const call of others) run.#append(call, call.operation.args(call.input));
     return run;
   }
 
@@ -69,9 +79,9 @@ export class Run {
     return { script, keys: [stream, ...this.keys], args, deadline: this.deadline };
   }
 
-  /** How many calls the run serves. */
-  get callCount(): number {
-    return this.#calls.length;
+  /** The calls that the run serves, in their order. */
+  get calls(): readonly [Call, ...Call[]] {
+    return this.#calls;
   }
 
   /** Whether calls on the sessions of this run must wait for it, because its script may leave some of its calls undone. */
@@ -88,35 +98,30 @@ export class Run {
     return !this.#calls.some((call) => call.input.ref === input.ref);
   }
 
-  /** The ref of the session that a call concerns. */
-  refOf(index: number): string | undefined {
-    return this.#calls[index]?.input.ref;
-  }
-
   /** Whether the run has the maximum number of sessions or of characters. */
   get isFull(): boolean {
     return this.#calls.length >= CHUNK || this.#argsLength >= MAX_ARGS_LENGTH;
   }
 
-  /**
-   * Adds a call if the same run of the script can serve it. Returns whether it was added.
-   * @param callKeys the keys of the call
-   */
-  tryAdd(call: Call, callKeys: readonly string[]): boolean {
+  /** Adds a call if the same run of the script can serve it. Returns whether it was added. */
+  tryAdd(call: Call): boolean {
     if (this.isFull || !this.#hasOperationOf(call)) return false;
     const args = call.operation.args(call.input);
     if (!this.#hasCommon(args)) return false;
-    this.#append(callKeys, args);
-    this.#calls.push(call);
+    this.#append(call, args);
     return true;
   }
 
   /** Adds the calls of another run, if this run can serve them and the deadlines are close. Returns whether they were added. */
   absorb(run: Run): boolean {
-    const isTooMuch = this.callCount + run.callCount > CHUNK || this.#argsLength + run.#argsLength > MAX_ARGS_LENGTH;
+    const isTooMuch =
+      this.#calls.length + run.#calls.length > CHUNK || this.#argsLength + run.#argsLength > MAX_ARGS_LENGTH;
     const isClose = Math.abs(run.deadline - this.deadline) <= MAX_DEADLINE_DIFFERENCE;
     if (isTooMuch || !isClose || !this.#hasOperationOf(run.#calls[0]) || !this.#hasCommon(run.args)) return false;
-    this.#append(run.keys, run.args);
+    const { keys, operation } = this.#calls[0];
+    for (let i = keys.index.length; i < run.keys.length; i++) this.keys.push(run.keys[i] as string);
+    for (let i = operation.common ?? 0; i < run.args.length; i++) this.args.push(run.args[i] as string | number);
+    this.#argsLength += run.#argsLength;
     this.#calls.push(...run.#calls);
     return true;
   }
@@ -130,7 +135,7 @@ export class Run {
       keys === first.keys &&
       operation.common !== undefined &&
       input.reason === first.input.reason &&
-      !this.#hasFailed
+      !this.hasFailed
     );
   }
 
@@ -141,12 +146,13 @@ export class Run {
     return true;
   }
 
-  /** Appends keys and arguments without the common ones of this run. */
-  #append(keys: readonly string[], args: readonly (string | number)[]): void {
-    const { operation, keys: appKeys } = this.#calls[0];
-    for (let i = appKeys.index.length; i < keys.length; i++) this.keys.push(keys[i] as string);
-    for (let i = operation.common ?? 0; i < args.length; i++) this.args.push(args[i] as string | number);
+  /** Appends a call, with its key and its arguments but for the common ones. */
+  #append(call: Call, args: readonly (string | number)[]): void {
+    // A call that shares a run concerns one session.
+    this.keys.push(call.keys.session(call.input.ref as string));
+    for (let i = call.operation.common ?? 0; i < args.length; i++) this.args.push(args[i] as string | number);
     this.#argsLength += lengthOf(args);
+    this.#calls.push(call);
   }
 
   /**
@@ -182,16 +188,11 @@ export class Run {
 
   /** Ends all calls with the error. */
   fail(error: SessionError): void {
-    this.#hasFailed = true;
+    this.hasFailed = true;
     if (this.#calls.length > 1) this.#noteBatched();
     for (const call of this.#calls) call.reject(error);
     this.onEnd?.();
   }
-}
-
-/** The keys of a call: those of the index, then its session. */
-export function keysOf({ operation, keys, input }: Call): string[] {
-  return operation.keys(keys, input);
 }
 
 function answer({ operation, input, resolve, reject }: Call, reply: unknown): void {

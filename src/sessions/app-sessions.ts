@@ -75,14 +75,15 @@ export class AppSessions {
    * @param deadline the deadline of the whole call, if this is its second part
    * @throws SessionError `tooManySessions` if the maximum is reached and `overflow` is "reject"
    */
-  async create(session: LimitedSession, deadline?: number): Promise<void> {
+  create(session: LimitedSession, deadline?: number): Promise<void> {
     const callDeadline = deadline ?? this.#connection.deadline();
-    const isCreated = await this.#writeRegistered(callDeadline, false, (at = deadline) =>
-      this.#connection.run(operations.create, this.#keys, session, at),
-    );
-    if (isCreated) return;
-    const create = () => this.#connection.run(operations.create, this.#keys, session, callDeadline);
-    await this.#repeatWithRoom(session, callDeadline, async () => (await create()) || operations.FULL);
+    const create = (at: number | undefined) => this.#connection.run(operations.create, this.#keys, session, at);
+    return this.#writeRegistered(callDeadline, false, (at = deadline) => create(at)).then((isCreated) => {
+      if (isCreated) return undefined;
+      return this.#repeatWithRoom(session, callDeadline, async () =>
+        (await create(callDeadline)) ? undefined : operations.FULL,
+      );
+    });
   }
 
   /**
@@ -179,7 +180,7 @@ export class AppSessions {
    * happens: the session may end because of it.
    */
   find(token: string, touch: boolean, origin?: string): Promise<StoredSession | Absence | null> {
-    return this.#get(refOf(token), touch, 1000, origin, this.#families.use(token, touch));
+    return this.#get(refOf(token), touch, 1000, origin, token, this.#families.use(touch));
   }
 
   /**
@@ -227,6 +228,7 @@ export class AppSessions {
     touch: boolean,
     touchInterval: number,
     origin: string | undefined,
+    token?: string,
     byToken?: ByToken<Absent>,
   ): Promise<StoredSession | Absent | null> {
     const interval = touch ? touchInterval : null;
@@ -239,19 +241,19 @@ export class AppSessions {
           this.#connection.run(operations.get, this.#keys, one, deadline),
         );
       },
-      (found, at, deadline) => this.#completed(found, at, deadline),
+      this.#completed,
+      token,
       byToken,
     );
   }
 
   /** Returns the session of a reply. Returns a promise only if the session is large: then its text must be read. */
-  #completed<Found>(
+  readonly #completed = <Found>(
     found: Found | operations.LargeSession,
     ref: string,
     deadline: number,
-  ): Found | Promise<StoredSession | Tombstone | null> {
-    return found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
-  }
+  ): Found | Promise<StoredSession | Tombstone | null> =>
+    found instanceof operations.LargeSession ? this.#readLarge(found, ref, deadline) : found;
 
   /** Reads the text of a session, of which a script has returned the header only. */
   async #readLarge(
@@ -289,8 +291,7 @@ export class AppSessions {
    * @param token the session's token if a client has sent it
    */
   confirm(ref: string, token?: string): Promise<StoredSession | Absence | null> {
-    const byToken = token === undefined ? undefined : this.#families.use(token, false);
-    return this.#changeHeader(ref, byToken, (at, deadline) =>
+    return this.#changeHeader(ref, token, this.#families.use(false), (at, deadline) =>
       this.#connection.run(operations.confirm, this.#keys, { ref: at, now: Date.now() }, deadline),
     );
   }
@@ -301,8 +302,7 @@ export class AppSessions {
    * @param token the session's token if a client has sent it
    */
   touch(ref: string, ttl: number | undefined, token?: string): Promise<StoredSession | Absence | null> {
-    const byToken = token === undefined ? undefined : this.#families.use(token, true);
-    return this.#changeHeader(ref, byToken, (at, deadline) =>
+    return this.#changeHeader(ref, token, this.#families.use(true), (at, deadline) =>
       this.#connection.run(operations.touch, this.#keys, { ref: at, now: Date.now(), ttl }, deadline),
     );
   }
@@ -310,7 +310,8 @@ export class AppSessions {
   /** Makes a call that changes a session's header in place. If that of a large session has no room, makes some and repeats it. */
   #changeHeader(
     ref: string,
-    byToken: ByToken<Absence> | undefined,
+    token: string | undefined,
+    byToken: ByToken<Absence>,
     call: (
       ref: string,
       deadline?: number,
@@ -327,7 +328,7 @@ export class AppSessions {
       if (again === operations.TOO_MUCH) throw new SessionError("redisError", "The session's flags are too long");
       return this.#completed(again, at, deadline);
     };
-    return this.#follow(ref, call, complete, byToken);
+    return this.#follow(ref, call, complete, token, byToken);
   }
 
   /**
@@ -355,7 +356,8 @@ export class AppSessions {
         return this.#connection.run(operations.set, this.#keys, input, deadline);
       },
       (written, at, deadline) => (written === operations.TOO_MUCH ? changeLarge(at, deadline) : written),
-      token === undefined ? undefined : this.#families.use(token, touch),
+      token,
+      this.#families.use(touch),
     );
   }
 
@@ -415,7 +417,8 @@ export class AppSessions {
         return this.#connection.run(operations.increment, this.#keys, input, deadline);
       },
       (result, at, deadline) => (result === operations.TOO_MUCH ? incrementLarge(at, deadline) : result),
-      token === undefined ? undefined : this.#families.use(token, touch),
+      token,
+      this.#families.use(touch),
     );
   }
 
@@ -544,7 +547,8 @@ export class AppSessions {
       ref,
       (at, deadline) => this.#connection.run(operations.kill, this.#keys, { ref: at, tombstoneTtl, reason }, deadline),
       (count) => count || null,
-      token === undefined ? undefined : this.#families.end(token),
+      token,
+      this.#families.ending,
     );
     return killed ?? 0;
   }
@@ -606,7 +610,12 @@ export class AppSessions {
    * the end of the same session, could overtake it.
    */
   #alsoRegister<Result>(isSpread: boolean, write: () => Promise<Result>): Promise<Result> {
-    const registering = this.#registration.register(isSpread);
+    let registering: Promise<void> | undefined;
+    try {
+      registering = this.#registration.register(isSpread);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return registering === undefined ? write() : both(write(), registering, this.#keys.tag === this.#keys.app);
   }
 
@@ -623,23 +632,32 @@ export class AppSessions {
    * @param isSpread as for AppRegistration.register()
    * @param write is called without a deadline first, and with it when repeated, which keeps it out of a batch
    */
-  async #writeRegistered<Result>(
+  #writeRegistered<Result>(
     deadline: number,
     isSpread: boolean,
     write: (deadline?: number) => Promise<Result>,
   ): Promise<Result> {
     const preparing = this.#prepare();
-    if (preparing !== undefined) await this.#connection.within(deadline, () => preparing);
-    for (let again: number | undefined; ; again = deadline) {
-      try {
-        return await this.#alsoRegister(isSpread, () => write(again));
-      } catch (error) {
-        if (!isOutOfMemory(error)) throw error;
-        const freed = this.index.freeMemory();
-        if (!(await this.#connection.within(deadline, () => freed))) throw error;
-        this.#connection.assertInTime(deadline);
-      }
-    }
+    const written =
+      preparing === undefined
+        ? this.#alsoRegister(isSpread, write)
+        : this.#connection.within(deadline, () => preparing).then(() => this.#alsoRegister(isSpread, write));
+    return written.catch((error) => this.#writeInFreedMemory(error, deadline, isSpread, write));
+  }
+
+  async #writeInFreedMemory<Result>(
+    error: unknown,
+    deadline: number,
+    isSpread: boolean,
+    write: (deadline: number) => Promise<Result>,
+  ): Promise<Result> {
+    if (!isOutOfMemory(error)) throw error;
+    const freed = this.index.freeMemory();
+    if (!(await this.#connection.within(deadline, () => freed))) throw error;
+    this.#connection.assertInTime(deadline);
+    return this.#alsoRegister(isSpread, () => write(deadline)).catch((again) =>
+      this.#writeInFreedMemory(again, deadline, isSpread, write),
+    );
   }
 
   /**
@@ -648,20 +666,21 @@ export class AppSessions {
    * @param call receives the deadline only when it is repeated, which keeps the first call in a batch
    * @param complete turns the reply of a call into its result, null if there is no session. It returns a promise only if that
    * takes another round trip.
-   * @param byToken for a call by token
+   * @param token for a call by token, with `byToken`
    */
   #follow<Reply, Result, Absent = null>(
     ref: string,
     call: (ref: string, deadline?: number) => Promise<Reply | Tombstone>,
     complete: Complete<Reply, Result>,
+    token?: string,
     byToken?: ByToken<Absent>,
   ): Promise<Exclude<Result, Tombstone> | Absent | null> {
     const deadline = this.#connection.deadline();
     return call(ref).then((reply) => {
       const result = reply instanceof Tombstone ? reply : complete(reply as Exclude<Reply, Tombstone>, ref, deadline);
       // Nearly always the call ends here.
-      if (isFinal(result, byToken)) return result as Exclude<Result, Tombstone>;
-      return follow(result, ref, deadline, call, complete, byToken).then((found) =>
+      if (isFinal(result, token)) return result as Exclude<Result, Tombstone>;
+      return follow(result, ref, deadline, call, complete, token, byToken).then((found) =>
         found === null || found instanceof Absence ? this.#ifRightShard(found, deadline) : found,
       );
     });
@@ -675,8 +694,8 @@ type Complete<Reply, Result> = (
 ) => Result | Tombstone | Promise<Result | Tombstone>;
 
 /** Whether nothing else has to be done after a call with this result; see follow(). */
-function isFinal(result: unknown, byToken: ByToken<unknown> | undefined): boolean {
-  if (result instanceof StoredSession) return byToken === undefined || !result.isRotated;
+function isFinal(result: unknown, token: string | undefined): boolean {
+  if (result instanceof StoredSession) return token === undefined || !result.isRotated;
   return !(result === null || result instanceof Tombstone || result instanceof Promise);
 }
 
@@ -687,20 +706,21 @@ async function follow<Reply, Result, Absent>(
   deadline: number,
   call: (ref: string, deadline: number) => Promise<Reply | Tombstone>,
   complete: Complete<Reply, Result>,
+  token: string | undefined,
   byToken: ByToken<Absent> | undefined,
 ): Promise<Exclude<Result, Tombstone> | Absent | null> {
   const visited = [ref];
   let hasMissed = false;
   let result: Result | Tombstone = await first;
   for (;;) {
-    if (result instanceof StoredSession) await byToken?.found?.(result, deadline);
+    if (result instanceof StoredSession && token !== undefined) await byToken?.found?.(token, result, deadline);
     if (!(result === null || result instanceof Tombstone)) return result as Exclude<Result, Tombstone>;
     const tombstone = result as Tombstone | null;
     let next = redirectOf(tombstone, visited);
     if (next === undefined) {
-      if (byToken === undefined || hasMissed) return null;
+      if (token === undefined || byToken === undefined || hasMissed) return null;
       hasMissed = true;
-      const missed = await byToken.missed(tombstone, deadline);
+      const missed = await byToken.missed(token, tombstone, deadline);
       if (typeof missed !== "string") return missed;
       next = missed;
     }

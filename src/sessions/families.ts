@@ -31,12 +31,12 @@ export class Absence {
   }
 }
 
-/** A call by token. The family of the token says what becomes of it if there is no session under the token's own ref. */
+/** Calls by token. The family of the token says what becomes of a call if there is no session under the token's own ref. */
 export interface ByToken<Absent> {
   /** Called with the session that was found. Returns a promise to wait for, if there is something to do. */
-  found?(stored: StoredSession, deadline: number): Promise<void> | undefined;
+  found?(token: string, stored: StoredSession, deadline: number): Promise<void> | undefined;
   /** Called if no session was found. Returns the ref with which the call is repeated, or the call's result. */
-  missed(tombstone: Tombstone | null, deadline: number): Promise<string | Absent>;
+  missed(token: string, tombstone: Tombstone | null, deadline: number): Promise<string | Absent>;
 }
 
 /**
@@ -52,23 +52,29 @@ export class Families {
     this.#keys = keys;
   }
 
+  /** Calls that use a session, and reset its TTL. */
+  readonly #touching: ByToken<Absence> = {
+    found: (token, stored, deadline) => this.#found(token, stored, true, deadline),
+    missed: (token, tombstone, deadline) => this.resolve(token, tombstone, deadline),
+  };
+
+  readonly #reading: ByToken<Absence> = {
+    ...this.#touching,
+    found: (token, stored, deadline) => this.#found(token, stored, false, deadline),
+  };
+
   /**
-   * A call that uses a session. It shows that someone has the token.
-   * @param prolongs whether the call resets the session's TTL
+   * Calls that use a session. They show that someone has the token.
+   * @param prolongs whether they reset the session's TTL
    */
-  use(token: string, prolongs: boolean): ByToken<Absence> {
-    return {
-      found: (stored, deadline) => this.#found(token, stored, prolongs, deadline),
-      missed: (tombstone, deadline) => this.resolve(token, tombstone, deadline),
-    };
+  use(prolongs: boolean): ByToken<Absence> {
+    return prolongs ? this.#touching : this.#reading;
   }
 
-  /** A call that ends a session. It does so with any token of the family. */
-  end(token: string): ByToken<null> {
-    return {
-      missed: async (_tombstone, deadline) => (await this.#read(token, deadline)).family?.current ?? null,
-    };
-  }
+  /** Calls that end a session. They do so with any token of the family. */
+  readonly ending: ByToken<null> = {
+    missed: async (token, _tombstone, deadline) => (await this.#read(token, deadline)).family?.current ?? null,
+  };
 
   /**
    * Decides what becomes of a token without a session. Returns the ref of the session if the token is still valid. Ends the

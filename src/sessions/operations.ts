@@ -245,6 +245,10 @@ function one({ ref }: ByRef): readonly string[] {
   return [ref];
 }
 
+function indexAndSession(keys: Keys, ref: string): string[] {
+  return [...keys.index, keys.session(ref)];
+}
+
 function indexAndSessions(keys: Keys, ...refs: readonly string[]): string[] {
   return [...keys.index, ...refs.map((ref) => keys.session(ref))];
 }
@@ -272,7 +276,7 @@ function pageOf([cursor = "", ...members]: string[]): Page {
 export const create = {
   script: scripts.create,
   common: 2,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, absolute = 0, maxPerUser = 0, text }) => [
     absolute * 1000,
     maxPerUser,
@@ -289,7 +293,7 @@ export const get = {
   script: scripts.get,
   common: 1,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touchInterval, origin, tellsLeft }) => [
     tellsLeft ? `+${touchInterval ?? ""}` : (touchInterval ?? ""),
     origin === undefined ? ref : `${ref}\n${origin}`,
@@ -302,7 +306,7 @@ export const get = {
 export const confirm = {
   script: scripts.confirm,
   changes: one,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now }) => [ref, now],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("be confirmed");
@@ -315,7 +319,7 @@ export const set = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch, changes, maxBytes, maxKeys }) => [maxBytes, maxKeys, ref, touch ? now : "", changes],
   reply: (reply: string | number | null, input) =>
     tooMuchOf(reply, input) ??
@@ -327,7 +331,7 @@ export const increment = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, touch, key, by, max, maxBytes, maxKeys }) => [
     maxBytes,
     maxKeys,
@@ -351,7 +355,7 @@ export const touch = {
   changes: one,
   common: 0,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, now, ttl }) => [ref, now, ttl ?? ""],
   reply: (reply: string | number | null | [header: string], { ref, now }) => {
     if (Number(reply) === -5) throw impersonated("get another ttl");
@@ -410,7 +414,7 @@ export const update = {
   changes: one,
   common: 2,
   mayLeaveUndone: true,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, id, now, ttl, changes, maxBytes, maxKeys, maxPerUser }) => [
     maxBytes,
     maxKeys,
@@ -431,7 +435,7 @@ export const kill = {
   script: scripts.kill,
   changes: one,
   common: 1,
-  keys: (keys, { ref }) => indexAndSessions(keys, ref),
+  keys: (keys, { ref }) => indexAndSession(keys, ref),
   args: ({ ref, tombstoneTtl }) => [tombstoneTtl, ref],
   reply: (reply: number | string) => parseTombstone(reply) ?? toNumber(reply),
 } satisfies SessionOperation<ByRef & LeavesTombstone & Ends, number | Tombstone>;
@@ -566,9 +570,9 @@ export const pageUsers = {
 export const sample = {
   script: scripts.sample,
   keys: (keys) => [keys.expiry],
-  args: ({ positions }) => positions,
+  args: ({ count, seed }) => [count, seed],
   reply: (reply: string[]) => reply.map(parseEntry),
-} satisfies SessionOperation<{ /** from 0 to 1, see the script */ positions: number[] }, Entry[]>;
+} satisfies SessionOperation<{ /** an integer, for random numbers */ seed: number; count: number }, Entry[]>;
 
 export const readTexts = {
   script: scripts.readTexts,

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { CHUNK } from "../redis/operation.js";
 import { toList, toNumber, toText } from "../redis/reply.js";
 import { sortInSteps } from "../util/time-slice.js";
@@ -365,8 +365,8 @@ export class SessionIndex {
 
   /** Evictions remove sessions before they expire. A random sample shows whether the whole index must be checked. */
   async *#wipeEvicted(): AsyncGenerator<number, void> {
-    const positions = Array.from({ length: CHUNK }, () => Math.random());
-    const sample = await this.#connection.run(operations.sample, this.#keys, { positions });
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const sample = await this.#connection.run(operations.sample, this.#keys, { count: CHUNK, seed });
     if (sample.length === 0) return;
     const dead = sample.length - (await this.#countExisting(sample));
     if (dead >= MANY_DEAD) {
@@ -439,7 +439,10 @@ export class SessionIndex {
 
   /** Yields the entries of `expiry` in pages, earliest first. An entry that is postponed meanwhile is yielded again. */
   async *#expiryEntries(): AsyncGenerator<Entry[], void> {
-    const pages = walk(PAGE, (page) => this.#connection.run(operations.pageExpiry, this.#keys, page));
+    // With a deadline, a request is not batched with the caller's scripts, so it is answered before Redis has run these.
+    const pages = walk(PAGE, (page) =>
+      this.#connection.run(operations.pageExpiry, this.#keys, page, this.#connection.deadline()),
+    );
     for await (const members of pages) yield members.map(parseEntry);
   }
 
@@ -466,17 +469,31 @@ export class SessionIndex {
   async #endOnce(pages: AsyncGenerator<Entry[], void>, except: string | undefined): Promise<Pass> {
     const pass: Pass = { pages: 0, entries: 0, ended: 0, except, fingerprint: "" };
     const hash = createHash("sha1");
+    // Redis ends the sessions of one page while the next page is prepared.
+    let previous = Promise.resolve();
     for await (const page of prefetch(pages, "before")) {
-      const entries = page.filter(({ ref }) => ref !== pass.except);
-      const { ended, exceptMoved } = await this.#end(entries, pass.except, "killed");
-      if (exceptMoved) pass.except = (await this.#find(pass.except as string))?.ref;
-      pass.pages++;
-      pass.entries += entries.length;
-      pass.ended += ended;
-      if (pass.ended === 0) hash.update(JSON.stringify([entries, pass.except]));
+      const ending = this.#endPage(page, pass, hash, previous);
+      // A failure is thrown when the page is awaited. Until then, or if the previous page fails, it must not be unhandled.
+      ending.catch(() => {});
+      await previous;
+      previous = ending;
     }
+    await previous;
     if (pass.ended === 0) pass.fingerprint = hash.digest("hex");
     return pass;
+  }
+
+  /** Ends the sessions of a page, and notes the result in `pass` after that of the previous page. */
+  async #endPage(page: Entry[], pass: Pass, hash: Hash, previous: Promise<void>): Promise<void> {
+    const { except } = pass;
+    const entries = page.filter(({ ref }) => ref !== except);
+    const { ended, exceptMoved } = await this.#end(entries, except, "killed");
+    await previous;
+    if (exceptMoved) pass.except = (await this.#find(except as string))?.ref;
+    pass.pages++;
+    pass.entries += entries.length;
+    pass.ended += ended;
+    if (pass.ended === 0) hash.update(JSON.stringify([entries, pass.except]));
   }
 
   /** Ends sessions. Those of a RedisStore leave a tombstone, those of the engine do not, so they go in separate chunks. */

@@ -67,13 +67,20 @@ export function knownRefOf(token: unknown): string | undefined {
   return refs.get(token as string);
 }
 
+/** The argument and the result of the last refOf(): a call of the engine asks several times for the same token. */
+let lastToken: string | undefined;
+let lastRef = "";
+
 /** Returns a token's ref, under which Redis stores the session. */
 export function refOf(token: string): string {
+  if (token === lastToken) return lastRef;
   let ref = refs.get(token);
   if (ref === undefined) {
     ref = computeRef(token);
     refs.set(token, ref);
   }
+  lastToken = token;
+  lastRef = ref;
   return ref;
 }
 

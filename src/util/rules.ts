@@ -43,6 +43,7 @@ export function checkOptions<Options extends object>(
  * @param owner what takes the options, for the message
  * @param allowed the names of the options
  * @param ignored names that are allowed but are not suggested in messages
+ * @returns whether there are ignored names among them
  * @throws SessionError `invalidValue` if `options` is not an object, and for an unknown option; the message names the
  * option that was probably meant
  */
@@ -51,10 +52,15 @@ export function checkNames(
   options: object,
   allowed: readonly string[],
   ignored: readonly string[] = [],
-): void {
+): boolean {
   if (typeof options !== "object" || options === null) throw notOptions(owner, options);
+  let hasIgnored = false;
   for (const option of Object.keys(options)) {
-    if (allowed.includes(option) || ignored.includes(option)) continue;
+    if (allowed.includes(option)) continue;
+    if (ignored.includes(option)) {
+      hasIgnored = true;
+      continue;
+    }
     if (roleOf(options) !== undefined) throw notOptions(owner, options);
     const { name, elsewhere = {} } = toOwner(owner);
     const meant = meantBy(option, allowed);
@@ -66,6 +72,7 @@ export function checkNames(
     const which = /^(\w{1,15}|[A-Za-z_]{16,24})$/.test(option) ? `option "${option}"` : "such option";
     throw invalidValue(`${name} has no ${which}. ${help}`);
   }
+  return hasIgnored;
 }
 
 /** What other packages call our options. */

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { killMany } from "../../src/lua/index.js";
 import { useEngine } from "../support/engine.js";
 
 const t = useEngine();
@@ -40,4 +41,30 @@ test("ends a rotated session, and its old token with it", async () => {
   expect(await t.rs.killall({ app })).toEqual({ kill: 1 });
   expect(await t.rs.get({ app, token })).toBeNull();
   expect(await t.rs.get({ app, token: `${rotated?.token}` })).toBeNull();
+});
+
+test("prepares and sends the scripts for a second page of 500 while Redis works on the first, but not for a third", async () => {
+  await Promise.all(Array.from({ length: 1501 }, (_, i) => t.create({ id: `user ${i}` })));
+  // Load the scripts.
+  await t.create({ app: "other" });
+  await t.rs.killall({ app: "other" });
+  const held: (() => unknown)[] = [];
+  let sent = 0;
+  let sentBeforeRelease = 0;
+  const send = t.db.sendCommand.bind(t.db);
+  const spy = vi.spyOn(t.db, "sendCommand").mockImplementation((command, stream) => {
+    if (command.args[0] !== killMany.sha || ++sent > 10) return send(command, stream);
+    held.push(() => send(command, stream));
+    if (sent === 10) {
+      setTimeout(() => {
+        sentBeforeRelease = sent;
+        for (const release of held) release();
+      }, 100);
+    }
+    return command.promise;
+  });
+  expect(await t.rs.killall({ app })).toEqual({ kill: 1501 });
+  spy.mockRestore();
+  expect(sentBeforeRelease).toBe(10);
+  expect(sent).toBe(16);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { RedisSessions } from "../../src/index.js";
+import { killMany } from "../../src/lua/index.js";
 import { useEngine } from "../support/engine.js";
 import { readStored } from "../support/index-check.js";
 
@@ -81,6 +82,29 @@ describe("except", () => {
     const third = await t.rs.rotate({ app, token: `${second?.token}` });
     expect(await t.rs.killsoid({ app, id: "alice", except: first.token })).toEqual({ kill: 1 });
     expect(await refs()).toEqual([third?.ref]);
+  });
+
+  test("keeps a session that is rotated while two pages are on their way", async () => {
+    const all = await Promise.all(Array.from({ length: 1200 }, () => t.create()));
+    const { token = "" } = all[700] ?? {};
+    // Load the scripts.
+    await t.rs.killsoid({ app, id: "erin" });
+    const other = new RedisSessions({ client: t.redis.client(), wipe: 0 });
+    const send = t.db.sendCommand.bind(t.db);
+    let rotated: { token: string } | null = null;
+    let sent = 0;
+    const spy = vi.spyOn(t.db, "sendCommand").mockImplementation((command, stream) => {
+      if (command.args[0] !== killMany.sha || ++sent > 1) return send(command, stream);
+      void other.rotate({ app, token }).then((result) => {
+        rotated = result;
+        send(command, stream);
+      });
+      return command.promise;
+    });
+    expect(await t.rs.killsoid({ app, id: "alice", except: token })).toEqual({ kill: 1199 });
+    spy.mockRestore();
+    expect(await t.rs.get({ app, token: `${(rotated as { token: string } | null)?.token}` })).not.toBeNull();
+    expect((await readStored(t.db, app)).problems).toEqual([]);
   });
 
   test("with a token whose grace is over keeps nothing", async () => {

@@ -77,6 +77,13 @@ test("visits every one of a thousand apps", async () => {
   expect(await t.rs.wipe()).toEqual({ wiped: 1000 });
 });
 
+test("sends less than a kilobyte for an app in which nothing has expired", async () => {
+  await t.create();
+  await t.rs.wipe();
+  const commands = await t.redis.watch(() => t.rs.wipe());
+  expect(commands.flat().join("").length).toBeLessThan(1000);
+});
+
 test("activity does not count a user whose sessions have all expired", async () => {
   const { ref } = await t.create();
   await expire(app, [ref]);

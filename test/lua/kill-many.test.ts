@@ -80,6 +80,16 @@ describe("kill-many", () => {
     expect(await t.db.dbsize()).toBe(0);
   });
 
+  test("reads an id that ends after the first 512 bytes", async () => {
+    const flags = `lastDevice=${"x".repeat(500)}`;
+    const data = { '"text"': JSON.stringify("x".repeat(1000)) };
+    await plant(t.db, { ref: "a", flags, ...data });
+    await plant(t.db, { ref: "b", id: '"bob"', flags, ...data });
+    expect(await run(["a", "b"])).toBe(1);
+    expect(await t.db.exists("a", "b")).toBe(1);
+    expect(await t.db.exists("b")).toBe(1);
+  });
+
   test("does not mistake an ip, or an id with the same beginning, for the user's id", async () => {
     await plant(t.db, { ref: "a", id: '"bob"', ip: '"alice"' });
     await plant(t.db, { ref: "b", id: '"alice\\""' });

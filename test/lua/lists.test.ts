@@ -7,6 +7,7 @@ import {
   pageUserSessions,
   readHeaders,
   readTexts,
+  sample,
 } from "../../src/lua/index.js";
 import { dump } from "../support/dump.js";
 import { HUNDRED, INDEX, plant, useScripts } from "../support/scripts.js";
@@ -73,6 +74,13 @@ describe("read-headers", () => {
     await t.db.set("c", ">new");
     await t.db.lpush("list", "x");
     expect(await read(["gone", "c", "list", "a", "b"])).toEqual(["", ">new", "", HEADER, HEADER]);
+  });
+
+  test("reads a header of more than 512 bytes", async () => {
+    const device = JSON.stringify("x".repeat(600));
+    await plant(t.db, { ref: "a", device });
+    await plant(t.db, { ref: "b", device, '"text"': JSON.stringify("x".repeat(10_000)) });
+    expect(await read(["a", "b"])).toEqual([HEADER + device, HEADER + device]);
   });
 
   test("reads of 100 large sessions no more than their headers", async () => {
@@ -180,5 +188,23 @@ describe("claim-expired", () => {
     }
     expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual(["z"]);
     expect(await t.run(claimExpired, ["expiry"], [30_000, 2])).toEqual([]);
+  });
+});
+
+describe("sample", () => {
+  const read = (count: number, seed: number) => t.run(sample, ["expiry"], [count, seed]) as Promise<string[]>;
+
+  test("replies all entries if there are no more than asked for", async () => {
+    expect(await read(100, 1)).toEqual([]);
+    await t.db.zadd("expiry", ...HUNDRED.flatMap((ref, i) => [i, ref]));
+    expect(await read(100, 1)).toEqual(HUNDRED);
+  });
+
+  test("replies other entries for another seed, from the first to the last", async () => {
+    await t.db.zadd("expiry", ...HUNDRED.flatMap((ref, i) => [i, ref]));
+    const samples = await Promise.all(Array.from({ length: 50 }, (_, seed) => read(99, seed * 40_000_000)));
+    expect(samples.every((entries) => entries.length === 99)).toBe(true);
+    expect(new Set(samples.map((entries) => entries.join())).size).toBe(50);
+    expect(new Set(samples.flat())).toEqual(new Set(HUNDRED));
   });
 });

@@ -2,14 +2,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Batch } from "../../src/redis/batch.js";
 import { Deadlines } from "../../src/redis/deadlines.js";
-import { CHUNK, UNDONE } from "../../src/redis/operation.js";
+import { type AppKeys, CHUNK, UNDONE } from "../../src/redis/operation.js";
 import { app, callOf, replyError, ScriptedClient, sharedOperation, type TestCall } from "../support/scripted-client.js";
 
 /** When Batch sends what, with a client whose answers the test decides. batch.test.ts has the same with a real Redis. */
 
 const get = sharedOperation("get");
 const set = sharedOperation("set");
-const other = { base: "rs:{other}:", index: ["rs:{other}:index"] };
+const other: AppKeys = {
+  base: "rs:{other}:",
+  index: ["rs:{other}:index"],
+  session: (ref) => `rs:{other}:${ref}`,
+};
 
 let client: ScriptedClient;
 let deadlines: Deadlines;

@@ -2,25 +2,31 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { SessionError } from "../../src/errors.js";
 import { CallOrder } from "../../src/redis/call-order.js";
 import { UNDONE } from "../../src/redis/operation.js";
-import { keysOf, Run } from "../../src/redis/run.js";
-import { callOf, sharedOperation } from "../support/scripted-client.js";
+import { Run } from "../../src/redis/run.js";
+import { callOf, sharedOperation, type TestCall } from "../support/scripted-client.js";
 
 const get = sharedOperation("get");
-const [a, b] = ["a", "b"];
-
+/** A call on each of two sessions. */
+let a: TestCall;
+let b: TestCall;
 let released: Run[][];
 let order: CallOrder;
 
 beforeEach(() => {
+  [a, b] = [callOn("a"), callOn("b")];
   released = [];
   order = new CallOrder((runs) => released.push(runs));
 });
 
+function callOn(session: string): TestCall {
+  return callOf(get, { ref: session, value: 0 });
+}
+
 /** A run of one call on each of the sessions. */
-function runOn(...sessions: [string, ...string[]]): Run {
-  const [first, ...others] = sessions.map((session) => callOf(get, { ref: session, value: 0 }));
-  const run = new Run(first as NonNullable<typeof first>, performance.now() + 10_000);
-  for (const call of others) run.tryAdd(call, keysOf(call));
+function runOn(...[session, ...sessions]: [string, ...string[]]): Run {
+  const run = new Run(callOn(session), performance.now() + 10_000);
+  const others = sessions.map(callOn);
+  for (const call of others) run.tryAdd(call);
   return run;
 }
 
@@ -42,8 +48,7 @@ describe("block", () => {
     const run = runOn("a");
     order.block(run, 0);
     expect(order.blockerOf(b)).toBeUndefined();
-    const added = callOf(get, { ref: "b", value: 0 });
-    run.tryAdd(added, keysOf(added));
+    run.tryAdd(callOn("b"));
     order.block(run, 0);
     expect(order.blockerOf(b)).toBe(run);
     run.succeed(["", ""]);
@@ -57,11 +62,29 @@ describe("block", () => {
     expect(order.blockerOf(a)).toBeUndefined();
   });
 
+  test("ends once, though a reply comes after the run has failed", () => {
+    const [failed, other] = [runOn("a"), runOn("b")];
+    order.block(failed, 0);
+    order.block(other, 0);
+    failed.fail(new SessionError("timeout", "late"));
+    failed.succeed("");
+    expect(order.isIdle).toBe(false);
+    other.succeed("");
+    expect(order.isIdle).toBe(true);
+  });
+
+  test("ignores a run that has failed, because nothing would end its blocks", () => {
+    const failed = runOn("a");
+    failed.fail(new SessionError("timeout", "late"));
+    order.block(failed, 0);
+    expect([order.blockerOf(a), order.isIdle]).toEqual([undefined, true]);
+  });
+
   test("of a later run is kept when an earlier run ends", () => {
     const [earlier, later] = [runOn("a"), runOn("a")];
     order.block(earlier, 0);
     order.block(later, 0);
-    order.hold(runOn("a"), a);
+    order.hold(runOn("a"));
     earlier.succeed("");
     expect(order.blockerOf(a)).toBe(later);
     expect(released).toEqual([]);
@@ -72,23 +95,45 @@ describe("hold", () => {
   test("releases one run of each session, in the order of the calls", () => {
     const [blocker, first, second, other] = [runOn("a", "b"), runOn("a"), runOn("a"), runOn("b")];
     order.block(blocker, 0);
-    order.hold(first, a);
-    order.hold(second, a);
-    order.hold(other, b);
-    expect(order.lastHeldOn(a)).toBe(second);
+    order.hold(first);
+    order.hold(second);
+    order.hold(other);
+    expect(order.lastHeldFor(a)).toBe(second);
     blocker.succeed(["", ""]);
     expect(released).toEqual([[first, other]]);
-    expect(order.lastHeldOn(a)).toBe(second);
-    expect(order.lastHeldOn(b)).toBeUndefined();
+    expect(order.lastHeldFor(a)).toBe(second);
+    expect(order.lastHeldFor(b)).toBeUndefined();
   });
 
   test("skips runs whose deadline has passed", () => {
-    const [blocker, late, inTime] = [runOn("a"), new Run(callOf(get, { ref: "a", value: 0 }), 0), runOn("a")];
+    const [blocker, late, inTime] = [runOn("a"), new Run(callOn("a"), 0), runOn("a")];
     order.block(blocker, 0);
-    order.hold(late, a);
-    order.hold(inTime, a);
+    order.hold(late);
+    order.hold(inTime);
     blocker.succeed("");
     expect(released).toEqual([[inTime]]);
+  });
+});
+
+describe("the sessions that it knows", () => {
+  const many = Array.from({ length: 2500 }, (_, i) => `s${i}`);
+
+  test("are forgotten if they have no blocker, but not for a call that was made before", () => {
+    const blocked = runOn("b");
+    order.block(blocked, 0);
+    // The call is known before the others are, but its run blocks only after them.
+    expect(order.blockerOf(a)).toBeUndefined();
+    for (const session of many) expect(order.blockerOf(callOn(session))).toBeUndefined();
+    const run = new Run(a, performance.now() + 10_000);
+    order.block(run, 0);
+    expect([order.blockerOf(callOn("a")), order.blockerOf(callOn("b"))]).toEqual([run, blocked]);
+  });
+
+  test("are forgotten so that they do not fill the memory", () => {
+    order.blockerOf(a);
+    const known = a.order;
+    for (const session of many) order.blockerOf(callOn(session));
+    expect(known?.isForgotten).toBe(true);
   });
 });
 
@@ -97,8 +142,8 @@ describe("continueWith", () => {
     const blocker = runOn("a", "b");
     const [heldOnA, heldOnB] = [runOn("a"), runOn("b")];
     order.block(blocker, 0);
-    order.hold(heldOnA, a);
-    order.hold(heldOnB, b);
+    order.hold(heldOnA);
+    order.hold(heldOnB);
     const undone = blocker.succeed(["", UNDONE]) as Run;
     order.continueWith(blocker, undone);
     expect(released).toEqual([[heldOnA]]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SessionError } from "../../src/errors.js";
 import { CHUNK, UNDONE } from "../../src/redis/operation.js";
-import { keysOf, Run } from "../../src/redis/run.js";
+import { Run } from "../../src/redis/run.js";
 import { app, callOf, sharedOperation, type TestCall } from "../support/scripted-client.js";
 
 const get = sharedOperation("get");
@@ -10,7 +10,7 @@ const set = sharedOperation("set");
 function runOf(...calls: [TestCall, ...TestCall[]]): Run {
   const [first, ...others] = calls;
   const run = new Run(first, 1000);
-  for (const call of others) expect(run.tryAdd(call, keysOf(call))).toBe(true);
+  for (const call of others) expect(run.tryAdd(call)).toBe(true);
   return run;
 }
 
@@ -19,7 +19,7 @@ function call(value: string | number, session = "s"): TestCall {
 }
 
 function canAdd(run: Run, added: TestCall): boolean {
-  return run.tryAdd(added, keysOf(added));
+  return run.tryAdd(added);
 }
 
 describe("tryAdd", () => {
@@ -27,8 +27,7 @@ describe("tryAdd", () => {
     const run = runOf(call(1, "a"), call(2, "b"));
     expect(run.keys).toEqual(["rs:{app}:index", "rs:{app}:a", "rs:{app}:b"]);
     expect(run.args).toEqual(["", 1, 2]);
-    expect([run.refOf(0), run.refOf(1)]).toEqual(["a", "b"]);
-    expect(run.callCount).toBe(2);
+    expect(run.calls.map(({ input }) => input.ref)).toEqual(["a", "b"]);
   });
 
   test("refuses a call that the run cannot serve", () => {

@@ -81,13 +81,17 @@ export function sharedOperation(name: string): Operation<AppKeys, Input, unknown
     script: { name, sha: `sha of ${name}`, source: `source of ${name}` },
     common: 1,
     mayLeaveUndone: true,
-    keys: (keys, { ref }) => [...keys.index, `${keys.base}${ref}`],
+    keys: (keys, { ref }) => [...keys.index, keys.session(ref)],
     args: ({ shared = "", value }) => [shared, value],
     reply: (reply: unknown) => reply,
   };
 }
 
-export const app: AppKeys = { base: "rs:{app}:", index: ["rs:{app}:index"] };
+export const app: AppKeys = {
+  base: "rs:{app}:",
+  index: ["rs:{app}:index"],
+  session: (ref) => `rs:{app}:${ref}`,
+};
 
 /** A call with its results and errors. */
 export interface TestCall extends Call {

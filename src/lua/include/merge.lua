@@ -9,18 +9,20 @@ local TOO_LARGE, TOO_MANY = -1, -4
 local function merge_within(head, text, rest, start, changes, max_bytes, max_keys)
   -- Most calls change a few keys of a small session. Applying these one by one is faster than collecting the pieces.
   if #text * #changes < 100000 and #text - start + #changes < 5 * max_keys and #text - start + #changes < max_bytes then
-    local find, sub, new = string.find, string.sub, head .. string.sub(text, rest)
+    local find, sub = string.find, string.sub
+    local new, before, at = text, head, rest
     for line, key in string.gmatch(changes, '((\n"[^"]*":)[^\n]*)') do
-      local from, to = find(new, key, 1, true)
+      local from, to = find(new, key, at, true)
       if #line == #key then line = '' end
       if from then
         local following = find(new, '\n', to, true)
-        new = sub(new, 1, from - 1) .. line .. (following and sub(new, following) or '')
+        new = before .. sub(new, at, from - 1) .. line .. (following and sub(new, following) or '')
       else
-        new = new .. line
+        new = before .. sub(new, at) .. line
       end
+      before, at = '', 1
     end
-    return new
+    return at == 1 and new or head .. sub(text, rest)
   end
 
   -- Included here because runs for small sessions would otherwise create these functions for nothing.

@@ -9,9 +9,23 @@ local MAX_FIELD = 4096
 -- The fields by id, the ids whose field has changed, and the members to remove from the overflow.
 local fields, changed, overflow_removals = {}, {}, {}
 
--- Reads the fields of the users that were not read yet. One HMGET costs a fraction of several HGET.
--- A damaged field is read as an empty one, because refs that are appended to it would be lost.
+-- Keeps a field that was read. A damaged field is read as an empty one, because refs that are appended to it would be lost.
+local function keep_field(id, field)
+  if field and string.find(field, '^%+?\n') and string.byte(field, -1) == 10 then
+    fields[id] = field
+  else
+    fields[id] = '\n'
+  end
+end
+
+local function field_of(id)
+  if not fields[id] then keep_field(id, redis.call('HGET', user_sessions, id)) end
+  return fields[id]
+end
+
+-- Reads the fields of several users. One HMGET costs a fraction of several HGET.
 local function load_user_sessions(ids)
+  if #ids == 1 then return end
   local new = {}
   for _, id in ipairs(ids) do
     if not fields[id] then
@@ -20,15 +34,7 @@ local function load_user_sessions(ids)
     end
   end
   local found = redis.call('HMGET', user_sessions, unpack(new))
-  for i, id in ipairs(new) do
-    local field = found[i]
-    if type(field) == 'string' and string.find(field, '^%+?\n') and string.byte(field, -1) == 10 then fields[id] = field end
-  end
-end
-
-local function field_of(id)
-  if not fields[id] then load_user_sessions({ id }) end
-  return fields[id]
+  for i, id in ipairs(new) do keep_field(id, found[i]) end
 end
 
 -- Returns whether a field begins with "+".
@@ -38,9 +44,12 @@ end
 
 -- Writes the changes. A user without sessions is removed from `users` and `user_sessions`.
 local function flush_owners()
-  local members, updates, gone = {}, {}, {}
-  for member in pairs(overflow_removals) do members[#members + 1] = member end
-  if #members > 0 then redis.call('ZREM', user_sessions_overflow, unpack(members)) end
+  if next(overflow_removals) then
+    local members = {}
+    for member in pairs(overflow_removals) do members[#members + 1] = member end
+    redis.call('ZREM', user_sessions_overflow, unpack(members))
+  end
+  local updates, gone = {}, {}
   for id in pairs(changed) do
     local field = fields[id]
     local is_empty = field == '\n'

@@ -20,6 +20,7 @@ local function write(session, ref, text, now, changes, max_bytes, max_keys)
       --@include parse
       --@include next-ttl
       --@include skew
+      --@include replace-flags
       touched = function(before, data_at, at)
         local ttl, flags, _, session_id = parse(before)
         local new_ttl_ms = next_ttl(ttl, flags)
