@@ -31,15 +31,15 @@ export class CallOrder {
 
   /** The run that a call must wait for, or join. Returns undefined if there is none. */
   blockerOf(call: Call): Run | undefined {
-    return this.#orderOf(call)?.blocker;
+    return this.isIdle ? undefined : this.#knownOrderOf(call)?.blocker;
   }
 
   /** The last run that waits for the blocker of a call's session. Returns undefined if there is none. */
   lastHeldFor(call: Call): Run | undefined {
-    return this.#orderOf(call)?.held?.at(-1);
+    return this.#knownOrderOf(call)?.held?.at(-1);
   }
 
-  /** Holds a run of one call until all earlier calls on its session have ended. */
+  /** Holds a run of one call, which has a blocker, until all earlier calls on its session have ended. */
   hold(run: Run): void {
     const order = this.#orderOf(run.calls[0]);
     if (order === undefined) return;
@@ -79,8 +79,7 @@ export class CallOrder {
     this.#blockerCount--;
     const now = performance.now();
     const next: Run[] = [];
-    for (const call of run.calls) {
-      const order = this.#orderOf(call);
+    for (const { order } of run.calls) {
       if (order === undefined || order.blocker !== run) continue;
       order.blocker = undefined;
       if (order.held === undefined) continue;
@@ -92,19 +91,22 @@ export class CallOrder {
     if (next.length > 0) this.#release(next);
   }
 
-  /** Returns undefined for a call that does not concern a single session. */
-  #orderOf(call: Call): SessionOrder | undefined {
+  #knownOrderOf(call: Call): SessionOrder | undefined {
     if (call.order !== undefined && !call.order.isForgotten) return call.order;
     const { ref } = call.input;
-    if (ref === undefined) return undefined;
-    let order = this.#sessions.get(ref);
-    if (order === undefined) {
-      if (this.#sessions.size >= this.#maxSessions) this.#forget();
-      order = { blocker: undefined, held: undefined, isForgotten: false };
-      this.#sessions.set(ref, order);
-    }
-    call.order = order;
-    return order;
+    call.order = ref === undefined ? undefined : this.#sessions.get(ref);
+    return call.order;
+  }
+
+  /** Returns undefined for a call that does not concern a single session. */
+  #orderOf(call: Call): SessionOrder | undefined {
+    const known = this.#knownOrderOf(call);
+    const { ref } = call.input;
+    if (known !== undefined || ref === undefined) return known;
+    if (this.#sessions.size >= this.#maxSessions) this.#forget();
+    call.order = { blocker: undefined, held: undefined, isForgotten: false };
+    this.#sessions.set(ref, call.order);
+    return call.order;
   }
 
   #forget(): void {

@@ -106,7 +106,8 @@ export class SessionIndex {
    */
   async killAll(barFor?: number): Promise<number> {
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
-    return this.#endAll(() => this.#expiryEntries(), undefined);
+    // No call is overtaken: the script above was sent after all that were waiting.
+    return this.#endAll(() => this.#expiryEntries(true), undefined);
   }
 
   /**
@@ -426,11 +427,14 @@ export class SessionIndex {
     await Promise.all(chunks(entries).map((chunk) => this.#sweep(chunk)));
   }
 
-  /** Yields the entries of `expiry` in pages, earliest first. An entry that is postponed meanwhile is yielded again. */
-  async *#expiryEntries(): AsyncGenerator<Entry[], void> {
-    // With a deadline, a request is not batched with the caller's scripts, so it is answered before Redis has run these.
+  /**
+   * Yields the entries of `expiry` in pages, earliest first. An entry that is postponed meanwhile is yielded again.
+   * @param isAlone whether each request is sent by itself, so that its reply does not wait for the scripts of the caller. It may then
+   *   overtake calls that wait to be sent.
+   */
+  async *#expiryEntries(isAlone = false): AsyncGenerator<Entry[], void> {
     const pages = walk(PAGE, (page) =>
-      this.#connection.run(operations.pageExpiry, this.#keys, page, this.#connection.deadline()),
+      this.#connection.run(operations.pageExpiry, this.#keys, page, isAlone ? this.#connection.deadline() : undefined),
     );
     for await (const members of pages) yield members.map(parseEntry);
   }

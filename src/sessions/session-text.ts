@@ -57,7 +57,8 @@ export function encodeHeader(
 /** Returns flags with a value in the form of the header's fourth line. */
 function encodeFlags(flags: Readonly<Record<string, string | number | undefined>>): string {
   let text = "";
-  for (const [name, value] of Object.entries(flags)) {
+  for (const name in flags) {
+    const value = flags[name];
     if (value !== undefined) text += ` ${name}=${encodeURIComponent(String(value).toWellFormed())}`;
   }
   return text;
