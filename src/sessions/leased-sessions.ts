@@ -38,28 +38,33 @@ export class LeasedSessions implements Sessions {
     this.index = new LeasedIndex(this);
   }
 
-  create(...args: Args<"create">) {
-    return this.#current()?.create(...args) ?? this.#run((sessions) => sessions.create(...args));
+  create(...[session, deadline]: Args<"create">) {
+    return this.#current()?.create(session, deadline) ?? this.#later("create", session, deadline);
   }
 
   createReplacing(...args: Args<"createReplacing">) {
     return this.#current()?.createReplacing(...args) ?? this.#run((sessions) => sessions.createReplacing(...args));
   }
 
-  find(...args: Args<"find">) {
-    return this.#current()?.find(...args) ?? this.#run((sessions) => sessions.find(...args));
+  find(...[token, touch, origin]: Args<"find">) {
+    return this.#current()?.find(token, touch, origin) ?? this.#later("find", token, touch, origin);
   }
 
-  get(...args: Args<"get">) {
-    return this.#current()?.get(...args) ?? this.#run((sessions) => sessions.get(...args));
+  get(...[ref, touch, touchInterval, origin]: Args<"get">) {
+    return (
+      this.#current()?.get(ref, touch, touchInterval, origin) ?? this.#later("get", ref, touch, touchInterval, origin)
+    );
   }
 
-  findCached(...args: Args<"findCached">) {
-    return this.#current()?.findCached(...args) ?? this.#run((sessions) => sessions.findCached(...args));
+  findCached(...[token, touch, origin]: Args<"findCached">) {
+    return this.#current()?.findCached(token, touch, origin) ?? this.#later("findCached", token, touch, origin);
   }
 
-  getCached(...args: Args<"getCached">) {
-    return this.#current()?.getCached(...args) ?? this.#run((sessions) => sessions.getCached(...args));
+  getCached(...[ref, touch, touchInterval, origin]: Args<"getCached">) {
+    return (
+      this.#current()?.getCached(ref, touch, touchInterval, origin) ??
+      this.#later("getCached", ref, touch, touchInterval, origin)
+    );
   }
 
   takeCached(...args: Args<"takeCached">): StoredSession | undefined {
@@ -89,12 +94,14 @@ export class LeasedSessions implements Sessions {
     return this.#current()?.confirm(...args) ?? this.#run((sessions) => sessions.confirm(...args));
   }
 
-  touch(...args: Args<"touch">) {
-    return this.#current()?.touch(...args) ?? this.#run((sessions) => sessions.touch(...args));
+  touch(...[ref, ttl, token]: Args<"touch">) {
+    return this.#current()?.touch(ref, ttl, token) ?? this.#later("touch", ref, ttl, token);
   }
 
-  set(...args: Args<"set">) {
-    return this.#current()?.set(...args) ?? this.#run((sessions) => sessions.set(...args));
+  set(...[ref, changes, bounds, touch, token]: Args<"set">) {
+    return (
+      this.#current()?.set(ref, changes, bounds, touch, token) ?? this.#later("set", ref, changes, bounds, touch, token)
+    );
   }
 
   setAll(...args: Args<"setAll">) {
@@ -105,8 +112,8 @@ export class LeasedSessions implements Sessions {
     return this.#current()?.increment(...args) ?? this.#run((sessions) => sessions.increment(...args));
   }
 
-  replace(...args: Args<"replace">) {
-    return this.#current()?.replace(...args) ?? this.#run((sessions) => sessions.replace(...args));
+  replace(...[session]: Args<"replace">) {
+    return this.#current()?.replace(session) ?? this.#later("replace", session);
   }
 
   takeOver(...args: Args<"takeOver">) {
@@ -125,12 +132,14 @@ export class LeasedSessions implements Sessions {
     return isLarge(text) ? this.#run(async (sessions) => `${await sessions.stageIfLarge(ref, text)}`) : undefined;
   }
 
-  update(...args: Args<"update">) {
-    return this.#current()?.update(...args) ?? this.#run((sessions) => sessions.update(...args));
+  update(...[change]: Args<"update">) {
+    return this.#current()?.update(change) ?? this.#later("update", change);
   }
 
-  kill(...args: Args<"kill">) {
-    return this.#current()?.kill(...args) ?? this.#run((sessions) => sessions.kill(...args));
+  kill(...[ref, tombstoneTtl, token, reason]: Args<"kill">) {
+    return (
+      this.#current()?.kill(ref, tombstoneTtl, token, reason) ?? this.#later("kill", ref, tombstoneTtl, token, reason)
+    );
   }
 
   rotateRef(...args: Args<"rotateRef">) {
@@ -153,6 +162,26 @@ export class LeasedSessions implements Sessions {
     if (performance.now() < this.#lease.renewAt) return;
     await this.#registry.renew(this.#lease);
     await this.#ready();
+  }
+
+  /** Makes a call that cannot be made at once. Apart from the frequent methods, where a closure would be made for each call. */
+  #later<
+    Name extends
+      | "create"
+      | "find"
+      | "get"
+      | "findCached"
+      | "getCached"
+      | "set"
+      | "replace"
+      | "update"
+      | "kill"
+      | "touch",
+  >(name: Name, ...args: Args<Name>): ReturnType<Sessions[Name]> {
+    // TypeScript does not relate the arguments to the name.
+    const call = (sessions: Sessions) =>
+      (sessions[name] as (...args: unknown[]) => Promise<unknown>).apply(sessions, args);
+    return this.#run(call) as ReturnType<Sessions[Name]>;
   }
 
   /** Makes a call on one session, or on one user's sessions, unless the lease is valid. It takes no longer than a few times the timeout. */
