@@ -81,20 +81,20 @@ function stopBeforeCommand(rs: RedisSessions, name: string, isIt: (...args: unkn
   const [reached, go] = [deferred(), deferred()];
   let isFirst = true;
   vi.spyOn(connection, "command").mockImplementation((async (...args: Parameters<typeof command>) => {
-    let called: [string, unknown[]] | undefined;
+    const called: { name?: string; of: unknown[] } = { of: [] };
     const recorder = new Proxy(
       {},
       {
         get:
           (_, key) =>
           (...of: unknown[]) =>
-            void (called = [String(key), of]),
+            void Object.assign(called, { name: String(key), of }),
       },
     );
     try {
       args[0](recorder as never);
     } catch {}
-    if (isFirst && called?.[0] === name && isIt(...called[1])) {
+    if (isFirst && called.name === name && isIt(...called.of)) {
       isFirst = false;
       reached.resolve();
       await go.promise;
