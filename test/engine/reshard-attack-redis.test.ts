@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { RedisStore } from "../../src/express-session/index.js";
@@ -145,5 +146,31 @@ describe("a RedisStore", () => {
     for (const sid of sids) expect(await store.get(sid)).toMatchObject({ sid });
     await store.clear();
     expect(await store.length()).toBe(0);
+  });
+});
+
+describe("a Redis user with the documented rights", () => {
+  test("makes every kind of call while the app moves", async () => {
+    const page = readFileSync("docs/production.md", "utf8");
+    const [, rights = ""] = /ACL SETUSER sessions on '>secret' ([^`]*)```/.exec(page) ?? [];
+    const words = rights
+      .replace(/[\\'\n]/g, " ")
+      .split(" ")
+      .filter(Boolean);
+    await t.db.call("ACL", "SETUSER", "sessions", "on", ">secret", ...words);
+    const rs = process(4, { client: t.redis.client({ username: "sessions", password: "secret" }) });
+    const created = await Promise.all(
+      Array.from({ length: 8 }, (_, n) => t.create({ id: `user${n}`, d: { text: "x".repeat(n === 0 ? 300_000 : 1) } })),
+    );
+    const old = await t.create({ id: "rotated" });
+    await t.rs.rotate({ app, token: old.token, grace: 100 });
+    await move(4, 1);
+    expect(await rs.get({ app, token: old.token })).toMatchObject({ id: "rotated" });
+    for (const { token } of created.slice(0, 2)) expect(await rs.set({ app, token, d: { n: 1 } })).not.toBeNull();
+    expect((await rs.soid({ app, id: "user2" })).sessions).toHaveLength(1);
+    expect(await rs.killsoid({ app, id: "user3" })).toEqual({ kill: 1 });
+    expect((await rs.soapp({ app, dt: 60 })).sessions).toHaveLength(8);
+    expect(await rs.activity({ app, dt: 60 })).toEqual({ activity: 8 });
+    expect(await rs.killall({ app })).toEqual({ kill: 8 });
   });
 });
