@@ -4,6 +4,7 @@ import type { AppState } from "./app-state.js";
 import { Absence } from "./families.js";
 import { isLarge } from "./large-sessions.js";
 import type { Part } from "./paging.js";
+import { PlanIsOver } from "./plan.js";
 import type { StoredSession } from "./session-text.js";
 import type { Args, IndexArgs, SessionLists, Sessions } from "./sessions.js";
 import { shardOf } from "./shard.js";
@@ -207,7 +208,7 @@ export class LeasedSessions implements Sessions {
         yield* call(sessions);
         if (!(await this.#hasMoved(state, start))) return;
       } catch (error) {
-        if (!isFenced(error)) throw error;
+        if (!isLeft(error)) throw error;
         await this.#follow(state);
       }
     }
@@ -233,7 +234,7 @@ export class LeasedSessions implements Sessions {
         if (!isDoubtful(result) || !(await this.#hasMoved(state, start))) return result;
         before = result;
       } catch (error) {
-        if (!isFenced(error)) throw error;
+        if (!isLeft(error)) throw error;
         await this.#follow(state);
       }
     }
@@ -265,15 +266,15 @@ export class LeasedSessions implements Sessions {
     // Before an app moves, all processes know for some time that it will.
     if (state.next === undefined && performance.now() - start < this.#registry.leaseTime) return false;
     const now = await this.#registry.read(this.#lease.app);
-    if (now === undefined || now.shards === state.shards) return false;
+    if (now === undefined) return false;
+    const isBack = now.next === undefined && now.plan !== 0 && now.plan !== state.plan;
+    if (now.shards === state.shards && !isBack) return false;
     await this.#registry.renew(this.#lease);
     return true;
   }
 
-  /** Waits until the list of apps says that the app has moved. Its fences are set a moment before. */
+  /** Reads again where the sessions are. If a call has met a fence, the app moves now: the fences are set a moment before. */
   async #follow(state: AppState): Promise<void> {
-    const { next } = state;
-    if (next === undefined) throw new Error("only the scripts of an app that is about to move have a fence");
     await this.#registry.switchToNext(this.#lease.app, state);
     await this.#registry.renew(this.#lease);
   }
@@ -388,6 +389,11 @@ class LeasedIndex implements SessionLists {
   #run<Result>(call: (index: SessionLists) => Promise<Result>, addsUp = false): Promise<Result> {
     return this.#sessions.runLong((sessions) => call(sessions.index), addsUp);
   }
+}
+
+/** Whether a call has stopped because the app has left the shards, or the move by which it moves sessions has ended. */
+function isLeft(error: unknown): boolean {
+  return isFenced(error) || error instanceof PlanIsOver;
 }
 
 /** Whether a result says that there is no session, or that it is not known. A session that moves may be overlooked. */
