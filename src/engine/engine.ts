@@ -13,6 +13,7 @@ import { MovingSessions } from "../sessions/moving-sessions.js";
 import { NearCache } from "../sessions/near-cache.js";
 import type { Bounds } from "../sessions/operations.js";
 import type { Part } from "../sessions/paging.js";
+import { Plan } from "../sessions/plan.js";
 import { type Move, Reshard } from "../sessions/reshard.js";
 import {
   type DataEntry,
@@ -603,33 +604,36 @@ export class RedisSessions<Data extends object = DefaultData> {
 
   /** Opens the sessions of an app in a state. */
   #open(name: string, state: AppState): Sessions {
-    const { shards, next, isMoving } = state;
+    const { shards, next, isMoving, plan } = state;
     if (isMoving) {
       const { mover, from, to } = this.#openMove(name, state);
       return new MovingSessions(mover, from, to);
     }
-    if (shards > 1) return this.#openShards(name, shards, next !== undefined);
-    return this.#openShard(name, name, next !== undefined);
+    const fence = next === undefined ? undefined : plan;
+    if (shards > 1) return this.#openShards(name, shards, fence);
+    return this.#openShard(name, name, fence);
   }
 
-  #openMove(name: string, { shards, former = shards }: AppState): Move {
-    const [from, to] = [this.#openShards(name, former, false), this.#openShards(name, shards, false)];
-    const mover = new Mover(this.#connection, from, to, this.#registry.of(name));
-    return { mover, from, to };
+  #openMove(name: string, state: AppState): Move {
+    const { shards, former = shards } = state;
+    const [from, to] = [this.#openShards(name, former), this.#openShards(name, shards)];
+    const plan = new Plan(this.#registry, name, state);
+    const mover = new Mover(this.#connection, from, to, this.#registry.of(name), plan);
+    return { mover, from, to, plan };
   }
 
-  #openShards(name: string, count: number, hasFence: boolean): ShardedSessions {
-    return new ShardedSessions(name, count, this.#registry.of(name), (tag) => this.#openShard(name, tag, hasFence));
+  #openShards(name: string, count: number, plan?: number): ShardedSessions {
+    return new ShardedSessions(name, count, this.#registry.of(name), (tag) => this.#openShard(name, tag, plan));
   }
 
-  /** @param hasFence whether the app is about to move. Then other processes may use the new shards before this one knows */
-  #openShard(name: string, tag: string, hasFence: boolean): AppSessions {
+  /** @param plan the plan by which the app is about to move. Then other processes may use the new shards before this one knows */
+  #openShard(name: string, tag: string, plan?: number): AppSessions {
     return new AppSessions(
       this.#connection,
-      new Keys(this.#namespace, name, this.#maxEvents, tag, hasFence),
+      new Keys(this.#namespace, name, this.#maxEvents, tag, plan),
       this.#registry.of(name),
       () => this.#events?.feed.prepare(name),
-      hasFence ? undefined : this.#cache,
+      plan === undefined ? this.#cache : undefined,
     );
   }
 }

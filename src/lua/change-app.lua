@@ -15,8 +15,8 @@ local app, before, after = ARGV[1], ARGV[2], ARGV[3]
 local present = state_of(apps, app)
 if present == after then return 1 end
 if present ~= before then return 0 end
-local _, numbered, _, next, former, moving = members_of(app)
-local shards, next_shards, former_shards, is_moving = string.match(after, '^(%d+) (%d+) (%d+) (%d+)$')
+local _, numbered, _, next, former, moving, plan = members_of(app)
+local shards, next_shards, former_shards, is_moving, planned = string.match(after, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
 
 local function write(member, number, missing)
   if number == missing then
@@ -30,4 +30,5 @@ write(numbered, shards, '1')
 write(next, next_shards, '0')
 write(former, former_shards, '0')
 write(moving, is_moving, '0')
+write(plan, planned, '0')
 return 1

@@ -13,8 +13,8 @@ local app, before = ARGV[1], tonumber(ARGV[2])
 
 local registered = tonumber(redis.call('ZSCORE', apps, app))
 if not registered or registered >= before then return 0 end
-local listed, numbered, spread, next, former, moving = members_of(app)
+local listed, numbered, spread, next, former, moving, plan = members_of(app)
 -- While it moves to another number of shards, the command is about to change the record.
 if score_of(apps, next) > 0 or score_of(apps, moving) > 0 then return 0 end
-redis.call('ZREM', apps, numbered, spread, former)
+redis.call('ZREM', apps, numbered, spread, former, plan)
 return redis.call('ZREM', apps, listed)

@@ -212,21 +212,15 @@ export class AppRegistry {
   }
 
   async #switch(app: string, state: AppState): Promise<void> {
-    const { shards, next } = state;
+    const { shards, next, plan } = state;
     if (next === undefined) return;
-    const fences = this.#fencesOf(app, shards);
+    const fences = this.#keysOf(app, shards).map(({ base }) => fenceOf(base, plan));
     await Promise.all(
       fences.map((fence) => this.#connection.command((client) => client.set(fence, "1", "PX", FENCE_TTL))),
     );
     await this.#copyLegacy(app, shards, next);
-    const after = { shards: next, next: undefined, former: shards, isMoving: true };
-    if (!(await this.change(app, state, after))) await this.removeFences(app, shards);
-  }
-
-  /** Removes the fences of shards that are in use. */
-  async removeFences(app: string, shards: number): Promise<void> {
-    const fences = this.#fencesOf(app, shards);
-    await Promise.all(fences.map((fence) => this.#connection.command((client) => client.del(fence))));
+    // If that fails, another process has done it, or the plan is over.
+    await this.change(app, state, { ...state, shards: next, next: undefined, former: shards, isMoving: true });
   }
 
   /** A logout in the new shards must bar the sessions that another package left, as in the old ones. */
@@ -242,10 +236,6 @@ export class AppRegistry {
         await this.#connection.command((client) => client.set(keys.legacy, barFor, "PX", toNumber(ttl)));
       return;
     }
-  }
-
-  #fencesOf(app: string, shards: number): string[] {
-    return this.#keysOf(app, shards).map(({ base }) => fenceOf(base));
   }
 
   #keysOf(app: string, shards: number): Keys[] {

@@ -8,11 +8,16 @@ export interface AppState {
   readonly former: number | undefined;
   /** Whether sessions may still be in the shards of the former number. */
   readonly isMoving: boolean;
+  /**
+   * The plan of its last move: a random number, so that whoever has stopped in a step of a move cannot take another move for that one.
+   * 0 if the app has never moved, or the move was called off.
+   */
+  readonly plan: number;
 }
 
 /** The state of an app whose first session is created by a process with this number. */
 export function stateOfNew(shards: number): AppState {
-  return { shards, next: undefined, former: undefined, isMoving: false };
+  return { shards, next: undefined, former: undefined, isMoving: false, plan: 0 };
 }
 
 /** The state of an app in the members of the list, see lua/include/app-members.lua. */
@@ -23,12 +28,13 @@ export function stateIn(members: ReadonlyMap<string, number>, app: string): AppS
     next: members.get(`${name}>`),
     former: members.get(`${name}<`),
     isMoving: members.has(`${name}!`),
+    plan: members.get(`${name}#`) ?? 0,
   };
 }
 
 /** The form that lua/change-app.lua takes. */
-export function textOf({ shards, next = 0, former = 0, isMoving }: AppState): string {
-  return [shards, next, former, isMoving ? 1 : 0].join(" ");
+export function textOf({ shards, next = 0, former = 0, isMoving, plan }: AppState): string {
+  return [shards, next, former, isMoving ? 1 : 0, plan].join(" ");
 }
 
 /** All numbers of shards in which sessions may be, or will be soon. */

@@ -36,15 +36,15 @@ export class Keys implements AppKeys {
   /** stream: the latest events of the app. */
   readonly stream: string;
   readonly announcing: Announcing | undefined;
-  /** string with a TTL: no process may use these keys any more, because the app has moved. Undefined if it is not about to move. */
+  /** string with a TTL: no process may use these keys any more, because the app has moved. Undefined if scripts do not look for it. */
   readonly fence: string | undefined;
 
   /**
    * @param maxEvents about how many events the stream keeps, 0 for no stream; undefined if changes are not announced
    * @param tag the hash tag; that of a shard if the app has more than one
-   * @param hasFence whether scripts look for the fence
+   * @param plan the plan by whose fence the scripts are stopped; undefined if they look for none
    */
-  constructor(namespace: string, app: string, maxEvents?: number, tag = app, hasFence = false) {
+  constructor(namespace: string, app: string, maxEvents?: number, tag = app, plan?: number) {
     const base = `${namespace}:{${tag}}:`;
     this.app = app;
     this.tag = tag;
@@ -59,7 +59,7 @@ export class Keys implements AppKeys {
     this.channel = `${base}changes`;
     this.stream = `${base}events`;
     this.announcing = maxEvents === undefined ? undefined : { stream: this.stream, maxEvents };
-    this.fence = hasFence ? fenceOf(base) : undefined;
+    this.fence = plan === undefined ? undefined : fenceOf(base, plan);
     this.index = [this.active, this.users, this.expiry, this.userSessions, this.userSessionsOverflow];
   }
 
@@ -113,9 +113,12 @@ export function appsKey(namespace: string): string {
   return `${namespace}:apps`;
 }
 
-/** string with a TTL: the fence of a shard, see Keys. It exists from the moment on when the app has left this shard. */
-export function fenceOf(base: string): string {
-  return `${base}fence`;
+/**
+ * string with a TTL: the fence of a shard, see Keys. It exists from the moment on when the app has left this shard. Each plan has its
+ * own, so a process that sets the fence of a plan that is over stops nobody, and no fence must ever be removed.
+ */
+export function fenceOf(base: string, plan: number): string {
+  return `${base}fence:${plan}`;
 }
 
 /** The version of the storage layout that docs/storage-layout.md describes. */

@@ -4,6 +4,7 @@ import type { AppState } from "./app-state.js";
 import { Absence } from "./families.js";
 import { isLarge } from "./large-sessions.js";
 import type { Part } from "./paging.js";
+import { PlanIsOver } from "./plan.js";
 import type { StoredSession } from "./session-text.js";
 import type { Args, IndexArgs, SessionLists, Sessions } from "./sessions.js";
 import { shardOf } from "./shard.js";
@@ -204,7 +205,7 @@ export class LeasedSessions implements Sessions {
         yield* call(sessions);
         if (!(await this.#hasMoved(state, coveredUntil))) return;
       } catch (error) {
-        if (!isFenced(error)) throw error;
+        if (!isLeft(error)) throw error;
         await this.#follow(state);
       }
     }
@@ -226,7 +227,7 @@ export class LeasedSessions implements Sessions {
         const result = await call(sessions);
         if (!isDoubtful(result) || !(await this.#hasMoved(state, coveredUntil))) return result;
       } catch (error) {
-        if (!isFenced(error)) throw error;
+        if (!isLeft(error)) throw error;
         await this.#follow(state);
       }
     }
@@ -257,15 +258,15 @@ export class LeasedSessions implements Sessions {
   async #hasMoved(state: AppState, coveredUntil: number): Promise<boolean> {
     if (state.next === undefined && performance.now() < coveredUntil) return false;
     const now = await this.#registry.read(this.#lease.app);
-    if (now === undefined || now.shards === state.shards) return false;
+    if (now === undefined) return false;
+    const isBack = now.next === undefined && now.plan !== 0 && now.plan !== state.plan;
+    if (now.shards === state.shards && !isBack) return false;
     await this.#registry.renew(this.#lease);
     return true;
   }
 
-  /** Waits until the list of apps says that the app has moved. Its fences are set a moment before. */
+  /** Reads again where the sessions are. If a call has met a fence, the app moves now: the fences are set a moment before. */
   async #follow(state: AppState): Promise<void> {
-    const { next } = state;
-    if (next === undefined) throw new Error("only the scripts of an app that is about to move have a fence");
     await this.#registry.switchToNext(this.#lease.app, state);
     await this.#registry.renew(this.#lease);
   }
@@ -385,6 +386,11 @@ class LeasedIndex implements SessionLists {
   #run<Result>(call: (index: SessionLists) => Promise<Result>): Promise<Result> {
     return this.#sessions.runLong((sessions) => call(sessions.index));
   }
+}
+
+/** Whether a call has stopped because the app has left the shards, or the move by which it moves sessions has ended. */
+function isLeft(error: unknown): boolean {
+  return isFenced(error) || error instanceof PlanIsOver;
 }
 
 /** Whether a result says that there is no session, or that it is not known. A session that moves may be overlooked. */

@@ -9,6 +9,7 @@ import { ANONYMOUS, type Entry } from "./keys.js";
 import { isLarge, LargeSessions } from "./large-sessions.js";
 import * as operations from "./operations.js";
 import { chunks } from "./paging.js";
+import type { Plan } from "./plan.js";
 import { type SessionIndex, STEP_BYTES } from "./session-index.js";
 import { parseTombstone, StoredSession } from "./session-text.js";
 import { shardOf, shardOfUser } from "./shard.js";
@@ -35,20 +36,30 @@ interface Found extends operations.Movable {
  *
  * What leads to a session moves after it: a redirect after its target, the record of a family after its current session. So whoever
  * finds one of them in the new shard finds the session there, too.
+ *
+ * All methods that move something throw PlanIsOver once the move has ended.
  */
 export class Mover {
   readonly #connection: AppConnection;
   readonly #from: ShardedSessions;
   readonly #to: ShardedSessions;
   readonly #registration: AppRegistration;
+  readonly #plan: Plan;
   /** Refs and names of families of which the former shards have nothing left. Nothing is ever added there. */
   readonly #cleared = new BoundedMap<true>();
 
-  constructor(connection: AppConnection, from: ShardedSessions, to: ShardedSessions, registration: AppRegistration) {
+  constructor(
+    connection: AppConnection,
+    from: ShardedSessions,
+    to: ShardedSessions,
+    registration: AppRegistration,
+    plan: Plan,
+  ) {
     this.#connection = connection;
     this.#from = from;
     this.#to = to;
     this.#registration = registration;
+    this.#plan = plan;
   }
 
   /** Moves what a call on a session needs. Returns undefined if it was moved before. */
@@ -120,6 +131,7 @@ export class Mover {
 
   /** Copies a text to other keys, unless they exist. Returns whether there was one. */
   async copy(from: string, to: readonly string[]): Promise<boolean> {
+    await this.#plan.assertInForce();
     const deadline = this.#connection.deadline();
     const [text, ttl] = await Promise.all([
       this.#connection.command((client) => client.get(from), deadline),
@@ -148,6 +160,7 @@ export class Mover {
   /** Removes index entries of a former shard whose sessions were not found there: they have expired, or another process has moved them. */
   async drop(index: SessionIndex, entries: readonly Entry[]): Promise<void> {
     for (const entry of entries) {
+      await this.#plan.assertInForce();
       const { keys } = this.#to.of(entry.ref);
       const places = [keys.session(entry.ref), keys.moved(entry.ref)];
       const isMoved = toNumber(await this.#connection.command((client) => client.exists(...places))) > 0;
@@ -167,6 +180,7 @@ export class Mover {
   async #moveChunk(from: AppSessions, refs: readonly string[], visited: ReadonlySet<string>): Promise<string[]> {
     const moved: string[] = [];
     for (let at = 0; at < refs.length; ) {
+      await this.#plan.assertInForce();
       const deadline = this.#connection.deadline();
       const input = { refs: refs.slice(at), bytes: STEP_BYTES };
       const replies = await this.#connection.run(operations.readToMove, from.keys, input);

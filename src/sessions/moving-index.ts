@@ -131,9 +131,9 @@ export class MovingIndex implements SessionLists {
 
   /**
    * Moves all sessions that the former indexes list, and removes the entries of those that have expired.
-   * @param onPage is called with the number of sessions that were moved, and awaited; returns whether to go on
+   * @param onPage is called with the number of sessions that were moved, and returns whether to go on
    */
-  async moveListed(onPage: (moved: number) => Promise<boolean> = async () => true): Promise<void> {
+  async moveListed(onPage: (moved: number) => boolean = () => true): Promise<void> {
     for (const index of this.#from.all()) {
       for await (const entries of index.entries()) {
         const moved = await this.#mover.refs(entries.map(({ ref }) => ref));
@@ -141,7 +141,7 @@ export class MovingIndex implements SessionLists {
           index,
           entries.filter(({ ref }) => !moved.has(ref)),
         );
-        if (!(await onPage(moved.size))) return;
+        if (!onPage(moved.size)) return;
       }
     }
   }

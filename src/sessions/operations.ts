@@ -648,8 +648,8 @@ export const readApps = {
   reply: (reply: string, { apps }) => {
     const records = reply.split("\n");
     return apps.map((_, i) => {
-      const [isSpread, shards = 0, next, former, isMoving] = (records[i] ?? "").split(" ").map(Number);
-      const state = { shards, next: next || undefined, former: former || undefined, isMoving: isMoving === 1 };
+      const [isSpread, shards = 0, next, former, isMoving, plan = 0] = (records[i] ?? "").split(" ").map(Number);
+      const state = { shards, next: next || undefined, former: former || undefined, isMoving: isMoving === 1, plan };
       return { state: shards === 0 ? undefined : state, isSpread: isSpread === 1 };
     });
   },

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, isOutage, quote, SessionError } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
@@ -7,6 +8,7 @@ import type { Keys } from "./keys.js";
 import type { Mover } from "./mover.js";
 import { MovingIndex } from "./moving-index.js";
 import { chunks } from "./paging.js";
+import { type Plan, PlanIsOver } from "./plan.js";
 import { tagsOf } from "./shard.js";
 import type { ShardedSessions } from "./sharded-sessions.js";
 
@@ -16,8 +18,8 @@ const AT_ONCE = 20;
 /** How often the list of apps is read while the command waits, in ms. */
 const POLL_INTERVAL = 1000;
 
-/** How often the list of apps is read while sessions move, in ms. */
-const CHECK_INTERVAL = 10_000;
+/** Plans are numbers below this one. It has 13 digits, see lua/include/app-members.lua. */
+const MAX_PLAN = 10 ** 13;
 
 /** What a reshard does at the moment: it waits for all processes, or moves sessions. */
 export interface ReshardProgress {
@@ -60,6 +62,7 @@ export interface Move {
   readonly from: ShardedSessions;
   readonly to: ShardedSessions;
   readonly mover: Mover;
+  readonly plan: Plan;
 }
 
 /**
@@ -75,8 +78,6 @@ export class Reshard {
   readonly #options: ReshardOptions;
   #moved = 0;
   #left = 0;
-  /** When the list of apps was read last, on the clock of performance.now(). */
-  #checkedAt = 0;
 
   /** @param open opens the sessions of the app, which moves */
   constructor(
@@ -109,9 +110,11 @@ export class Reshard {
     if (!first.isMoving && from === to) return this.#moveRest(first);
     let state = first.isMoving ? first : await this.#plan(first);
     if (!state.isMoving) state = await this.#waitForAll(state);
-    if (!state.isMoving && !signal.aborted) {
+    // Without a wait, another plan must not be carried out.
+    if (state.next === to && !signal.aborted) {
       await this.#registry.switchToNext(this.#app, state);
       state = await this.#read();
+      this.#assertPossible(state);
     }
     const isDone = state.isMoving && (await this.#move(state));
     const isOver = !state.isMoving && state.shards === to;
@@ -131,7 +134,6 @@ export class Reshard {
 
   async #read(): Promise<AppState> {
     const state = await this.#registry.read(this.#app);
-    this.#checkedAt = performance.now();
     if (state !== undefined) return state;
     throw invalidValue(
       `The app ${quote(this.#app)} has no session`,
@@ -151,31 +153,25 @@ export class Reshard {
     );
   }
 
-  /** Writes that the app will move. From now on, processes learn of it. */
+  /** Writes that the app will move. From now on, processes learn of it. If another command has just done so, its plan holds for both. */
   async #plan(state: AppState): Promise<AppState> {
     const { to } = this.#options;
     if (state.next === to) return state;
-    // Those of an earlier move would end the wait at once.
-    await this.#registry.removeFences(this.#app, state.shards);
-    const planned = { ...state, next: to };
-    await this.#change(state, planned);
-    return planned;
+    const planned = { ...state, next: to, plan: randomInt(1, MAX_PLAN) };
+    if (await this.#registry.change(this.#app, state, planned)) return planned;
+    const found = await this.#read();
+    if (found.next === to || (found.isMoving && found.shards === to)) return found;
+    throw this.#wasChanged();
   }
 
   async #cancel(state: AppState): Promise<void> {
-    await this.#change(state, { ...state, next: undefined });
-    await this.#registry.removeFences(this.#app, state.shards);
+    const after = { ...state, next: undefined, plan: 0 };
+    if (!(await this.#registry.change(this.#app, state, after))) throw this.#wasChanged();
   }
 
-  async #change(before: AppState, after: AppState): Promise<void> {
-    if (await this.#registry.change(this.#app, before, after)) return;
-    throw new SessionError(
-      "redisError",
-      `Another command has just changed the number of shards of ${quote(this.#app)}`,
-      {
-        hint: "run this one again",
-      },
-    );
+  #wasChanged(): SessionError {
+    const message = `Another command has just changed the number of shards of ${quote(this.#app)}`;
+    return new SessionError("redisError", message, { hint: "run this one again" });
   }
 
   /** Waits until every process has read that the app will move. Returns early if another command has waited before. */
@@ -197,29 +193,47 @@ export class Reshard {
       if (textOf(state) !== textOf(planned)) break;
     }
     this.#assertPossible(state);
-    if (state.next === undefined && !state.isMoving && state.shards !== this.#options.to) {
-      throw invalidValue(`Another command has called off the move of ${quote(this.#app)}`);
+    if (state.plan !== planned.plan && state.shards !== this.#options.to) {
+      throw invalidValue(
+        `Another command has called off the move of ${quote(this.#app)}, for which this one has waited`,
+        `if the app should move all the same: reshard ${this.#app} --to ${this.#options.to}`,
+      );
     }
     return state;
   }
 
-  /** Moves everything until nothing is found any more. Returns whether it has ended: false if it was stopped. */
+  /** Moves everything. Returns whether it has ended: false if it was stopped. */
   async #move(state: AppState): Promise<boolean> {
+    try {
+      if (await this.#moveAll(state)) return true;
+    } catch (error) {
+      if (!(error instanceof PlanIsOver)) throw error;
+    }
+    // Another command may have ended it.
+    const { shards, isMoving } = await this.#read();
+    return !isMoving && shards === this.#options.to;
+  }
+
+  /** Moves everything until nothing is found any more. Returns false if it was stopped. */
+  async #moveAll(state: AppState): Promise<boolean> {
     const move = this.#open(state);
     const index = new MovingIndex(move.mover, move.from.index, move.to.index);
     this.#left = await this.#count(state);
     this.#report();
     do {
-      await index.moveListed(async (moved) => {
+      await index.moveListed((moved) => {
         this.#moved += moved;
-        return this.#goesOn(state, moved);
+        this.#left = Math.max(0, this.#left - moved);
+        return this.#goesOn();
       });
-      if (!(await this.#goesOn(state))) return this.#hasEnded();
+      if (!this.#goesOn()) return false;
     } while ((await this.#moveOthers(move, state)) > 0);
-    if (!(await this.#goesOn(state))) return this.#hasEnded();
+    if (!this.#goesOn()) return false;
     // What is left in the index leads to no session.
-    for (const { keys } of move.from.all())
+    for (const { keys } of move.from.all()) {
+      await move.plan.assertInForce();
       await Promise.all(keys.index.map((key) => this.#connection.command((client) => client.del(key))));
+    }
     await this.#registry.change(this.#app, state, { ...state, isMoving: false });
     return true;
   }
@@ -241,7 +255,7 @@ export class Reshard {
           return from !== undefined && (await this.#moveKey(move, from.keys, key.slice(base.length), all));
         });
         found += (await Promise.all(work)).filter(Boolean).length;
-        if (!(await this.#goesOn(state))) return 0;
+        if (!this.#goesOn()) return 0;
       }
     }
     return found;
@@ -271,28 +285,19 @@ export class Reshard {
     return false;
   }
 
-  /** Whether to move more: not if the call was stopped, or if another one has ended the move. */
-  async #goesOn(state: AppState, moved = 0): Promise<boolean> {
-    this.#left = Math.max(0, this.#left - moved);
+  /** Whether to move more: not if the call was stopped. */
+  #goesOn(): boolean {
     this.#report();
-    if (this.#options.signal.aborted) return false;
-    if (performance.now() - this.#checkedAt < CHECK_INTERVAL) return true;
-    return textOf(await this.#read()) === textOf(state);
+    return !this.#options.signal.aborted;
   }
 
   #report(): void {
     this.#options.onProgress({ waiting: 0, moved: this.#moved, left: this.#left });
   }
 
-  /** Whether another call has ended the move. */
-  async #hasEnded(): Promise<boolean> {
-    const { shards, isMoving } = await this.#read();
-    return !isMoving && shards === this.#options.to;
-  }
-
   /** About how many sessions there are to move. */
-  async #count({ shards, former, isMoving }: AppState): Promise<number> {
-    const { from } = this.#open({ shards, next: undefined, former: isMoving ? former : shards, isMoving: true });
+  async #count(state: AppState): Promise<number> {
+    const { from } = this.#open({ ...state, former: state.isMoving ? state.former : state.shards });
     const counts = from.all().map(({ keys }) => this.#connection.command((client) => client.zcard(keys.expiry)));
     return (await Promise.all(counts)).reduce<number>((sum, count) => sum + Number(count), 0);
   }

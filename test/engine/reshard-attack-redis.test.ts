@@ -66,7 +66,7 @@ describe("the command", () => {
     expect(await reshard(rs, app, 4)).toMatchObject({ moved: 1, complete: true });
     expect(await rs.get({ app, token: old.token })).toMatchObject({ ref: next?.ref, id: 'a"}:{*\n\\😀' });
     expect(await rs.get({ app: "webapp2", token: other.token })).toMatchObject({ id: "alice" });
-    expect((await t.db.keys("a?\\[b\\]:n-s:{webapp}:*")).filter((key) => !/(fence|moved:.*)$/.test(key))).toEqual([]);
+    expect((await t.db.keys("a?\\[b\\]:n-s:{webapp}:*")).filter((key) => !/(fence|moved):.*$/.test(key))).toEqual([]);
     expect(await rs.killsoid({ app, id: 'a"}:{*\n\\😀' })).toEqual({ kill: 1 });
     expect(await process(1).soid({ app, id: "alice" })).toMatchObject({ sessions: [{ id: "alice" }] });
   });

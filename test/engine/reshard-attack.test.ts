@@ -27,10 +27,11 @@ function process(shards: ShardCount, options: RedisSessionsOptions = {}): RedisS
   return rs;
 }
 
-/** Writes the state of the app: it is about to move to `next`, or moves from `former`. */
+/** Writes the state of the app: it is about to move to `next`, or moves from `former`, by plan 7. */
 async function putState(state: { shards: number; next?: number; former?: number }): Promise<void> {
   const { shards, next, former } = state;
   await t.db.zrem("rs:apps", "{webapp}", "{webapp}>", "{webapp}<", "{webapp}!");
+  await t.db.zadd("rs:apps", 7, "{webapp}#");
   if (shards > 1) await t.db.zadd("rs:apps", shards, "{webapp}");
   if (next !== undefined) await t.db.zadd("rs:apps", next, "{webapp}>");
   if (former !== undefined) await t.db.zadd("rs:apps", former, "{webapp}<", 1, "{webapp}!");
@@ -74,36 +75,6 @@ function stopAt(rs: RedisSessions, script: string, { nth = 1, after = false } = 
   return { reached: reached.promise, go: () => go.resolve() };
 }
 
-/** Makes a process wait before its next plain command that `isIt` accepts. The command is recognised by what it calls on the client. */
-function stopBeforeCommand(rs: RedisSessions, name: string, isIt: (...args: unknown[]) => boolean = () => true): Stop {
-  const { connection } = internalsOf(rs);
-  const command = connection.command.bind(connection);
-  const [reached, go] = [deferred(), deferred()];
-  let isFirst = true;
-  vi.spyOn(connection, "command").mockImplementation((async (...args: Parameters<typeof command>) => {
-    const called: { name?: string; of: unknown[] } = { of: [] };
-    const recorder = new Proxy(
-      {},
-      {
-        get:
-          (_, key) =>
-          (...of: unknown[]) =>
-            void Object.assign(called, { name: String(key), of }),
-      },
-    );
-    try {
-      args[0](recorder as never);
-    } catch {}
-    if (isFirst && called.name === name && isIt(...called.of)) {
-      isFirst = false;
-      reached.resolve();
-      await go.promise;
-    }
-    return command(...args);
-  }) as typeof connection.command);
-  return { reached: reached.promise, go: () => go.resolve() };
-}
-
 /** Lets all processes believe that they did not run for this time, ms. */
 function timePasses(ms: number): void {
   const now = performance.now.bind(performance);
@@ -132,7 +103,7 @@ describe("the fence", () => {
     await idle.get({ app, token });
     const slow = process(1);
     const stop = stopAt(slow, "change-app");
-    await t.db.set("rs:{webapp}:fence", "1", "PX", 60_000);
+    await t.db.set("rs:{webapp}:fence:7", "1", "PX", 60_000);
     const reading = slow.get({ app, token });
     await stop.reached;
     await reshard(rs, app, 4, { wait: 0 });
@@ -143,14 +114,14 @@ describe("the fence", () => {
   });
 
   test.each([
-    ["plans a move", 4],
-    ["calls a move off", 1],
-  ] as const)("stays when a command that %s stalls, and another one has moved the app meanwhile", async (_, to) => {
+    ["plans a move", 4, "read-apps"],
+    ["calls a move off", 1, "change-app"],
+  ] as const)("stays when a command that %s stalls, and another one has moved the app meanwhile", async (_, to, step) => {
     const rs = process(1);
     const { token } = await rs.create({ app, id: "alice", ip });
     if (to === 1) await putState({ shards: 1, next: 4 });
     const slow = process(1);
-    const stop = stopBeforeCommand(slow, "del", (key) => key === "rs:{webapp}:fence");
+    const stop = stopAt(slow, step, { after: true });
     const stalled = reshard(slow, app, to).catch((error) => error);
     await stop.reached;
     const idle = process(1);
@@ -361,7 +332,7 @@ describe("an app that has moved there and back", () => {
 });
 
 async function leftOf(db: Redis, base: string): Promise<string[]> {
-  return (await db.keys(`${base}*`)).filter((key) => !/\}:(fence|moved:.*)$/.test(key));
+  return (await db.keys(`${base}*`)).filter((key) => !/\}:(fence|moved):.*$/.test(key));
 }
 
 describe("a killed mover", () => {

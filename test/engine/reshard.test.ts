@@ -33,10 +33,11 @@ function process(shards: ShardCount, options: RedisSessionsOptions = {}): RedisS
   return rs;
 }
 
-/** Writes the state of the app: it is about to move to `next`, or moves from `former`. */
+/** Writes the state of the app: it is about to move to `next`, or moves from `former`, by plan 7. */
 async function putState(state: { shards: number; next?: number; former?: number }): Promise<void> {
   const { shards, next, former } = state;
   await t.db.zrem("rs:apps", "{webapp}", "{webapp}>", "{webapp}<", "{webapp}!");
+  await t.db.zadd("rs:apps", 7, "{webapp}#");
   if (shards > 1) await t.db.zadd("rs:apps", shards, "{webapp}");
   if (next !== undefined) await t.db.zadd("rs:apps", next, "{webapp}>");
   if (former !== undefined) await t.db.zadd("rs:apps", former, "{webapp}<", 1, "{webapp}!");
@@ -237,7 +238,7 @@ describe("a process", () => {
     const rs = process(1);
     const { token } = await rs.create({ app, id: "alice", ip });
     await putState({ shards: 1, next: 4 });
-    await t.db.set("rs:{webapp}:fence", "1", "PX", 60_000);
+    await t.db.set("rs:{webapp}:fence:7", "1", "PX", 60_000);
     expect(await process(4).get({ app, token })).toMatchObject({ id: "alice" });
     expect(await t.db.zscore("rs:apps", "{webapp}")).toBe("4");
     expect(await t.db.exists(`${baseOf("alice", 4)}active`)).toBe(1);
@@ -471,7 +472,7 @@ describe("sessions of connect-redis that are left", () => {
     await t.db.set("sess:b", JSON.stringify({ cookie: { originalMaxAge: null }, userId: "bob" }));
     await putState({ shards: 1, next: 4 });
     await sleep(2 * LEASE);
-    await t.db.set("rs:{webapp}:fence", "1", "PX", 60_000);
+    await t.db.set("rs:{webapp}:fence:7", "1", "PX", 60_000);
     await process(4).killsoid({ app, id: "bob" });
     expect(await store.get("b")).toBeNull();
   });
@@ -596,7 +597,7 @@ describe("the near cache", () => {
     internalsOf(cached).setLeaseTime(60_000);
     await sleep(2 * LEASE);
     for (let i = 0; i < 3; i++) await cached.get({ app, token });
-    await t.db.set("rs:{webapp}:fence", "1", "PX", 60_000);
+    await t.db.set("rs:{webapp}:fence:7", "1", "PX", 60_000);
     await process(4, { events: true }).set({ app, token, d: { n: 2 } });
     expect(await cached.get({ app, token })).toMatchObject({ d: { n: 2 } });
   });

@@ -29,5 +29,5 @@ export function reshard(
 /** The keys of an app with this number of shards, but those that expire soon by themselves. */
 export async function keysOfShards(db: Redis, app: string, shards: number): Promise<string[]> {
   const keys = await db.keys(shards === 1 ? `rs:{${app}}:*` : `rs:{${app}.${shards}.*`);
-  return keys.filter((key) => !/\}:(fence|moved:.*)$/.test(key));
+  return keys.filter((key) => !/\}:(fence|moved):.*$/.test(key));
 }

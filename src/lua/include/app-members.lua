@@ -6,10 +6,11 @@
 -- {<app>}>   the number of shards to which it is about to move; else missing
 -- {<app>}<   the number that it had before; missing if it has had one only
 -- {<app>}!   1 while sessions may be in the shards of that number; else missing
+-- {<app>}#   the plan of its last move, a random number; missing if it has never moved, or the move was called off
 
 local function members_of(app)
   local numbered = '{' .. app .. '}'
-  return app, numbered, numbered .. '~', numbered .. '>', numbered .. '<', numbered .. '!'
+  return app, numbered, numbered .. '~', numbered .. '>', numbered .. '<', numbered .. '!', numbered .. '#'
 end
 
 -- Returns the score of a member, 0 if there is none.
@@ -25,10 +26,11 @@ local function shards_of(apps, app)
   return redis.call('ZSCORE', apps, listed) and 1 or 0
 end
 
--- Returns four numbers as one text: number of shards, the next one, the former one, and 1 while sessions may be in the shards of the
--- former one. 0 stands for a missing member.
+-- Returns five numbers as one text: number of shards, the next one, the former one, 1 while sessions may be in the shards of the
+-- former one, and the plan. 0 stands for a missing member. Lua writes numbers of up to 14 digits exactly.
 local function state_of(apps, app)
-  local _, _, _, next, former, moving = members_of(app)
-  local numbers = { shards_of(apps, app), score_of(apps, next), score_of(apps, former), score_of(apps, moving) }
+  local _, _, _, next, former, moving, plan = members_of(app)
+  local numbers = { shards_of(apps, app) }
+  for i, member in ipairs({ next, former, moving, plan }) do numbers[1 + i] = score_of(apps, member) end
   return table.concat(numbers, ' ')
 end
