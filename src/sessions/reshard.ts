@@ -126,8 +126,8 @@ export class Reshard {
   async #moveRest(state: AppState): Promise<Resharded> {
     const { to } = this.#options;
     if (state.former === undefined || state.former === to) return { from: to, to, moved: 0, complete: true };
-    const moving = { ...state, isMoving: true };
-    await this.#change(state, moving);
+    const moving = { ...state, isMoving: true, plan: randomInt(1, MAX_PLAN) };
+    if (!(await this.#registry.change(this.#app, state, moving))) throw this.#wasChanged();
     const isDone = await this.#move(moving);
     return { from: to, to, moved: this.#moved, complete: isDone };
   }
