@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { isRef, whichOf } from "../engine/checks.js";
 import type { RedisSessions } from "../engine/engine.js";
 import { invalidValue, isRefusal, type SessionError } from "../errors.js";
+import { RESHARD_WAIT } from "../sessions/app-registry.js";
 import { SHARD_COUNTS } from "../sessions/shard.js";
 import type { DefaultData, SessionList, ShardCount } from "../types.js";
 import { reasonOf } from "../util/describe-error.js";
@@ -13,9 +14,6 @@ import { type ImportFlags, importSessions, summary } from "./import.js";
 import { confirm, count, json, print, table } from "./print.js";
 import { type ReshardFlags, reshard, summary as reshardSummary } from "./reshard.js";
 import { serve } from "./serve.js";
-
-/** How long `reshard` waits, in seconds: the lease of what a process knows of an app, and as long again for calls under way. */
-const RESHARD_WAIT = 120;
 
 interface Flags extends RedisFlags {
   json?: boolean;
@@ -156,7 +154,7 @@ command("reshard <app>", "move an app to another number of shards while it runs"
     new Option("--to <n>", `the new number: ${SHARD_COUNTS.join(", ")}`).argParser(shardCount).makeOptionMandatory(),
   )
   .option("--dry-run", "write nothing, and count what would be moved")
-  .addOption(new Option("--wait <seconds>").argParser(integer).default(RESHARD_WAIT).hideHelp())
+  .addOption(new Option("--wait <seconds>").argParser(integer).default(RESHARD_WAIT / 1000).hideHelp())
   .action((app: string, flags: Flags & ReshardFlags) =>
     run(
       flags,

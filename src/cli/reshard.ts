@@ -16,16 +16,20 @@ export interface ReshardFlags {
 export async function reshard(rs: RedisSessions, app: string, flags: ReshardFlags): Promise<Resharded> {
   const { to, dryRun = false, wait } = flags;
   const progress = new Progress();
+  let isWaiting = false;
   try {
     return await internalsOf(rs).reshard(app, {
       to,
       dryRun,
       wait: wait * 1000,
       signal: stopSignal(),
-      onProgress: (at) => progress.show(inWords(at)),
+      onProgress: (at) => {
+        isWaiting = at.waiting > 0;
+        progress.show(inWords(at));
+      },
     });
   } catch (error) {
-    progress.fail("run the command again to go on");
+    if (!isWaiting) progress.fail("run the command again to go on");
     throw error;
   } finally {
     progress.end();
@@ -35,14 +39,21 @@ export async function reshard(rs: RedisSessions, app: string, flags: ReshardFlag
 /** The result in words. */
 export function summary(
   app: string,
-  { from, to, moved, complete }: Resharded,
+  { from, to, moved, complete, waiting, calledOff }: Resharded,
   { dryRun = false }: ReshardFlags,
 ): string {
   const sessions = count(moved, "session");
+  const shards = `${app} has ${count(to, "shard")}`;
+  if (calledOff !== undefined)
+    return `${shards}: the move to ${count(calledOff, "shard")} ${dryRun ? "would be" : "was"} called off`;
   if (dryRun) return `${app} has ${count(from, "shard")}: ${sessions} would be moved`;
+  if (waiting) {
+    const remedy = `run the command again, and it waits again from the beginning; or call the move off with --to ${from}`;
+    return `no session moved yet\nstopped: ${remedy}`;
+  }
   if (!complete) return `${sessions} moved\nstopped: run the command again to go on`;
-  if (from === to) return `${app} has ${count(to, "shard")}`;
-  return `${app} has ${count(to, "shard")} now: ${sessions} moved`;
+  if (from !== to) return `${shards} now: ${sessions} moved`;
+  return moved === 0 ? shards : `${shards}: ${sessions} moved`;
 }
 
 function inWords({ waiting, moved, left }: ReshardProgress): string {

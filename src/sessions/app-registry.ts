@@ -21,7 +21,16 @@ const LEASE_TIME = 60_000;
 /** How long a fence exists, in ms. Until then every process has read that the app has moved, or has ended its calls. */
 const FENCE_TTL = 10 * LEASE_TIME;
 
-/** How long an outage of the node that has the list extends a lease, in ms, before the list is asked again. */
+/** How many leases `reshard` waits: one until all processes have read of the move, one until the calls that they made before have ended. */
+const WAIT_IN_LEASES = 2;
+
+/** How long `reshard` waits, in ms. */
+export const RESHARD_WAIT = WAIT_IN_LEASES * LEASE_TIME;
+
+/** How many times the timeout a call on one session, or on the sessions of one user, may take. */
+const TIMEOUTS_OF_CALL = 2;
+
+/** After which time the list is asked again during an outage of the node that has it, in ms. */
 const RETRY_AFTER = 5000;
 
 /** An app in the list of apps. */
@@ -51,6 +60,8 @@ export class Lease {
   /** When the lease ends, and when it should be renewed, on the clock of performance.now(). */
   until = 0;
   renewAt = 0;
+  /** When the list was read last, on the same clock. */
+  readAt = 0;
 
   constructor(app: string) {
     this.app = app;
@@ -61,6 +72,25 @@ export class Lease {
     if (this.state === undefined || textOf(this.state) !== textOf(state)) this.state = state;
     this.until = now + time;
     this.renewAt = now + time / 2;
+    this.readAt = now;
+  }
+
+  /**
+   * Goes on with what was read, because the list cannot be read now.
+   * @param end when that must end at the latest, unless the lease itself is longer
+   * @returns whether it is valid
+   */
+  extend(now: number, end: number): boolean {
+    this.until = Math.max(this.until, Math.min(now + RETRY_AFTER, end));
+    this.renewAt = now + RETRY_AFTER;
+    return this.state !== undefined && now < this.until;
+  }
+
+  /** Forgets what was read, because the app is not in the list any more. */
+  forget(now: number): void {
+    this.state = undefined;
+    this.until = 0;
+    this.readAt = now;
   }
 }
 
@@ -120,8 +150,9 @@ export class AppRegistry {
   }
 
   /**
-   * Reads where the sessions of an app are. During an outage, what was known before remains valid for a while.
-   * @throws SessionError `redisError` if the app has another number of shards in Redis than in this process
+   * Reads where the sessions of an app are. During an outage, what was known before remains valid for a while: never longer than
+   * `reshard` waits, because the connection of the command may work.
+   * @throws SessionError `redisError` if the app has another number of shards in Redis than in this process; the error of the outage
    */
   renew(lease: Lease): Promise<AppState> {
     return this.#share(`renew ${lease.app}`, async () => {
@@ -129,16 +160,30 @@ export class AppRegistry {
       try {
         const state = await this.read(lease.app);
         // An app that is not registered has no session. Any process may create the first one, so do not remember the answer.
-        if (state === undefined) return this.#ofNewApp;
+        if (state === undefined) {
+          this.#forget(lease, now);
+          return this.#ofNewApp;
+        }
         this.#assertNumber(lease.app, state);
         lease.begin(textOf(state) === textOf(this.#ofNewApp) ? this.#ofNewApp : state, now, this.leaseTime);
       } catch (error) {
-        if (!isOutage(error) || lease.state === undefined) throw error;
-        lease.until = Math.max(lease.until, performance.now() + RETRY_AFTER);
-        lease.renewAt = performance.now() + RETRY_AFTER;
+        const now = performance.now();
+        const longestCall = TIMEOUTS_OF_CALL * (this.#connection.deadline() - now);
+        if (!isOutage(error) || !lease.extend(now, this.coveredUntil(lease) - longestCall)) throw error;
       }
       return lease.state as AppState;
     });
+  }
+
+  /** Until when no session moves of which a process does not know that has read the list when this lease did. */
+  coveredUntil({ readAt }: Lease): number {
+    return readAt + WAIT_IN_LEASES * this.leaseTime;
+  }
+
+  /** Redis has lost the list, or a wiper has dropped the app. The next session of the app registers it again. */
+  #forget(lease: Lease, now: number): void {
+    lease.forget(now);
+    for (const isSpread of [false, true]) this.#registered.delete(memberOf(lease.app, isSpread));
   }
 
   /** Reads where the sessions of an app are. Returns undefined if it is not registered. */
@@ -242,8 +287,7 @@ export class AppRegistry {
   }
 
   #register(app: string, isSpread: boolean): Promise<void> | undefined {
-    // No app's name contains a brace.
-    const name = isSpread ? `{${app}}~` : app;
+    const name = memberOf(app, isSpread);
     if (isRecent(this.#registered.get(name))) return undefined;
     return this.#share(name, () => this.#add(app, name, isSpread)).catch((error) => {
       // An outage of the node that has the list must not affect the shards on other nodes, if the app was registered before.
@@ -255,7 +299,8 @@ export class AppRegistry {
     const now = performance.now();
     const { shards } = this.stateOf(app);
     await this.#checkLayout();
-    const input = { app, now: Date.now(), shards, isSpread };
+    const own = shards === this.#shards || this.followsAny ? undefined : this.#shards;
+    const input = { app, now: Date.now(), shards, isSpread, own };
     const keys = new Keys(this.#namespace, app);
     const found = await this.#connection.run(operations.registerApp, keys, input, this.#connection.deadline());
     if (found !== shards) throw this.#wrongNumber(app, stateOfNew(found));
@@ -309,6 +354,12 @@ export class AppRegistry {
       },
     );
   }
+}
+
+/** The member of the list that a registration writes. */
+function memberOf(app: string, isSpread: boolean): string {
+  // No app's name contains a brace.
+  return isSpread ? `{${app}}~` : app;
 }
 
 /** Whether a time of performance.now() is less than a minute ago. */

@@ -1,5 +1,5 @@
 import { nanoid } from "nanoid";
-import { inexact, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
+import { inexact, isOutOfMemory, notAnInteger, tooLarge, tooManyKeys } from "../errors.js";
 import { toNumber } from "../redis/reply.js";
 import type { Incremented } from "../types.js";
 import { KeyedQueue } from "../util/keyed-queue.js";
@@ -153,8 +153,19 @@ export class LargeSessions {
    */
   async stage(text: string, deadline: number): Promise<string> {
     const key = this.#keys.staged(nanoid());
-    const left = Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER_DEADLINE);
-    await this.#connection.command((client) => client.set(key, text, "PX", left), deadline);
+    await this.#connection.command((client) => client.set(key, text, "PX", stagedTtl(deadline)), deadline);
+    return key;
+  }
+
+  /** The same for a text that moves here: also when Redis is out of memory, because calls that do not write need it, too. */
+  async stageMoved(text: string, deadline: number): Promise<string> {
+    try {
+      return await this.stage(text, deadline);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+    }
+    const key = this.#keys.staged(nanoid());
+    await this.#connection.run(operations.putAbsent, this.#keys, { key, text, ttl: stagedTtl(deadline) }, deadline);
     return key;
   }
 
@@ -185,6 +196,11 @@ export class LargeSessions {
       this.#connection.assertInTime(deadline);
     }
   }
+}
+
+/** The TTL of a staged text, in ms. */
+function stagedTtl(deadline: number): number {
+  return Math.ceil(Math.max(0, deadline - performance.now()) + STAGED_AFTER_DEADLINE);
 }
 
 /** Returns whether a text is larger than a script reads. */

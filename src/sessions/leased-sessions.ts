@@ -106,7 +106,7 @@ export class LeasedSessions implements Sessions {
   }
 
   setAll(...args: Args<"setAll">) {
-    return this.runLong((sessions) => sessions.setAll(...args), true);
+    return this.runLong((sessions) => sessions.setAll(...args));
   }
 
   increment(...args: Args<"increment">) {
@@ -190,12 +190,9 @@ export class LeasedSessions implements Sessions {
     return this.#runSlowly(call, isAbsent);
   }
 
-  /**
-   * Makes a call that may read or end many sessions, in many steps. It is repeated if the app has moved meanwhile.
-   * @param addsUp whether the results of both calls are added up
-   */
-  runLong<Result>(call: (sessions: Sessions) => Promise<Result>, addsUp = false): Promise<Result> {
-    return this.#runSlowly(call, () => true, addsUp);
+  /** Makes a call that may read, change or end many sessions, in many steps. It is repeated if the app has moved meanwhile. */
+  runLong<Result>(call: (sessions: Sessions) => Promise<Result>): Promise<Result> {
+    return this.#runSlowly(call, () => true);
   }
 
   /** The same for a list that is read in pages. `call` is called again if the app has moved meanwhile. */
@@ -203,10 +200,10 @@ export class LeasedSessions implements Sessions {
     for (;;) {
       const sessions = await this.#ready();
       const state = this.#state as AppState;
-      const start = performance.now();
+      const coveredUntil = this.#registry.coveredUntil(this.#lease);
       try {
         yield* call(sessions);
-        if (!(await this.#hasMoved(state, start))) return;
+        if (!(await this.#hasMoved(state, coveredUntil))) return;
       } catch (error) {
         if (!isLeft(error)) throw error;
         await this.#follow(state);
@@ -221,18 +218,14 @@ export class LeasedSessions implements Sessions {
   async #runSlowly<Result>(
     call: (sessions: Sessions) => Promise<Result>,
     isDoubtful: (result: Result) => boolean,
-    addsUp = false,
   ): Promise<Result> {
-    let before: Result | undefined;
     for (;;) {
       const sessions = await this.#ready();
       const state = this.#state as AppState;
-      const start = performance.now();
+      const coveredUntil = this.#registry.coveredUntil(this.#lease);
       try {
-        const found = await call(sessions);
-        const result = addsUp ? sum(before, found) : found;
-        if (!isDoubtful(result) || !(await this.#hasMoved(state, start))) return result;
-        before = result;
+        const result = await call(sessions);
+        if (!isDoubtful(result) || !(await this.#hasMoved(state, coveredUntil))) return result;
       } catch (error) {
         if (!isLeft(error)) throw error;
         await this.#follow(state);
@@ -261,10 +254,9 @@ export class LeasedSessions implements Sessions {
     return this.#sessions;
   }
 
-  /** Whether sessions may have moved since a call began at `start` with this state. */
-  async #hasMoved(state: AppState, start: number): Promise<boolean> {
-    // Before an app moves, all processes know for some time that it will.
-    if (state.next === undefined && performance.now() - start < this.#registry.leaseTime) return false;
+  /** Whether sessions may have moved since a call began with this state. If the app was not about to move, not before `coveredUntil`. */
+  async #hasMoved(state: AppState, coveredUntil: number): Promise<boolean> {
+    if (state.next === undefined && performance.now() < coveredUntil) return false;
     const now = await this.#registry.read(this.#lease.app);
     if (now === undefined) return false;
     const isBack = now.next === undefined && now.plan !== 0 && now.plan !== state.plan;
@@ -349,12 +341,17 @@ class LeasedIndex implements SessionLists {
     return this.#run((index) => index.isEmpty());
   }
 
-  killAll(...args: IndexArgs<"killAll">) {
-    return this.#run((index) => index.killAll(...args), true);
+  async killAll(...[barFor]: IndexArgs<"killAll">) {
+    // If the app moves meanwhile, sessions are ended in both places.
+    const tally = { ended: 0 };
+    await this.#run((index) => index.killAll(barFor, tally));
+    return tally.ended;
   }
 
-  killUser(...args: IndexArgs<"killUser">) {
-    return this.#run((index) => index.killUser(...args), true);
+  async killUser(...[id, except, barFor]: IndexArgs<"killUser">) {
+    const tally = { ended: 0 };
+    await this.#run((index) => index.killUser(id, except, barFor, tally));
+    return tally.ended;
   }
 
   ofUser(...args: IndexArgs<"ofUser">) {
@@ -379,15 +376,15 @@ class LeasedIndex implements SessionLists {
   }
 
   wipe() {
-    return this.#run((index) => index.wipe(), true);
+    return this.#run((index) => index.wipe());
   }
 
   wipeExpired() {
     return this.#run((index) => index.wipeExpired());
   }
 
-  #run<Result>(call: (index: SessionLists) => Promise<Result>, addsUp = false): Promise<Result> {
-    return this.#sessions.runLong((sessions) => call(sessions.index), addsUp);
+  #run<Result>(call: (index: SessionLists) => Promise<Result>): Promise<Result> {
+    return this.#sessions.runLong((sessions) => call(sessions.index));
   }
 }
 
@@ -399,9 +396,4 @@ function isLeft(error: unknown): boolean {
 /** Whether a result says that there is no session, or that it is not known. A session that moves may be overlooked. */
 function isAbsent(result: unknown): boolean {
   return result === null || result === 0 || result === false || result instanceof Absence;
-}
-
-/** Adds the number of sessions that a call has changed to that of the same call before the app has moved. */
-function sum<Result>(before: Result | undefined, result: Result): Result {
-  return typeof before === "number" && typeof result === "number" ? ((before + result) as Result) : result;
 }

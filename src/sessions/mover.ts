@@ -229,7 +229,7 @@ export class Mover {
       const whole = await new LargeSessions(this.#connection, from.keys).readText(ref, deadline);
       // It has expired.
       if (whole === null) continue;
-      const staged = await new LargeSessions(this.#connection, to.keys).stage(whole, deadline);
+      const staged = await new LargeSessions(this.#connection, to.keys).stageMoved(whole, deadline);
       sessions.push({ ref, text: "", ttl, scores, staged });
     }
     this.#connection.assertInTime(deadline);

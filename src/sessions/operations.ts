@@ -170,6 +170,8 @@ interface Registration {
   shards: number;
   /** Whether its sessions may be in other shards than their users'. */
   isSpread: boolean;
+  /** The number with which this process would begin a new app, if that is another one: the app has moved. Else undefined. */
+  own: number | undefined;
 }
 
 export interface WithChanges {
@@ -631,7 +633,10 @@ export interface AppRecord {
 export const registerApp = {
   script: scripts.registerApp,
   keys: (keys) => [keys.apps],
-  args: ({ app, now, shards, isSpread }) => [app, now, shards, isSpread ? "1" : ""],
+  args: ({ app, now, shards, isSpread, own }) => [
+    ...[app, now, shards, isSpread ? "1" : ""],
+    ...(own === undefined ? [] : [own]),
+  ],
   reply: toNumber,
 } satisfies SessionOperation<Registration, number>;
 

@@ -52,6 +52,10 @@ export interface Resharded {
   readonly moved: number;
   /** False if it was stopped. The same call goes on. */
   readonly complete: boolean;
+  /** True if it was stopped before the first session moved. The same call waits again, or the move can be called off. Else missing. */
+  readonly waiting?: true;
+  /** The number of shards to which the app was about to move, if this call has called that off, or would. Else missing. */
+  readonly calledOff?: number;
 }
 
 /** The sessions of an app that moves, as the move itself uses them. */
@@ -102,12 +106,12 @@ export class Reshard {
     const first = await this.#read();
     this.#assertPossible(first);
     const from = first.isMoving ? (first.former as number) : first.shards;
-    if (dryRun) return { from, to, moved: from === to ? 0 : await this.#count(first), complete: true };
     if (first.next !== undefined && to === first.shards) {
-      await this.#cancel(first);
-      return { from, to, moved: 0, complete: true };
+      if (!dryRun) await this.#cancel(first);
+      return { from, to, moved: 0, complete: true, calledOff: first.next };
     }
-    if (!first.isMoving && from === to) return { from, to, moved: 0, complete: true };
+    if (dryRun) return { from, to, moved: from === to ? 0 : await this.#count(first), complete: true };
+    if (!first.isMoving && from === to) return this.#moveRest(first);
     let state = first.isMoving ? first : await this.#plan(first);
     if (!state.isMoving) state = await this.#waitForAll(state);
     // Without a wait, another plan must not be carried out.
@@ -118,7 +122,18 @@ export class Reshard {
     }
     const isDone = state.isMoving && (await this.#move(state));
     const isOver = !state.isMoving && state.shards === to;
-    return { from, to, moved: this.#moved, complete: isDone || isOver };
+    const isWaiting = !state.isMoving && !isOver;
+    return { from, to, moved: this.#moved, complete: isDone || isOver, ...(isWaiting && { waiting: true as const }) };
+  }
+
+  /** Moves what an earlier move has not found: SCAN may miss keys whose slot is moving to another node of a Cluster. */
+  async #moveRest(state: AppState): Promise<Resharded> {
+    const { to } = this.#options;
+    if (state.former === undefined || state.former === to) return { from: to, to, moved: 0, complete: true };
+    const moving = { ...state, isMoving: true, plan: randomInt(1, MAX_PLAN) };
+    if (!(await this.#registry.change(this.#app, state, moving))) throw this.#wasChanged();
+    const isDone = await this.#move(moving);
+    return { from: to, to, moved: this.#moved, complete: isDone };
   }
 
   async #read(): Promise<AppState> {

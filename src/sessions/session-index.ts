@@ -54,6 +54,11 @@ export interface HeaderPage {
   readonly next: string | undefined;
 }
 
+/** How many sessions a call has ended, up to now. */
+export interface Tally {
+  ended: number;
+}
+
 /** The result of ending all sessions that the index lists at one time. */
 interface Pass {
   pages: number;
@@ -61,6 +66,7 @@ interface Pass {
   ended: number;
   /** The ref of the excepted session, which may have been rotated; undefined if there is none or if it has ended. */
   except: string | undefined;
+  readonly tally: Tally;
   /** Identifies the entries that were found if none could be ended; else empty. */
   fingerprint: string;
 }
@@ -88,26 +94,29 @@ export class SessionIndex {
   /**
    * Ends the sessions of a user until none is left but `except`. Returns the number of ended sessions.
    * @param barFor ms that sessions of connect-redis are barred; default: as the app's store has announced
+   * @param tally counts the ended sessions, also if the call fails
    */
-  async killUser(id: string, except?: string, barFor?: number): Promise<number> {
+  async killUser(id: string, except?: string, barFor?: number, tally?: Tally): Promise<number> {
     // The bar comes first: a session that is taken over before it is in the index, and later ones are refused.
     let field: string | undefined = await this.#connection.run(operations.barLegacy, this.#keys, { id, barFor });
-    return this.#endAll(() => {
+    const entries = () => {
       // The first pass begins with the field that was read together with the bar.
       const pages = this.#userEntries(id, field);
       field = undefined;
       return pages;
-    }, except);
+    };
+    return this.#endAll(entries, except, tally);
   }
 
   /**
    * Ends the sessions of the app until none is left. Returns the number of ended sessions.
    * @param barFor as for killUser
+   * @param tally as for killUser
    */
-  async killAll(barFor?: number): Promise<number> {
+  async killAll(barFor?: number, tally?: Tally): Promise<number> {
     await this.#connection.run(operations.barLegacy, this.#keys, { id: ANONYMOUS, barFor });
     // No call is overtaken: the script above was sent after all that were waiting.
-    return this.#endAll(() => this.#expiryEntries(true), undefined);
+    return this.#endAll(() => this.#expiryEntries(true), undefined, tally);
   }
 
   /**
@@ -446,11 +455,15 @@ export class SessionIndex {
    * if sessions are created all the time. Otherwise a session may have been rotated, or may have appeared on a page that was read
    * already, so another pass follows. Two passes that find the same entries and end none have found only what cannot be removed.
    */
-  async #endAll(pages: () => AsyncGenerator<Entry[], void>, except: string | undefined): Promise<number> {
+  async #endAll(
+    pages: () => AsyncGenerator<Entry[], void>,
+    except: string | undefined,
+    tally: Tally = { ended: 0 },
+  ): Promise<number> {
     let killed = 0;
     let last: Pass | undefined;
     for (;;) {
-      const pass: Pass = await this.#endOnce(pages(), last === undefined ? except : last.except);
+      const pass: Pass = await this.#endOnce(pages(), last === undefined ? except : last.except, tally);
       killed += pass.ended;
       const isComplete = pass.pages <= 1 && pass.ended === pass.entries;
       const isStuck = pass.ended === 0 && pass.fingerprint === last?.fingerprint;
@@ -459,8 +472,12 @@ export class SessionIndex {
     }
   }
 
-  async #endOnce(pages: AsyncGenerator<Entry[], void>, except: string | undefined): Promise<Pass> {
-    const pass: Pass = { pages: 0, entries: 0, ended: 0, except, fingerprint: "" };
+  async #endOnce(
+    pages: AsyncGenerator<Entry[], void>,
+    except: string | undefined,
+    tally: Tally,
+  ): Promise<Pass> {
+    const pass: Pass = { pages: 0, entries: 0, ended: 0, except, tally, fingerprint: "" };
     const hash = createHash("sha1");
     // Redis ends the sessions of one page while the next page is prepared.
     let previous = Promise.resolve();
@@ -478,9 +495,9 @@ export class SessionIndex {
 
   /** Ends the sessions of a page, and notes the result in `pass` after that of the previous page. */
   async #endPage(page: Entry[], pass: Pass, hash: Hash, previous: Promise<void>): Promise<void> {
-    const { except } = pass;
+    const { except, tally } = pass;
     const entries = page.filter(({ ref }) => ref !== except);
-    const { ended, exceptMoved } = await this.#end(entries, except, "killed");
+    const { ended, exceptMoved } = await this.#end(entries, except, "killed", tally);
     await previous;
     if (exceptMoved) pass.except = (await this.#find(except as string))?.ref;
     pass.pages++;
@@ -494,13 +511,17 @@ export class SessionIndex {
     entries: readonly Entry[],
     except: string | undefined,
     reason: operations.WishedEnd,
+    tally?: Tally,
   ): Promise<{ ended: number; exceptMoved: boolean }> {
     const ofStore = entries.filter(({ ref }) => tombstoneTtlOf(ref) > 0);
     const ofEngine = ofStore.length === 0 ? entries : entries.filter(({ ref }) => tombstoneTtlOf(ref) === 0);
     const counts = await Promise.all(
-      [...chunks(ofStore), ...chunks(ofEngine)].map((chunk) => {
+      [...chunks(ofStore), ...chunks(ofEngine)].map(async (chunk) => {
         const tombstoneTtl = tombstoneTtlOf(chunk[0]?.ref ?? "");
-        return this.#connection.run(operations.killMany, this.#keys, { entries: chunk, except, tombstoneTtl, reason });
+        const input = { entries: chunk, except, tombstoneTtl, reason };
+        const count = await this.#connection.run(operations.killMany, this.#keys, input);
+        if (tally !== undefined) tally.ended += Math.max(count, 0);
+        return count;
       }),
     );
     const ended = counts.reduce((sum, count) => sum + Math.max(count, 0), 0);

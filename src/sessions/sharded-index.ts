@@ -4,7 +4,7 @@ import type { AppRegistration } from "./app-registry.js";
 import type { Entry } from "./keys.js";
 import type { ActiveRef } from "./operations.js";
 import { chunks, PAGE, type PageOptions, type Part } from "./paging.js";
-import { type DatedEntry, type HeaderPage, MAX_READS, newestFirst, type SessionIndex } from "./session-index.js";
+import { type DatedEntry, type HeaderPage, MAX_READS, newestFirst, type SessionIndex, type Tally } from "./session-index.js";
 import type { StoredSession } from "./session-text.js";
 import type { SessionLists } from "./sessions.js";
 import { shardOf, shardOfUser } from "./shard.js";
@@ -35,20 +35,20 @@ export class ShardedIndex implements SessionLists {
    * Ends the sessions of a user in all shards that may have some, as SessionIndex does. A session never moves to another shard. But
    * an application may copy one that is about to end, so all shards are asked again until none was ended.
    */
-  async killUser(id: string, except?: string, barFor?: number): Promise<number> {
+  async killUser(id: string, except?: string, barFor?: number, tally?: Tally): Promise<number> {
     // With `barFor` the caller is a RedisStore.
     const shards = barFor === undefined ? await this.#shardsOfUser(id) : this.all();
     let killed = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const ended = await sum(shards.map((shard) => shard.killUser(id, except, barFor)));
+      const ended = await sum(shards.map((shard) => shard.killUser(id, except, barFor, tally)));
       killed += ended;
       if (ended === 0 || shards.length === 1) break;
     }
     return killed;
   }
 
-  killAll(barFor?: number): Promise<number> {
-    return sum(this.all().map((shard) => shard.killAll(barFor)));
+  killAll(barFor?: number, tally?: Tally): Promise<number> {
+    return sum(this.all().map((shard) => shard.killAll(barFor, tally)));
   }
 
   async announceLegacy(barFor: number, ttl: number): Promise<void> {

@@ -53,9 +53,13 @@ describe("reshard", () => {
     const { child, result } = spawnCommand(["reshard", app, "--to", "4", "--redis", t.redis.url]);
     while ((await t.db.zscore("rs:apps", "{webapp}>")) === null);
     child.kill("SIGINT");
-    expect(await result).toMatchObject({ code: 1, out: "0 sessions moved\nstopped: run the command again to go on\n" });
+    const remedy = "run the command again, and it waits again from the beginning; or call the move off with --to 1";
+    expect(await result).toMatchObject({ code: 1, out: `no session moved yet\nstopped: ${remedy}\n` });
     expect(await t.rs.get({ app, token })).not.toBeNull();
-    expect(await tool(...to(1))).toMatchObject({ code: 0, out: "webapp has 1 shard\n" });
+    const calledOff = (verb: string) => `webapp has 1 shard: the move to 4 shards ${verb} called off\n`;
+    expect(await tool(...to(1, "--dry-run"))).toMatchObject({ code: 0, out: calledOff("would be") });
+    expect(await t.db.zscore("rs:apps", "{webapp}>")).toBe("4");
+    expect(await tool(...to(1))).toMatchObject({ code: 0, out: calledOff("was") });
     expect(await t.db.zscore("rs:apps", "{webapp}>")).toBeNull();
   });
 

@@ -220,6 +220,23 @@ describe("FLUSHALL", () => {
   });
 });
 
+describe("FLUSHALL before a process has noticed it", () => {
+  test("does not stop the processes that still have the former number", async () => {
+    const rs = process(1);
+    await rs.create({ app, id: "alice", ip });
+    await reshard(rs, app, 4);
+    internalsOf(rs).setLeaseTime(60_000);
+    timePasses(35_000);
+    await rs.soapp({ app, dt: 60 });
+    await t.db.flushall();
+    // The lease is still valid, and a minute has passed since the app was registered.
+    timePasses(26_000);
+    const { token } = await rs.create({ app, id: "alice", ip });
+    expect(await process(1).get({ app, token })).toMatchObject({ id: "alice" });
+    expect(await process(4).get({ app, token })).toMatchObject({ id: "alice" });
+  });
+});
+
 describe("a call of several steps that meets the fence in between", () => {
   test("sign-in at the limit, in place of another user's session: the new session does not count twice", async () => {
     const rs = process(1);

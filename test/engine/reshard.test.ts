@@ -163,7 +163,7 @@ describe("reshard", () => {
     const rs = process(1);
     const { token } = await rs.create({ app, id: "alice", ip });
     await putState({ shards: 1, next: 4 });
-    expect(await reshard(rs, app, 1)).toEqual({ from: 1, to: 1, moved: 0, complete: true });
+    expect(await reshard(rs, app, 1)).toEqual({ from: 1, to: 1, moved: 0, complete: true, calledOff: 4 });
     expect(await t.db.zrange("rs:apps", "0", "-1")).toEqual([app]);
     expect(await rs.get({ app, token })).not.toBeNull();
   });

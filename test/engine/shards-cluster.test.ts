@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { internalsOf } from "../../src/engine/internals.js";
 import { RedisStore } from "../../src/express-session/index.js";
 import { RedisSessions, type Session } from "../../src/index.js";
 import { slotOf } from "../../src/redis/slot.js";
@@ -254,12 +255,14 @@ describe("while a node is down", () => {
 });
 
 describe("while the node that has the list of apps is down", () => {
-  test("the shards on the other nodes are used, if their number was checked before", async () => {
+  test("the shards on the other nodes are used for a while, if their number was checked before", async () => {
+    const leaseTime = 3000;
     // An app of which one shard is not on the node that stops.
     const app = `app${apps++}`;
     const client = CLUSTERS["ioredis 6"]?.(ports()) as TestClient;
     for (const node of cluster.nodes) await node.client().config("SET", "cluster-require-full-coverage", "no");
     const rs = new RedisSessions({ client: client.client, wipe: 0, timeout: 1000, shards: SHARDS });
+    internalsOf(rs).setLeaseTime(leaseTime);
     const listed = Math.floor(slotOf("rs:apps") / 5461.4);
     const created = await Promise.all(
       Array.from({ length: 32 }, (_, i) => rs.create({ app, id: `user${i}`, ip: "::1" })),
@@ -270,6 +273,10 @@ describe("while the node that has the list of apps is down", () => {
       const fulfilled = answers.filter(({ status }) => status === "fulfilled").length;
       expect(fulfilled).toBeGreaterThan(10);
       expect(fulfilled).toBeLessThan(32);
+      // Later, the app may have moved.
+      await sleep(2 * leaseTime);
+      const later = await Promise.allSettled(created.map(({ token }) => rs.get({ app, token })));
+      expect(later.map((one) => one.status === "rejected" && one.reason.status)).toEqual(created.map(() => 503));
     } finally {
       cluster.nodes[listed]?.resume();
       client.close();

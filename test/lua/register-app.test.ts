@@ -21,6 +21,13 @@ describe("register-app", () => {
     expect(await members()).toEqual(["{webapp}~", "1", "{webapp}", "16", "webapp", "3000"]);
   });
 
+  test("keeps the caller's own number as the former one, if Redis has lost an app that had moved", async () => {
+    expect(await t.run(registerApp, ["apps"], ["webapp", 1000, 4, "", 1])).toBe(4);
+    expect(await members()).toEqual(["{webapp}<", "1", "{webapp}", "4", "webapp", "1000"]);
+    await t.run(registerApp, ["apps"], ["webapp", 2000, 4, "", 2]);
+    expect(await members()).toEqual(["{webapp}<", "1", "{webapp}", "4", "webapp", "2000"]);
+  });
+
   test("writes nothing if the number is another one", async () => {
     await t.run(registerApp, ["apps"], ["one", 1000, 1, ""]);
     await t.run(registerApp, ["apps"], ["many", 1000, 16, ""]);
