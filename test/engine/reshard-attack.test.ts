@@ -116,26 +116,29 @@ describe("the fence", () => {
   test.each([
     ["plans a move", 4, "read-apps"],
     ["calls a move off", 1, "change-app"],
-  ] as const)("stays when a command that %s stalls, and another one has moved the app meanwhile", async (_, to, step) => {
-    const rs = process(1);
-    const { token } = await rs.create({ app, id: "alice", ip });
-    if (to === 1) await putState({ shards: 1, next: 4 });
-    const slow = process(1);
-    const stop = stopAt(slow, step, { after: true });
-    const stalled = reshard(slow, app, to).catch((error) => error);
-    await stop.reached;
-    const idle = process(1);
-    const moving = reshard(rs, app, 4, { wait: 5 * LEASE });
-    await expect.poll(() => t.db.zscore("rs:apps", "{webapp}>")).toBe("4");
-    await sleep(2 * LEASE);
-    internalsOf(idle).setLeaseTime(60_000);
-    await idle.get({ app, token });
-    await moving;
-    stop.go();
-    await stalled;
-    const bob = await idle.create({ app, id: "bob", ip });
-    expect(await process(4).get({ app, token: bob.token })).toMatchObject({ id: "bob" });
-  });
+  ] as const)(
+    "stays when a command that %s stalls, and another one has moved the app meanwhile",
+    async (_, to, step) => {
+      const rs = process(1);
+      const { token } = await rs.create({ app, id: "alice", ip });
+      if (to === 1) await putState({ shards: 1, next: 4 });
+      const slow = process(1);
+      const stop = stopAt(slow, step, { after: true });
+      const stalled = reshard(slow, app, to).catch((error) => error);
+      await stop.reached;
+      const idle = process(1);
+      const moving = reshard(rs, app, 4, { wait: 5 * LEASE });
+      await expect.poll(() => t.db.zscore("rs:apps", "{webapp}>")).toBe("4");
+      await sleep(2 * LEASE);
+      internalsOf(idle).setLeaseTime(60_000);
+      await idle.get({ app, token });
+      await moving;
+      stop.go();
+      await stalled;
+      const bob = await idle.create({ app, id: "bob", ip });
+      expect(await process(4).get({ app, token: bob.token })).toMatchObject({ id: "bob" });
+    },
+  );
 });
 
 describe("a process that could not reach Redis while the command waited", () => {
