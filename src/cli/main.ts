@@ -154,7 +154,12 @@ command("reshard <app>", "move an app to another number of shards while it runs"
     new Option("--to <n>", `the new number: ${SHARD_COUNTS.join(", ")}`).argParser(shardCount).makeOptionMandatory(),
   )
   .option("--dry-run", "write nothing, and count what would be moved")
-  .addOption(new Option("--wait <seconds>").argParser(integer).default(RESHARD_WAIT / 1000).hideHelp())
+  .addOption(
+    new Option("--wait <seconds>")
+      .argParser(integer)
+      .default(RESHARD_WAIT / 1000)
+      .hideHelp(),
+  )
   .action((app: string, flags: Flags & ReshardFlags) =>
     run(
       flags,

@@ -472,11 +472,7 @@ export class SessionIndex {
     }
   }
 
-  async #endOnce(
-    pages: AsyncGenerator<Entry[], void>,
-    except: string | undefined,
-    tally: Tally,
-  ): Promise<Pass> {
+  async #endOnce(pages: AsyncGenerator<Entry[], void>, except: string | undefined, tally: Tally): Promise<Pass> {
     const pass: Pass = { pages: 0, entries: 0, ended: 0, except, tally, fingerprint: "" };
     const hash = createHash("sha1");
     // Redis ends the sessions of one page while the next page is prepared.

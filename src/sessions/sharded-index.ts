@@ -4,7 +4,14 @@ import type { AppRegistration } from "./app-registry.js";
 import type { Entry } from "./keys.js";
 import type { ActiveRef } from "./operations.js";
 import { chunks, PAGE, type PageOptions, type Part } from "./paging.js";
-import { type DatedEntry, type HeaderPage, MAX_READS, newestFirst, type SessionIndex, type Tally } from "./session-index.js";
+import {
+  type DatedEntry,
+  type HeaderPage,
+  MAX_READS,
+  newestFirst,
+  type SessionIndex,
+  type Tally,
+} from "./session-index.js";
 import type { StoredSession } from "./session-text.js";
 import type { SessionLists } from "./sessions.js";
 import { shardOf, shardOfUser } from "./shard.js";
