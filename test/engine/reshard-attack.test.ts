@@ -75,10 +75,12 @@ function stopAt(rs: RedisSessions, script: string, { nth = 1, after = false } = 
   return { reached: reached.promise, go: () => go.resolve() };
 }
 
+const realNow = performance.now.bind(performance);
+
 /** Lets all processes believe that they did not run for this time, ms. */
 function timePasses(ms: number): void {
-  const now = performance.now.bind(performance);
-  vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
+  const ahead = performance.now() - realNow() + ms;
+  vi.spyOn(performance, "now").mockImplementation(() => realNow() + ahead);
 }
 
 function createMany(rs: RedisSessions, count: number, id = (n: number) => `user${n}`): Promise<Created[]> {
