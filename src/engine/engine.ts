@@ -2,6 +2,7 @@ import { impersonated, invalidValue } from "../errors.js";
 import { Connection } from "../redis/connection.js";
 import { type IoredisClient, openClient } from "../redis/ioredis.js";
 import { clientOf } from "../redis/recognise.js";
+import { Replicas } from "../redis/replicas.js";
 import { AppRegistry } from "../sessions/app-registry.js";
 import { AppSessions } from "../sessions/app-sessions.js";
 import { type AppState, shardCountsOf } from "../sessions/app-state.js";
@@ -154,8 +155,9 @@ export class RedisSessions<Data extends object = DefaultData> {
         this.#registry.leaseTime = ms;
       },
       reshard: (app, options) => {
-        const open = (state: AppState) => this.#openMove(app, state);
-        return new Reshard(this.#connection, this.#registry, namespace, app, open, options).run();
+        const replicas = new Replicas(this.#connection);
+        const open = (state: AppState) => this.#openMove(app, state, () => replicas.confirm());
+        return new Reshard(this.#connection, this.#registry, namespace, app, open, replicas, options).run();
       },
       reachApps: () => this.#wiper.reachApps(),
       hasEvents: this.#maxEvents !== undefined,
@@ -614,11 +616,11 @@ export class RedisSessions<Data extends object = DefaultData> {
     return this.#openShard(name, name, fence);
   }
 
-  #openMove(name: string, state: AppState): Move {
+  #openMove(name: string, state: AppState, beforeRemoval?: () => Promise<void>): Move {
     const { shards, former = shards } = state;
     const [from, to] = [this.#openShards(name, former), this.#openShards(name, shards)];
     const plan = new Plan(this.#registry, name, state);
-    const mover = new Mover(this.#connection, from, to, this.#registry.of(name), plan);
+    const mover = new Mover(this.#connection, from, to, this.#registry.of(name), plan, beforeRemoval);
     return { mover, from, to, plan };
   }
 

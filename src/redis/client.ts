@@ -44,6 +44,8 @@ export interface Commands {
 export interface KeyServer {
   /** Reads a page of the names of keys of a type, with the client's key prefix, as the command SCAN does. */
   scan(cursor: string, match: string, count: number, type: string): Promise<[cursor: string, keys: string[]]>;
+  /** Sends a command that names no key, on the same connection as the commands for this server's keys. */
+  call(name: string, ...args: string[]): Promise<unknown>;
 }
 
 /** A connection that only subscribes. It does not reconnect. */

@@ -93,6 +93,7 @@ export class IoredisClient implements RedisClient {
     const servers = this.isCluster ? (this.redis as Cluster).nodes("master") : [this.redis as Redis];
     return servers.map((server) => ({
       scan: (cursor, match, count, type) => server.scan(cursor, "MATCH", match, "COUNT", count, "TYPE", type),
+      call: (name, ...args) => server.call(name, ...args),
     }));
   }
 

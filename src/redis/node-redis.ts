@@ -360,6 +360,7 @@ function keyServer(send: (args: readonly string[]) => Promise<unknown>): KeyServ
   return {
     scan: (cursor, match, count, type) =>
       send(["SCAN", cursor, "MATCH", match, "COUNT", `${count}`, "TYPE", type]) as ReturnType<KeyServer["scan"]>,
+    call: (...command) => send(command),
   };
 }
 

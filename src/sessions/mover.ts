@@ -45,21 +45,25 @@ export class Mover {
   readonly #to: ShardedSessions;
   readonly #registration: AppRegistration;
   readonly #plan: Plan;
+  readonly #beforeRemoval: () => Promise<void>;
   /** Refs and names of families of which the former shards have nothing left. Nothing is ever added there. */
   readonly #cleared = new BoundedMap<true>();
 
+  /** @param beforeRemoval is awaited when something was written in a new shard, before it is removed from the former one */
   constructor(
     connection: AppConnection,
     from: ShardedSessions,
     to: ShardedSessions,
     registration: AppRegistration,
     plan: Plan,
+    beforeRemoval: () => Promise<void> = async () => {},
   ) {
     this.#connection = connection;
     this.#from = from;
     this.#to = to;
     this.#registration = registration;
     this.#plan = plan;
+    this.#beforeRemoval = beforeRemoval;
   }
 
   /** Moves what a call on a session needs. Returns undefined if it was moved before. */
@@ -125,7 +129,10 @@ export class Mover {
   /** Copies a text to other keys, unless they exist, and then removes it. Returns whether there was one. */
   async move(from: string, to: readonly string[]): Promise<boolean> {
     const found = await this.copy(from, to);
-    if (found) await this.#connection.command((client) => client.del(from));
+    if (found) {
+      await this.#beforeRemoval();
+      await this.#connection.command((client) => client.del(from));
+    }
     return found;
   }
 
@@ -205,6 +212,7 @@ export class Mover {
     this.#connection.assertInTime(deadline);
     const groups = grouped(found, ({ ref }) => shardOf(ref, this.#to.count));
     await Promise.all([...groups].map(([shard, group]) => this.#moveIn(from, this.#to.at(shard), group, deadline)));
+    await this.#beforeRemoval();
     this.#connection.assertInTime(deadline);
     await this.#connection.run(operations.moveOut, from.keys, { entries: found.map(entryOf) });
   }

@@ -32,7 +32,7 @@ export class Plan {
     const state = this.#isOver ? undefined : await this.#registry.read(this.#app);
     if (state === undefined || !state.isMoving || state.plan !== this.#plan) {
       this.#isOver = true;
-      throw new PlanIsOver(`The move of this app has ended`);
+      throw new PlanIsOver("The move of this app has ended");
     }
     this.#validUntil = now + this.#registry.leaseTime;
   }

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { invalidValue, isOutage, quote, SessionError } from "../errors.js";
 import type { Connection } from "../redis/connection.js";
+import type { Replicas } from "../redis/replicas.js";
 import type { AppRegistry } from "./app-registry.js";
 import { type AppState, textOf } from "./app-state.js";
 import type { Keys } from "./keys.js";
@@ -75,6 +76,7 @@ export class Reshard {
   readonly #namespace: string;
   readonly #app: string;
   readonly #open: (state: AppState) => Move;
+  readonly #replicas: Replicas;
   readonly #options: ReshardOptions;
   #moved = 0;
   #left = 0;
@@ -86,6 +88,7 @@ export class Reshard {
     namespace: string,
     app: string,
     open: (state: AppState) => Move,
+    replicas: Replicas,
     options: ReshardOptions,
   ) {
     this.#connection = connection;
@@ -93,6 +96,7 @@ export class Reshard {
     this.#namespace = namespace;
     this.#app = app;
     this.#open = open;
+    this.#replicas = replicas;
     this.#options = options;
   }
 
@@ -167,6 +171,7 @@ export class Reshard {
   async #cancel(state: AppState): Promise<void> {
     const after = { ...state, next: undefined, plan: 0 };
     if (!(await this.#registry.change(this.#app, state, after))) throw this.#wasChanged();
+    await this.#replicas.confirm();
   }
 
   #wasChanged(): SessionError {
@@ -177,6 +182,7 @@ export class Reshard {
   /** Waits until every process has read that the app will move. Returns early if another command has waited before. */
   async #waitForAll(planned: AppState): Promise<AppState> {
     const { wait, signal, onProgress } = this.#options;
+    await this.#replicas.confirm();
     let end = performance.now() + wait;
     let state = planned;
     for (let left = wait; left > 0 && !signal.aborted; left = end - performance.now()) {
@@ -216,6 +222,8 @@ export class Reshard {
 
   /** Moves everything until nothing is found any more. Returns false if it was stopped. */
   async #moveAll(state: AppState): Promise<boolean> {
+    // If the switch were lost with its server, processes would look for the sessions in the former shards again.
+    await this.#replicas.confirm();
     const move = this.#open(state);
     const index = new MovingIndex(move.mover, move.from.index, move.to.index);
     this.#left = await this.#count(state);
@@ -235,6 +243,7 @@ export class Reshard {
       await Promise.all(keys.index.map((key) => this.#connection.command((client) => client.del(key))));
     }
     await this.#registry.change(this.#app, state, { ...state, isMoving: false });
+    await this.#replicas.confirm();
     return true;
   }
 

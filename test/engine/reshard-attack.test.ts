@@ -75,6 +75,19 @@ function stopAt(rs: RedisSessions, script: string, { nth = 1, after = false } = 
   return { reached: reached.promise, go: () => go.resolve() };
 }
 
+/** Makes a process wait before its next plain command. */
+function stopBeforeCommand(rs: RedisSessions): Stop {
+  const { connection } = internalsOf(rs);
+  const command = connection.command.bind(connection);
+  const [reached, go] = [deferred(), deferred()];
+  vi.spyOn(connection, "command").mockImplementationOnce((async (...args: Parameters<typeof command>) => {
+    reached.resolve();
+    await go.promise;
+    return command(...args);
+  }) as typeof connection.command);
+  return { reached: reached.promise, go: go.resolve };
+}
+
 const realNow = performance.now.bind(performance);
 
 /** Lets all processes believe that they did not run for this time, ms. */
@@ -318,6 +331,23 @@ describe("an app that has moved there and back", () => {
     expect(count).toBe(1200);
     expect(await missing(process(1), created)).toBe(0);
     expect((await readShards(t.db, app, 1)).sessions).toHaveLength(1200);
+  });
+
+  test("a call that looked for a session while it was away looks again", async () => {
+    const rs = process(1);
+    await rs.create({ app, id: "alice", ip });
+    const late = process(1);
+    const reading = stopBeforeCommand(late);
+    // It reads the list of apps before and after.
+    const ending = stopAt(late, "read-apps", { nth: 2 });
+    const calling = late.soid({ app, id: "alice" });
+    await reading.reached;
+    await reshard(rs, app, 4);
+    reading.go();
+    await ending.reached;
+    await reshard(rs, app, 1);
+    ending.go();
+    expect(await calling).toMatchObject({ sessions: [{ id: "alice" }] });
   });
 
   test("a killall that was begun while it moved ends what is there now", async () => {
