@@ -25,6 +25,8 @@ export class LeasedSessions implements Sessions {
   /** What `open` has returned, and for which state. */
   #sessions: Sessions | undefined;
   #state: AppState | undefined;
+  /** Whether a call may have to be repeated: it may meet a fence, or the move may end. */
+  #mayLeave = false;
   readonly index: SessionLists;
 
   /**
@@ -69,7 +71,8 @@ export class LeasedSessions implements Sessions {
   }
 
   takeCached(...args: Args<"takeCached">): StoredSession | undefined {
-    const sessions = this.#current();
+    // It moves nothing.
+    const sessions = this.#isCurrent() && this.#state?.next === undefined ? this.#sessions : undefined;
     if (sessions === undefined) this.#noteMiss();
     return sessions?.takeCached(...args);
   }
@@ -233,14 +236,19 @@ export class LeasedSessions implements Sessions {
     }
   }
 
-  /** Returns the sessions if the lease is valid and the app is not about to move. Nearly always it does. */
+  /** Returns the sessions if the lease is valid, and the app neither moves nor is about to. Nearly always it does. */
   #current(): Sessions | undefined {
+    return this.#isCurrent() && !this.#mayLeave ? this.#sessions : undefined;
+  }
+
+  /** Whether the sessions were opened for the state of the lease, and the lease is valid. */
+  #isCurrent(): boolean {
     const lease = this.#lease;
     const now = performance.now();
-    if (now >= lease.until || lease.state !== this.#state || this.#state === undefined) return undefined;
+    if (now >= lease.until || lease.state !== this.#state || this.#state === undefined) return false;
     // If that fails, the lease ends, and a call that waits for it reports it.
     if (now >= lease.renewAt) this.#registry.renew(lease).catch(() => {});
-    return this.#state.next === undefined ? this.#sessions : undefined;
+    return true;
   }
 
   async #ready(): Promise<Sessions> {
@@ -250,6 +258,7 @@ export class LeasedSessions implements Sessions {
     if (this.#sessions === undefined || this.#state !== state) {
       this.#sessions = this.#open(state);
       this.#state = state;
+      this.#mayLeave = state.next !== undefined || state.isMoving;
     }
     return this.#sessions;
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { type Created, RedisSessions, type RedisSessionsOptions, type ShardCount } from "../../src/index.js";
 import type { Operation } from "../../src/redis/operation.js";
@@ -88,12 +88,17 @@ function stopBeforeCommand(rs: RedisSessions): Stop {
   return { reached: reached.promise, go: go.resolve };
 }
 
-const realNow = performance.now.bind(performance);
+const now = performance.now.bind(performance);
+/** How long no process ran in this test, ms. */
+let passed = 0;
+beforeEach(() => {
+  passed = 0;
+});
 
 /** Lets all processes believe that they did not run for this time, ms. */
 function timePasses(ms: number): void {
-  const ahead = performance.now() - realNow() + ms;
-  vi.spyOn(performance, "now").mockImplementation(() => realNow() + ahead);
+  passed += ms;
+  vi.spyOn(performance, "now").mockImplementation(() => now() + passed);
 }
 
 function createMany(rs: RedisSessions, count: number, id = (n: number) => `user${n}`): Promise<Created[]> {
@@ -293,6 +298,19 @@ describe("a call of several steps that meets the fence in between", () => {
     stop.go();
     expect(await setting).toEqual({ set: 5 });
     for (const { token } of created) expect(await rs.get({ app, token })).toMatchObject({ d: { role: "admin" } });
+  });
+});
+
+describe("a process that does not know yet that the move has ended", () => {
+  test("finds a session that it has not moved itself", async () => {
+    const rs = process(1);
+    const { token } = await rs.create({ app, id: "alice", ip });
+    await putState({ shards: 4, former: 1 });
+    const late = process(1);
+    internalsOf(late).setLeaseTime(60_000);
+    await late.activity({ app, dt: 60 });
+    await reshard(rs, app, 4);
+    expect(await late.get({ app, token })).toMatchObject({ id: "alice" });
   });
 });
 
