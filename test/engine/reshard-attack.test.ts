@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { type Created, RedisSessions, type RedisSessionsOptions, type ShardCount } from "../../src/index.js";
 import type { Operation } from "../../src/redis/operation.js";
@@ -88,17 +88,12 @@ function stopBeforeCommand(rs: RedisSessions): Stop {
   return { reached: reached.promise, go: go.resolve };
 }
 
-const now = performance.now.bind(performance);
-/** How long no process ran in this test, ms. */
-let passed = 0;
-beforeEach(() => {
-  passed = 0;
-});
+const realNow = performance.now.bind(performance);
 
 /** Lets all processes believe that they did not run for this time, ms. */
 function timePasses(ms: number): void {
-  passed += ms;
-  vi.spyOn(performance, "now").mockImplementation(() => now() + passed);
+  const ahead = performance.now() - realNow() + ms;
+  vi.spyOn(performance, "now").mockImplementation(() => realNow() + ahead);
 }
 
 function createMany(rs: RedisSessions, count: number, id = (n: number) => `user${n}`): Promise<Created[]> {
