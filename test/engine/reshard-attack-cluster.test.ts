@@ -23,6 +23,8 @@ test.each([
     const replica = await cluster.add();
     await replica.client().call("CLUSTER", "REPLICATE", `${id}`);
     while (!(await replica.client().info("replication")).includes("master_link_status:up")) await sleep(50);
+    // The master learns later of its replica.
+    while (!String(await cluster.nodes[0]?.client().call("CLUSTER", "NODES")).includes(" slave ")) await sleep(50);
     const rs = new RedisSessions({ client: cluster.client, wipe: 0, namespace });
     internalsOf(rs).setLeaseTime(LEASE);
     const created = await Promise.all(
