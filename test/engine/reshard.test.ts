@@ -12,6 +12,7 @@ import {
 import type { Operation } from "../../src/redis/operation.js";
 import { CLIENTS, openClient } from "../support/clients.js";
 import { useEngine } from "../support/engine.js";
+import { everyMethod } from "../support/every-method.js";
 import { keysOfShards, LEASE, reshard } from "../support/reshard.js";
 import { readShards, shardOfId, tagOf } from "../support/shards.js";
 
@@ -298,6 +299,72 @@ describe("a process", () => {
       if (listed.length === 50) await reshard(rs, app, 4);
     }
     expect(listed.sort()).toEqual(created.map(({ ref }) => ref).sort());
+  });
+});
+
+test.each([
+  ["moves", { shards: 4, former: 1 }],
+  ["is about to move", { shards: 4, next: 16 }],
+])("every method works while the app %s", async (_state, state) => {
+  await putState(state);
+  await everyMethod(process(4));
+});
+
+describe("while an app moves", () => {
+  const users = ["alice", "bob", "carol"];
+
+  /** Creates sessions in the former shard and in the new ones. */
+  async function inBothPlaces(): Promise<{ rs: RedisSessions; former: Created[]; refs: string[] }> {
+    const before = process(1);
+    const create = (rs: RedisSessions) => Promise.all(users.map((id) => rs.create({ app, id, ip })));
+    const former = [...(await create(before)), ...(await create(before))];
+    await putState({ shards: 4, former: 1 });
+    const rs = process(4);
+    const later = await create(rs);
+    return { rs, former, refs: [...former, ...later].map(({ ref }) => ref).sort() };
+  }
+
+  test("the lists of adapters have each session once, whichever place it is in", async () => {
+    const { rs, former, refs } = await inBothPlaces();
+    const { index } = internalsOf(rs).sessions(app);
+    expect(await index.isEmpty()).toBe(false);
+    expect(await index.countSessions(0)).toBe(9);
+    expect((await index.refs()).sort()).toEqual(refs);
+    expect(await index.count()).toBe(9);
+    expect((await index.header(former[0]?.ref as string))?.id).toBe('"alice"');
+    expect((await index.headersOfUser('"bob"', { offset: 0, limit: 10 })).sessions).toHaveLength(3);
+    const seen: string[] = [];
+    for (let next: string | undefined = ""; next !== undefined; ) {
+      const page: { sessions: { ref: string }[]; next: string | undefined } = await index.activeHeaders(next, 2);
+      seen.push(...page.sessions.map(({ ref }) => ref));
+      next = page.next;
+    }
+    expect(seen.sort()).toEqual(refs);
+    await index.reach(performance.now() + 1000);
+  });
+
+  test("a sign-in ends the session that it replaces, with and without a limit", async () => {
+    const { rs, former } = await inBothPlaces();
+    const [alice, bob] = former as [Created, Created];
+    await rs.create({ app, id: "alice", ip, replaces: alice.token });
+    expect(await rs.get({ app, token: alice.token })).toBeNull();
+    await rs.create({ app, id: "bob", ip, replaces: bob.token, maxPerUser: 2 });
+    expect((await rs.soid({ app, id: "bob" })).sessions).toHaveLength(2);
+    expect(await rs.get({ app, token: bob.token })).toBeNull();
+  });
+
+  test("sessions of connect-redis are taken over and imported", async () => {
+    const { rs } = await inBothPlaces();
+    const store = new RedisStore({ rs, app, prefix: "sess:" });
+    const sids = ["a", "b", "c"];
+    for (const sid of sids) {
+      await t.db.set(`sess:${sid}`, JSON.stringify({ cookie: { originalMaxAge: null }, userId: "dora" }));
+    }
+    expect(await store.get("a")).toMatchObject({ userId: "dora" });
+    expect(await store.importSessions({ dryRun: true })).toMatchObject({ imported: 2 });
+    expect(await store.importSessions()).toMatchObject({ imported: 2, complete: true });
+    for (const sid of sids) expect(await store.get(sid)).toMatchObject({ userId: "dora" });
+    expect(await store.killsoid("dora")).toEqual({ kill: 3 });
   });
 });
 
