@@ -15,8 +15,8 @@ export default defineConfig({
       // Two files are generated. The tests of the command run it as a process of its own, where nothing is measured.
       exclude: ["src/lua/index.ts", "src/dashboard/assets/**", "src/cli/**"],
       reporter: ["text", "json-summary"],
-      // Raise these when the figures rise. In November 2026 they were 97.1, 95.1, 96.6 and 97.8.
-      thresholds: { statements: 96.7, branches: 94.5, functions: 96.4, lines: 97.4 },
+      // Raise these when the figures rise. In November 2026 they were 97.7, 95.2, 97.7 and 98.4.
+      thresholds: { statements: 97, branches: 94.5, functions: 97, lines: 97.6 },
     },
   },
 });
