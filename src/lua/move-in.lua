@@ -9,7 +9,8 @@
 --               text or tombstone; unused if it is staged
 --               TTL, ms; -1 for none
 --               its score in `active`, in `expiry`, and its user's in `users`; empty if there is none
--- Reply  the number of those that were written. The others were not, because something is stored under the ref, or was moved here lately
+-- Reply  the number of those that were written. The others were not: something is stored under the ref, or was moved here a
+--        short time ago
 
 --@include index-keys
 --@include parse

@@ -1,26 +1,15 @@
 import { readFileSync } from "node:fs";
-import { afterEach, describe, expect, test } from "vitest";
-import { internalsOf } from "../../src/engine/internals.js";
+import { describe, expect, test } from "vitest";
 import { RedisStore } from "../../src/express-session/index.js";
-import { RedisSessions, type RedisSessionsOptions, type ShardCount } from "../../src/index.js";
+import type { RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
-import { LEASE, reshard } from "../support/reshard.js";
+import { reshard, useProcesses } from "../support/reshard.js";
 
 const t = useEngine();
 const app = "webapp";
 const ip = "203.0.113.7";
 
-const engines: RedisSessions[] = [];
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((rs) => rs.quit()));
-});
-
-function process(shards: ShardCount, options: RedisSessionsOptions = {}): RedisSessions {
-  const rs = new RedisSessions({ client: t.redis.client(), wipe: 0, shards, ...options });
-  internalsOf(rs).setLeaseTime(LEASE);
-  engines.push(rs);
-  return rs;
-}
+const { process } = useProcesses(t);
 
 async function move(shards: number, former: number): Promise<void> {
   if (shards > 1) await t.db.zadd("rs:apps", shards, `{${app}}`);

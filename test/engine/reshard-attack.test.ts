@@ -1,92 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
-import { type Created, RedisSessions, type RedisSessionsOptions, type ShardCount } from "../../src/index.js";
-import type { Operation } from "../../src/redis/operation.js";
+import type { Created, RedisSessions } from "../../src/index.js";
 import { useEngine } from "../support/engine.js";
 import { startProxy } from "../support/proxy.js";
-import { LEASE, reshard } from "../support/reshard.js";
+import { LEASE, reshard, stopAt, stopBeforeCommand, useProcesses } from "../support/reshard.js";
 import { readShards } from "../support/shards.js";
 
 const t = useEngine();
 const app = "webapp";
 const ip = "203.0.113.7";
 
-const engines: RedisSessions[] = [];
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await Promise.all(engines.splice(0).map((rs) => rs.quit()));
-});
-
-/** Another process: an engine with a connection of its own. */
-function process(shards: ShardCount, options: RedisSessionsOptions = {}): RedisSessions {
-  const rs = new RedisSessions({ client: t.redis.client(), wipe: 0, shards, ...options });
-  internalsOf(rs).setLeaseTime(LEASE);
-  engines.push(rs);
-  return rs;
-}
-
-/** Writes the state of the app: it is about to move to `next`, or moves from `former`, by plan 7. */
-async function putState(state: { shards: number; next?: number; former?: number }): Promise<void> {
-  const { shards, next, former } = state;
-  await t.db.zrem("rs:apps", "{webapp}", "{webapp}>", "{webapp}<", "{webapp}!");
-  await t.db.zadd("rs:apps", 7, "{webapp}#");
-  if (shards > 1) await t.db.zadd("rs:apps", shards, "{webapp}");
-  if (next !== undefined) await t.db.zadd("rs:apps", next, "{webapp}>");
-  if (former !== undefined) await t.db.zadd("rs:apps", former, "{webapp}<", 1, "{webapp}!");
-}
-
-/** A place in the code of a process where it waits. */
-interface Stop {
-  /** Resolves when the process waits there. */
-  readonly reached: Promise<void>;
-  /** Lets it go on. */
-  go(): void;
-}
-
-/** A promise that is resolved from outside. */
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-}
-
-/** Makes a process wait at the n-th run of a script: before it is sent, or after its reply. */
-function stopAt(rs: RedisSessions, script: string, { nth = 1, after = false } = {}): Stop {
-  const { connection } = internalsOf(rs);
-  const run = connection.run.bind(connection);
-  const [reached, go] = [deferred(), deferred()];
-  let count = 0;
-  const stopping = async (operation: Operation<never, never, unknown>, ...args: [never, never, never]) => {
-    const isHere = operation.script.name === script && ++count === nth;
-    const wait = async () => {
-      reached.resolve();
-      await go.promise;
-    };
-    if (isHere && !after) await wait();
-    const result = await run(operation, ...args);
-    if (isHere && after) await wait();
-    return result;
-  };
-  vi.spyOn(connection, "run").mockImplementation(stopping as typeof connection.run);
-  return { reached: reached.promise, go: () => go.resolve() };
-}
-
-/** Makes a process wait before its next plain command. */
-function stopBeforeCommand(rs: RedisSessions): Stop {
-  const { connection } = internalsOf(rs);
-  const command = connection.command.bind(connection);
-  const [reached, go] = [deferred(), deferred()];
-  vi.spyOn(connection, "command").mockImplementationOnce((async (...args: Parameters<typeof command>) => {
-    reached.resolve();
-    await go.promise;
-    return command(...args);
-  }) as typeof connection.command);
-  return { reached: reached.promise, go: go.resolve };
-}
+const { process, putState } = useProcesses(t);
 
 const realNow = performance.now.bind(performance);
 

@@ -1,98 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { internalsOf } from "../../src/engine/internals.js";
 import { RedisStore } from "../../src/express-session/index.js";
-import {
-  type Created,
-  RedisSessions,
-  type RedisSessionsOptions,
-  type SessionEvent,
-  type ShardCount,
-} from "../../src/index.js";
-import type { Operation } from "../../src/redis/operation.js";
+import { type Created, RedisSessions, type SessionEvent, type ShardCount } from "../../src/index.js";
 import { CLIENTS, openClient } from "../support/clients.js";
 import { useEngine } from "../support/engine.js";
 import { everyMethod } from "../support/every-method.js";
-import { keysOfShards, LEASE, reshard } from "../support/reshard.js";
+import { keysOfShards, LEASE, reshard, stopAt, stopBeforeCommand, useProcesses } from "../support/reshard.js";
 import { readShards, shardOfId, tagOf } from "../support/shards.js";
 
 const t = useEngine();
 const app = "webapp";
 const ip = "203.0.113.7";
 
-const engines: RedisSessions[] = [];
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await Promise.all(engines.splice(0).map((rs) => rs.quit()));
-});
-
-/** Another process: an engine with a connection of its own. */
-function process(shards: ShardCount, options: RedisSessionsOptions = {}): RedisSessions {
-  const rs = new RedisSessions({ client: t.redis.client(), wipe: 0, shards, ...options });
-  internalsOf(rs).setLeaseTime(LEASE);
-  engines.push(rs);
-  return rs;
-}
-
-/** Writes the state of the app: it is about to move to `next`, or moves from `former`, by plan 7. */
-async function putState(state: { shards: number; next?: number; former?: number }): Promise<void> {
-  const { shards, next, former } = state;
-  await t.db.zrem("rs:apps", "{webapp}", "{webapp}>", "{webapp}<", "{webapp}!");
-  await t.db.zadd("rs:apps", 7, "{webapp}#");
-  if (shards > 1) await t.db.zadd("rs:apps", shards, "{webapp}");
-  if (next !== undefined) await t.db.zadd("rs:apps", next, "{webapp}>");
-  if (former !== undefined) await t.db.zadd("rs:apps", former, "{webapp}<", 1, "{webapp}!");
-}
-
-/** A place in the code of a process where it waits. */
-interface Stop {
-  /** Resolves when the process waits there. */
-  readonly reached: Promise<void>;
-  /** Lets it go on. */
-  go(): void;
-}
-
-/** A promise that is resolved from outside. */
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-}
-
-/** Makes a process wait before it runs a script for the first time. */
-function stopBefore(rs: RedisSessions, script: string): Stop {
-  const { connection } = internalsOf(rs);
-  const run = connection.run.bind(connection);
-  const reached = deferred();
-  const go = deferred();
-  let isFirst = true;
-  const stopping = async (operation: Operation<never, never, unknown>, ...args: [never, never, never]) => {
-    if (operation.script.name === script && isFirst) {
-      isFirst = false;
-      reached.resolve();
-      await go.promise;
-    }
-    return run(operation, ...args);
-  };
-  vi.spyOn(connection, "run").mockImplementation(stopping as typeof connection.run);
-  return { reached: reached.promise, go: go.resolve };
-}
-
-/** Makes a process wait before its next plain command. */
-function stopBeforeCommand(rs: RedisSessions): Stop {
-  const { connection } = internalsOf(rs);
-  const command = connection.command.bind(connection);
-  const reached = deferred();
-  const go = deferred();
-  vi.spyOn(connection, "command").mockImplementationOnce((async (...args: Parameters<typeof command>) => {
-    reached.resolve();
-    await go.promise;
-    return command(...args);
-  }) as typeof connection.command);
-  return { reached: reached.promise, go: go.resolve };
-}
+const { process, putState } = useProcesses(t);
 
 const baseOf = (id: string, shards: number) => `rs:{${tagOf(app, shardOfId(id, shards), shards)}}:`;
 
@@ -257,7 +178,7 @@ describe("a process", () => {
     const created = await rs.create({ app, id: "alice", ip, d: { n: 1 } });
     await putState({ shards: 1, next: 4 });
     const late = process(1);
-    const stop = stopBefore(late, script);
+    const stop = stopAt(late, script);
     const calling = call(late, created);
     await stop.reached;
     expect(await reshard(rs, app, 4)).toMatchObject({ complete: true });
@@ -382,7 +303,7 @@ describe("two processes that move the same session", () => {
     const session = await t.create({ d: { n: 1 } });
     await putState({ shards: 4, former: 1 });
     const [slow, fast] = [process(4), process(1)];
-    const stop = stopBefore(slow, step);
+    const stop = stopAt(slow, step);
     const reading = slow.get({ app, token: session.token });
     await stop.reached;
     await actions[name]?.(fast, session);
@@ -399,7 +320,7 @@ describe("two processes that move the same session", () => {
     const { token } = await t.create({ d: { n: 1, list: "a" } });
     await putState({ shards: 4, former: 1 });
     const [slow, fast] = [process(4), process(1)];
-    const stop = stopBefore(slow, step);
+    const stop = stopAt(slow, step);
     const adding = slow.increment({ app, token, key: "n" });
     await stop.reached;
     expect(await fast.increment({ app, token, key: "n", by: 10 })).toEqual({ value: 11, applied: true });
@@ -414,7 +335,7 @@ describe("two processes that move the same session", () => {
     const { token } = await t.create();
     await putState({ shards: 4, former: 1 });
     const [slow, fast] = [process(4, { timeout: 200 }), process(1)];
-    const stop = stopBefore(slow, "move-out");
+    const stop = stopAt(slow, "move-out");
     const reading = slow.get({ app, token });
     await stop.reached;
     await sleep(300);
@@ -499,7 +420,7 @@ describe("what leads to a session", () => {
     await putState({ shards: 4, former: 1 });
     const [slow, fast] = [process(4), process(1)];
     // The session is the last that the command moves.
-    const stop = stopBefore(slow, "move-in");
+    const stop = stopAt(slow, "move-in");
     const moving = reshard(slow, app, 4);
     await stop.reached;
     expect(await t.db.keys("rs:{webapp.4.*:family:*")).toEqual([]);
