@@ -9,7 +9,7 @@ export interface AppState {
   /** Whether sessions may still be in the shards of the former number. */
   readonly isMoving: boolean;
   /**
-   * The plan of its last move: a random number, so that whoever has stopped in a step of a move cannot take another move for that one.
+   * The plan of its last move: a random number. A process that stopped during one move can so tell that another one is in force.
    * 0 if the app has never moved, or the move was called off.
    */
   readonly plan: number;

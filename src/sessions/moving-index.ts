@@ -130,7 +130,7 @@ export class MovingIndex implements SessionLists {
   }
 
   /**
-   * Moves all sessions that the former indexes list, and removes the entries of those that have expired.
+   * Moves all sessions in the indexes of the former shards, and removes the entries of expired ones.
    * @param onPage is called with the number of sessions that were moved, and returns whether to go on
    */
   async moveListed(onPage: (moved: number) => boolean = () => true): Promise<void> {
